@@ -1,0 +1,3 @@
+//! Tributary carries long-lived HTTP event streams into Apache Kafka, exactly once.
+
+pub mod mock;
