@@ -1,0 +1,6 @@
+//! The words that all stages share: ids, positions, blocks of lines, records, checkpoints, secrets. No I/O.
+
+pub mod block;
+pub mod checkpoint;
+pub mod secret;
+pub mod types;

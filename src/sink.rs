@@ -1,0 +1,57 @@
+//! Where batches go: the `Sink` trait, its error classes, and an in-memory fake for tests.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::model::secret::SecretSource;
+
+/// The guarantee that is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Delivery {
+    /// Each batch is one transaction, checkpoint included.
+    #[default]
+    ExactlyOnce,
+    /// Idempotent producer; the checkpoint is written after all acknowledgements.
+    AtLeastOnce,
+}
+
+/// A librdkafka property's value.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Property {
+    /// Text as written.
+    Text(String),
+    /// A secret, read each time a client is built.
+    Secret(SecretSource),
+}
+
+/// How Kafka is reached and what is created there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// `host:port`, comma-separated.
+    pub bootstrap_servers: String,
+    /// librdkafka properties that the connector does not own.
+    pub properties: BTreeMap<String, Property>,
+    /// Exactly once or at least once.
+    pub delivery: Delivery,
+    /// `transaction.timeout.ms`: after this the broker aborts a dead shard's transaction.
+    pub transaction_timeout: Duration,
+    /// Whether missing topics are created or reported.
+    pub create_topics: bool,
+    /// The state topics' names and the transactional ids begin with it.
+    pub prefix: String,
+    /// Replication factor of the state topics; `None` is the broker's default.
+    pub state_replication_factor: Option<i32>,
+    /// Retention of the id journal, at least the dedupe window.
+    pub journal_retention: Duration,
+}
+
+/// How a missing event topic is created.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct TopicSpec {
+    /// `None` is the broker's default.
+    pub partitions: Option<i32>,
+    /// `None` is the broker's default.
+    pub replication_factor: Option<i32>,
+    /// `None` is the broker's default.
+    pub retention: Option<Duration>,
+}
