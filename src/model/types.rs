@@ -89,12 +89,12 @@ impl fmt::Display for Position {
 
 /// What is known of one line after extraction. Borrowed from the line; strings are owned only where the JSON
 /// text holds escapes.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Record<'a> {
     /// The id as text, for `ce_id`.
     pub id_text: Cow<'a, [u8]>,
     /// The id for dedupe.
-    pub id: Option<EventId>,
+    pub id: EventId,
     /// The visitor or device key; `None` where no configured field is present.
     pub key: Option<Cow<'a, [u8]>>,
     /// The event type, which fills `{type}` in topic templates.

@@ -1,0 +1,162 @@
+//! Extraction against `serde_json::Value` on arbitrary JSON, and the service's own traps.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+
+fn config() -> Config {
+    Config {
+        id: "id".into(),
+        key: vec!["device.named_user_id".into(), "device.channel".into(), "id".into()],
+        event_type: "type".into(),
+        occurred: "occurred".into(),
+        processed: "processed".into(),
+        offset: "offset".into(),
+        position_only_type: Some("OFFSET_UPDATE".into()),
+    }
+}
+
+fn event(line: &[u8]) -> Record<'_> {
+    match Extractor::new(&config()).unwrap().extract(line) {
+        Ok(Line::Event(record)) => record,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn all_fields_are_taken_in_one_pass() {
+    let line = br#"{"id":"7c9f0a12-91b6-11f0-9b57-0242ac120002","offset":"1000412900117","occurred":"2026-03-02T07:41:09.402Z","processed":"2026-03-02T07:41:11.018Z","device":{"ios_channel":"c","channel":"3f0c"},"body":{"id":"inner"},"type":"OPEN"}"#;
+    let record = event(line);
+    assert_eq!(&*record.id_text, b"7c9f0a12-91b6-11f0-9b57-0242ac120002");
+    assert_eq!(record.key.as_deref(), Some(&b"3f0c"[..]));
+    assert_eq!(record.event_type.as_deref(), Some(&b"OPEN"[..]));
+    assert_eq!(record.occurred.as_deref(), Some(&b"2026-03-02T07:41:09.402Z"[..]));
+    assert_eq!(record.processed_ms, Some(1_772_437_271_018));
+    assert_eq!(record.offset.as_deref(), Some(&b"1000412900117"[..]));
+    assert!(matches!(record.key, Some(Cow::Borrowed(_))), "text without escapes is borrowed");
+}
+
+#[test]
+fn the_first_present_and_non_empty_key_wins() {
+    let key = |device: &str| {
+        let line = format!(r#"{{"id":"x","device":{device}}}"#);
+        event(line.as_bytes()).key.unwrap().into_owned()
+    };
+    assert_eq!(key(r#"{"channel":"c","named_user_id":"n"}"#), b"n");
+    assert_eq!(key(r#"{"channel":"c","named_user_id":""}"#), b"c");
+    assert_eq!(key(r#"{"channel":"c","named_user_id":null}"#), b"c");
+    assert_eq!(key(r#"{"channel":15551234567}"#), b"15551234567");
+    assert_eq!(key(r#"{"channel":["c"]}"#), b"x");
+    assert_eq!(key(r#""a string""#), b"x");
+}
+
+#[test]
+fn position_only_lines_are_no_events() {
+    let extractor = Extractor::new(&config()).unwrap();
+    let line = br#"{"type":"OFFSET_UPDATE","offset":"77","processed":"2026-03-02T07:50:00.000Z"}"#;
+    assert_eq!(extractor.extract(line).unwrap(), Line::PositionOnly(Some(Cow::Borrowed(b"77"))));
+}
+
+#[test]
+fn what_is_no_event_says_why() {
+    let extractor = Extractor::new(&config()).unwrap();
+    for line in ["not json", "[1]", "\"x\"", "{\"id\":\"a\"", "{\"id\":\"a\"} x", "{\"id\":\"\u{1}\"}"] {
+        assert!(matches!(extractor.extract(line.as_bytes()), Err(ExtractError::NotAnObject(_))), "{line}");
+    }
+    for line in [r#"{"offset":"5"}"#, r#"{"id":"","offset":"5"}"#, r#"{"id":{},"offset":"5"}"#] {
+        match extractor.extract(line.as_bytes()) {
+            Err(ExtractError::NoId { offset }) => assert_eq!(offset.as_deref(), Some(&b"5"[..])),
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn invalid_utf8_in_fields_that_are_not_used_is_harmless() {
+    let record = event(b"{\"id\":\"a\",\"\xff\":1,\"body\":{\"text\":\"caf\xc3\"}}");
+    assert_eq!(record.id, EventId::from_text(b"a"));
+}
+
+#[test]
+fn a_bad_path_is_refused() {
+    let bad = Config { id: "a..b".into(), ..config() };
+    assert_eq!(Extractor::new(&bad).unwrap_err(), ConfigError::EmptyPart("a..b".into()));
+    let many = Config { key: (0..30).map(|n| format!("k{n}")).collect(), ..config() };
+    assert!(matches!(Extractor::new(&many), Err(ConfigError::TooManyFields(_))));
+}
+
+/// The same rule in terms of a parsed document: the oracle.
+fn expected(document: &Value, path: &str) -> Option<Vec<u8>> {
+    let mut value = document;
+    for part in path.split('.') {
+        value = value.as_object()?.get(part)?;
+    }
+    match value {
+        Value::String(text) => Some(text.clone().into_bytes()),
+        Value::Number(number) if !number.is_f64() => Some(number.to_string().into_bytes()),
+        _ => None,
+    }
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_filter("finite", |f| f.is_finite()).prop_map(Value::from),
+        ".{0,12}".prop_map(Value::from),
+        "[a-z\"\\\\/\n\u{e9}\u{1f600}]{0,8}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 48, 6, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::vec((name(), inner), 0..6)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+fn name() -> impl Strategy<Value = String> {
+    prop_oneof![
+        prop::sample::select(vec!["id", "device", "channel", "named_user_id", "type", "offset"])
+            .prop_map(str::to_owned),
+        ".{0,6}",
+    ]
+}
+
+/// A document as text with every member written twice where `twice` says so: the last one must win.
+fn with_duplicates(members: &[(String, Value)]) -> (String, Value) {
+    let text =
+        members.iter().map(|(name, value)| format!("{}:{value}", json!(name))).collect::<Vec<_>>().join(",");
+    let text = format!("{{{text}}}");
+    let document = serde_json::from_str(&text).unwrap();
+    (text, document)
+}
+
+proptest! {
+    #[test]
+    fn extraction_agrees_with_serde_json(members in prop::collection::vec((name(), any_json()), 0..10)) {
+        let (text, document) = with_duplicates(&members);
+        let tree = {
+            let mut paths = tree::Paths::default();
+            for path in ["id", "device.channel", "device.named_user_id", "type", "offset", "device"] {
+                paths.slot(path).unwrap();
+            }
+            paths.build().unwrap()
+        };
+        let fields = tree.take(text.as_bytes()).unwrap();
+        for (slot, path) in ["id", "device.channel", "device.named_user_id", "type", "offset", "device"].iter().enumerate() {
+            prop_assert_eq!(fields.get(slot).map(<[u8]>::to_vec), expected(&document, path), "{} in {}", path, text);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_refused_or_taken_without_a_panic(line in prop::collection::vec(any::<u8>(), 0..200)) {
+        let extractor = Extractor::new(&config()).unwrap();
+        if let Ok(Line::Event(record)) = extractor.extract(&line) {
+            prop_assert!(!record.id_text.is_empty());
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! The configured paths as a tree, walked along with serde_json's parser: one pass, unknown members skipped.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::fields::Fields;
+use super::{ConfigError, MAX_FIELDS};
+
+/// Paths under construction; equal paths share a slot.
+#[derive(Default)]
+pub(super) struct Paths {
+    paths: Vec<String>,
+}
+
+/// The root of the configured paths.
+#[derive(Debug)]
+pub(super) struct Tree {
+    root: Node,
+}
+
+/// A member name and what is wanted of its value.
+#[derive(Debug, Default)]
+struct Node {
+    name: Vec<u8>,
+    /// Where its value goes when it is text or an integer.
+    slot: Option<usize>,
+    /// What is wanted inside it when it is an object.
+    children: Vec<Node>,
+    /// Every slot at or below this node.
+    slots: Vec<usize>,
+}
+
+impl Paths {
+    pub(super) fn slot(&mut self, path: &str) -> Result<usize, ConfigError> {
+        if path.split('.').any(str::is_empty) {
+            return Err(ConfigError::EmptyPart(path.to_owned()));
+        }
+        Ok(self.paths.iter().position(|known| known == path).unwrap_or_else(|| {
+            self.paths.push(path.to_owned());
+            self.paths.len() - 1
+        }))
+    }
+
+    pub(super) fn build(self) -> Result<Tree, ConfigError> {
+        if self.paths.len() > MAX_FIELDS {
+            return Err(ConfigError::TooManyFields(self.paths.len()));
+        }
+        let mut root = Node::default();
+        for (slot, path) in self.paths.iter().enumerate() {
+            root.insert(path.split('.'), slot);
+        }
+        Ok(Tree { root })
+    }
+}
+
+impl Node {
+    fn insert<'p>(&mut self, mut path: impl Iterator<Item = &'p str>, slot: usize) {
+        self.slots.push(slot);
+        let Some(name) = path.next() else {
+            self.slot = Some(slot);
+            return;
+        };
+        let place = self.children.iter().position(|child| child.name == name.as_bytes());
+        let place = place.unwrap_or_else(|| {
+            self.children.push(Node { name: name.as_bytes().to_vec(), ..Node::default() });
+            self.children.len() - 1
+        });
+        self.children[place].insert(path, slot);
+    }
+}
+
+impl Tree {
+    /// Takes the wanted values from one JSON object that is the whole of `line`.
+    pub(super) fn take<'a>(&self, line: &'a [u8]) -> serde_json::Result<Fields<'a>> {
+        let mut fields = Fields::default();
+        let mut json = serde_json::Deserializer::from_slice(line);
+        json.deserialize_map(Object { node: &self.root, fields: &mut fields })?;
+        json.end()?;
+        Ok(fields)
+    }
+}
+
+/// Visits the members of an object.
+struct Object<'n, 'f, 'a> {
+    node: &'n Node,
+    fields: &'f mut Fields<'a>,
+}
+
+impl<'a> Visitor<'a> for Object<'_, '_, 'a> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(child) = map.next_key_seed(Member { node: self.node })? {
+            match child {
+                Some(node) => {
+                    self.fields.clear(&node.slots);
+                    map.next_value_seed(Value { node, fields: self.fields })?;
+                }
+                None => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Looks a member name up among a node's children, as raw bytes: a name that is not UTF-8 is merely unknown.
+struct Member<'n> {
+    node: &'n Node,
+}
+
+impl<'n, 'a> DeserializeSeed<'a> for Member<'n> {
+    type Value = Option<&'n Node>;
+
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_bytes(self)
+    }
+}
+
+impl<'n> Visitor<'_> for Member<'n> {
+    type Value = Option<&'n Node>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a member name")
+    }
+
+    fn visit_bytes<E>(self, name: &[u8]) -> Result<Self::Value, E> {
+        Ok(self.node.children.iter().find(|child| child.name == name))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Self::Value, E> {
+        self.visit_bytes(name.as_bytes())
+    }
+}
+
+/// Visits a wanted member's value, whatever its type.
+struct Value<'n, 'f, 'a> {
+    node: &'n Node,
+    fields: &'f mut Fields<'a>,
+}
+
+impl<'a> Value<'_, '_, 'a> {
+    fn set(self, value: Cow<'a, [u8]>) {
+        if let Some(slot) = self.node.slot {
+            self.fields.set(slot, value);
+        }
+    }
+}
+
+impl<'a> DeserializeSeed<'a> for Value<'_, '_, 'a> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'a> Visitor<'a> for Value<'_, '_, 'a> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'a str) -> Result<(), E> {
+        self.set(Cow::Borrowed(text.as_bytes()));
+        Ok(())
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<(), E> {
+        self.set(Cow::Owned(text.as_bytes().to_vec()));
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<(), E> {
+        self.set(Cow::Owned(number.to_string().into_bytes()));
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<(), E> {
+        self.set(Cow::Owned(number.to_string().into_bytes()));
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, mut items: A) -> Result<(), A::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, map: A) -> Result<(), A::Error> {
+        Object { node: self.node, fields: self.fields }.visit_map(map)
+    }
+}
