@@ -7,6 +7,16 @@ use url::Url;
 
 pub mod airship;
 pub mod auth;
+pub mod backoff;
+pub mod body;
+pub mod connect;
+pub mod failure;
+pub mod frame;
+pub mod metrics;
+pub mod queue;
+pub mod redirect;
+pub mod retry;
+pub mod session;
 
 /// What a source needs to know to reach its service.
 #[derive(Clone, Debug)]

@@ -1,1 +1,213 @@
-//! Checkpoints.
+//! What a shard commits with each batch: where to resume, and enough to notice a takeover or a gap.
+//!
+//! Invariant: a checkpoint moves only by a [`Delta`] that names the sequence it was built on; a delta built on
+//! anything else is refused and changes nothing. Knows nothing of Kafka.
+
+use serde::{Deserialize, Serialize};
+
+use super::types::{Position, ShardId};
+
+/// The version that this program writes. Older versions are read, newer ones refused.
+pub const VERSION: u32 = 1;
+
+/// Totals since the shard's first checkpoint.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Totals {
+    /// Lines taken from the service, blank ones and position updates not counted.
+    pub received: u64,
+    /// Events written to their topics.
+    pub delivered: u64,
+    /// Events dropped because their id was in the window.
+    pub duplicates: u64,
+    /// Lines written to the dead-letter topic.
+    pub dead_letters: u64,
+}
+
+/// A shard's checkpoint. In Kafka it is JSON, keyed by the shard's `<stream>/<index>`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// Format version.
+    pub version: u32,
+    /// Rises by one with each checkpoint; the highest wins.
+    pub sequence: u64,
+    /// The opening of the sink that wrote it; another value than one's own means that another took over.
+    pub owner: String,
+    /// Number of shards the stream was cut into.
+    pub shards: u32,
+    /// Where to resume; `None` until the first line with a position.
+    pub position: Option<Position>,
+    /// When the service processed the last committed event, milliseconds since the Unix epoch.
+    pub processed_ms: Option<i64>,
+    /// When this was written, milliseconds since the Unix epoch.
+    pub committed_ms: i64,
+    /// Whether the shard stopped in order after it.
+    pub clean: bool,
+    /// Totals up to here.
+    pub totals: Totals,
+}
+
+/// The step from one checkpoint to the next.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Delta {
+    /// Sequence of the checkpoint it was built on.
+    pub from: u64,
+    /// The new position; `None` leaves it.
+    pub to: Option<Position>,
+    /// Processing time of the last event; `None` leaves it.
+    pub processed_ms: Option<i64>,
+    /// What the batch adds to the totals.
+    pub added: Totals,
+    /// Whether the shard stops in order with it.
+    pub clean: bool,
+}
+
+/// A delta that was built on another checkpoint.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the delta was built on checkpoint {from}, but the checkpoint is {current}")]
+pub struct Misfit {
+    /// What the delta names.
+    pub from: u64,
+    /// What the checkpoint is.
+    pub current: u64,
+}
+
+/// Why stored bytes are no checkpoint.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// Not the JSON of a checkpoint.
+    #[error("not a checkpoint")]
+    Malformed(#[from] serde_json::Error),
+    /// Written by a later release.
+    #[error("checkpoint version {0} was written by a later release; this one reads up to {VERSION}")]
+    Newer(u32),
+}
+
+/// Only the version, which decides how the rest is read.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
+impl Checkpoint {
+    /// The state of a shard that has none yet.
+    pub fn initial(owner: impl Into<String>, shards: u32, now_ms: i64) -> Self {
+        Self {
+            version: VERSION,
+            sequence: 0,
+            owner: owner.into(),
+            shards,
+            position: None,
+            processed_ms: None,
+            committed_ms: now_ms,
+            clean: false,
+            totals: Totals::default(),
+        }
+    }
+
+    /// The checkpoint after `delta`, written at `now_ms`.
+    pub fn after(&self, delta: &Delta, now_ms: i64) -> Result<Self, Misfit> {
+        if delta.from != self.sequence {
+            return Err(Misfit { from: delta.from, current: self.sequence });
+        }
+        Ok(Self {
+            version: VERSION,
+            sequence: self.sequence + 1,
+            owner: self.owner.clone(),
+            shards: self.shards,
+            position: delta.to.clone().or_else(|| self.position.clone()),
+            processed_ms: delta.processed_ms.or(self.processed_ms),
+            committed_ms: now_ms,
+            clean: delta.clean,
+            totals: self.totals.plus(delta.added),
+        })
+    }
+
+    /// The key of a shard's checkpoints and journal records.
+    pub fn key(shard: &ShardId) -> String {
+        shard.to_string()
+    }
+
+    /// The stored form.
+    pub fn encode(&self) -> Vec<u8> {
+        // The type holds nothing that JSON cannot: no maps with other keys than text, no failing Serialize.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Reads the stored form.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let Versioned { version } = serde_json::from_slice(bytes)?;
+        if version > VERSION {
+            return Err(DecodeError::Newer(version));
+        }
+        Ok(serde_json::from_slice(bytes)?)
+    }
+}
+
+impl Totals {
+    /// The sum, member by member.
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            received: self.received + other.received,
+            delivered: self.delivered + other.delivered,
+            duplicates: self.duplicates + other.duplicates,
+            dead_letters: self.dead_letters + other.dead_letters,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn delta(from: u64, to: &str) -> Delta {
+        let added = Totals { received: 3, delivered: 2, duplicates: 1, dead_letters: 0 };
+        Delta { from, to: Some(Position::offset(to)), processed_ms: Some(5), added, clean: false }
+    }
+
+    #[test]
+    fn a_delta_moves_only_the_checkpoint_it_was_built_on() {
+        let start = Checkpoint::initial("me", 1, 0);
+        let one = start.after(&delta(0, "a"), 10).unwrap();
+        assert_eq!((one.sequence, one.committed_ms, one.totals.received), (1, 10, 3));
+        assert_eq!(one.position, Some(Position::offset("a")));
+        assert_eq!(one.after(&delta(0, "b"), 11), Err(Misfit { from: 0, current: 1 }));
+        let idle = Delta { to: None, processed_ms: None, added: Totals::default(), ..delta(1, "") };
+        let two = one.after(&idle, 12).unwrap();
+        assert_eq!((two.position, two.processed_ms), (one.position, Some(5)), "an empty delta moves nothing");
+    }
+
+    #[test]
+    fn a_later_release_is_refused_and_said() {
+        let error = Checkpoint::decode(br#"{"version":2,"anything":1}"#).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "checkpoint version 2 was written by a later release; this one reads up to 1"
+        );
+        assert!(matches!(Checkpoint::decode(b"{}"), Err(DecodeError::Malformed(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn the_codec_keeps_everything(
+            sequence: u64, owner: String, shards: u32, offset in prop::option::of(any::<String>()),
+            processed_ms: Option<i64>, committed_ms: i64, clean: bool, counts: [u64; 4],
+        ) {
+            let [received, delivered, duplicates, dead_letters] = counts;
+            let checkpoint = Checkpoint {
+                version: VERSION, sequence, owner, shards, position: offset.map(Position::offset),
+                processed_ms, committed_ms, clean,
+                totals: Totals { received, delivered, duplicates, dead_letters },
+            };
+            prop_assert_eq!(Checkpoint::decode(&checkpoint.encode()).unwrap(), checkpoint);
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
+            drop(Checkpoint::decode(&bytes));
+        }
+    }
+}

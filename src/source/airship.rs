@@ -3,7 +3,18 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::{Deserialize, Serialize};
+
+use super::failure::Class;
+use crate::model::block::lines;
+use crate::model::types::Position;
+
+/// How long the service keeps events: 7 days or 100 GB, whichever comes first (support article on resuming).
+pub const RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// The media type of format version 3; clients in use send it with this trailing semicolon.
+const ACCEPT: HeaderValue = HeaderValue::from_static("application/vnd.urbanairship+x-ndjson; version=3;");
 
 /// What is asked of Airship.
 #[derive(Clone, PartialEq, Debug)]
@@ -62,8 +73,9 @@ pub struct Filter {
     /// Events about these users.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub users: Vec<UserSelector>,
-    /// Events tied to these pushes or groups.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    /// Events tied to these pushes or groups. One is sent as an object, as the specification has it, several as
+    /// an array, as the official clients send them.
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "one_or_many")]
     pub notifications: Vec<NotificationSelector>,
     /// Drops events that occurred more than this many milliseconds ago.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -107,4 +119,202 @@ pub enum NotificationSelector {
     PushId(String),
     /// A group id.
     GroupId(String),
+}
+
+/// Where a connection is to begin: exactly one of the two is sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Begin<'a> {
+    /// After this position.
+    After(&'a Position),
+    /// At one end of what is held.
+    At(Start),
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start: Option<Start>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resume_offset: Option<&'a str>,
+    enable_offset_updates: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subset: Option<Subset>,
+    #[serde(skip_serializing_if = "<[Filter]>::is_empty")]
+    filters: &'a [Filter],
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "UPPERCASE")]
+enum Subset {
+    Partition { count: u32, selection: u32 },
+    Sample { proportion: f64 },
+}
+
+/// The headers that Airship wants, besides the credential.
+pub fn headers(config: &Config) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::ACCEPT, ACCEPT);
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(Ok(key)) = config.app_key.as_deref().map(HeaderValue::from_str) {
+        headers.insert("x-ua-appkey", key);
+    }
+    headers
+}
+
+/// The request's body for one shard.
+pub fn body(config: &Config, shard: u32, begin: Begin<'_>) -> Vec<u8> {
+    let (start, resume_offset) = match begin {
+        Begin::After(Position::Offset { offset }) => (None, Some(offset.as_str())),
+        Begin::At(start) => (Some(start), None),
+    };
+    let subset = match (config.shards, config.sample) {
+        (2.., _) => Some(Subset::Partition { count: config.shards, selection: shard }),
+        (_, Some(proportion)) => Some(Subset::Sample { proportion }),
+        _ => None,
+    };
+    let body = Body { start, resume_offset, enable_offset_updates: true, subset, filters: &config.filters };
+    // Texts, numbers and JSON values only: this cannot fail.
+    serde_json::to_vec(&body).unwrap_or_default()
+}
+
+/// What a response other than 200 means. `resumed` tells whether a position was sent. 400, 402 and 404 are
+/// documented; 401 and 403 are seen in the field; the rest is what HTTP says.
+pub fn classify(status: StatusCode, resumed: bool) -> Class {
+    match status.as_u16() {
+        400 if resumed => Class::PositionRejected,
+        401 => Class::Unauthorized,
+        402 => Class::TooManyConnections,
+        403 => Class::Forbidden,
+        404 => Class::NoData,
+        408 | 500..=504 | 506.. => Class::ServerError,
+        429 => Class::RateLimited,
+        _ => Class::Rejected,
+    }
+}
+
+/// The event types that a 403 names, as in `Requested event types to which client is not entitled A,B`.
+pub fn denied_types(body: &str) -> Vec<&str> {
+    let Some((_, list)) = body.split_once("not entitled") else { return Vec::new() };
+    let is_type = |word: &&str| word.len() > 2 && word.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+    list.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(is_type).collect()
+}
+
+/// The position after a block of whole lines: that of its last line that carries one.
+pub fn last_position(block: &[u8]) -> Option<Position> {
+    #[derive(Deserialize)]
+    struct Offset {
+        offset: String,
+    }
+    let offset = |line: &[u8]| serde_json::from_slice::<Offset>(line).ok();
+    lines(block).rev().find_map(offset).map(|found| Position::offset(found.offset))
+}
+
+fn one_or_many<S: serde::Serializer>(
+    selectors: &[NotificationSelector],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match selectors {
+        [one] => one.serialize(serializer),
+        many => many.serialize(serializer),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn config() -> Config {
+        Config {
+            app_key: Some("key".into()),
+            start: Start::Latest,
+            on_expired: OnExpired::Earliest,
+            filters: Vec::new(),
+            sample: None,
+            shards: 1,
+            backoff: (Duration::from_secs(1), Duration::from_secs(30)),
+        }
+    }
+
+    fn sent(config: &Config, begin: Begin<'_>) -> serde_json::Value {
+        serde_json::from_slice(&body(config, 1, begin)).unwrap()
+    }
+
+    #[test]
+    fn exactly_one_of_start_and_resume_offset_is_sent() {
+        assert_eq!(
+            sent(&config(), Begin::At(Start::Earliest)),
+            json!({"start": "EARLIEST", "enable_offset_updates": true})
+        );
+        assert_eq!(
+            sent(&config(), Begin::After(&Position::offset("MTAw"))),
+            json!({"resume_offset": "MTAw", "enable_offset_updates": true})
+        );
+    }
+
+    #[test]
+    fn subsets_and_filters() {
+        let filter = Filter {
+            types: vec!["OPEN".into()],
+            devices: vec![DeviceSelector::Channel("c".into()), DeviceSelector::NamedUserId("n".into())],
+            users: vec![UserSelector::ContactId("u".into())],
+            notifications: vec![NotificationSelector::PushId("p".into())],
+            latency: Some(20_000),
+            predicates: vec![json!({"key": "name", "scope": ["body"], "value": {"equals": "x"}})],
+            ..Filter::default()
+        };
+        let config = Config { shards: 4, filters: vec![filter], ..config() };
+        assert_eq!(
+            sent(&config, Begin::At(Start::Latest)),
+            json!({
+                "start": "LATEST",
+                "enable_offset_updates": true,
+                "subset": {"type": "PARTITION", "count": 4, "selection": 1},
+                "filters": [{
+                    "types": ["OPEN"],
+                    "devices": [{"channel": "c"}, {"named_user_id": "n"}],
+                    "users": [{"contact_id": "u"}],
+                    "notifications": {"push_id": "p"},
+                    "latency": 20000,
+                    "predicates": [{"key": "name", "scope": ["body"], "value": {"equals": "x"}}],
+                }],
+            })
+        );
+        let config = Config { sample: Some(0.25), shards: 1, filters: Vec::new(), ..config };
+        assert_eq!(
+            sent(&config, Begin::At(Start::Latest))["subset"],
+            json!({"type": "SAMPLE", "proportion": 0.25})
+        );
+    }
+
+    #[test]
+    fn responses() {
+        let class = |status, resumed| classify(StatusCode::from_u16(status).unwrap(), resumed);
+        assert_eq!(class(400, true), Class::PositionRejected);
+        assert_eq!(class(400, false), Class::Rejected);
+        assert_eq!(class(402, true), Class::TooManyConnections);
+        assert_eq!(class(404, true), Class::NoData);
+        assert_eq!(class(503, true), Class::ServerError);
+        for status in [405, 406, 415, 505] {
+            assert_eq!(class(status, true), Class::Rejected, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_403_names_the_denied_types() {
+        let body =
+            r#"{"error":"Requested event types to which client is not entitled COMPLIANCE,TAG_CHANGE"}"#;
+        assert_eq!(denied_types(body), ["COMPLIANCE", "TAG_CHANGE"]);
+        assert!(denied_types("<html>Forbidden</html>").is_empty());
+    }
+
+    #[test]
+    fn the_last_line_with_an_offset_is_the_position() {
+        let block =
+            b"{\"offset\":\"1\"}\r\n\n{\"offset\":\"2\",\"x\":{\"offset\":\"9\"}}\ngarbage\n{\"id\":1}\n";
+        assert_eq!(last_position(block), Some(Position::offset("2")));
+        assert_eq!(last_position(b"garbage\n"), None);
+    }
 }

@@ -1,0 +1,131 @@
+//! A response body as plain bytes: any number of gzip members or none, a limit on silence. Does not know lines.
+//!
+//! Invariant: every byte that can be inflated from what arrived comes out before the end is reported, however the
+//! connection ended. The network's error therefore waits in a slot while the decoder sees a plain end of input.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_compression::tokio::bufread::GzipDecoder;
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt, stream};
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio_util::io::StreamReader;
+
+/// How the body is coded, by its `Content-Encoding`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Coding {
+    /// As it is.
+    Identity,
+    /// One or many gzip members.
+    Gzip,
+}
+
+/// How a body ended, other than as it should.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BodyError {
+    /// The connection broke: reset, or cut inside the transfer coding.
+    #[error("the connection broke")]
+    Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Nothing arrived for too long.
+    #[error("no byte for {} s", .0.as_secs())]
+    Silent(Duration),
+    /// The transfer ended well, but inside a gzip member or before its trailer. Seen as a normal disconnect.
+    #[error("the gzip stream ended without its trailer")]
+    Truncated,
+    /// What arrived is no gzip.
+    #[error("the gzip stream is damaged")]
+    Damaged(#[source] io::Error),
+}
+
+/// A body being read.
+pub struct Body {
+    reader: Box<dyn AsyncRead + Send + Unpin>,
+    network_error: Slot,
+}
+
+/// Where the network's error waits until the decoder has given everything out.
+type Slot = Arc<Mutex<Option<BodyError>>>;
+
+type Chunks = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
+
+impl Coding {
+    /// Reads a `Content-Encoding`; `None` for codings that were not asked for.
+    pub fn from_header(value: Option<&str>) -> Option<Self> {
+        match value.map(str::trim) {
+            None | Some("" | "identity") => Some(Self::Identity),
+            Some(name) if name.eq_ignore_ascii_case("gzip") || name.eq_ignore_ascii_case("x-gzip") => {
+                Some(Self::Gzip)
+            }
+            Some(_) => None,
+        }
+    }
+}
+
+impl Body {
+    /// Wraps the chunks of a response. `on_chunk` is told the size of each as it arrives.
+    pub fn new<E>(
+        chunks: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
+        coding: Coding,
+        silence: Duration,
+        on_chunk: impl Fn(usize) + Send + 'static,
+    ) -> Self
+    where
+        E: std::error::Error + Send + Sync + 'static,
+    {
+        let network_error = Slot::default();
+        let slot = Arc::clone(&network_error);
+        let chunks: Chunks = Box::pin(
+            stream::unfold(Box::pin(chunks), move |mut chunks| {
+                let slot = Arc::clone(&slot);
+                let next = async move {
+                    let error = match tokio::time::timeout(silence, chunks.next()).await {
+                        Ok(Some(Ok(chunk))) => return Some((chunk, chunks)),
+                        Ok(None) => return None,
+                        Ok(Some(Err(error))) => BodyError::Broken(Box::new(error)),
+                        Err(_) => BodyError::Silent(silence),
+                    };
+                    *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                    None
+                };
+                next
+            })
+            .map(move |chunk| {
+                on_chunk(chunk.len());
+                Ok(chunk)
+            }),
+        );
+        let raw = StreamReader::new(chunks);
+        let reader: Box<dyn AsyncRead + Send + Unpin> = match coding {
+            Coding::Identity => Box::new(raw),
+            Coding::Gzip => {
+                let mut decoder = GzipDecoder::new(raw);
+                decoder.multiple_members(true);
+                Box::new(decoder)
+            }
+        };
+        Self { reader, network_error }
+    }
+
+    /// Appends what is there to `buffer`, which must have room. `Ok(0)` is a clean end.
+    pub async fn read(&mut self, buffer: &mut BytesMut) -> Result<usize, BodyError> {
+        let result = self.reader.read_buf(buffer).await;
+        if let Ok(count @ 1..) = result {
+            return Ok(count);
+        }
+        if let Some(error) = self.network_error.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(error);
+        }
+        match result {
+            Ok(_) => Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(BodyError::Truncated),
+            Err(error) => Err(BodyError::Damaged(error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,83 @@
+//! What a session counts. Handles are cheap to clone and live in the registry, see `telemetry`.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+
+use super::failure::Class;
+
+/// The state of a shard's connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(i64)]
+pub enum ConnectionState {
+    /// Not tried yet, or stopped.
+    #[default]
+    Idle = 0,
+    /// A request is under way.
+    Connecting = 1,
+    /// The stream is open.
+    Connected = 2,
+    /// Waiting before the next attempt.
+    BackingOff = 3,
+    /// Waiting before the next attempt, which a person must make succeed.
+    NeedsOperator = 4,
+}
+
+/// A session's metrics.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    /// Bytes received from the service, as they came (compressed).
+    pub bytes: Counter,
+    /// Endings by class, in the order of [`Class::ALL`].
+    pub reconnects: [Counter; Class::ALL.len()],
+    /// Positions that the service refused and that were given up.
+    pub positions_abandoned: Counter,
+    /// 1 while the stream is open.
+    pub connected: Gauge,
+    state: Arc<AtomicI64>,
+    last_byte_ms: Arc<AtomicI64>,
+}
+
+impl Metrics {
+    /// Counts an ending.
+    pub fn count_reconnect(&self, class: Class) {
+        if let Some(index) = Class::ALL.iter().position(|known| *known == class) {
+            self.reconnects[index].inc();
+        }
+    }
+
+    /// Endings of all classes.
+    pub fn total_reconnects(&self) -> u64 {
+        self.reconnects.iter().map(|counter| counter.get()).sum()
+    }
+
+    /// Sets the connection's state.
+    pub fn set_state(&self, state: ConnectionState) {
+        self.connected.set(i64::from(state == ConnectionState::Connected));
+        self.state.store(state as i64, Ordering::Relaxed);
+    }
+
+    /// The connection's state.
+    pub fn state(&self) -> ConnectionState {
+        match self.state.load(Ordering::Relaxed) {
+            1 => ConnectionState::Connecting,
+            2 => ConnectionState::Connected,
+            3 => ConnectionState::BackingOff,
+            4 => ConnectionState::NeedsOperator,
+            _ => ConnectionState::Idle,
+        }
+    }
+
+    /// Counts a chunk that arrived at `now_ms`.
+    pub fn received(&self, bytes: usize, now_ms: i64) {
+        self.bytes.inc_by(bytes as u64);
+        self.last_byte_ms.store(now_ms, Ordering::Relaxed);
+    }
+
+    /// When the last byte arrived, milliseconds since the Unix epoch; 0 for never.
+    pub fn last_byte_ms(&self) -> i64 {
+        self.last_byte_ms.load(Ordering::Relaxed)
+    }
+}

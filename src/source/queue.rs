@@ -1,0 +1,136 @@
+//! The byte-bounded queue between a reader and the thread that owns the producer.
+//!
+//! Invariant: the bytes waiting never exceed the limit by more than one block; when it is full the reader waits,
+//! so the network pushes back and memory stays bounded.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::model::block::Block;
+
+/// A block and what the reader knows of it.
+#[derive(Debug)]
+pub struct Item {
+    /// The lines.
+    pub block: Block,
+    /// Whether it is the first after a connect that sent a position: the place to look for a gap.
+    pub resumed: bool,
+}
+
+/// The reader's end.
+#[derive(Clone, Debug)]
+pub struct Input {
+    sender: Sender<(Item, OwnedSemaphorePermit)>,
+    room: Arc<Semaphore>,
+    limit: u32,
+}
+
+/// The shard's end.
+#[derive(Debug)]
+pub struct Output {
+    receiver: Receiver<(Item, OwnedSemaphorePermit)>,
+    room: Arc<Semaphore>,
+    limit: u32,
+}
+
+/// What a wait brought.
+#[derive(Debug)]
+pub enum Received {
+    /// A block.
+    Item(Item),
+    /// Nothing within the time.
+    Timeout,
+    /// The reader is gone and nothing is left.
+    Closed,
+}
+
+/// The shard's end is gone.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the shard stopped taking lines")]
+pub struct Closed;
+
+/// A queue for `limit` bytes of lines.
+pub fn queue(limit: usize) -> (Input, Output) {
+    let (sender, receiver) = channel();
+    let limit = u32::try_from(limit).unwrap_or(u32::MAX).max(1);
+    let room = Arc::new(Semaphore::new(limit as usize));
+    (Input { sender, room: Arc::clone(&room), limit }, Output { receiver, room, limit })
+}
+
+impl Input {
+    /// Waits for room, then hands the block over.
+    pub async fn send(&self, item: Item) -> Result<(), Closed> {
+        // A block above the whole limit waits for all of it, and then goes through alone.
+        let bytes = u32::try_from(item.block.len()).unwrap_or(u32::MAX).min(self.limit);
+        let permit = Arc::clone(&self.room).acquire_many_owned(bytes).await.map_err(|_| Closed)?;
+        self.sender.send((item, permit)).map_err(|_| Closed)
+    }
+}
+
+impl Output {
+    /// Waits for a block, at most `timeout`.
+    pub fn receive(&self, timeout: Duration) -> Received {
+        match self.receiver.recv_timeout(timeout) {
+            Ok((item, _permit)) => Received::Item(item),
+            Err(RecvTimeoutError::Timeout) => Received::Timeout,
+            Err(RecvTimeoutError::Disconnected) => Received::Closed,
+        }
+    }
+
+    /// Bytes waiting.
+    pub fn bytes(&self) -> usize {
+        self.limit as usize - self.room.available_permits().min(self.limit as usize)
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        // A reader that waits for room must not wait for ever.
+        self.room.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    fn item(bytes: usize) -> Item {
+        Item { block: Block::Lines(Bytes::from(vec![b'x'; bytes])), resumed: false }
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_makes_the_reader_wait() {
+        let (input, output) = queue(100);
+        input.send(item(60)).await.unwrap();
+        assert_eq!(output.bytes(), 60);
+        let mut blocked = Box::pin(input.send(item(60)));
+        assert!((&mut blocked).now_or_never().is_none());
+        assert!(matches!(output.receive(Duration::ZERO), Received::Item(_)));
+        blocked.await.unwrap();
+        assert!(matches!(output.receive(Duration::ZERO), Received::Item(_)));
+        input.send(item(5000)).await.unwrap();
+        assert_eq!(output.bytes(), 100, "a block above the limit takes all of it");
+    }
+
+    #[tokio::test]
+    async fn both_ends_notice_the_other_going() {
+        let (input, output) = queue(10);
+        assert!(matches!(output.receive(Duration::ZERO), Received::Timeout));
+        input.send(item(10)).await.unwrap();
+        let mut blocked = Box::pin(input.send(item(1)));
+        assert!((&mut blocked).now_or_never().is_none());
+        drop(output);
+        assert!(blocked.await.is_err());
+        let (input, output) = queue(10);
+        input.send(item(1)).await.unwrap();
+        drop(input);
+        assert!(matches!(output.receive(Duration::ZERO), Received::Item(_)));
+        assert!(matches!(output.receive(Duration::ZERO), Received::Closed));
+    }
+}

@@ -1,0 +1,121 @@
+//! Where a redirect may lead: pure decisions, no HTTP client.
+//!
+//! Invariant: a credential goes to the configured URL's own origin, or to an https host on the allow-list
+//! (plain http only where that was allowed, or to loopback), and nowhere else.
+
+use url::Url;
+
+/// Redirects followed within one connect. Clients that had no limit were seen looping hundreds of times a second.
+pub const MAX_HOPS: usize = 10;
+
+/// Which targets may get the credential.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Policy {
+    /// Hosts; whatever is below one is allowed too.
+    pub hosts: Vec<String>,
+    /// Whether `http` is accepted for hosts that are not loopback.
+    pub allow_plain_http: bool,
+}
+
+/// Why a redirect is not followed.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RedirectError {
+    /// `Location` is no URL.
+    #[error("the redirect's Location is not a valid address")]
+    BadLocation,
+    /// The host is not on the allow-list.
+    #[error("redirected to {0}, which is not in redirect_hosts; the credential was not sent there")]
+    HostNotAllowed(String),
+    /// The target is not encrypted.
+    #[error("redirected to plain http at {0}; the credential was not sent there")]
+    NotHttps(String),
+    /// The chain did not end.
+    #[error("more than {MAX_HOPS} redirects in a row")]
+    TooMany,
+}
+
+impl Policy {
+    /// The address to repeat the request at. No `location` means the same address (Airship's 307 with a cookie).
+    pub fn target(&self, current: &Url, location: Option<&str>) -> Result<Url, RedirectError> {
+        let Some(location) = location else { return Ok(current.clone()) };
+        let mut target = current.join(location).map_err(|_| RedirectError::BadLocation)?;
+        let Some(host) = target.host_str().map(str::to_owned) else { return Err(RedirectError::BadLocation) };
+        // Userinfo in a Location would replace our credential, and would be logged.
+        if target.set_username("").is_err() || target.set_password(None).is_err() {
+            return Err(RedirectError::BadLocation);
+        }
+        if target.origin() == current.origin() {
+            return Ok(target);
+        }
+        if !self.hosts.iter().any(|allowed| is_at_or_below(&host, allowed)) {
+            return Err(RedirectError::HostNotAllowed(host));
+        }
+        let plain_is_fine = target.scheme() == "http" && (self.allow_plain_http || is_loopback(&target));
+        if target.scheme() == "https" || plain_is_fine {
+            Ok(target)
+        } else {
+            Err(RedirectError::NotHttps(host))
+        }
+    }
+}
+
+/// Whether the address leads to this machine.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+fn is_at_or_below(host: &str, allowed: &str) -> bool {
+    host.strip_suffix(allowed).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(location: Option<&str>) -> Result<String, RedirectError> {
+        let policy =
+            Policy { hosts: vec!["urbanairship.com".into(), "127.0.0.1".into()], allow_plain_http: false };
+        let current = Url::parse("https://connect.urbanairship.com/api/events/").unwrap();
+        policy.target(&current, location).map(|url| url.to_string())
+    }
+
+    #[test]
+    fn no_location_repeats_the_request() {
+        assert_eq!(target(None).unwrap(), "https://connect.urbanairship.com/api/events/");
+    }
+
+    #[test]
+    fn allowed_hosts_and_what_is_below_them() {
+        assert_eq!(target(Some("/x?y=1")).unwrap(), "https://connect.urbanairship.com/x?y=1");
+        assert_eq!(target(Some("https://a.b.urbanairship.com/")).unwrap(), "https://a.b.urbanairship.com/");
+        assert_eq!(target(Some("http://127.0.0.1:1/x")).unwrap(), "http://127.0.0.1:1/x");
+        assert_eq!(
+            target(Some("https://u:p@connect.urbanairship.com/")).unwrap(),
+            "https://connect.urbanairship.com/"
+        );
+    }
+
+    #[test]
+    fn hostile_targets_get_nothing() {
+        for location in [
+            "https://evil.example/",
+            "https://evilurbanairship.com/",
+            "https://urbanairship.com.evil.example/",
+            "https://urbanairship.com@evil.example/",
+            "//evil.example/x",
+            "\\\\evil.example\\x",
+        ] {
+            assert!(matches!(target(Some(location)), Err(RedirectError::HostNotAllowed(_))), "{location}");
+        }
+        assert!(matches!(target(Some("http://connect.urbanairship.com/")), Err(RedirectError::NotHttps(_))));
+        assert!(target(Some("ftp://urbanairship.com/")).is_err());
+        assert!(target(Some("file:///etc/passwd")).is_err());
+        assert_eq!(target(Some("https://")), Err(RedirectError::BadLocation));
+    }
+}
