@@ -139,9 +139,9 @@ impl<'a> Reader<'a> {
             .expect("a consumer");
         let mut assignment = TopicPartitionList::new();
         for partition in 0..partitions {
-            assignment
-                .add_partition_offset(topic, partition, Offset::Beginning)
-                .expect("the beginning is an offset");
+            // Not `Offset::Beginning`, which librdkafka asks a leader for that it does not know yet, and again 500 ms on.
+            let (low, _) = consumer.fetch_watermarks(topic, partition, REQUEST).expect("watermarks");
+            assignment.add_partition_offset(topic, partition, Offset::Offset(low)).expect("an offset");
         }
         consumer.assign(&assignment).expect("assigned");
         Self { broker, topic: topic.to_owned(), isolation, consumer: Some(consumer), messages: Vec::new() }
