@@ -17,7 +17,8 @@ pub(crate) struct Answer {
 pub(crate) fn get(address: SocketAddr, path: &str) -> io::Result<Answer> {
     let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nhost: {address}\r\n\r\n")?;
+    // In one piece, which `write!` would not do: simple servers take the first piece for the request.
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nhost: {address}\r\n\r\n").as_bytes())?;
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
     let malformed = || io::Error::new(io::ErrorKind::InvalidData, text.clone());
