@@ -29,8 +29,11 @@ pub(crate) const VERSION: &str = "4.1.1";
 /// Names a broker to use instead of starting one.
 const ENV: &str = "TRIBUTARY_TEST_KAFKA";
 
-/// From the start of a broker to its first answer: 4 s on an idle machine.
+/// From the start of a broker to its first answer: 2-4 s on an idle machine.
 const START_LIMIT: Duration = Duration::from_secs(120);
+
+/// To the first answer of a broker that should be there already.
+const REACH_LIMIT: Duration = Duration::from_secs(20);
 
 /// A broker that answers. Topics of other tests are on it too: see [`unique_prefix`].
 pub(crate) struct Broker {
@@ -59,7 +62,7 @@ pub(crate) fn unique_prefix(test_name: &str) -> String {
 
 fn find() -> Result<Broker, String> {
     if let Ok(address) = std::env::var(ENV) {
-        return Broker::reach(&address, ENV, Instant::now(), &mut || Ok(()))
+        return Broker::reach(&address, ENV, REACH_LIMIT, &mut || Ok(()))
             .map_err(|why| format!("{ENV} is {address}, but: {why}"));
     }
     let docker = match docker::start() {
@@ -86,7 +89,7 @@ impl Broker {
         self.origin
     }
 
-    /// From its start to its first answer.
+    /// From its start (or ours, where it ran already) to its first answer.
     pub(crate) fn took(&self) -> Duration {
         self.took
     }
@@ -101,7 +104,7 @@ impl Broker {
     fn reach(
         bootstrap: &str,
         origin: &'static str,
-        start: Instant,
+        limit: Duration,
         alive: &mut dyn FnMut() -> Result<(), String>,
     ) -> Result<Self, String> {
         // Without the isolation level, which is `read_committed` by default, watermarks are last stable offsets.
@@ -110,6 +113,7 @@ impl Broker {
             ("reconnect.backoff.max.ms", "200"),
             ("isolation.level", "read_uncommitted"),
         ];
+        let start = Instant::now();
         let fail = |error| format!("no Kafka client for {bootstrap}: {error}");
         let probe: BaseConsumer = client(bootstrap, &quick).create().map_err(fail)?;
         loop {
@@ -119,8 +123,8 @@ impl Broker {
                 Ok(_) => String::from("metadata without a broker"),
                 Err(error) => error.to_string(),
             };
-            if start.elapsed() > START_LIMIT {
-                return Err(format!("no answer from {bootstrap} in {START_LIMIT:?}; last: {last}"));
+            if start.elapsed() > limit {
+                return Err(format!("no answer from {bootstrap} in {limit:?}; last: {last}"));
             }
         }
         let admin = client(bootstrap, &quick).create().map_err(fail)?;

@@ -144,8 +144,9 @@ impl Process {
         }
     }
 
-    /// Waits for a line of stdout or stderr, already written or yet to come, that contains `part`, and gives it. Panics
-    /// with the end of the log after `limit`, or when the process ends without.
+    /// Waits for a line of stdout or stderr, already written or yet to come, that contains `part`, and gives the first
+    /// such line. Panics with the end of the log after `limit`, or when the process ends without. For the second such
+    /// line, wait on [`Process::log`].
     #[track_caller]
     pub(crate) fn wait_for_log(&self, part: &str, limit: Duration) -> String {
         match self.log.wait_for(part, limit) {
@@ -181,7 +182,12 @@ impl Process {
     #[track_caller]
     pub(crate) fn get(&self, path: &str) -> Answer {
         let address = self.admin.expect("the configuration has an admin.listen");
-        match wait::poll(wait::GENEROUS, || http::get(address, path).ok()) {
+        let look = || match http::get(address, path) {
+            Ok(answer) => Some(Some(answer)),
+            Err(_) if self.log.is_closed() => Some(None),
+            Err(_) => None,
+        };
+        match wait::poll(wait::GENEROUS, look).flatten() {
             Some(answer) => answer,
             None => panic!("no answer from {address}{path}; log:\n{}", self.log.tail()),
         }

@@ -8,11 +8,12 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// Kills process `$0`, waits until it is gone and removes directory `$1`, if given.
+/// Kills process `$0` and removes directory `$1`, which may be empty. Again where a dying thread still made a file; not
+/// after waiting for the process to be gone, which takes seconds where the first process is slow to collect orphans.
 const KILL_AND_REMOVE: &str = r#"read -r _
 kill -9 "$0" 2>/dev/null
-while kill -0 "$0" 2>/dev/null; do sleep 0.1; done
-[ -z "$1" ] || rm -rf "$1""#;
+i=0
+until rm -rf "$1" 2>/dev/null || [ $i -ge 50 ]; do i=$((i + 1)); sleep 0.1; done"#;
 
 /// Runs the command that it was given.
 const RUN: &str = r#"read -r _; exec "$0" "$@""#;

@@ -1,11 +1,10 @@
 //! The shared broker in a container, where a Docker daemon answers.
 
 use super::run::run;
-use super::{Broker, VERSION, free_port, java};
+use super::{Broker, START_LIMIT, VERSION, free_port, java};
 use crate::watchdog::Watchdog;
 use std::process::Command;
 use std::time::Duration;
-use tokio::time::Instant;
 
 const QUICK: Duration = Duration::from_secs(15);
 const PULL: Duration = Duration::from_secs(300);
@@ -17,7 +16,6 @@ pub(super) fn start() -> Result<Broker, String> {
     if docker(&["image", "inspect", &image], QUICK).is_err() {
         docker(&["pull", "--quiet", &image], PULL)?;
     }
-    let start = Instant::now();
     let port = free_port();
     let name = super::unique_prefix("tributary-test-kafka");
     let publish = format!("127.0.0.1:{port}:{port}");
@@ -36,7 +34,7 @@ pub(super) fn start() -> Result<Broker, String> {
     docker(&arguments, QUICK)?;
     let watchdog = Watchdog::run(&["docker", "kill", &name]).map_err(|error| format!("sh: {error}"))?;
     let mut alive = || docker(&["inspect", &name], QUICK).map(drop);
-    let broker = Broker::reach(&format!("127.0.0.1:{port}"), "Docker", start, &mut alive);
+    let broker = Broker::reach(&format!("127.0.0.1:{port}"), "Docker", START_LIMIT, &mut alive);
     if broker.is_ok() {
         // Not to be dropped, which would call it off: it acts when this process ends.
         std::mem::forget(watchdog);

@@ -5,7 +5,7 @@
 //! when its broker goes; those that a crash left behind go at the next start.
 
 use super::run::{run, tail};
-use super::{Broker, VERSION, dir, free_port};
+use super::{Broker, START_LIMIT, VERSION, dir, free_port};
 use crate::watchdog::Watchdog;
 use std::fs::{self, File};
 use std::io;
@@ -14,7 +14,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::time::Duration;
-use tokio::time::Instant;
 
 /// Enough for a million small records: what is read back comes from the page cache, not from the heap.
 pub(super) const HEAP: &str = "-Xmx512m";
@@ -75,10 +74,9 @@ impl Java {
     /// Starts the JVM, again on the same ports and data, and waits until it answers.
     pub(super) fn start(&mut self, origin: &'static str) -> Result<Broker, String> {
         assert!(self.jvm.is_none(), "the broker is running");
-        let start = Instant::now();
         self.spawn().map_err(|error| format!("java: {error}"))?;
         let bootstrap = format!("127.0.0.1:{}", self.port);
-        let broker = Broker::reach(&bootstrap, origin, start, &mut || match self.child().try_wait() {
+        let broker = Broker::reach(&bootstrap, origin, START_LIMIT, &mut || match self.child().try_wait() {
             Ok(None) => Ok(()),
             Ok(Some(status)) => Err(format!("the broker ended: {status}")),
             Err(error) => Err(error.to_string()),
@@ -226,7 +224,8 @@ fn remove_stale(dir: &Path) -> io::Result<()> {
             continue;
         }
         if File::open(path.join("lock")).is_ok_and(|file| file.try_lock().is_ok()) {
-            fs::remove_dir_all(&path)?;
+            // Its watchdog may be removing it too.
+            fs::remove_dir_all(&path).ok();
         }
     }
     // Logs are kept for looking into, but only those of the last runs.

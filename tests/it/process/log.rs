@@ -47,6 +47,11 @@ impl Log {
         });
     }
 
+    /// Whether both streams have ended, as they do with the process.
+    pub(super) fn is_closed(&self) -> bool {
+        lock(&self.shared.0).open == 0
+    }
+
     pub(super) fn lines(&self) -> Vec<String> {
         lock(&self.shared.0).lines.clone()
     }

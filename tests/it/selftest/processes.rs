@@ -112,3 +112,9 @@ fn state(process: &Process) -> String {
     let stat = fs::read_to_string(format!("/proc/{}/stat", process.pid())).unwrap();
     stat.rsplit_once(") ").unwrap().1[..1].to_owned()
 }
+
+#[test]
+#[should_panic(expected = "no answer from 127.0.0.1:1/ready")]
+fn an_ended_process_is_not_asked() {
+    process::spawn(&mut Command::new("true"), Some(SocketAddr::from(([127, 0, 0, 1], 1)))).get("/ready");
+}
