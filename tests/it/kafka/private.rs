@@ -1,0 +1,98 @@
+//! A broker of a test's own, to be stopped, paused and killed. Always from Maven's jars: a container's ports and
+//! signals would be another matter.
+
+use super::{Broker, java};
+use crate::wait;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::fs;
+use std::ops::Deref;
+use std::time::Duration;
+
+/// A controlled shutdown takes a second; with a client in mid-transaction more.
+const STOP_LIMIT: Duration = Duration::from_secs(90);
+
+/// After a SIGKILL the controller takes the broker back only when the session of its former self is over, by default 9 s.
+const SOON_AGAIN: [(&str, &str); 2] =
+    [("broker.session.timeout.ms", "3000"), ("broker.heartbeat.interval.ms", "500")];
+
+/// Derefs to [`Broker`]; dropping it kills the broker and removes its data.
+pub(crate) struct PrivateBroker {
+    java: java::Java,
+    broker: Broker,
+}
+
+/// Starts a broker for the calling test alone: 3-5 s on an idle machine, about 300 MiB.
+#[track_caller]
+pub(crate) fn private_broker() -> PrivateBroker {
+    match java::start("Java, private", &SOON_AGAIN) {
+        Ok((java, broker)) => PrivateBroker { java, broker },
+        Err(why) => panic!(
+            "this test stops and starts a broker of its own, which takes Java 17 or newer and Maven (no other broker \
+             will do): {why}"
+        ),
+    }
+}
+
+impl PrivateBroker {
+    /// SIGSTOP: connections stay open and nothing is answered. See [`PrivateBroker::resume`].
+    pub(crate) fn pause(&mut self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    /// SIGCONT, after [`PrivateBroker::pause`].
+    pub(crate) fn resume(&mut self) {
+        self.signal(Signal::SIGCONT);
+    }
+
+    /// SIGTERM, and waits for the controlled shutdown. Data and ports are kept for [`PrivateBroker::start`].
+    #[track_caller]
+    pub(crate) fn stop(&mut self) {
+        self.signal(Signal::SIGTERM);
+        self.wait_end();
+    }
+
+    /// SIGKILL: as a machine that loses power, but for the page cache, which survives.
+    #[track_caller]
+    pub(crate) fn kill9(&mut self) {
+        self.signal(Signal::SIGKILL);
+        self.wait_end();
+    }
+
+    /// Starts it again with its data on its ports, and waits until it answers.
+    #[track_caller]
+    pub(crate) fn start(&mut self) {
+        match self.java.start("Java, private") {
+            Ok(broker) => self.broker = broker,
+            Err(why) => panic!("the broker did not start again: {why}"),
+        }
+    }
+
+    /// Its memory, for tests that report it.
+    pub(crate) fn pid(&mut self) -> u32 {
+        self.java.child().id()
+    }
+
+    fn signal(&mut self, signal: Signal) {
+        let pid = i32::try_from(self.pid()).expect("a pid");
+        kill(Pid::from_raw(pid), signal).expect("the broker is running");
+    }
+
+    #[track_caller]
+    fn wait_end(&mut self) {
+        let child = self.java.child();
+        if wait::poll(STOP_LIMIT, || child.try_wait().expect("our child")).is_none() {
+            let log = fs::read_to_string(self.java.log()).unwrap_or_default();
+            panic!("the broker did not stop in {STOP_LIMIT:?}: {}", super::run::tail(&log));
+        }
+        self.java.ended();
+    }
+}
+
+impl Deref for PrivateBroker {
+    type Target = Broker;
+
+    fn deref(&self) -> &Broker {
+        &self.broker
+    }
+}

@@ -1,0 +1,20 @@
+//! The one integration binary: the harness, its self-tests and the end-to-end tests on top of it.
+//!
+//! The tests run against a real Kafka broker and the real `tributary` binary; a missing broker fails them, it never
+//! skips them. What a test needs:
+//!
+//! - [`kafka::broker`]: the broker that all tests share; [`kafka::private_broker`]: one to stop, pause and kill.
+//! - [`kafka::unique_prefix`]: topic names of the test's own on the shared broker.
+//! - [`reader`]: what a topic holds, at either isolation level.
+//! - [`process`]: `tributary` (or any command) with its log, signals, memory, CPU time and metrics.
+//! - [`wait`]: waiting for a condition. Nothing else in the tests may sleep.
+#![cfg(test)]
+
+mod http;
+mod kafka;
+mod murmur2;
+mod process;
+mod reader;
+mod selftest;
+mod wait;
+mod watchdog;
