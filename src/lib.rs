@@ -21,6 +21,7 @@
 
 pub mod batch;
 pub mod dedupe;
+pub mod failpoint;
 pub mod mock;
 pub mod model;
 pub mod record;

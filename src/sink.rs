@@ -1,9 +1,30 @@
-//! Where batches go: the `Sink` trait, its error classes, and an in-memory fake for tests.
+//! Where batches go: the [`Sink`] trait and its error classes. Knows nothing of HTTP or of extraction.
+//!
+//! A batch is `begin`, `send` for each record, `commit` with its new ids and its checkpoint. What happened to a
+//! batch whose commit failed is said by the error's kind, and each kind has one way on:
+//!
+//! | kind | what is known | what the shard does |
+//! |---|---|---|
+//! | [`SinkError::Abortable`] | nothing of the batch counts | `abort`, then the same batch again |
+//! | [`SinkError::OutcomeUnknown`] | the batch may count or not | `reopen`; its checkpoint tells |
+//! | [`SinkError::Fenced`] | another instance took over | stop this shard |
+//! | [`SinkError::TooLarge`] | this record cannot be written | dead letter |
+//! | [`SinkError::Unusable`] | the cluster refuses or lacks something | report, `reopen` after a pause |
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::model::checkpoint::Checkpoint;
 use crate::model::secret::SecretSource;
+use crate::model::types::{EventId, OutRecord};
+
+pub mod client;
+pub mod kafka;
+#[cfg(test)]
+pub mod memory;
+pub mod placement;
+pub mod progress;
+pub mod topics;
 
 /// The guarantee that is asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -54,4 +75,57 @@ pub struct TopicSpec {
     pub replication_factor: Option<i32>,
     /// `None` is the broker's default.
     pub retention: Option<Duration>,
+}
+
+/// Why something could not be written. Its text names the topic or shard where there is one.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SinkError {
+    /// The transaction can only be aborted; the same batch may then be written again.
+    #[error("the transaction must be aborted: {0}")]
+    Abortable(String),
+    /// Whether the commit took place cannot be known from this producer.
+    #[error("the outcome of the commit is unknown: {0}")]
+    OutcomeUnknown(String),
+    /// Another instance opened this shard.
+    #[error("fenced: another instance has taken over this shard ({0})")]
+    Fenced(String),
+    /// The record exceeds what its topic accepts.
+    #[error("the record is too large for its topic, which takes {limit} bytes")]
+    TooLarge {
+        /// The topic's `max.message.bytes`.
+        limit: usize,
+    },
+    /// Kafka cannot be reached, refuses, or lacks a topic that may not be created.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+/// Takes the ids of the journal on opening: when they were committed (milliseconds) and which they are.
+pub type Seed<'a> = &'a mut dyn FnMut(i64, &[EventId]);
+
+/// Where one shard's batches go. Calls block.
+pub trait Sink {
+    /// Takes the shard over: fences whoever had it, then reads back its checkpoint and ids, then claims it.
+    fn open(&mut self, seed: Seed<'_>) -> Result<Checkpoint, SinkError>;
+
+    /// Opens again after [`SinkError::OutcomeUnknown`] or [`SinkError::Unusable`], unless another instance took
+    /// over since. The checkpoint tells whether the last batch counts.
+    fn reopen(&mut self) -> Result<Checkpoint, SinkError>;
+
+    /// Begins a batch.
+    fn begin(&mut self) -> Result<(), SinkError>;
+
+    /// Adds a record. The bytes are copied.
+    fn send(&mut self, record: &OutRecord<'_>) -> Result<(), SinkError>;
+
+    /// Adds the new ids and the checkpoint, and commits.
+    fn commit(
+        &mut self,
+        ids: &mut dyn Iterator<Item = EventId>,
+        checkpoint: &Checkpoint,
+    ) -> Result<(), SinkError>;
+
+    /// Gives a batch up. An error means that the sink must be reopened.
+    fn abort(&mut self) -> Result<(), SinkError>;
 }

@@ -1,0 +1,73 @@
+//! Faults on demand, for tests: absent from release builds (feature `failpoints`, which only `cargo test` sets).
+//!
+//! `TRIBUTARY_FAILPOINTS="before_commit=3:pause;mid_batch=1:abort"` makes the third pass of `before_commit` wait to be
+//! killed and the first of `mid_batch` abort. Every fault that hits says so in the log, so that a test can assert it.
+
+/// What a failpoint does to its place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// As if Kafka had asked for an abort.
+    Abort,
+    /// As if the outcome had become unknown.
+    Error,
+}
+
+/// Passes the failpoint `name`.
+#[cfg(not(feature = "failpoints"))]
+#[inline]
+pub fn pass(_name: &str) -> Option<Action> {
+    None
+}
+
+#[cfg(feature = "failpoints")]
+pub use armed::pass;
+
+#[cfg(feature = "failpoints")]
+mod armed {
+    use std::collections::HashMap;
+    use std::sync::{LazyLock, Mutex, PoisonError};
+
+    use super::Action;
+
+    /// The variable that arms failpoints.
+    const VARIABLE: &str = "TRIBUTARY_FAILPOINTS";
+
+    struct Armed {
+        passes_left: u64,
+        action: String,
+    }
+
+    static ARMED: LazyLock<Mutex<HashMap<String, Armed>>> =
+        LazyLock::new(|| Mutex::new(parse(&std::env::var(VARIABLE).unwrap_or_default())));
+
+    fn parse(text: &str) -> HashMap<String, Armed> {
+        let entry = |entry: &str| {
+            let (name, rest) = entry.trim().split_once('=')?;
+            let (passes, action) = rest.split_once(':')?;
+            Some((name.to_owned(), Armed { passes_left: passes.parse().ok()?, action: action.to_owned() }))
+        };
+        text.split(';').filter_map(entry).collect()
+    }
+
+    /// Passes the failpoint `name`.
+    pub fn pass(name: &str) -> Option<Action> {
+        let action = {
+            let mut armed = ARMED.lock().unwrap_or_else(PoisonError::into_inner);
+            let point = armed.get_mut(name)?;
+            point.passes_left = point.passes_left.saturating_sub(1);
+            if point.passes_left > 0 {
+                return None;
+            }
+            armed.remove(name)?.action
+        };
+        tracing::warn!(failpoint = name, action, "failpoint hit");
+        match action.as_str() {
+            "abort" => Some(Action::Abort),
+            "error" => Some(Action::Error),
+            // Waits to be killed from outside: the thread never goes on.
+            _ => loop {
+                std::thread::park();
+            },
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! Reading back what a shard committed: its checkpoint and its id journal. Does not fence anybody.
+//!
+//! Invariant: a read back is complete, or an error. It reads `read_committed` up to where the partition ended,
+//! open transactions included, at its beginning; where another transaction is still open it waits for that one.
+
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::time::Instant;
+use tracing::debug;
+
+use super::client::{Clients, Context, chain};
+use super::{Seed, SinkError};
+use crate::model::checkpoint::Checkpoint;
+use crate::model::types::EventId;
+
+/// Limit of one request to the cluster.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Offsets before the end where the latest checkpoint is looked for first. A partition belongs to one shard, so it
+/// is among the last; a full read follows when it is not.
+const TAIL: i64 = 64;
+
+/// Bytes of one id in a journal record.
+const ID_BYTES: usize = 16;
+
+/// Version byte that begins a journal record.
+const JOURNAL_VERSION: u8 = 1;
+
+/// Ids in one journal record: 512 KiB, below any sane `max.message.bytes`.
+pub const IDS_PER_RECORD: usize = 32_768;
+
+/// Reads state topics back.
+pub struct Reader {
+    committed: Option<BaseConsumer<Context>>,
+    uncommitted: Option<BaseConsumer<Context>>,
+    patience: Duration,
+}
+
+/// A key with its checkpoint, as found.
+pub type Found = (String, Checkpoint);
+
+impl Reader {
+    /// Connects. `patience` bounds the wait for others' open transactions.
+    pub fn new(clients: &Clients, patience: Duration) -> Result<Self, SinkError> {
+        Ok(Self {
+            committed: Some(clients.consumer(true)?),
+            uncommitted: Some(clients.consumer(false)?),
+            patience,
+        })
+    }
+
+    /// The latest checkpoint of `key` in this partition.
+    pub fn checkpoint(
+        &self,
+        topic: &str,
+        partition: i32,
+        key: &str,
+    ) -> Result<Option<Checkpoint>, SinkError> {
+        let found =
+            self.checkpoints(topic, partition, |found| found.iter().any(|(known, _)| known == key))?;
+        let own = found.into_iter().filter(|(known, _)| known == key).map(|(_, checkpoint)| checkpoint);
+        Ok(own.max_by_key(|checkpoint| checkpoint.sequence))
+    }
+
+    /// The latest checkpoints of all keys in this partition.
+    pub fn all_checkpoints(&self, topic: &str, partition: i32) -> Result<Vec<Found>, SinkError> {
+        self.checkpoints(topic, partition, |found| !found.is_empty())
+    }
+
+    /// Reads the tail, and everything if the tail is not `enough`.
+    fn checkpoints(
+        &self,
+        topic: &str,
+        partition: i32,
+        enough: impl Fn(&[Found]) -> bool,
+    ) -> Result<Vec<Found>, SinkError> {
+        let (low, high) = self.stable_end(topic, partition)?;
+        for from in [low.max(high - TAIL), low] {
+            let mut found: Vec<Found> = Vec::new();
+            self.read(topic, partition, from, high, |key, payload, _| {
+                let name = String::from_utf8_lossy(key).into_owned();
+                let checkpoint = Checkpoint::decode(payload).map_err(|error| {
+                    SinkError::Unusable(format!(
+                        "{topic} partition {partition}, key {name}: {}",
+                        chain(&error)
+                    ))
+                })?;
+                match found.iter_mut().find(|(known, _)| *known == name) {
+                    Some((_, known)) if known.sequence >= checkpoint.sequence => {}
+                    Some((_, known)) => *known = checkpoint,
+                    None => found.push((name, checkpoint)),
+                }
+                Ok(())
+            })?;
+            if from == low || enough(&found) {
+                return Ok(found);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    /// Gives the ids of `key` that were committed at `since_ms` or later to `seed`, oldest first.
+    pub fn ids(
+        &self,
+        topic: &str,
+        partition: i32,
+        key: &str,
+        since_ms: i64,
+        seed: Seed<'_>,
+    ) -> Result<usize, SinkError> {
+        let (low, high) = self.stable_end(topic, partition)?;
+        let from = self.offset_at(topic, partition, since_ms)?.map_or(high, |offset| offset.max(low));
+        let mut count = 0;
+        let mut ids = Vec::new();
+        self.read(topic, partition, from, high, |record_key, payload, timestamp_ms| {
+            if record_key == key.as_bytes() {
+                ids.clear();
+                unpack_ids(payload, &mut ids).map_err(|error| {
+                    SinkError::Unusable(format!("{topic} partition {partition}: {error}"))
+                })?;
+                count += ids.len();
+                seed(timestamp_ms, &ids);
+            }
+            Ok(())
+        })?;
+        Ok(count)
+    }
+
+    fn committed(&self) -> Result<&BaseConsumer<Context>, SinkError> {
+        self.committed.as_ref().ok_or_else(|| SinkError::Unusable("the reader is closed".into()))
+    }
+
+    /// Low and high end, once no transaction is open below the high end that was found first.
+    fn stable_end(&self, topic: &str, partition: i32) -> Result<(i64, i64), SinkError> {
+        let failed = |error: KafkaError| {
+            SinkError::Unusable(format!(
+                "cannot read the offsets of {topic} partition {partition}: {}",
+                chain(&error)
+            ))
+        };
+        let Some(uncommitted) = &self.uncommitted else {
+            return Err(SinkError::Unusable("the reader is closed".into()));
+        };
+        let (low, high) = uncommitted.fetch_watermarks(topic, partition, REQUEST_TIMEOUT).map_err(failed)?;
+        let deadline = Instant::now() + self.patience;
+        loop {
+            let (_, stable) =
+                self.committed()?.fetch_watermarks(topic, partition, REQUEST_TIMEOUT).map_err(failed)?;
+            if stable >= high {
+                return Ok((low, stable));
+            }
+            if Instant::now() >= deadline {
+                return Err(SinkError::Unusable(format!(
+                    "a transaction stays open in {topic} partition {partition} at offset {stable}"
+                )));
+            }
+            debug!(topic, partition, stable, high, "waiting for an open transaction");
+            // Serves the client's events and paces the loop.
+            drop(self.committed()?.poll(Duration::from_millis(20)));
+        }
+    }
+
+    fn offset_at(&self, topic: &str, partition: i32, time_ms: i64) -> Result<Option<i64>, SinkError> {
+        let mut times = TopicPartitionList::new();
+        let failed = |error: KafkaError| {
+            SinkError::Unusable(format!("cannot look up times in {topic}: {}", chain(&error)))
+        };
+        times.add_partition_offset(topic, partition, Offset::Offset(time_ms.max(0))).map_err(failed)?;
+        let found = self.committed()?.offsets_for_times(times, REQUEST_TIMEOUT).map_err(failed)?;
+        Ok(found.find_partition(topic, partition).and_then(|found| match found.offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        }))
+    }
+
+    /// Gives every committed record from `from` up to `end` to `each`: key, payload, timestamp.
+    fn read(
+        &self,
+        topic: &str,
+        partition: i32,
+        from: i64,
+        end: i64,
+        mut each: impl FnMut(&[u8], &[u8], i64) -> Result<(), SinkError>,
+    ) -> Result<(), SinkError> {
+        if from >= end {
+            return Ok(());
+        }
+        let failed = |error: KafkaError| {
+            SinkError::Unusable(format!("cannot read {topic} partition {partition} back: {}", chain(&error)))
+        };
+        let consumer = self.committed()?;
+        let mut assignment = TopicPartitionList::new();
+        assignment.add_partition_offset(topic, partition, Offset::Offset(from)).map_err(failed)?;
+        consumer.assign(&assignment).map_err(failed)?;
+        let mut last_progress = Instant::now();
+        loop {
+            match consumer.poll(Duration::from_millis(100)) {
+                Some(Ok(message)) => {
+                    last_progress = Instant::now();
+                    if message.offset() >= end {
+                        break;
+                    }
+                    if let (Some(key), Some(payload)) = (message.key(), message.payload()) {
+                        each(key, payload, message.timestamp().to_millis().unwrap_or(0))?;
+                    }
+                }
+                // With read_committed this is the last stable offset, which is at `end` or beyond.
+                Some(Err(KafkaError::PartitionEOF(_))) => break,
+                Some(Err(error)) if error.rdkafka_error_code().is_some_and(is_transient) => {}
+                Some(Err(error)) => return Err(failed(error)),
+                None => {}
+            }
+            if last_progress.elapsed() > REQUEST_TIMEOUT {
+                return Err(SinkError::Unusable(format!(
+                    "{topic} partition {partition} could not be read back to offset {end} within {} s",
+                    REQUEST_TIMEOUT.as_secs()
+                )));
+            }
+        }
+        consumer.unassign().map_err(failed)
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        // Closing a consumer takes 100 ms, which a start does not have to wait for.
+        let consumers = (self.committed.take(), self.uncommitted.take());
+        drop(std::thread::Builder::new().name("close-consumer".into()).spawn(move || drop(consumers)));
+    }
+}
+
+/// Errors that librdkafka mends by itself.
+fn is_transient(code: rdkafka::types::RDKafkaErrorCode) -> bool {
+    use rdkafka::types::RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Code::AllBrokersDown | Code::BrokerTransportFailure | Code::OperationTimedOut | Code::Resolve
+    )
+}
+
+/// A journal record's payload: a version byte, then 16 bytes an id, big-endian.
+pub fn pack_ids(ids: &mut dyn Iterator<Item = EventId>, limit: usize, out: &mut Vec<u8>) -> usize {
+    out.clear();
+    out.push(JOURNAL_VERSION);
+    let before = out.len();
+    for id in ids.take(limit) {
+        out.extend_from_slice(&id.0.to_be_bytes());
+    }
+    (out.len() - before) / ID_BYTES
+}
+
+/// The reverse of [`pack_ids`], appended to `ids`.
+pub fn unpack_ids(payload: &[u8], ids: &mut Vec<EventId>) -> Result<(), &'static str> {
+    let Some((&JOURNAL_VERSION, packed)) = payload.split_first() else {
+        return Err("a journal record of an unknown version; it was written by a later release");
+    };
+    let (packed, rest) = packed.as_chunks::<ID_BYTES>();
+    if !rest.is_empty() {
+        return Err("a journal record that is cut off");
+    }
+    ids.extend(packed.iter().map(|bytes| EventId(u128::from_be_bytes(*bytes))));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn ids_survive_packing(ids in prop::collection::vec(any::<u128>(), 0..100), limit in 1usize..120) {
+            let mut rest = ids.iter().copied().map(EventId);
+            let (mut packed, mut back) = (Vec::new(), Vec::new());
+            while pack_ids(&mut rest, limit, &mut packed) > 0 {
+                unpack_ids(&packed, &mut back).unwrap();
+            }
+            prop_assert_eq!(back.into_iter().map(|id| id.0).collect::<Vec<_>>(), ids);
+        }
+    }
+
+    #[test]
+    fn a_foreign_record_is_refused() {
+        assert!(unpack_ids(&[2, 0], &mut Vec::new()).is_err());
+        assert!(unpack_ids(&[1, 0], &mut Vec::new()).is_err());
+        assert!(unpack_ids(&[], &mut Vec::new()).is_err());
+    }
+}
