@@ -54,11 +54,9 @@ impl Batch {
         self.blocks.push(block);
     }
 
-    /// Whether it must be committed now.
-    pub fn is_due(&self, now: Instant) -> bool {
-        self.lines >= self.config.max_events
-            || self.bytes >= self.config.max_bytes
-            || self.deadline().is_some_and(|deadline| now >= deadline)
+    /// Whether it must be committed by its size.
+    pub fn is_full(&self) -> bool {
+        self.lines >= self.config.max_events || self.bytes >= self.config.max_bytes
     }
 
     /// When it must be committed by its age; `None` while it is empty.
@@ -108,17 +106,20 @@ mod tests {
         let config = Config { interval: Duration::from_millis(100), max_events: 10, max_bytes: 1000 };
         let now = Instant::now();
         let mut batch = Batch::new(config);
-        assert!(!batch.is_due(now + Duration::from_secs(9)), "an empty batch has no age");
+        assert_eq!(batch.deadline(), None, "an empty batch has no age");
         batch.push(block(10), 9, now);
-        assert!(!batch.is_due(now));
+        assert!(!batch.is_full());
         assert_eq!(batch.room(), 1);
-        assert!(batch.is_due(now + Duration::from_millis(100)), "age");
         batch.push(block(10), 1, now + Duration::from_millis(50));
-        assert!(batch.is_due(now), "count");
+        assert!(batch.is_full(), "count");
+        assert_eq!(
+            batch.deadline(),
+            Some(now + Duration::from_millis(100)),
+            "age counts from the first line"
+        );
         batch.clear();
-        assert!(!batch.is_due(now));
+        assert!(!batch.is_full());
         batch.push(block(1000), 1, now);
-        assert!(batch.is_due(now), "bytes");
-        assert_eq!(batch.deadline(), Some(now + Duration::from_millis(100)));
+        assert!(batch.is_full(), "bytes");
     }
 }

@@ -131,6 +131,14 @@ impl Window {
         }
     }
 
+    /// Forgets every id.
+    pub fn clear(&mut self) {
+        self.ring.clear();
+        self.groups.clear();
+        self.table.clear();
+        self.pending = 0;
+    }
+
     /// Ids in the window, pending ones included.
     pub fn len(&self) -> usize {
         self.ring.len()

@@ -26,5 +26,6 @@ pub mod mock;
 pub mod model;
 pub mod record;
 pub mod route;
+pub mod shard;
 pub mod sink;
 pub mod source;

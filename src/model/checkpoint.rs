@@ -124,6 +124,19 @@ impl Checkpoint {
         })
     }
 
+    /// Whether the progress of `other` is what this one stands at. Sequences do not tell: a claim that another
+    /// opening wrote takes the sequence that a lost commit would have had.
+    pub fn carries(&self, other: &Self) -> bool {
+        (&self.position, self.totals, self.committed_ms)
+            == (&other.position, other.totals, other.committed_ms)
+    }
+
+    /// The first checkpoint of a new opening by `owner`: one step on, with everything else as it was. Its times stay,
+    /// since they date the position and not the claim.
+    pub fn claimed_by(self, owner: &str) -> Self {
+        Self { sequence: self.sequence + 1, owner: owner.to_owned(), clean: false, ..self }
+    }
+
     /// The key of a shard's checkpoints and journal records.
     pub fn key(shard: &ShardId) -> String {
         shard.to_string()
@@ -188,6 +201,17 @@ mod tests {
             "checkpoint version 2 was written by a later release; this one reads up to 1"
         );
         assert!(matches!(Checkpoint::decode(b"{}"), Err(DecodeError::Malformed(_))));
+    }
+
+    #[test]
+    fn a_claim_carries_the_progress_it_found_and_no_other() {
+        let old = Checkpoint::initial("me", 1, 0);
+        let attempted = old.after(&delta(0, "a"), 10).unwrap();
+        assert!(attempted.clone().claimed_by("me").carries(&attempted), "it landed");
+        let lost = old.claimed_by("me");
+        assert_eq!(lost.sequence, attempted.sequence);
+        assert!(!lost.carries(&attempted), "it was lost, although a claim has its sequence now");
+        assert!(!lost.claimed_by("me").carries(&attempted));
     }
 
     proptest! {

@@ -188,8 +188,7 @@ impl KafkaSink {
                     self.settings.shard.stream, found.shards
                 )));
             }
-            // Its times stay as they are: they date the position, not the claim.
-            Some(found) => Checkpoint { sequence: found.sequence + 1, owner: self.owner.clone(), ..found },
+            Some(found) => found.claimed_by(&self.owner),
         };
         self.begin()?;
         self.commit(&mut std::iter::empty(), &claimed)?;

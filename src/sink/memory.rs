@@ -81,7 +81,7 @@ impl Sink for MemorySink {
         self.batch.clear();
         let mut cluster = self.cluster.lock().unwrap();
         let claimed = match cluster.checkpoint.take() {
-            Some(found) => Checkpoint { sequence: found.sequence + 1, ..found },
+            Some(found) => found.claimed_by("memory"),
             None => Checkpoint::initial("memory", 1, 0),
         };
         cluster.checkpoint = Some(claimed.clone());

@@ -1,0 +1,357 @@
+//! One shard: resume, take blocks, commit batches. The only place that sees the whole flow; one thread runs it.
+//!
+//! Invariants:
+//! - A batch keeps its blocks until its outcome is known; after an abort the same blocks make the same batch.
+//! - Ids, totals and position of a batch count only with its commit: an abort takes all of them back.
+//! - Knows neither signals nor other shards, nor what a session does to get its lines.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::batch::{self, Batch};
+use crate::model::block::Block;
+use crate::model::checkpoint::{Checkpoint, Delta};
+use crate::model::types::{Position, ShardId};
+use crate::sink::{Sink, SinkError};
+use crate::source::queue::{Item, Output, Received};
+
+pub mod metrics;
+pub mod pipeline;
+
+use metrics::Metrics;
+use pipeline::Pipeline;
+
+/// A moved position without events is committed at most this often.
+const IDLE_COMMIT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A first event after a resume that is this much later than the last one committed may mean that some are missing.
+const POSSIBLE_GAP: Duration = Duration::from_secs(3600);
+
+/// First and longest pause between attempts to write the same batch.
+const RETRY_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// How often a pausing shard looks whether it is to give up.
+const ABANDON_CHECK: Duration = Duration::from_millis(50);
+
+/// What a shard is, besides its sink and its queue.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Which one.
+    pub id: ShardId,
+    /// When transactions close.
+    pub batch: batch::Config,
+    /// How long the service keeps events; a checkpoint older than that is reported.
+    pub retention: Duration,
+}
+
+/// Why a shard's thread ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Exit {
+    /// Its lines ended, and all of them are committed.
+    Stopped,
+    /// Another instance took over.
+    Fenced,
+    /// It was told not to wait any longer; what was not committed comes again after the next start.
+    Abandoned,
+}
+
+/// A shard at work.
+pub struct Shard<S> {
+    config: Config,
+    sink: S,
+    pipeline: Pipeline,
+    batch: Batch,
+    checkpoint: Checkpoint,
+    last_commit: Instant,
+    metrics: Metrics,
+    abandon: CancellationToken,
+}
+
+impl<S: Sink> Shard<S> {
+    /// Opens the sink, trying again while Kafka cannot be used, and gives the shard with the position to resume from.
+    pub fn open(
+        config: Config,
+        mut sink: S,
+        mut pipeline: Pipeline,
+        metrics: Metrics,
+        abandon: CancellationToken,
+    ) -> Result<Self, Exit> {
+        let mut failures = 0;
+        let checkpoint = loop {
+            pipeline.forget_ids();
+            let error = match sink.open(&mut |at_ms, ids| pipeline.seed(at_ms, ids)) {
+                Ok(checkpoint) => break checkpoint,
+                Err(error) => error,
+            };
+            failures += 1;
+            error!(shard = %config.id, reason = %error, failures, "cannot open the shard in Kafka; trying again");
+            pause(failures, &abandon)?;
+        };
+        let (batch, last_commit) = (Batch::new(config.batch), Instant::now());
+        let shard = Self { config, sink, pipeline, batch, checkpoint, last_commit, metrics, abandon };
+        shard.metrics.opened(&shard.checkpoint);
+        shard.report_old_checkpoint();
+        Ok(shard)
+    }
+
+    /// Where to resume; `None` for the configured start.
+    pub fn position(&self) -> Option<Position> {
+        self.checkpoint.position.clone()
+    }
+
+    /// Takes lines until they end, then commits what is left.
+    pub fn run(mut self, queue: &Output) -> Exit {
+        match self.take_all(queue) {
+            Ok(()) => Exit::Stopped,
+            Err(exit) => {
+                if exit == Exit::Fenced {
+                    error!(
+                        shard = %self.config.id,
+                        "fenced: another instance has taken over this shard; it stops here and writes nothing more"
+                    );
+                }
+                exit
+            }
+        }
+    }
+
+    fn take_all(&mut self, queue: &Output) -> Result<(), Exit> {
+        loop {
+            self.metrics.queue_bytes.set(queue.bytes() as i64);
+            match queue.receive(self.patience()) {
+                Received::Item(item) => self.take(item)?,
+                Received::Timeout => {}
+                Received::Closed => break,
+            }
+            if self.is_due(Instant::now()) {
+                self.close(false)?;
+            }
+            if self.abandon.is_cancelled() {
+                return Err(Exit::Abandoned);
+            }
+        }
+        self.close(true)?;
+        info!(shard = %self.config.id, sequence = self.checkpoint.sequence, "stopped in order; everything received is committed");
+        Ok(())
+    }
+
+    /// How long to wait for the next block.
+    fn patience(&self) -> Duration {
+        let now = Instant::now();
+        self.deadline().map_or(IDLE_COMMIT_INTERVAL, |deadline| deadline.saturating_duration_since(now))
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        if !self.pipeline.has_records() && self.pipeline.has_moved() {
+            // There is only a position to save.
+            return Some(self.last_commit + IDLE_COMMIT_INTERVAL);
+        }
+        self.batch.deadline()
+    }
+
+    fn is_due(&self, now: Instant) -> bool {
+        self.batch.is_full() || self.deadline().is_some_and(|deadline| now >= deadline)
+    }
+
+    /// Puts one block through the event path, closing the batch where its limits fall inside the block.
+    fn take(&mut self, item: Item) -> Result<(), Exit> {
+        let mut rest = Some(item.block);
+        let mut resumed = item.resumed;
+        while let Some(block) = rest.take() {
+            let room = self.batch.room().max(1);
+            match self.pipeline.process(&block, room, &mut self.sink) {
+                Ok(taken) => {
+                    let (taken_block, left) = split(block, taken.bytes);
+                    self.batch.push(taken_block, taken.lines, Instant::now());
+                    rest = left;
+                }
+                Err(error) => {
+                    // The block belongs to the batch that is now made anew.
+                    let (lines, bytes) = pipeline::measure(&block, room);
+                    let (block, left) = split(block, bytes);
+                    self.batch.push(block, lines, Instant::now());
+                    rest = left;
+                    self.recover(error, None)?;
+                }
+            }
+            if std::mem::take(&mut resumed) {
+                self.report_gap();
+            }
+            if rest.is_some() || self.batch.is_full() {
+                self.close(false)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits the batch, if there is anything to commit.
+    fn close(&mut self, clean: bool) -> Result<(), Exit> {
+        let idle = !self.pipeline.has_records();
+        if idle && !clean && (!self.pipeline.has_moved() || self.last_commit.elapsed() < IDLE_COMMIT_INTERVAL)
+        {
+            self.pipeline.fold();
+            self.batch.clear();
+            return Ok(());
+        }
+        let started = Instant::now();
+        loop {
+            let Some(next) = self.next_checkpoint(clean) else { return Err(Exit::Abandoned) };
+            let result = self.pipeline.commit(&next, &mut self.sink);
+            let landed = match result {
+                Ok(()) => true,
+                Err(error) => self.recover(error, Some(&next))? == Recovered::Landed,
+            };
+            if landed {
+                self.metrics.committed(&self.pipeline.added(), self.batch.bytes(), started.elapsed(), &next);
+                // After a recovery the sink has claimed a later sequence of its own.
+                if self.checkpoint.sequence < next.sequence {
+                    self.checkpoint = next;
+                }
+                self.pipeline.committed(self.checkpoint.committed_ms);
+                self.batch.clear();
+                self.last_commit = Instant::now();
+                return Ok(());
+            }
+        }
+    }
+
+    fn next_checkpoint(&self, clean: bool) -> Option<Checkpoint> {
+        let (to, processed_ms, added) = self.pipeline.progress();
+        let delta = Delta { from: self.checkpoint.sequence, to, processed_ms, added, clean };
+        let next = self.checkpoint.after(&delta, now_ms());
+        next.inspect_err(|misfit| error!(shard = %self.config.id, %misfit, "checkpoint refused")).ok()
+    }
+
+    /// Gets over a failed write: afterwards either the attempted checkpoint is known to count, or the batch stands
+    /// in a new transaction, ready to be committed.
+    fn recover(
+        &mut self,
+        mut error: SinkError,
+        mut attempted: Option<&Checkpoint>,
+    ) -> Result<Recovered, Exit> {
+        let mut failures = 0;
+        loop {
+            failures += 1;
+            self.metrics.failed(&error);
+            if matches!(error, SinkError::Fenced(_)) {
+                warn!(shard = %self.config.id, reason = %error, "write refused");
+                return Err(Exit::Fenced);
+            }
+            warn!(shard = %self.config.id, reason = %error, failures, "write failed; the batch is kept and tried again");
+            if failures > 1 {
+                pause(failures, &self.abandon)?;
+            }
+            let cleared = match error {
+                SinkError::Abortable(_) => self.sink.abort().map(|()| Recovered::Replayed),
+                _ => self.sink.reopen().map(|claimed| self.reopened(claimed, attempted)),
+            };
+            if cleared.is_ok() {
+                // Its outcome is known from here on.
+                attempted = None;
+            }
+            let replayed = cleared.and_then(|recovered| match recovered {
+                Recovered::Landed => Ok(recovered),
+                Recovered::Replayed => {
+                    self.pipeline.replay(self.batch.blocks(), &mut self.sink).map(|()| recovered)
+                }
+            });
+            match replayed {
+                Ok(recovered) => {
+                    info!(shard = %self.config.id, ?recovered, "the batch is safe");
+                    return Ok(recovered);
+                }
+                Err(next) => error = next,
+            }
+        }
+    }
+
+    /// What the sink's checkpoint says of the attempted one.
+    fn reopened(&mut self, claimed: Checkpoint, attempted: Option<&Checkpoint>) -> Recovered {
+        let landed = attempted.is_some_and(|attempted| claimed.carries(attempted));
+        self.checkpoint = claimed;
+        if landed { Recovered::Landed } else { Recovered::Replayed }
+    }
+
+    fn report_old_checkpoint(&self) {
+        let age_ms = now_ms() - self.checkpoint.committed_ms;
+        if self.checkpoint.position.is_some() && age_ms > millis(self.config.retention) {
+            warn!(
+                shard = %self.config.id, age_s = age_ms / 1000, retention_s = self.config.retention.as_secs(),
+                "possible gap: the checkpoint is older than what the service keeps"
+            );
+            self.metrics.possible_gaps.inc();
+        }
+    }
+
+    fn report_gap(&self) {
+        let (Some(before), Some(first)) = (self.checkpoint.processed_ms, self.pipeline.first_processed_ms())
+        else {
+            return;
+        };
+        if first - before > millis(POSSIBLE_GAP) {
+            warn!(
+                shard = %self.config.id, last_processed_ms = before, first_processed_ms = first,
+                "possible gap: the first event after resuming was processed much later than the last one committed"
+            );
+            self.metrics.possible_gaps.inc();
+        }
+    }
+}
+
+/// How a failed write was got over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Recovered {
+    /// The attempted commit had taken place.
+    Landed,
+    /// The batch stands in a new transaction.
+    Replayed,
+}
+
+/// Cuts a block after `bytes`; an over-long line is one piece.
+fn split(block: Block, bytes: usize) -> (Block, Option<Block>) {
+    match block {
+        Block::Lines(mut all) if bytes < all.len() => {
+            let rest = all.split_off(bytes);
+            (Block::Lines(all), Some(Block::Lines(rest)))
+        }
+        whole => (whole, None),
+    }
+}
+
+/// Waits before attempt number `failures + 1`, or says that nobody waits for it any more.
+fn pause(failures: u32, abandon: &CancellationToken) -> Result<(), Exit> {
+    let (first, longest) = RETRY_PAUSES;
+    let until =
+        Instant::now() + first.saturating_mul(2u32.saturating_pow(failures.saturating_sub(1))).min(longest);
+    loop {
+        if abandon.is_cancelled() {
+            return Err(Exit::Abandoned);
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        std::thread::park_timeout(left.min(ABANDON_CHECK));
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The wall clock, milliseconds since the Unix epoch.
+pub fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+/// A name for this opening of a shard, unlike any other's.
+pub fn new_owner() -> Arc<str> {
+    uuid::Uuid::new_v4().to_string().into()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+//! What a shard counts. Everything counts only what is committed, so the figures never run ahead of Kafka.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+
+use super::pipeline::Added;
+use crate::model::checkpoint::Checkpoint;
+use crate::model::types::DeadLetterReason;
+use crate::sink::SinkError;
+
+/// A shard's metrics. Clones share the figures.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    /// Lines taken, blank ones and position updates not counted.
+    pub received: Counter,
+    /// Events written to their topics.
+    pub delivered: Counter,
+    /// Events dropped since their id was known.
+    pub duplicates: Counter,
+    /// Dead letters, in the order of [`DeadLetterReason::ALL`].
+    pub dead_letters: [Counter; DeadLetterReason::ALL.len()],
+    /// Commits.
+    pub commits: Counter,
+    /// From the closing of a batch to its known commit, seconds.
+    pub commit_seconds: Histogram,
+    /// Records of a batch.
+    pub batch_events: Histogram,
+    /// Bytes of lines of a batch.
+    pub batch_bytes: Histogram,
+    /// Writes that failed and were tried again.
+    pub write_failures: Counter,
+    /// Bytes of lines that wait for the shard.
+    pub queue_bytes: Gauge,
+    /// Times that events may be missing.
+    pub possible_gaps: Counter,
+    last_commit_ms: Arc<AtomicI64>,
+    last_processed_ms: Arc<AtomicI64>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            received: Counter::default(),
+            delivered: Counter::default(),
+            duplicates: Counter::default(),
+            dead_letters: Default::default(),
+            commits: Counter::default(),
+            // From 2 ms, a fast commit, to the 30 s of a transaction's limit.
+            commit_seconds: Histogram::new([
+                0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0,
+            ]),
+            batch_events: Histogram::new([1.0, 10.0, 100.0, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5]),
+            batch_bytes: Histogram::new([1e3, 1e4, 1e5, 1e6, 2e6, 4e6, 8e6, 16e6, 32e6, 64e6]),
+            write_failures: Counter::default(),
+            queue_bytes: Gauge::default(),
+            possible_gaps: Counter::default(),
+            last_commit_ms: Arc::default(),
+            last_processed_ms: Arc::default(),
+        }
+    }
+}
+
+impl Metrics {
+    /// The shard goes on from `checkpoint`.
+    pub fn opened(&self, checkpoint: &Checkpoint) {
+        self.date(checkpoint);
+    }
+
+    /// A batch is committed with `checkpoint`.
+    pub fn committed(&self, added: &Added, bytes: usize, took: Duration, checkpoint: &Checkpoint) {
+        self.received.inc_by(added.totals.received);
+        self.delivered.inc_by(added.totals.delivered);
+        self.duplicates.inc_by(added.totals.duplicates);
+        for (counter, count) in self.dead_letters.iter().zip(added.dead_letters) {
+            counter.inc_by(count);
+        }
+        self.commits.inc();
+        self.commit_seconds.observe(took.as_secs_f64());
+        self.batch_events.observe((added.totals.delivered + added.totals.dead_letters) as f64);
+        self.batch_bytes.observe(bytes as f64);
+        self.date(checkpoint);
+    }
+
+    /// A write failed.
+    pub fn failed(&self, _error: &SinkError) {
+        self.write_failures.inc();
+    }
+
+    /// Dead letters of all reasons.
+    pub fn total_dead_letters(&self) -> u64 {
+        self.dead_letters.iter().map(|counter| counter.get()).sum()
+    }
+
+    /// When the latest checkpoint was written, milliseconds since the Unix epoch; 0 for never.
+    pub fn last_commit_ms(&self) -> i64 {
+        self.last_commit_ms.load(Ordering::Relaxed)
+    }
+
+    /// When the service processed the last committed event, milliseconds since the Unix epoch; 0 for never.
+    pub fn last_processed_ms(&self) -> i64 {
+        self.last_processed_ms.load(Ordering::Relaxed)
+    }
+
+    fn date(&self, checkpoint: &Checkpoint) {
+        self.last_commit_ms.store(checkpoint.committed_ms, Ordering::Relaxed);
+        if let Some(processed_ms) = checkpoint.processed_ms {
+            self.last_processed_ms.store(processed_ms, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! The event path: block to records in the sink's open transaction. No loop, no retries.
+//!
+//! Invariant: what it says of progress is that of the blocks processed since the last commit, fold or replay; a replay
+//! of the same blocks says the same again.
+
+use crate::dedupe::Window;
+use crate::failpoint;
+use crate::model::block::{Block, OVERSIZE_HEAD};
+use crate::model::checkpoint::{Checkpoint, Totals};
+use crate::model::types::{DeadLetterReason, EventId, Headers, OutRecord, Position, Record};
+use crate::record::{ExtractError, Extractor, Line};
+use crate::route::Router;
+use crate::sink::{Sink, SinkError};
+
+use super::now_ms;
+
+/// Longest detail of a dead letter, bytes.
+const MAX_DETAIL: usize = 256;
+
+/// `ce_type` of an event without a type; CloudEvents requires one.
+const UNTYPED: &[u8] = b"unknown";
+
+/// The event path of one shard.
+pub struct Pipeline {
+    extractor: Extractor,
+    router: Router,
+    window: Window,
+    dead_letter_topic: String,
+    /// What is committed with the next batch.
+    progress: Progress,
+    /// The part of it that replays do not make again.
+    base: Progress,
+    /// Dead letters of this batch by reason, for the metrics.
+    dead_letters: DeadLetters,
+    /// Whether the sink's transaction was begun, and records sent in it.
+    begun: bool,
+    /// Processing time of the first event since the last commit.
+    first_processed_ms: Option<i64>,
+    clock_ms: i64,
+}
+
+/// Counts by reason, in the order of [`DeadLetterReason::ALL`].
+pub type DeadLetters = [u64; DeadLetterReason::ALL.len()];
+
+/// What was done to a part of a block.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Taken {
+    /// Lines that are not blank.
+    pub lines: usize,
+    /// Bytes from the block's beginning.
+    pub bytes: usize,
+}
+
+/// What a batch adds.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Added {
+    /// The totals.
+    pub totals: Totals,
+    /// Dead letters by reason.
+    pub dead_letters: DeadLetters,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Progress {
+    /// The last offset seen. A buffer that is used again and again.
+    offset: Vec<u8>,
+    moved: bool,
+    processed_ms: Option<i64>,
+    added: Totals,
+}
+
+impl Pipeline {
+    /// An event path with an empty window.
+    pub fn new(extractor: Extractor, router: Router, window: Window, dead_letter_topic: String) -> Self {
+        Self {
+            extractor,
+            router,
+            window,
+            dead_letter_topic,
+            progress: Progress::default(),
+            base: Progress::default(),
+            dead_letters: DeadLetters::default(),
+            begun: false,
+            first_processed_ms: None,
+            clock_ms: now_ms(),
+        }
+    }
+
+    /// Adds ids from the journal.
+    pub fn seed(&mut self, committed_ms: i64, ids: &[EventId]) {
+        self.window.seed(committed_ms, ids.iter().copied());
+    }
+
+    /// Takes back what [`Self::seed`] added, for a new attempt to open.
+    pub fn forget_ids(&mut self) {
+        self.window.clear();
+    }
+
+    /// Whether the batch has records, and so a begun transaction.
+    pub fn has_records(&self) -> bool {
+        self.begun
+    }
+
+    /// Whether the position moved.
+    pub fn has_moved(&self) -> bool {
+        self.progress.moved
+    }
+
+    /// Processing time of the first event since the last commit.
+    pub fn first_processed_ms(&self) -> Option<i64> {
+        self.first_processed_ms
+    }
+
+    /// New position, last processing time and totals of the batch.
+    pub fn progress(&self) -> (Option<Position>, Option<i64>, Totals) {
+        let offset = || Position::offset(String::from_utf8_lossy(&self.progress.offset));
+        (self.progress.moved.then(offset), self.progress.processed_ms, self.progress.added)
+    }
+
+    /// What the batch adds, for the metrics.
+    pub fn added(&self) -> Added {
+        Added { totals: self.progress.added, dead_letters: self.dead_letters }
+    }
+
+    /// Puts at most `room` lines of a block into the sink's transaction, beginning it with the first record.
+    pub fn process(&mut self, block: &Block, room: usize, sink: &mut impl Sink) -> Result<Taken, SinkError> {
+        self.clock_ms = now_ms();
+        match block {
+            Block::Lines(bytes) => self.lines(bytes, room, sink),
+            Block::Oversize { head, length } => {
+                self.progress.added.received += 1;
+                let letter = DeadLetter { reason: DeadLetterReason::LineTooLong, detail: "", line: head };
+                self.dead_letter(&letter, *length, sink)?;
+                Ok(Taken { lines: 1, bytes: head.len() })
+            }
+        }
+    }
+
+    /// Puts the blocks of an aborted batch into a new transaction.
+    pub fn replay(&mut self, blocks: &[Block], sink: &mut impl Sink) -> Result<(), SinkError> {
+        self.window.rollback();
+        self.progress.clone_from(&self.base);
+        self.dead_letters = DeadLetters::default();
+        self.begun = false;
+        for block in blocks {
+            self.process(block, usize::MAX, sink)?;
+        }
+        Ok(())
+    }
+
+    /// Commits the batch with `checkpoint`.
+    pub fn commit(&mut self, checkpoint: &Checkpoint, sink: &mut impl Sink) -> Result<(), SinkError> {
+        if !std::mem::replace(&mut self.begun, true) {
+            sink.begin()?;
+        }
+        sink.commit(&mut self.window.pending(), checkpoint)
+    }
+
+    /// The batch is committed.
+    pub fn committed(&mut self, committed_ms: i64) {
+        self.window.commit(committed_ms);
+        self.progress.start_anew();
+        self.base.start_anew();
+        self.dead_letters = DeadLetters::default();
+        self.begun = false;
+        self.first_processed_ms = None;
+    }
+
+    /// The blocks so far hold no record: they need not be kept for a replay.
+    pub fn fold(&mut self) {
+        self.base.clone_from(&self.progress);
+    }
+
+    fn lines(&mut self, bytes: &[u8], room: usize, sink: &mut impl Sink) -> Result<Taken, SinkError> {
+        let mut taken = Taken { lines: 0, bytes: 0 };
+        while taken.lines < room && taken.bytes < bytes.len() {
+            let rest = &bytes[taken.bytes..];
+            let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+            taken.bytes = (taken.bytes + end + 1).min(bytes.len());
+            let line = rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]);
+            if line.is_empty() {
+                continue;
+            }
+            self.line(line, sink)?;
+            taken.lines += 1;
+        }
+        match failpoint::pass("mid_batch") {
+            Some(failpoint::Action::Abort) => Err(SinkError::Abortable("failpoint mid_batch".into())),
+            Some(failpoint::Action::Error) => Err(SinkError::OutcomeUnknown("failpoint mid_batch".into())),
+            None => Ok(taken),
+        }
+    }
+
+    fn line(&mut self, line: &[u8], sink: &mut impl Sink) -> Result<(), SinkError> {
+        match self.extractor.extract(line) {
+            Ok(Line::Event(record)) => {
+                self.progress.added.received += 1;
+                self.event(line, &record, sink)?;
+                self.progress.move_to(record.offset.as_deref());
+                if let Some(processed_ms) = record.processed_ms {
+                    self.progress.processed_ms = Some(processed_ms);
+                    self.first_processed_ms.get_or_insert(processed_ms);
+                }
+            }
+            Ok(Line::PositionOnly(offset)) => self.progress.move_to(offset.as_deref()),
+            Err(error) => {
+                self.progress.added.received += 1;
+                let detail = detail(&error);
+                let letter = DeadLetter { reason: error.reason(), detail: &detail, line };
+                self.dead_letter(&letter, line.len() as u64, sink)?;
+                if let ExtractError::NoId { offset } = error {
+                    self.progress.move_to(offset.as_deref());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, line: &[u8], record: &Record<'_>, sink: &mut impl Sink) -> Result<(), SinkError> {
+        if !self.window.insert(record.id) {
+            self.progress.added.duplicates += 1;
+            return Ok(());
+        }
+        let timestamp_ms =
+            self.router.timestamp(record, |text| self.extractor.milliseconds(text), self.clock_ms);
+        let topic = match self.router.topic(record.event_type.as_deref()) {
+            Ok(topic) => topic,
+            Err(error) => {
+                let detail = error.to_string();
+                let letter = DeadLetter { reason: DeadLetterReason::Unroutable, detail: &detail, line };
+                return self.dead_letter(&letter, line.len() as u64, sink);
+            }
+        };
+        if !std::mem::replace(&mut self.begun, true) {
+            sink.begin()?;
+        }
+        let sent = sink.send(&OutRecord {
+            topic,
+            key: record.key.as_deref(),
+            value: line,
+            timestamp_ms,
+            headers: Headers::Event {
+                id: &record.id_text,
+                event_type: record.event_type.as_deref().unwrap_or(UNTYPED),
+                time: record.occurred.as_deref(),
+            },
+        });
+        match sent {
+            Ok(()) => self.progress.added.delivered += 1,
+            Err(SinkError::TooLarge { limit }) => {
+                let detail = format!("topic {topic} takes {limit} bytes");
+                let letter = DeadLetter { reason: DeadLetterReason::TooLargeForTopic, detail: &detail, line };
+                self.dead_letter(&letter, line.len() as u64, sink)?;
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Writes a dead letter, bytes intact where the topic takes them, else their head.
+    fn dead_letter(
+        &mut self,
+        letter: &DeadLetter<'_>,
+        length: u64,
+        sink: &mut impl Sink,
+    ) -> Result<(), SinkError> {
+        if !std::mem::replace(&mut self.begun, true) {
+            sink.begin()?;
+        }
+        let record = OutRecord {
+            topic: &self.dead_letter_topic,
+            key: None,
+            value: letter.line,
+            timestamp_ms: self.clock_ms,
+            headers: Headers::DeadLetter { reason: letter.reason, detail: letter.detail, length },
+        };
+        match sink.send(&record) {
+            Err(SinkError::TooLarge { .. }) => {
+                sink.send(&OutRecord {
+                    value: &letter.line[..letter.line.len().min(OVERSIZE_HEAD)],
+                    ..record
+                })?;
+            }
+            other => other?,
+        }
+        self.progress.added.dead_letters += 1;
+        if let Some(index) = DeadLetterReason::ALL.iter().position(|reason| *reason == letter.reason) {
+            self.dead_letters[index] += 1;
+        }
+        Ok(())
+    }
+}
+
+/// Lines and bytes of the first `room` lines of a block, as [`Pipeline::process`] would take them.
+pub fn measure(block: &Block, room: usize) -> (usize, usize) {
+    let Block::Lines(all) = block else { return (1, block.len()) };
+    let (mut lines, mut from) = (0, 0);
+    while lines < room && from < all.len() {
+        let end = memchr::memchr(b'\n', &all[from..]).map_or(all.len(), |end| from + end + 1);
+        lines += usize::from(!matches!(&all[from..end], b"\n" | b"\r\n"));
+        from = end;
+    }
+    (lines, from)
+}
+
+struct DeadLetter<'a> {
+    reason: DeadLetterReason,
+    detail: &'a str,
+    line: &'a [u8],
+}
+
+impl Progress {
+    fn move_to(&mut self, offset: Option<&[u8]>) {
+        if let Some(offset) = offset {
+            self.offset.clear();
+            self.offset.extend_from_slice(offset);
+            self.moved = true;
+        }
+    }
+
+    fn start_anew(&mut self) {
+        self.offset.clear();
+        (self.moved, self.processed_ms, self.added) = (false, None, Totals::default());
+    }
+}
+
+fn detail(error: &ExtractError<'_>) -> String {
+    let mut text = match error {
+        ExtractError::NotAnObject(cause) => cause.to_string(),
+        ExtractError::NoId { .. } => error.to_string(),
+    };
+    text.truncate(text.floor_char_boundary(MAX_DETAIL));
+    text
+}

@@ -1,0 +1,162 @@
+//! The whole event path on a sink in memory, with a fault at every commit.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::*;
+use crate::dedupe::{self, Window};
+use crate::record::{self, Extractor};
+use crate::route::{self, Router};
+use crate::sink::memory::{Cluster, Fault, Kept, MemorySink};
+use crate::source::queue::queue;
+
+fn pipeline(max_ids: usize) -> Pipeline {
+    let fields = record::Config {
+        id: "id".into(),
+        key: vec!["key".into()],
+        event_type: "type".into(),
+        occurred: "occurred".into(),
+        processed: "processed".into(),
+        offset: "offset".into(),
+        position_only_type: Some("OFFSET_UPDATE".into()),
+    };
+    let routes = route::Config {
+        topic: "t.{type}".into(),
+        topics: Default::default(),
+        default_topic: None,
+        timestamp: Default::default(),
+    };
+    let window = Window::new(dedupe::Config { max_ids, ..Default::default() }, 10);
+    Pipeline::new(Extractor::new(&fields).unwrap(), Router::new(routes), window, "dead".into())
+}
+
+fn event(n: usize) -> String {
+    format!("{{\"id\":\"{n}\",\"type\":\"T\",\"offset\":\"{n}\",\"key\":\"k{}\"}}\n", n % 3)
+}
+
+fn lines(text: &str) -> Block {
+    Block::Lines(Bytes::copy_from_slice(text.as_bytes()))
+}
+
+/// Runs a shard over these blocks until they end.
+fn run(cluster: &Arc<Mutex<Cluster>>, max_events: usize, blocks: Vec<Block>) -> Exit {
+    let config = Config {
+        id: ShardId { stream: "s".into(), index: 0 },
+        batch: batch::Config { max_events, ..batch::Config::default() },
+        retention: Duration::from_secs(7 * 86_400),
+    };
+    let sink = MemorySink::new(Arc::clone(cluster));
+    let metrics = Metrics::default();
+    let shard = Shard::open(config, sink, pipeline(1000), metrics, CancellationToken::new()).unwrap();
+    let (input, output) = queue(1 << 20);
+    for block in blocks {
+        let sent = futures_util::FutureExt::now_or_never(input.send(Item { block, resumed: false }));
+        sent.unwrap().unwrap();
+    }
+    drop(input);
+    shard.run(&output)
+}
+
+fn values(cluster: &Mutex<Cluster>) -> Vec<String> {
+    let cluster = cluster.lock().unwrap();
+    cluster.records.iter().map(|kept| String::from_utf8(kept.value.clone()).unwrap()).collect()
+}
+
+#[test]
+fn events_dead_letters_and_position_are_committed_together() {
+    let cluster = Arc::<Mutex<Cluster>>::default();
+    let text = format!(
+        "{}\r\n\ngarbage\n{{\"offset\":\"7\"}}\n{}{{\"id\":\"x\",\"offset\":\"8\"}}\n{{\"type\":\"OFFSET_UPDATE\",\"offset\":\"9\"}}\n",
+        event(1).trim_end(),
+        event(1),
+    );
+    let blocks = vec![lines(&text), Block::Oversize { head: "{\"id".into(), length: 999 }];
+    assert_eq!(run(&cluster, 100, blocks), Exit::Stopped);
+    let cluster = cluster.lock().unwrap();
+    let kept = |topic: &str, key: Option<&str>, value: &str, reason| Kept {
+        topic: topic.into(),
+        key: key.map(|key| key.as_bytes().to_vec()),
+        value: value.as_bytes().to_vec(),
+        reason,
+    };
+    assert_eq!(
+        cluster.records,
+        [
+            kept("t.T", Some("k1"), event(1).trim_end(), None),
+            kept("dead", None, "garbage", Some("not_an_object")),
+            kept("dead", None, "{\"offset\":\"7\"}", Some("no_id")),
+            kept("dead", None, "{\"id\":\"x\",\"offset\":\"8\"}", Some("unroutable")),
+            kept("dead", None, "{\"id", Some("line_too_long")),
+        ]
+    );
+    let checkpoint = cluster.checkpoint.as_ref().unwrap();
+    assert_eq!(checkpoint.position, Some(Position::offset("9")));
+    assert!(checkpoint.clean);
+    let totals = checkpoint.totals;
+    assert_eq!((totals.received, totals.delivered, totals.duplicates, totals.dead_letters), (6, 1, 1, 4));
+}
+
+#[test]
+fn what_is_too_large_is_a_dead_letter() {
+    let cluster = Arc::new(Mutex::new(Cluster { limit: Some(70_000), ..Cluster::default() }));
+    let big = format!("{{\"id\":\"1\",\"type\":\"T\",\"offset\":\"1\",\"x\":\"{}\"}}\n", "y".repeat(80_000));
+    assert_eq!(run(&cluster, 100, vec![lines(&big), lines(&event(2))]), Exit::Stopped);
+    let cluster = cluster.lock().unwrap();
+    assert_eq!(cluster.records[0].reason, Some("too_large_for_topic"));
+    assert_eq!(cluster.records[0].value.len(), 64 << 10, "its head");
+    assert_eq!(cluster.records[1].topic, "t.T");
+    assert_eq!(cluster.checkpoint.as_ref().unwrap().position, Some(Position::offset("2")));
+}
+
+#[test]
+fn a_batch_closes_inside_a_block() {
+    let cluster = Arc::<Mutex<Cluster>>::default();
+    let text: String = (0..25).map(event).collect();
+    assert_eq!(run(&cluster, 10, vec![lines(&text)]), Exit::Stopped);
+    assert_eq!(cluster.lock().unwrap().commits[..3], [10, 10, 5]);
+    assert_eq!(values(&cluster).len(), 25);
+}
+
+#[test]
+fn duplicates_are_known_after_a_restart() {
+    let cluster = Arc::<Mutex<Cluster>>::default();
+    assert_eq!(run(&cluster, 10, vec![lines(&(0..20).map(event).collect::<String>())]), Exit::Stopped);
+    assert_eq!(run(&cluster, 10, vec![lines(&(10..30).map(event).collect::<String>())]), Exit::Stopped);
+    assert_eq!(values(&cluster), (0..30).map(|n| event(n).trim_end().to_owned()).collect::<Vec<_>>());
+    assert_eq!(cluster.lock().unwrap().checkpoint.as_ref().unwrap().totals.duplicates, 10);
+}
+
+#[test]
+fn a_fenced_shard_stops_and_writes_nothing_more() {
+    let cluster =
+        Arc::new(Mutex::new(Cluster { faults: [Fault::None, Fault::Fenced].into(), ..Default::default() }));
+    assert_eq!(run(&cluster, 10, vec![lines(&(0..30).map(event).collect::<String>())]), Exit::Fenced);
+    assert_eq!(values(&cluster).len(), 10);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    #[test]
+    fn whatever_commits_do_nothing_is_lost_or_repeated(
+        faults in prop::collection::vec(prop::sample::select(vec![Fault::None, Fault::Abort, Fault::UnknownButLanded, Fault::UnknownAndLost]), 0..6),
+        max_events in 1usize..40,
+        cuts in prop::collection::vec(1usize..20, 1..8),
+    ) {
+        let cluster = Arc::new(Mutex::new(Cluster { faults: faults.into(), ..Cluster::default() }));
+        let mut next = 0;
+        let blocks = cuts.iter().map(|count| {
+            let text: String = (next..next + count).map(event).collect();
+            next += count;
+            lines(&text)
+        }).collect();
+        prop_assert_eq!(run(&cluster, max_events, blocks), Exit::Stopped);
+        prop_assert_eq!(values(&cluster), (0..next).map(|n| event(n).trim_end().to_owned()).collect::<Vec<_>>());
+        let cluster = cluster.lock().unwrap();
+        let checkpoint = cluster.checkpoint.as_ref().unwrap();
+        prop_assert_eq!(checkpoint.totals.delivered, next as u64);
+        prop_assert_eq!(checkpoint.position.clone(), Some(Position::offset((next - 1).to_string())));
+        prop_assert_eq!(cluster.journal.iter().map(|(_, ids)| ids.len()).sum::<usize>(), next);
+    }
+}
