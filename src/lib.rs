@@ -29,3 +29,5 @@ pub mod route;
 pub mod shard;
 pub mod sink;
 pub mod source;
+pub mod supervisor;
+pub mod task;

@@ -72,13 +72,15 @@ pub struct Shard<S> {
 }
 
 impl<S: Sink> Shard<S> {
-    /// Opens the sink, trying again while Kafka cannot be used, and gives the shard with the position to resume from.
+    /// Opens the sink, trying again while Kafka cannot be used, until `stop`. Nothing was received by then, so
+    /// there is nothing to wait for.
     pub fn open(
         config: Config,
         mut sink: S,
         mut pipeline: Pipeline,
         metrics: Metrics,
         abandon: CancellationToken,
+        stop: &CancellationToken,
     ) -> Result<Self, Exit> {
         let mut failures = 0;
         let checkpoint = loop {
@@ -87,9 +89,12 @@ impl<S: Sink> Shard<S> {
                 Ok(checkpoint) => break checkpoint,
                 Err(error) => error,
             };
+            if matches!(error, SinkError::Fenced(_)) {
+                return Err(Exit::Fenced);
+            }
             failures += 1;
             error!(shard = %config.id, reason = %error, failures, "cannot open the shard in Kafka; trying again");
-            pause(failures, &abandon)?;
+            pause(failures, stop).map_err(|_| Exit::Stopped)?;
         };
         let (batch, last_commit) = (Batch::new(config.batch), Instant::now());
         let shard = Self { config, sink, pipeline, batch, checkpoint, last_commit, metrics, abandon };

@@ -49,7 +49,8 @@ fn run(cluster: &Arc<Mutex<Cluster>>, max_events: usize, blocks: Vec<Block>) -> 
     };
     let sink = MemorySink::new(Arc::clone(cluster));
     let metrics = Metrics::default();
-    let shard = Shard::open(config, sink, pipeline(1000), metrics, CancellationToken::new()).unwrap();
+    let never = CancellationToken::new();
+    let shard = Shard::open(config, sink, pipeline(1000), metrics, never.clone(), &never).unwrap();
     let (input, output) = queue(1 << 20);
     for block in blocks {
         let sent = futures_util::FutureExt::now_or_never(input.send(Item { block, resumed: false }));

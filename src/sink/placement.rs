@@ -1,4 +1,4 @@
-//! Which partition of the state topics belongs to which shard: pure.
+//! Which partition of the state topics belongs to which shard.
 //!
 //! Invariant: a shard whose checkpoint exists keeps its partition, whatever is added to or reordered in the
 //! configuration; no two shards share one. The last stable offset is per partition, so another shard's open
@@ -6,7 +6,45 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tokio::runtime::Handle;
+
+use super::client::Clients;
+use super::kafka::StateTopics;
+use super::progress::Reader;
+use super::topics::Topics;
+use super::{Config, SinkError};
 use crate::model::types::ShardId;
+
+/// Where the state of each shard lives.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Placement {
+    partitions: BTreeMap<ShardId, i32>,
+}
+
+impl Placement {
+    /// Makes sure of the state topics and looks up where known shards are. Fences nobody; blocks.
+    pub fn find(config: &Config, shards: &[ShardId], runtime: Handle) -> Result<Self, SinkError> {
+        let clients = Clients::new(config.clone());
+        let state = StateTopics::new(&config.prefix);
+        let mut topics = Topics::new(clients.clone(), runtime, config.create_topics);
+        let count = i32::try_from(shards.len()).unwrap_or(i32::MAX);
+        topics.ensure(&state.wanted(config, count))?;
+        let partitions = topics.partitions(&state.checkpoints)?;
+        let reader = Reader::new(&clients, config.transaction_timeout)?;
+        let mut existing = BTreeMap::new();
+        for partition in 0..partitions {
+            for (key, _) in reader.all_checkpoints(&state.checkpoints, partition)? {
+                existing.insert(key, partition);
+            }
+        }
+        Ok(Self { partitions: place(shards, &existing) })
+    }
+
+    /// The partition of a shard that was asked for in [`Self::find`].
+    pub fn partition(&self, shard: &ShardId) -> i32 {
+        self.partitions.get(shard).copied().unwrap_or_default()
+    }
+}
 
 /// The partition of each of `shards`, given which partition holds the checkpoint of which key.
 pub fn place(shards: &[ShardId], existing: &BTreeMap<String, i32>) -> BTreeMap<ShardId, i32> {

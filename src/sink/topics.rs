@@ -60,6 +60,11 @@ impl Topics {
         self.known.values().copied().min()
     }
 
+    /// How many partitions a topic has now.
+    pub fn partitions(&self, topic: &str) -> Result<i32, SinkError> {
+        Ok(partition_counts(&self.clients.admin()?)?.get(topic).copied().unwrap_or_default())
+    }
+
     /// Forgets the limits, so that they are read again.
     pub fn forget(&mut self) {
         self.known.clear();
