@@ -98,8 +98,13 @@ impl Handle {
         self.shared.counters.wait_for(holds).await
     }
 
-    /// Streams that are open.
+    /// TCP connections that are open.
     pub fn open_connections(&self) -> u64 {
+        self.stats().open_connections
+    }
+
+    /// Streams that are open.
+    pub fn open_streams(&self) -> u64 {
         self.stats().open_streams
     }
 
