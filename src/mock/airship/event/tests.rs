@@ -1,0 +1,119 @@
+//! What the events of the mock promise to verifiers: pure, valid, varied, about 600 bytes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::*;
+
+const STAMP: Stamp<'static> =
+    Stamp { offset: "1000412900003", occurred_ms: 1_772_437_229_950, processed_ms: 1_772_437_230_210 };
+
+fn line(index: u64) -> String {
+    let mut out = Vec::new();
+    Events::new(1).event(index).render(STAMP, &mut out);
+    String::from_utf8(out).unwrap()
+}
+
+fn key_of(line: &Value) -> Option<String> {
+    [
+        "/device/channel",
+        "/device/ios_channel",
+        "/device/android_channel",
+        "/device/amazon_channel",
+        "/device/named_user_id",
+        "/device/named_user",
+        "/device/delivery_address",
+        "/user/named_user_id",
+        "/user/contact_id",
+    ]
+    .iter()
+    .find_map(|path| line.pointer(path))
+    .and_then(Value::as_str)
+    .map(str::to_owned)
+}
+
+#[test]
+fn equal_seed_and_index_give_equal_bytes() {
+    assert_eq!(line(17), line(17));
+    assert_ne!(line(17), line(18));
+    let mut other = Vec::new();
+    Events::new(2).event(17).render(STAMP, &mut other);
+    assert_ne!(line(17).into_bytes(), other);
+}
+
+#[test]
+fn the_bytes_never_change() {
+    // A change here breaks every recorded figure and every verifier of another version.
+    assert_eq!(crate::mock::airship::random::hash(line(0).as_bytes()), 18_336_775_488_639_960_551);
+}
+
+#[test]
+fn accessors_agree_with_the_line() {
+    for index in 0..5_000 {
+        let event = Events::new(1).event(index);
+        let text = line(index);
+        let value: Value =
+            serde_json::from_str(&text).unwrap_or_else(|error| panic!("event {index}: {error}: {text}"));
+        assert_eq!(value["id"], event.id());
+        assert_eq!(value["type"], event.type_name());
+        assert_eq!(value["offset"], STAMP.offset);
+        assert_eq!(value["occurred"], "2026-03-02T07:40:29.95Z");
+        assert_eq!(value.pointer("/device/device_type").and_then(Value::as_str), event.device_type());
+        assert_eq!(key_of(&value), event.device_key(), "{text}");
+        assert!(!text.contains('<') && !text.contains('\n'), "{text}");
+    }
+}
+
+#[test]
+fn all_types_occur_and_the_mean_is_600_bytes() {
+    let mut sizes: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut bytes = 0;
+    for index in 0..20_000 {
+        *sizes.entry(Events::new(1).event(index).type_name()).or_default() += 1;
+        bytes += line(index).len() as u64;
+    }
+    assert_eq!(sizes.len(), 43);
+    assert_eq!(type_names().collect::<BTreeSet<_>>().len(), 43);
+    let mean = bytes / 20_000;
+    assert!((560..=640).contains(&mean), "mean {mean}");
+}
+
+#[test]
+fn the_traps_of_the_reference_occur() {
+    let lines: Vec<(String, Value)> = (0..20_000)
+        .map(|index| {
+            let text = line(index);
+            let value = serde_json::from_str(&text).unwrap();
+            (text, value)
+        })
+        .collect();
+    let any = |what: &str, holds: &dyn Fn(&str, &Value) -> bool| {
+        assert!(lines.iter().any(|(text, value)| holds(text, value)), "no event with {what}");
+    };
+    any("non-ASCII", &|text, _| !text.is_ascii());
+    any("four-byte characters", &|text, _| text.contains('🚆'));
+    any("a quote escape", &|text, _| text.contains("\\\""));
+    any("a backslash escape", &|text, _| text.contains("\\\\"));
+    any("a unicode escape", &|text, _| text.contains("\\u00e9"));
+    any("a surrogate pair", &|text, _| text.contains("\\ud83d\\ude80"));
+    any("a line feed escape", &|text, _| text.contains("\\n"));
+    any("an integer above 2^53", &|_, value| {
+        value.pointer("/body/properties/balance").and_then(Value::as_u64) > Some(1 << 53)
+    });
+    any("null campaigns", &|_, value| value.pointer("/body/campaigns").is_some_and(Value::is_null));
+    any("PUSH_BODY without device", &|_, value| {
+        value["type"] == "PUSH_BODY" && value.get("device").is_none()
+    });
+    any("OPEN without body", &|_, value| value["type"] == "OPEN" && value.get("body").is_none());
+    any("OPEN without device", &|_, value| value["type"] == "OPEN" && value.get("device").is_none());
+    any("only a legacy key", &|_, value| {
+        value.pointer("/device/ios_channel").is_some() && value.pointer("/device/channel").is_none()
+    });
+    any("named_user", &|_, value| value.pointer("/device/named_user").is_some());
+    any("a number as sender", &|_, value| {
+        value.pointer("/body/properties/sender").is_some_and(Value::is_number)
+    });
+    any("type ahead of body", &|text, _| text.find("\"type\":\"SEND\"") < text.find("\"body\":"));
+    any("no key at all", &|_, value| key_of(value).is_none());
+}

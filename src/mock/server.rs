@@ -1,0 +1,86 @@
+//! Accepts connections and serves HTTP/1.1 on each.
+//!
+//! Invariant: every connection is a child of the accept loop and ends with it. Knows paths only as far as to tell the
+//! control plane from the rest.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::airship::{Airship, service};
+use super::control;
+use super::stats::Counters;
+use super::wire::Wire;
+
+/// What all connections share.
+#[derive(Clone, Debug)]
+pub(super) struct Shared {
+    pub(super) airship: Arc<Airship>,
+    pub(super) counters: Arc<Counters>,
+}
+
+/// Starts the accept loop.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the mock shares nothing with the crate, so not its task module either"
+)]
+pub(super) fn spawn(listener: TcpListener, shared: Shared) -> JoinHandle<io::Result<()>> {
+    tokio::spawn(accept(listener, shared))
+}
+
+async fn accept(listener: TcpListener, shared: Shared) -> io::Result<()> {
+    let mut connections = JoinSet::new();
+    let mut number = 0;
+    loop {
+        let (stream, _) = listener.accept().await?;
+        number += 1;
+        connections.spawn(serve(stream, number, shared.clone()));
+        // Reaps those that ended, so that the set does not grow with the connections of a long run.
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn serve(stream: TcpStream, number: u64, shared: Shared) {
+    // Small flushes must leave at once; a socket that refuses is about to fail anyway.
+    drop(stream.set_nodelay(true));
+    let _open = OpenConnection::new(Arc::clone(&shared.counters));
+    let (wire, end) = Wire::new(stream);
+    let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
+        let (shared, end) = (shared.clone(), end.clone());
+        async move {
+            let response = if request.uri().path().starts_with(control::PREFIX) {
+                control::handle(&shared, request).await
+            } else {
+                service::handle(shared.airship, number, end, request).await
+            };
+            Ok::<_, Infallible>(response)
+        }
+    });
+    // How a connection ends is the client's affair, or a fault's, which is counted where it fires.
+    drop(http1::Builder::new().serve_connection(TokioIo::new(wire), service).await);
+}
+
+/// Counts a connection for as long as it lives.
+struct OpenConnection(Arc<Counters>);
+
+impl OpenConnection {
+    fn new(counters: Arc<Counters>) -> Self {
+        counters.update(|stats| {
+            stats.connections += 1;
+            stats.open_connections += 1;
+        });
+        Self(counters)
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.update(|stats| stats.open_connections -= 1);
+    }
+}
