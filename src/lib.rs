@@ -20,6 +20,7 @@
 //! a test checks every `use crate::` against the table in `ARCHITECTURE.md`.
 
 pub mod batch;
+pub mod config;
 pub mod dedupe;
 pub mod mock;
 pub mod model;
