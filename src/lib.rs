@@ -22,6 +22,7 @@
 pub mod admin;
 pub mod batch;
 pub mod cli;
+pub mod config;
 pub mod dedupe;
 pub mod exit;
 pub mod failpoint;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -77,18 +77,21 @@ pub(super) fn stop_on_signals(stop: CancellationToken) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     drop(task::spawn(&tokio::runtime::Handle::current(), "signals", async move {
-        let mut next = async || {
-            tokio::select! {
-                _ = terminate.recv() => "SIGTERM",
-                _ = interrupt.recv() => "SIGINT",
-            }
-        };
-        info!(signal = next().await, "stopping in order; a second signal exits at once");
+        let first = either(&mut terminate, &mut interrupt).await;
+        info!(signal = first, "stopping in order; a second signal exits at once");
         stop.cancel();
-        warn!(signal = next().await, "exiting at once");
+        let second = either(&mut terminate, &mut interrupt).await;
+        warn!(signal = second, "exiting at once");
         std::process::exit(i32::from(exit::INTERRUPTED));
     }));
     Ok(())
+}
+
+async fn either(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {
+    tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    }
 }
 
 /// What the supervisor needs of the configuration.
