@@ -18,9 +18,11 @@ mod tail;
 /// Carries Airship event streams into Apache Kafka, exactly once.
 #[derive(Debug, Parser)]
 #[command(name = "tributary", version, max_term_width = 110)]
-#[command(after_help = "Exit codes: 0 done, 1 failure, 2 usage, 3 configuration, 4 fenced by another instance, \
+#[command(
+    after_help = "Exit codes: 0 done, 1 failure, 2 usage, 3 configuration, 4 fenced by another instance, \
                         5 shutdown.timeout was over, 6 the demo's count was wrong, 130 second signal.\n\
-                        Logs go to standard error; TRIBUTARY_LOG sets their filter (default: info).")]
+                        Logs go to standard error; TRIBUTARY_LOG sets their filter (default: info)."
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
