@@ -113,7 +113,7 @@ impl KafkaSink {
     /// A sink that is yet to be opened.
     pub fn new(settings: Settings, owner: String, runtime: Handle) -> Self {
         let clients = Clients::new(settings.config.clone());
-        let topics = Topics::new(clients.clone(), runtime, settings.config.create_topics);
+        let topics = Topics::new(clients.clone(), runtime, &settings.config);
         let event_headers = constant_headers(&settings);
         let context = Context::default();
         Self { settings, clients, topics, owner, producer: None, context, event_headers, packed: Vec::new() }

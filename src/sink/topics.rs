@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use tracing::{info, warn};
 
 use super::client::{Clients, Context, chain};
-use super::{SinkError, TopicSpec};
+use super::{Config, SinkError, TopicSpec};
 
 /// Limit of one request to the cluster.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
@@ -40,14 +40,17 @@ pub struct Topics {
     clients: Clients,
     runtime: Handle,
     create: bool,
+    /// What every topic takes; `None` asks.
+    max_message_bytes: Option<usize>,
     /// `max.message.bytes` of each known topic.
     known: HashMap<String, usize>,
 }
 
 impl Topics {
-    /// Nothing known yet. `create` tells whether missing topics may be created.
-    pub fn new(clients: Clients, runtime: Handle, create: bool) -> Self {
-        Self { clients, runtime, create, known: HashMap::new() }
+    /// Nothing known yet.
+    pub fn new(clients: Clients, runtime: Handle, config: &Config) -> Self {
+        let Config { create_topics: create, max_message_bytes, .. } = *config;
+        Self { clients, runtime, create, max_message_bytes, known: HashMap::new() }
     }
 
     /// What a known topic accepts, bytes.
@@ -158,11 +161,14 @@ impl Topics {
     }
 
     fn read_limits(&self, admin: &AdminClient<Context>, names: &[&str]) -> Vec<usize> {
+        if let Some(limit) = self.max_message_bytes {
+            return vec![limit; names.len()];
+        }
         let resources: Vec<_> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
         let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT));
         let described = self.runtime.block_on(admin.describe_configs(&resources, &options));
         let described = described.unwrap_or_else(|error| {
-            warn!(reason = chain(&error), "cannot read the topics' configuration; assuming Kafka's defaults");
+            warn!(reason = chain(&error), "cannot read the topics' configuration; assuming Kafka's default; kafka.max_message_bytes sets it");
             Vec::new()
         });
         let mut described = described.into_iter();
