@@ -93,7 +93,8 @@ impl Handle {
         self.shared.counters.snapshot()
     }
 
-    /// Waits until the statistics are as `holds` wants them; for ever, if they never are.
+    /// Waits until the statistics are as `holds` wants them; for ever, if they never are. `holds` must not call this
+    /// handle, since the statistics are locked meanwhile.
     pub async fn wait_for(&self, holds: impl Fn(&Stats) -> bool) -> Stats {
         self.shared.counters.wait_for(holds).await
     }
