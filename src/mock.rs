@@ -147,8 +147,11 @@ impl Handle {
     /// Closes all connections and waits until they are gone.
     pub async fn shutdown(mut self) {
         self.task.abort();
-        // Cancelled, or failed earlier: stopped either way.
-        drop((&mut self.task).await);
+        // `failed` may have taken the result, which can be had only once.
+        if !self.task.is_finished() {
+            // Cancelled or failed: stopped either way.
+            drop((&mut self.task).await);
+        }
     }
 
     /// Waits until it fails, which is when the listening socket does.

@@ -131,6 +131,9 @@ pub struct Config {
     /// From when `latency` filters count back
     #[arg(long, value_enum, default_value_t = Self::default().latency_from)]
     pub latency_from: LatencyFrom,
+    /// Draw another SAMPLE for each connection, instead of the same for all
+    #[arg(long)]
+    pub sample_per_connection: bool,
 
     /// Answer 307 with a cookie to requests without it
     #[arg(long, value_enum, default_value_t = Self::default().pin)]
@@ -237,6 +240,7 @@ impl Default for Config {
             malformed: OnBadOffset::Reject,
             future: OnBadOffset::Latest,
             latency_from: LatencyFrom::Processed,
+            sample_per_connection: false,
             pin: Pin::Off,
             pin_cookies: 1,
             pin_age: None,

@@ -253,6 +253,6 @@ async fn connects_without_an_answer() {
     handle.arm(Armed::now(Fault::Hang {}));
     let pending = request(&handle, &json!({})).timeout(Duration::from_millis(100)).send().await;
     assert!(pending.unwrap_err().is_timeout());
-    let stats = handle.stats();
+    let stats = handle.wait_for(|stats| stats.open_connections == 0).await;
     assert_eq!((stats.faults["drop"], stats.faults["hang"]), (1, 1));
 }
