@@ -147,7 +147,7 @@ pub struct Config {
     /// The form of error bodies
     #[arg(long, value_enum, default_value_t = Self::default().error_body)]
     pub error_body: ErrorBody,
-    /// Arm a fault: NAME[@AFTER_EVENTS][*TIMES] or JSON as for `POST /_mock/faults`; repeatable
+    /// Arm a fault: NAME, NAME@AFTER_EVENTS or NAME@AFTER_EVENTS*TIMES, or JSON as for `POST /_mock/faults`; repeatable
     #[arg(long = "fault")]
     pub faults: Vec<Armed>,
 }

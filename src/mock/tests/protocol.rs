@@ -211,7 +211,10 @@ async fn sessions_end_by_time() {
     let handle = serve(AirshipConfig { session_time, ..config(5) }).await;
     let mut reader = open_earliest(&handle).await;
     let (text, end) = reader.end().await;
-    assert_eq!((String::from_utf8(text).unwrap(), end), (expected(&handle, 0..5), End::Complete));
+    assert_eq!(end, End::Complete);
+    assert!(reader.is_whole_gzip());
+    // On a machine that is slow enough the time is over before the first event.
+    assert!(expected(&handle, 0..5).as_bytes().starts_with(&text));
 }
 
 #[tokio::test]
