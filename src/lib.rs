@@ -19,8 +19,12 @@
 //! Imports run one way: `model` ← stages ← `shard` ← `supervisor` ← `main`. Stages never import one another;
 //! a test checks every `use crate::` against the table in `ARCHITECTURE.md`.
 
+pub mod admin;
 pub mod batch;
+pub mod cli;
+pub mod config;
 pub mod dedupe;
+pub mod exit;
 pub mod failpoint;
 pub mod mock;
 pub mod model;
@@ -29,5 +33,7 @@ pub mod route;
 pub mod shard;
 pub mod sink;
 pub mod source;
+pub mod status;
 pub mod supervisor;
 pub mod task;
+pub mod telemetry;

@@ -26,6 +26,9 @@ pub const BATCH_BYTES: usize = 1_000_000;
 /// Librdkafka's own cap on a message. The topics' limits are checked before; this only must not be in the way.
 const MESSAGE_MAX_BYTES: &str = "100000000";
 
+/// What a producer has unless `kafka.properties` says otherwise.
+const PRODUCER_DEFAULTS: [(&str, &str); 2] = [("compression.type", "lz4"), ("linger.ms", "5")];
+
 /// Builds clients for one cluster.
 #[derive(Clone, Debug)]
 pub struct Clients {
@@ -58,7 +61,7 @@ impl Clients {
         batch_bytes: usize,
         context: Context,
     ) -> Result<BaseProducer<Context>, SinkError> {
-        let mut config = self.base()?;
+        let mut config = self.base(&PRODUCER_DEFAULTS)?;
         config
             .set("enable.idempotence", "true")
             // The Java clients' default, so that Kafka Streams and Flink co-partition.
@@ -79,7 +82,7 @@ impl Clients {
 
     /// A consumer for reading state back. It joins no group.
     pub fn consumer(&self, committed: bool) -> Result<BaseConsumer<Context>, SinkError> {
-        let mut config = self.base()?;
+        let mut config = self.base(&[])?;
         config
             // Required by the client even where only `assign` is used; nothing is ever committed under it.
             .set("group.id", format!("{}.state", self.config.prefix))
@@ -94,14 +97,17 @@ impl Clients {
 
     /// A client for creating and describing topics.
     pub fn admin(&self) -> Result<AdminClient<Context>, SinkError> {
-        self.create(&self.base()?, Context::default())
+        self.create(&self.base(&[])?, Context::default())
     }
 
-    fn base(&self) -> Result<ClientConfig, SinkError> {
+    fn base(&self, defaults: &[(&str, &str)]) -> Result<ClientConfig, SinkError> {
         #[expect(clippy::disallowed_methods, reason = "the one place that builds Kafka clients")]
         let mut config = ClientConfig::new();
         // Defaults that the user may change come first, then the user's, then what the connector owns.
-        config.set("compression.type", "lz4").set("linger.ms", "5").set("client.id", "tributary");
+        config.set("client.id", "tributary");
+        for (name, value) in defaults {
+            config.set(*name, *value);
+        }
         for (name, property) in &self.config.properties {
             match property {
                 Property::Text(text) => config.set(name, text),
@@ -155,6 +161,8 @@ impl Failures {
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         match level {
+            // Properties are given to producers and consumers alike; each remarks on those of the other.
+            _ if facility == "CONFWARN" => debug!(facility, "librdkafka: {message}"),
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
                 warn!(facility, "librdkafka: {message}");
             }

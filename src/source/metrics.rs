@@ -1,10 +1,9 @@
 //! What a session counts. Handles are cheap to clone and live in the registry, see `telemetry`.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::gauge::Gauge;
 
 use super::failure::Class;
 
@@ -25,6 +24,19 @@ pub enum ConnectionState {
     NeedsOperator = 4,
 }
 
+impl ConnectionState {
+    /// For people and for `/ready`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Connecting => "connecting",
+            Self::Connected => "connected",
+            Self::BackingOff => "backing off",
+            Self::NeedsOperator => "needs an operator",
+        }
+    }
+}
+
 /// A session's metrics.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
@@ -34,8 +46,7 @@ pub struct Metrics {
     pub reconnects: [Counter; Class::ALL.len()],
     /// Positions that the service refused and that were given up.
     pub positions_abandoned: Counter,
-    /// 1 while the stream is open.
-    pub connected: Gauge,
+    was_connected: Arc<AtomicBool>,
     state: Arc<AtomicI64>,
     last_byte_ms: Arc<AtomicI64>,
 }
@@ -55,7 +66,7 @@ impl Metrics {
 
     /// Sets the connection's state.
     pub fn set_state(&self, state: ConnectionState) {
-        self.connected.set(i64::from(state == ConnectionState::Connected));
+        self.was_connected.fetch_or(state == ConnectionState::Connected, Ordering::Relaxed);
         self.state.store(state as i64, Ordering::Relaxed);
     }
 
@@ -68,6 +79,11 @@ impl Metrics {
             4 => ConnectionState::NeedsOperator,
             _ => ConnectionState::Idle,
         }
+    }
+
+    /// Whether the stream was ever open.
+    pub fn was_connected(&self) -> bool {
+        self.was_connected.load(Ordering::Relaxed)
     }
 
     /// Counts a chunk that arrived at `now_ms`.

@@ -1,0 +1,148 @@
+//! The command line: arguments to actions. Knows no JSON, HTTP or Kafka.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::{Config, Sources};
+use crate::telemetry::LogFormat;
+use crate::{config, exit};
+
+mod demo;
+mod mock;
+mod run;
+mod tail;
+
+/// Carries Airship event streams into Apache Kafka, exactly once.
+#[derive(Debug, Parser)]
+#[command(name = "tributary", version, max_term_width = 110)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failure, 2 usage, 3 configuration, 4 fenced by another instance, \
+                        5 shutdown.timeout was over, 6 the demo's count was wrong, 130 second signal.\n\
+                        Logs go to standard error; TRIBUTARY_LOG sets their filter (default: info)."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the connector until it is told to stop
+    ///
+    /// SIGTERM or Ctrl-C: stop reading, commit what is queued within shutdown.timeout, exit 0. A second signal exits
+    /// at once; what was not committed comes again after the next start.
+    Run(run::Arguments),
+    /// Show the connector at work, with nothing to install: mock service, in-process broker, real connector
+    Demo(demo::Arguments),
+    /// Print a stream's events to standard output, without Kafka
+    Tail(tail::Arguments),
+    /// Print the effective configuration, secrets hidden, or its JSON Schema
+    Config(ConfigArguments),
+    /// Run the mock service alone
+    Mock(mock::Arguments),
+}
+
+/// Where the configuration comes from.
+#[derive(Debug, Args)]
+struct Configured {
+    /// Configuration file (TOML); see config.example.toml
+    #[arg(short, long, env = "TRIBUTARY_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Override one key, as in --set kafka.bootstrap_servers=kafka:9092; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = key_value)]
+    overrides: Vec<(String, String)>,
+}
+
+#[derive(Debug, Args)]
+struct Logging {
+    /// How log lines look
+    #[arg(long, value_enum, default_value = "auto")]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Args)]
+struct ConfigArguments {
+    /// What to print
+    #[arg(value_enum, default_value = "effective")]
+    what: ConfigOutput,
+    #[command(flatten)]
+    configured: Configured,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ConfigOutput {
+    /// The effective configuration as TOML
+    Effective,
+    /// The JSON Schema of the file
+    Schema,
+}
+
+impl Cli {
+    /// Does what the arguments ask for.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Run(arguments) => run::run(&arguments),
+            Command::Demo(arguments) => demo::run(&arguments),
+            Command::Tail(arguments) => tail::run(&arguments),
+            Command::Mock(arguments) => mock::run(arguments),
+            Command::Config(arguments) => print_config(&arguments),
+        }
+    }
+}
+
+impl Configured {
+    /// Loads the configuration, or prints every problem.
+    fn load(&self) -> Result<Config, ExitCode> {
+        let sources = Sources::of_process(self.config.clone(), self.overrides.clone());
+        config::load(&sources).map_err(|errors| {
+            eprintln!("{errors}");
+            ExitCode::from(exit::CONFIG)
+        })
+    }
+}
+
+fn print_config(arguments: &ConfigArguments) -> anyhow::Result<ExitCode> {
+    match arguments.what {
+        ConfigOutput::Schema => println!("{}", serde_json::to_string_pretty(&config::schema())?),
+        ConfigOutput::Effective => {
+            let config = match arguments.configured.load() {
+                Ok(config) => config,
+                Err(code) => return Ok(code),
+            };
+            print!("{}", config.render());
+            for warning in config.warnings() {
+                eprintln!("warning: {warning}");
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The runtime for everything but the shards, which have threads of their own.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("tributary").build()
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
+    Ok((key.trim().to_owned(), value.to_owned()))
+}
+
+fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
+    humantime::parse_duration(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

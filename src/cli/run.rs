@@ -1,0 +1,117 @@
+//! `tributary run`: configuration to plan, signals to a drain, the end to an exit code.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{Configured, Logging};
+use crate::config::Config;
+use crate::status::Status;
+use crate::supervisor::{self, Ended, Plan, Stream};
+use crate::{admin, exit, source, task, telemetry};
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    configured: Configured,
+    #[command(flatten)]
+    logging: Logging,
+    /// No live status line, even on a terminal
+    #[arg(long)]
+    no_status: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let config = match arguments.configured.load() {
+        Ok(config) => config,
+        Err(code) => return Ok(code),
+    };
+    let status = (std::io::stderr().is_terminal() && !arguments.no_status).then(Status::default);
+    telemetry::init_log(arguments.logging.log_format, status.as_ref().map(Status::around));
+    for warning in config.warnings() {
+        warn!("{warning}");
+    }
+    let runtime = super::runtime().context("cannot start the runtime")?;
+    let ended = runtime.block_on(connect(&config, status))?;
+    // Threads that are still busy with Kafka must not hold the process up.
+    runtime.shutdown_background();
+    Ok(ExitCode::from(match ended {
+        Ended::Stopped => exit::OK,
+        Ended::TimedOut => exit::SHUTDOWN_TIMEOUT,
+        Ended::AllFenced => exit::FENCED,
+        Ended::Failed => exit::FAILURE,
+    }))
+}
+
+async fn connect(config: &Config, status: Option<Status>) -> anyhow::Result<Ended> {
+    let stop = CancellationToken::new();
+    stop_on_signals(stop.clone())?;
+    let plan = Arc::new(plan(config));
+    let figures = plan.figures();
+    if let Some(listen) = config.admin {
+        let bound = admin::serve(listen, &figures)
+            .await
+            .with_context(|| format!("cannot listen at admin.listen {listen}"))?;
+        info!(%bound, "serving /live, /ready and /metrics");
+    }
+    info!(version = env!("CARGO_PKG_VERSION"), shards = figures.len(), "starting");
+    let drawing = status.as_ref().map(|status| status.draw(&figures));
+    let ended = supervisor::run(plan, &figures, stop).await;
+    if let (Some(status), Some(drawing)) = (status, drawing) {
+        drawing.abort();
+        status.clear();
+    }
+    info!(?ended, "stopped");
+    Ok(ended)
+}
+
+/// The first signal stops in order, the second at once.
+pub(super) fn stop_on_signals(stop: CancellationToken) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    drop(task::spawn(&tokio::runtime::Handle::current(), "signals", async move {
+        let first = either(&mut terminate, &mut interrupt).await;
+        info!(signal = first, "stopping in order; a second signal exits at once");
+        stop.cancel();
+        let second = either(&mut terminate, &mut interrupt).await;
+        warn!(signal = second, "exiting at once");
+        std::process::exit(i32::from(exit::INTERRUPTED));
+    }));
+    Ok(())
+}
+
+async fn either(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {
+    tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    }
+}
+
+/// What the supervisor needs of the configuration.
+pub(super) fn plan(config: &Config) -> Plan {
+    let streams = config.streams.iter().map(|stream| Stream {
+        shards: stream.shards,
+        source: stream.source.clone(),
+        record: stream.record.clone(),
+        route: stream.route.clone(),
+        topic_spec: stream.topic,
+        dead_letter_topic: stream.dead_letter_topic.clone(),
+        retention: match &stream.source.service {
+            source::Service::Airship(_) => source::airship::RETENTION,
+        },
+    });
+    Plan {
+        streams: streams.collect(),
+        sink: config.kafka.clone(),
+        batch: config.batch,
+        dedupe: config.dedupe,
+        shutdown_timeout: config.shutdown_timeout,
+    }
+}

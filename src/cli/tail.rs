@@ -1,0 +1,119 @@
+//! `tributary tail`: a stream's events on standard output, as the vendor's curl shows them, but with reconnects.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+
+use super::{Configured, Logging};
+use crate::model::block::{Block, lines};
+use crate::model::types::Position;
+use crate::record::{Extractor, Line};
+use crate::source::airship::Start;
+use crate::source::queue::{Output, Received, queue};
+use crate::source::session::Session;
+use crate::source::{self, Service};
+use crate::{task, telemetry};
+
+/// Arguments of `tail`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The stream's name; may be left out where only one is configured
+    stream: Option<String>,
+    #[command(flatten)]
+    configured: Configured,
+    #[command(flatten)]
+    logging: Logging,
+    /// Stop after so many events
+    #[arg(short = 'n', long)]
+    count: Option<u64>,
+    /// Where to begin: earliest, latest, or after this offset
+    #[arg(long, value_name = "earliest|latest|OFFSET")]
+    from: Option<String>,
+    /// Indent the JSON
+    #[arg(long)]
+    pretty: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let config = match arguments.configured.load() {
+        Ok(config) => config,
+        Err(code) => return Ok(code),
+    };
+    telemetry::init_log(arguments.logging.log_format, None);
+    let names = || config.streams.iter().map(|stream| stream.name.as_ref()).collect::<Vec<_>>().join(", ");
+    let stream = match &arguments.stream {
+        Some(name) => config
+            .streams
+            .iter()
+            .find(|stream| *stream.name == **name)
+            .with_context(|| format!("no stream is called {name}; there are: {}", names()))?,
+        None => match config.streams.as_slice() {
+            [only] => only,
+            _ => bail!("name one of the streams: {}", names()),
+        },
+    };
+    let extractor = Extractor::new(&stream.record)?;
+    let (source, position) = begin(stream.source.clone(), arguments.from.as_deref());
+    let (input, output) = queue(source.queue_bytes);
+    let runtime = super::runtime().context("cannot start the runtime")?;
+    let stop = CancellationToken::new();
+    let session = Session::new(Arc::new(source), 0, position, input, Default::default(), stop.clone())?;
+    runtime.block_on(async {
+        super::run::stop_on_signals(stop.clone())?;
+        drop(task::spawn(runtime.handle(), "session", session.run()));
+        let (count, pretty) = (arguments.count.unwrap_or(u64::MAX), arguments.pretty);
+        tokio::task::spawn_blocking(move || print(&output, &extractor, count, pretty)).await?
+    })?;
+    runtime.shutdown_background();
+    Ok(ExitCode::SUCCESS)
+}
+
+/// All shards' events over one connection, from the wanted place.
+fn begin(mut source: source::Config, from: Option<&str>) -> (source::Config, Option<Position>) {
+    let Service::Airship(airship) = &mut source.service;
+    airship.shards = 1;
+    match from {
+        None => return (source, None),
+        Some("earliest") => airship.start = Start::Earliest,
+        Some("latest") => airship.start = Start::Latest,
+        Some(offset) => return (source, Some(Position::offset(offset))),
+    }
+    (source, None)
+}
+
+fn print(queue: &Output, extractor: &Extractor, mut left: u64, pretty: bool) -> anyhow::Result<()> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    while left > 0 {
+        let item = match queue.receive(Duration::from_millis(100)) {
+            Received::Item(item) => item,
+            Received::Timeout => continue,
+            Received::Closed => break,
+        };
+        let Block::Lines(bytes) = &item.block else { continue };
+        for line in lines(bytes) {
+            if left == 0 || matches!(extractor.extract(line), Ok(Line::PositionOnly(_))) {
+                continue;
+            }
+            left -= 1;
+            if let Err(error) = print_line(&mut out, line, pretty).and_then(|()| out.flush()) {
+                // `| head` is a normal way to stop.
+                return if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error.into()) };
+            }
+        }
+    }
+    Ok(())
+}
+
+fn print_line(out: &mut impl Write, line: &[u8], pretty: bool) -> io::Result<()> {
+    if pretty && let Ok(value) = serde_json::from_slice::<serde_json::Value>(line) {
+        serde_json::to_writer_pretty(&mut *out, &value)?;
+    } else {
+        out.write_all(line)?;
+    }
+    out.write_all(b"\n")
+}

@@ -1,0 +1,225 @@
+//! Configuration: the file, the environment and flags become the configurations of the stages.
+//!
+//! The way: `layers` merges the sources, `read` turns them into the types of `raw` and notes every key and
+//! type that is wrong, `validate` judges the values and fills the stages' own `Config` types. All problems
+//! are reported at once, each with its path; see [`ConfigErrors`].
+//!
+//! Layers, the later ones win: defaults, file, `TRIBUTARY_*` variables, flags. `__` stands between levels:
+//! `TRIBUTARY_KAFKA__BOOTSTRAP_SERVERS`, `TRIBUTARY_STREAM__0__URL`. Below `kafka.properties` a `_` is a `.`:
+//! `TRIBUTARY_KAFKA__PROPERTIES__SASL_USERNAME`. These are no keys and are left alone: `TRIBUTARY_CONFIG`,
+//! `TRIBUTARY_LOG`, `TRIBUTARY_TEST_*`, `TRIBUTARY_FAILPOINT*`, and what Kubernetes sets for a Service that
+//! is called `tributary` or begins so (`TRIBUTARY_SERVICE_HOST`, `TRIBUTARY_PORT_9464_TCP_ADDR`); and
+//! variables that a secret's `env` names.
+//!
+//! Must not know: sockets, clients, whether a secret can be read.
+
+use std::net::SocketAddr;
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::{batch, dedupe, record, route, sink, source};
+
+mod errors;
+mod layers;
+mod node;
+mod properties;
+mod raw;
+mod read;
+mod render;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod units;
+mod validate;
+mod warnings;
+
+pub use errors::{ConfigError, ConfigErrors};
+
+use errors::{Errors, Path};
+use raw::stream::Stream;
+
+/// The values of `kind`.
+const KINDS: [&str; 4] = ["airship", "airship_compliance", "airship_webhook", "adobe"];
+
+/// A configuration without problems.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Who runs a shard.
+    pub ownership: Ownership,
+    /// Time to commit what is queued after a signal to stop.
+    pub shutdown_timeout: Duration,
+    /// How Kafka is reached, the guarantee, the state topics.
+    pub kafka: sink::Config,
+    /// When a batch closes.
+    pub batch: batch::Config,
+    /// The window of recent ids.
+    pub dedupe: dedupe::Config,
+    /// Where probes and metrics are served; `None` for nowhere.
+    pub admin: Option<SocketAddr>,
+    /// At least one, with unique names.
+    pub streams: Vec<StreamConfig>,
+    /// What all this was made from, derived defaults filled in.
+    effective: raw::Raw,
+}
+
+/// One stream.
+#[derive(Clone, Debug)]
+pub struct StreamConfig {
+    /// Unique.
+    pub name: Arc<str>,
+    /// What it is.
+    pub kind: StreamKind,
+    /// 1 or more.
+    pub shards: u32,
+    /// How the service is reached.
+    pub source: source::Config,
+    /// Which fields are taken.
+    pub record: record::Config,
+    /// How topics are chosen.
+    pub route: route::Config,
+    /// How missing event topics are created.
+    pub topic: sink::TopicSpec,
+    /// Where events that cannot be carried go.
+    pub dead_letter_topic: String,
+}
+
+/// What a stream is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum StreamKind {
+    /// Airship Real-Time Data Streaming.
+    Airship,
+    /// Airship's compliance stream.
+    AirshipCompliance,
+}
+
+/// Who runs a shard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Ownership {
+    /// This process runs all shards.
+    Static,
+}
+
+/// Where a configuration comes from.
+#[derive(Clone, Default)]
+pub struct Sources {
+    /// The TOML file, if there is one.
+    pub file: Option<PathBuf>,
+    /// Environment variables, in any order; only names that begin with `TRIBUTARY_` are looked at.
+    pub env: Vec<(String, String)>,
+    /// Keys and values from flags, such as `("stream[0].url", "http://localhost:8080/")`.
+    pub overrides: Vec<(String, String)>,
+}
+
+impl Sources {
+    /// The file, the flags and the variables of this process.
+    pub fn of_process(file: Option<PathBuf>, overrides: Vec<(String, String)>) -> Self {
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+        };
+        Self { file, env: std::env::vars_os().filter_map(text).collect(), overrides }
+    }
+}
+
+/// Loads and judges a configuration.
+pub fn load(sources: &Sources) -> Result<Config, ConfigErrors> {
+    let text = sources.file.as_deref().map(|path| {
+        let failed = |error| {
+            ConfigErrors::single(
+                path.display().to_string(),
+                format!("cannot read the configuration: {error}"),
+            )
+        };
+        std::fs::read_to_string(path).map(|text| (path, text)).map_err(failed)
+    });
+    let text = text.transpose()?;
+    let file = text.as_ref().map(|(path, text)| (*path, text.as_str()));
+    build(file, &sources.env, &sources.overrides)
+}
+
+/// Judges the text of a configuration file, without variables and flags.
+pub fn parse(toml: &str) -> Result<Config, ConfigErrors> {
+    build(Some((FilePath::new("configuration"), toml)), &[], &[])
+}
+
+/// The JSON Schema (draft 2020-12) of the file.
+pub fn schema() -> serde_json::Value {
+    schema::of_file()
+}
+
+impl Config {
+    /// The effective configuration as TOML, defaults included, secrets hidden.
+    pub fn render(&self) -> String {
+        render::toml(&self.effective).unwrap_or_else(|error| format!("# cannot be shown: {error}\n"))
+    }
+
+    /// What is allowed but should not stay so, each with its path: secrets written into the configuration,
+    /// plain http, unchecked certificates.
+    pub fn warnings(&self) -> Vec<String> {
+        warnings::of(&self.effective)
+    }
+}
+
+fn build(
+    file: Option<(&FilePath, &str)>,
+    env: &[(String, String)],
+    overrides: &[(String, String)],
+) -> Result<Config, ConfigErrors> {
+    let mut errors = Errors::default();
+    let layers = layers::Layers::merge(file, env, overrides, &mut errors)?;
+    let (mut raw, numbers) = read_raw(&layers, &mut errors);
+    validate::resolve(&mut raw);
+    let config = validate::validate(&raw, &numbers, &mut errors);
+    errors.finish(config, |path| layers.origin(path))
+}
+
+/// The typed configuration, with the streams' indices: one whose kind is unknown is left out.
+fn read_raw(layers: &layers::Layers, errors: &mut Errors) -> (raw::Raw, Vec<usize>) {
+    let (rest, streams) = layers.split(errors);
+    let mut raw: raw::Raw = read::read(rest, &Path::default(), &layers.texts, errors).unwrap_or_default();
+    let mut numbers = Vec::new();
+    for (number, value) in streams {
+        if let Some(stream) = read_stream(value, &Path::top("stream").index(number), &layers.texts, errors) {
+            raw.stream.push(stream);
+            numbers.push(number);
+        }
+    }
+    (raw, numbers)
+}
+
+fn read_stream(
+    mut value: figment::value::Value,
+    path: &Path,
+    texts: &read::Texts,
+    errors: &mut Errors,
+) -> Option<Stream> {
+    let figment::value::Value::Dict(_, dict) = &mut value else {
+        errors.add(path, "expected a table: each stream begins with [[stream]]");
+        return None;
+    };
+    let kind = dict.remove("kind");
+    let path_of_kind = path.key("kind");
+    let Some(kind) = kind else {
+        errors.add(&path_of_kind, format!("missing: one of `{}`", KINDS.join("`, `")));
+        return None;
+    };
+    match kind.as_str() {
+        Some("airship") => read::read(value, path, texts, errors).map(Stream::Airship),
+        Some("airship_compliance") => read::read(value, path, texts, errors).map(Stream::AirshipCompliance),
+        Some("adobe") => read::read(value, path, texts, errors).map(Stream::Adobe),
+        Some("airship_webhook") => {
+            errors.add(&path_of_kind, "`airship_webhook` is not supported by this version yet");
+            None
+        }
+        Some(other) => {
+            errors.add(&path_of_kind, read::unknown(&format!("kind `{other}`"), other, &KINDS));
+            None
+        }
+        None => {
+            errors.add(&path_of_kind, format!("expected a string: one of `{}`", KINDS.join("`, `")));
+            None
+        }
+    }
+}

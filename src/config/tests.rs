@@ -1,0 +1,234 @@
+//! Tests of the whole way from text to configuration.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::*;
+use crate::model::secret::SecretSource;
+use crate::source::auth::Credential;
+
+mod every_error;
+mod layering;
+mod printing;
+
+const EXAMPLE: &str = include_str!("../../config.example.toml");
+
+/// The example of the design page, word for word.
+const DESIGN: &str = r#"
+delivery = "exactly_once"                # or "at_least_once"
+ownership = "static"                     # or "group": see "Who runs a shard"
+[shutdown]
+timeout = "20s"
+
+[kafka]
+bootstrap_servers = "localhost:9092"
+[kafka.properties]                       # any librdkafka property that the connector does not own
+"compression.type" = "lz4"
+
+[state]
+prefix = "tributary"                     # <prefix>.checkpoints, .ids, .shards, .dead-letters, the group, transactional ids
+replication_factor = 3                   # of the topics it creates; default: the broker's own
+
+[commit]
+interval = "100ms"
+max_events = 50000
+max_bytes = "16MiB"
+
+[dedupe]
+window = "30m"
+max_ids = 1000000
+
+[admin]
+listen = "127.0.0.1:9464"
+
+[[stream]]
+name = "mobile"
+kind = "airship"                         # airship | airship_compliance | airship_webhook | adobe
+url = "https://connect.urbanairship.com/api/events/"
+app_key = "abc"
+auth = { bearer = { env = "AIRSHIP_TOKEN" } }     # or { file = "/run/secrets/t" }; or basic = { user = "u", password = { … } }
+start = "latest"                         # or "earliest"; only where there is no checkpoint
+topic = "airship.{type}"                 # or a fixed name
+partitions = 12                          # of event topics it creates; default: the broker's own
+key = ["device.named_user_id", "device.channel"]
+shards = 1
+
+[[stream]]
+name = "web"
+kind = "adobe"
+url = "https://livestream.adobe.net/api/1/stream/adobe-livestream-acme"
+auth = { ims = { client_id = "…", client_secret = { env = "ADOBE_SECRET" }, scopes = ["openid", "AdobeID"] } }
+                                         # token_url = "https://ims-na1.adobelogin.com/ims/token/v3" unless given
+max_connections = 2
+on_unclean = "continue"                  # or "replay", at most once in replay_interval = "10m"
+reconnect_pause = "60s"
+redirect_hosts = ["livestream.adobe.net"]   # a host, and whatever is below it, that may get the credential; this is the default
+topic = "adobe.hits"
+"#;
+
+/// The smallest configuration there is.
+const SMALL: &str = r#"
+[kafka]
+bootstrap_servers = "localhost:9092"
+
+[[stream]]
+name = "s"
+kind = "airship"
+app_key = "k"
+auth = { bearer = { env = "T" } }
+"#;
+
+fn errors(toml: &str) -> Vec<String> {
+    match parse(toml) {
+        Ok(_) => Vec::new(),
+        Err(errors) => errors.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[test]
+fn the_design_example_lacks_only_adobe() {
+    assert_eq!(errors(DESIGN), ["stream[1].kind: `adobe` is not supported by this version yet"]);
+}
+
+#[test]
+fn the_design_example_says_what_it_says() {
+    let end = DESIGN.rfind("[[stream]]").unwrap();
+    let config = parse(&DESIGN[..end]).unwrap();
+    assert_eq!(config.ownership, Ownership::Static);
+    assert_eq!(config.shutdown_timeout, Duration::from_secs(20));
+    assert_eq!(config.batch, batch::Config::default());
+    assert_eq!(config.dedupe, dedupe::Config::default());
+    assert_eq!(config.admin, Some("127.0.0.1:9464".parse().unwrap()));
+    assert_eq!(config.kafka.bootstrap_servers, "localhost:9092");
+    assert_eq!(config.kafka.delivery, sink::Delivery::ExactlyOnce);
+    assert_eq!(config.kafka.properties["compression.type"], sink::Property::Text("lz4".into()));
+    assert_eq!(config.kafka.state_replication_factor, Some(3));
+    assert_eq!(config.kafka.transaction_timeout, Duration::from_secs(30));
+    assert_eq!(config.kafka.journal_retention, Duration::from_secs(3600));
+    let stream = &config.streams[0];
+    assert_eq!((&*stream.name, stream.kind, stream.shards), ("mobile", StreamKind::Airship, 1));
+    assert_eq!(stream.topic.partitions, Some(12));
+    assert_eq!(stream.dead_letter_topic, "tributary.dead-letters");
+    assert_eq!(stream.route.topic, "airship.{type}");
+    assert_eq!(stream.record.key, ["device.named_user_id", "device.channel"]);
+    assert_eq!(stream.source.auth, Credential::Bearer(SecretSource::Env("AIRSHIP_TOKEN".into())));
+    assert_eq!(stream.source.redirect_hosts, ["urbanairship.com"]);
+    assert_eq!((stream.source.max_line, stream.source.queue_bytes), (16 << 20, 8 << 20));
+    assert!(config.warnings().is_empty());
+}
+
+#[test]
+fn the_example_file_loads_and_its_active_values_are_the_defaults() {
+    let config = parse(EXAMPLE).unwrap();
+    let small = SMALL
+        .replace("\"s\"", "\"mobile\"")
+        .replace("\"k\"", "\"abc\"")
+        .replace("\"T\"", "\"AIRSHIP_TOKEN\"")
+        .replace("\n[[stream]]", "[kafka.properties]\n\"compression.type\" = \"lz4\"\n[[stream]]");
+    assert_eq!(config.effective, parse(&small).unwrap().effective);
+}
+
+/// `#key` and `#[table]` lines, without a space after the mark, are settings; the others are prose.
+#[test]
+fn what_the_example_file_comments_out_is_valid_too() {
+    let is_setting = |line: &&str| {
+        line.strip_prefix('#')
+            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase() || "\"[]{".contains(c)))
+    };
+    let lines: Vec<&str> =
+        EXAMPLE.lines().map(|line| if is_setting(&line) { &line[1..] } else { line }).collect();
+    assert_eq!(errors(&lines.join("\n")), ["stream[2].kind: `adobe` is not supported by this version yet"]);
+}
+
+#[test]
+fn the_example_file_names_every_key() {
+    let schema = schema();
+    let mut keys = BTreeSet::new();
+    collect_keys(&schema, &mut keys);
+    assert!(keys.len() > 60, "{keys:?}");
+    for key in keys {
+        let table = [format!("[{key}]"), format!("[kafka.{key}]"), format!("[[{key}]]")];
+        let set = EXAMPLE.match_indices(&format!("{key} = ")).any(|(at, _)| {
+            at == 0 || !EXAMPLE[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.')
+        });
+        assert!(
+            set || table.iter().any(|table| EXAMPLE.contains(table)),
+            "{key} is not in config.example.toml"
+        );
+    }
+}
+
+fn collect_keys(schema: &serde_json::Value, keys: &mut BTreeSet<String>) {
+    match schema {
+        serde_json::Value::Object(members) => {
+            for (name, member) in members {
+                match (name.as_str(), member) {
+                    // Defaults are values, not schemas.
+                    ("default", _) => {}
+                    ("properties", serde_json::Value::Object(properties)) => {
+                        keys.extend(properties.keys().cloned());
+                        properties.values().for_each(|schema| collect_keys(schema, keys));
+                    }
+                    _ => collect_keys(member, keys),
+                }
+            }
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|item| collect_keys(item, keys)),
+        _ => {}
+    }
+}
+
+#[test]
+fn compliance_takes_its_defaults_from_its_kind_and_user() {
+    let config = parse(
+        r#"
+        kafka.bootstrap_servers = "a:9092, [::1]:9092"
+        state.prefix = "x"
+        dedupe.window = "2h"
+        [[stream]]
+        name = "c"
+        kind = "airship_compliance"
+        auth.basic = { user = "APP", password = { value = "hunter2" } }
+        filters = [{ device_types = ["email"], latency = 5000 }]
+        "#,
+    )
+    .unwrap();
+    let stream = &config.streams[0];
+    assert_eq!(stream.source.url.as_str(), "https://connect.urbanairship.com/api/events/general");
+    assert_eq!(
+        (stream.route.topic.as_str(), &*stream.dead_letter_topic),
+        ("airship.compliance", "x.dead-letters")
+    );
+    assert_eq!(config.kafka.journal_retention, Duration::from_secs(4 * 3600));
+    let source::Service::Airship(service) = &stream.source.service;
+    assert_eq!(service.app_key.as_deref(), Some("APP"));
+    assert_eq!(serde_json::to_value(&service.filters).unwrap()[0]["latency"], 5000);
+    assert_eq!(
+        config.warnings(),
+        [
+            "stream[0].auth.basic.password: the secret is written into the configuration: use { env = \"NAME\" } or { file = \"PATH\" }"
+        ]
+    );
+}
+
+#[test]
+fn filters_become_what_the_service_takes() {
+    let filters = r#"
+filters = [
+    { types = ["OPEN"], devices = [{ channel = "c" }, { named_user_id = "n" }], notifications = [{ group_id = "g" }] },
+    { latency = "2m", predicates = [{ and = [{ key = "a", value = { equals = 1.5 } }, { key = "b", scope = ["body"], value = { is_present = true } }] }] },
+]
+subset = { sample = 1 }
+"#;
+    let config = parse(&format!("{SMALL}{filters}")).unwrap();
+    let source::Service::Airship(service) = &config.streams[0].source.service;
+    let expected = serde_json::json!([
+        { "types": ["OPEN"], "devices": [{ "channel": "c" }, { "named_user_id": "n" }], "notifications": [{ "group_id": "g" }] },
+        { "latency": 120000, "predicates": [{ "and": [
+            { "key": "a", "value": { "equals": 1.5 } },
+            { "key": "b", "scope": ["body"], "value": { "is_present": true } },
+        ] }] },
+    ]);
+    assert_eq!(serde_json::to_value(&service.filters).unwrap(), expected);
+    assert_eq!(service.sample, Some(1.0));
+}

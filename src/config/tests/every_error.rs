@@ -1,0 +1,184 @@
+//! All problems at once, each with its path.
+
+use super::{SMALL, errors};
+
+#[test]
+fn every_problem_is_reported_at_once() {
+    let toml = r#"
+deliver = "exactly_once"
+delivery = "exactly"
+ownership = "group"
+shutdown = 5
+
+[kafka]
+transaction_timeout = "30"
+create_topics = "yes"
+[kafka.properties]
+"transactional.id" = "x"
+"acks" = 1
+"linger.ms" = [5]
+"sasl.mechanism" = "OAUTHBEARER"
+"sasl.password" = { envv = "X" }
+
+[state]
+prefix = "a b"
+replication_factor = 0
+
+[commit]
+interval = "0s"
+max_events = -1
+max_bytes = "16 XB"
+
+[admin]
+listen = "localhost"
+
+[[stream]]
+name = "a/b"
+kind = "airship"
+url = "http://user:pw@example.com/"
+auth = { bearer = "mytoken" }
+filters = [{ types = [4, 5, "CLOSE", 6, "open"] }, { devices = [] }, { devices = [{ chanel = "x" }, {}] }, {}]
+subset = { sample = 1.5 }
+topic = "airship.{typ}"
+shards = 65
+backoff = { min = "1m" }
+max_conections = 3
+
+[[stream]]
+kind = "adobe"
+max_connections = 9
+auth = { ims = { client_secret = { env = "A", file = "b" }, scopes = [] } }
+
+[[stream]]
+name = "x"
+kind = "airshp"
+
+[[stream]]
+name = "a/b"
+kind = "airship_compliance"
+auth = { bearer = { env = "T" } }
+filters = [{ types = ["OPEN"], device_types = ["ios"] }]
+topic = "a b.checkpoints"
+"#;
+    let expected = [
+        "admin.listen: expected an address and a port, such as \"127.0.0.1:9464\", \"0.0.0.0:9464\" or \"[::]:9464\"",
+        "commit.interval: must be longer than zero",
+        "commit.max_bytes: expected a size such as \"16MiB\" or \"64KiB\", or a whole number of bytes",
+        "commit.max_events: expected a whole number, 0 or more, found -1",
+        "deliver: unknown key; did you mean `delivery`?",
+        "delivery: unknown value `exactly`; did you mean `exactly_once`?",
+        "kafka.bootstrap_servers: missing: this key is required",
+        "kafka.create_topics: expected true or false, found a string",
+        "kafka.properties.acks: owned by the connector: no event may be lost, repeated or put out of order, so the connector sets it",
+        "kafka.properties.\"linger.ms\": expected a string, a number, true or false, or a secret such as { env = \"NAME\" }, found a list",
+        "kafka.properties.\"sasl.mechanism\": OAUTHBEARER needs \"sasl.oauthbearer.method\" = \"oidc\" beside it",
+        "kafka.properties.\"sasl.password\".envv: unknown key; did you mean `env`?",
+        "kafka.properties.\"transactional.id\": owned by the connector: fencing rests on it: it is <state.prefix>.<stream>.<shard>",
+        "kafka.transaction_timeout: expected a duration such as \"100ms\", \"30s\" or \"2h 30m\": time unit needed, for example 30sec or 30ms",
+        "ownership: `group` is not supported by this version yet; use \"static\"",
+        "shutdown: expected a table, found a whole number",
+        "state.prefix: expected the beginning of a topic name: letters, digits, `.`, `_` and `-`",
+        "state.replication_factor: must be 1 or more",
+        "stream[0].auth.bearer: expected a secret: { env = \"NAME\" }, { file = \"PATH\" } or, for tests, { value = \"…\" }, found a string",
+        "stream[0].backoff.min: must not be longer than backoff.max",
+        "stream[0].filters[0].types[0]: expected a string, found a whole number",
+        "stream[0].filters[0].types[1]: expected a string, found a whole number",
+        "stream[0].filters[0].types[3]: expected a string, found a whole number",
+        "stream[0].filters[0].types[4]: expected an event type in upper case, such as \"OPEN\"",
+        "stream[0].filters[1].devices: must not be empty, the service refuses it: leave the key out to mean any",
+        "stream[0].filters[2].devices[0].chanel: unknown key; did you mean `channel`?",
+        "stream[0].filters[2].devices[1]: expected exactly one of the keys `amazon_channel`, `android_channel`, `channel`, `ios_channel`, `named_user_id`",
+        "stream[0].filters[3]: must not be empty: give at least one key",
+        "stream[0].max_conections: unknown key; known here: …",
+        "stream[0].name: expected 1 to 100 letters, digits, `.`, `_` and `-`",
+        "stream[0].shards: must be from 1 to 64",
+        "stream[0].subset.sample: must be from 0 to 1",
+        "stream[0].topic: expected a topic name, in which `{type}` stands for the event type: 1 to 249 letters, digits, `.`, `_` and `-`",
+        "stream[0].url: a credential does not belong into the address: use `auth`",
+        "stream[1].auth.ims.client_id: missing: this key is required",
+        "stream[1].auth.ims.client_secret: expected exactly one of { env = \"NAME\" }, { file = \"PATH\" } and { value = \"…\" }",
+        "stream[1].auth.ims.scopes: must not be empty",
+        "stream[1].kind: `adobe` is not supported by this version yet",
+        "stream[1].max_connections: must be from 1 to 8",
+        "stream[1].name: missing: this key is required",
+        "stream[1].url: missing: this key is required",
+        "stream[2].kind: unknown kind `airshp`; did you mean `airship`?",
+        "stream[3].auth.bearer: the compliance stream takes `basic`, with the app key as user and the master secret as password",
+        "stream[3].filters[0].device_types[0]: expected one of `email`, `sms`",
+        "stream[3].filters[0].types: the compliance stream's filters take only `device_types` and `latency`",
+        "stream[3].name: stream[0] has this name already",
+        "stream[3].topic: expected a topic name, in which `{type}` stands for the event type: 1 to 249 letters, digits, `.`, `_` and `-`",
+    ];
+    let found = errors(toml);
+    for (found, expected) in found.iter().zip(expected) {
+        match expected.strip_suffix('…') {
+            Some(beginning) => assert!(found.starts_with(beginning), "{found}"),
+            None => assert_eq!(found, expected),
+        }
+    }
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+}
+
+#[test]
+fn an_empty_configuration_says_what_is_needed() {
+    let expected = [
+        "kafka.bootstrap_servers: missing: this key is required",
+        "stream: missing: at least one [[stream]] is needed",
+    ];
+    assert_eq!(errors(""), expected);
+}
+
+#[test]
+fn a_single_table_is_no_list_of_streams() {
+    let found = errors("kafka.bootstrap_servers = \"a\"\n[stream]\nname = \"x\"");
+    assert_eq!(found, ["stream: expected a list of tables: each stream begins with [[stream]]"]);
+}
+
+#[test]
+fn plain_http_needs_leave_or_loopback() {
+    let with = |url: &str, more: &str| errors(&format!("{SMALL}url = \"{url}\"\n{more}"));
+    for url in ["http://127.0.0.1:8080/", "http://localhost/", "http://[::1]:1/", "https://example.com"] {
+        assert_eq!(with(url, ""), [""; 0], "{url}");
+    }
+    assert_eq!(with("http://example.com/", "allow_plain_http = true"), [""; 0]);
+    for url in ["http://example.com/", "http://localhost.example.com/", "ftp://example.com/", "no address"] {
+        let found = with(url, "");
+        assert!(found.len() == 1 && found[0].starts_with("stream[0].url: "), "{found:?}");
+    }
+}
+
+#[test]
+fn limits_hold() {
+    let one = |key: &str, more: &str| {
+        let found = errors(&format!("{more}\n{SMALL}"));
+        assert!(found.len() == 1 && found[0].starts_with(&format!("{key}: ")), "{key}: {found:?}");
+    };
+    one("commit.interval", "commit.interval = \"30s\"");
+    one("commit.max_bytes", "commit.max_bytes = \"2GiB\"");
+    one("dedupe.max_ids", "dedupe.max_ids = 0");
+    one("dedupe.window", "dedupe.window = \"0s\"");
+    one("queue.max_bytes", "queue.max_bytes = 0");
+    one("shutdown.timeout", "shutdown.timeout = \"0s\"");
+    let stream = |key: &str, more: &str| {
+        let found = errors(&format!("{SMALL}{more}\n"));
+        assert!(found.len() == 1 && found[0].starts_with(&format!("stream[0].{key}: ")), "{key}: {found:?}");
+    };
+    stream("subset", "shards = 2\nsubset = { sample = 0.5 }");
+    stream("subset.sample", "subset = {}");
+    stream("partitions", "partitions = 0");
+    stream("replication_factor", "replication_factor = 0");
+    stream("retention", "retention = \"1ns\"");
+    stream("max_line", "max_line = \"1GiB\"");
+    stream("topic", "topic = \"tributary.ids\"");
+    stream("topic", "topic = \"..\"");
+    stream("dead_letter_topic", "dead_letter_topic = \"{type}\"");
+    stream("topics.OPEN", "topics = { OPEN = \"a b\" }");
+    stream("topics.open", "topics = { open = \"a\" }");
+    stream("key[1]", "key = [\"a.b\", \"a..b\"]");
+    stream("redirect_hosts[0]", "redirect_hosts = [\"https://example.com\"]");
+    stream("filters", "filters = []");
+    stream("filters[0].latency", "filters = [{ latency = 0 }]");
+    stream("silence", "silence = \"0s\"");
+    stream("start", "start = 1");
+    stream("backoff", "backoff = [\"1s\", \"2s\"]");
+}

@@ -1,0 +1,222 @@
+//! What is printed hides secrets and loads again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::{DESIGN, EXAMPLE, errors, parse, schema};
+use crate::config::errors::Errors;
+use crate::config::layers::Layers;
+use crate::config::raw::secret::{Property, SecretKeys};
+use crate::config::raw::stream::{Airship, Auth, Backoff, Basic, Device, Filter, Start, Stream, Subset};
+use crate::config::raw::{Kafka, Raw};
+use crate::config::units::{Latency, Size, Span};
+use crate::config::{FilePath, read_raw, render};
+
+const PLANTED: &str = "hunter2";
+
+#[test]
+fn secrets_are_nowhere_to_be_seen() {
+    let toml = r#"
+        [kafka]
+        bootstrap_servers = "k:9092"
+        [kafka.properties]
+        "sasl.username" = "me"
+        "sasl.password" = "hunter2"
+        "ssl.key.pem" = { value = "hunter2" }
+        "sasl.oauthbearer.config" = "principal=hunter2"
+        [[stream]]
+        name = "a"
+        kind = "airship"
+        app_key = "k"
+        auth = { bearer = { value = "hunter2" } }
+        [[stream]]
+        name = "b"
+        kind = "airship_compliance"
+        auth = { basic = { user = "k", password = { file = "/run/secrets/b" } } }
+    "#;
+    let config = parse(toml).unwrap();
+    let printed = format!("{}\n{config:?}\n{config:#?}\n{:?}", config.render(), config.warnings());
+    assert!(!printed.contains(PLANTED), "{printed}");
+    for shown in [
+        "\"sasl.password\" = { value = \"<hidden>\" }",
+        "file = \"/run/secrets/b\"",
+        "\"sasl.username\" = \"me\"",
+    ] {
+        assert!(config.render().contains(shown), "{}", config.render());
+    }
+    assert_eq!(config.warnings().len(), 4, "{:#?}", config.warnings());
+    // What was hidden loads as the word for hidden, and so prints the same.
+    assert_eq!(parse(&config.render()).unwrap().render(), config.render());
+}
+
+#[test]
+fn errors_do_not_repeat_secrets() {
+    for auth in [
+        "\"hunter2\"",
+        "{ bearer = \"hunter2\" }",
+        "{ bearer = [\"hunter2\"] }",
+        "{ bearer = { value = [\"hunter2\"] } }",
+        "{ bearer = { value = 42424242 } }",
+        "{ bearer = { env = \"X\", value = \"hunter2\" } }",
+        "{ basic = \"hunter2\" }",
+        "{ basic = { user = \"hunter2:hunter2\", password = \"hunter2\" } }",
+    ] {
+        let head = "[kafka]\nbootstrap_servers = \"k\"\nproperties = { \"acks\" = \"hunter2\", \"sasl.password\" = [\"hunter2\"] }";
+        let stream =
+            "[[stream]]\nname = \"a\"\nkind = \"airship\"\nurl = \"https://u:hunter2@h/\"\napp_key = \"k\"";
+        let found = errors(&format!("{head}\n{stream}\nauth = {auth}")).join("\n");
+        assert!(found.contains("stream[0].auth"), "{found}");
+        assert!(!found.contains(PLANTED) && !found.contains("42424242"), "{found}");
+    }
+}
+
+#[test]
+fn what_is_printed_loads_again() {
+    for toml in [EXAMPLE, &DESIGN[..DESIGN.rfind("[[stream]]").unwrap()]] {
+        let config = parse(toml).unwrap();
+        let again = parse(&config.render()).unwrap();
+        assert_eq!(config.effective, again.effective);
+    }
+}
+
+#[test]
+fn the_schema_lists_keys_and_refuses_others() {
+    let schema = schema();
+    assert_eq!(schema["additionalProperties"], false);
+    assert_eq!(schema["required"], serde_json::json!(["kafka", "stream"]));
+    let kinds = schema["$defs"]["Stream"]["oneOf"].as_array().unwrap();
+    for kind in kinds {
+        assert_eq!(kind["additionalProperties"], false, "{kind:#}");
+        let required = kind["required"].as_array().unwrap();
+        for key in ["kind", "name", "auth"] {
+            assert!(required.contains(&key.into()), "{kind:#}");
+        }
+        assert!(kind["properties"]["max_line"]["description"].is_string());
+    }
+    assert_eq!(kinds.len(), 3);
+    assert_eq!(schema["$defs"]["Kafka"]["properties"]["transaction_timeout"]["default"], "30s");
+    assert!(!schema.to_string().contains("null\""), "TOML has no null");
+}
+
+fn span() -> impl Strategy<Value = Span> {
+    (0..4_000_000_000u64, 0..1_000_000_000u32)
+        .prop_map(|(seconds, nanos)| Span(Duration::new(seconds, nanos)))
+}
+
+fn keys() -> impl Strategy<Value = SecretKeys> {
+    prop_oneof![
+        any::<String>().prop_map(|env| SecretKeys { env: Some(env), ..SecretKeys::default() }),
+        any::<String>().prop_map(|file| SecretKeys { file: Some(file.into()), ..SecretKeys::default() }),
+    ]
+}
+
+fn property() -> impl Strategy<Value = Property> {
+    prop_oneof![
+        any::<String>().prop_map(Property::Text),
+        any::<bool>().prop_map(Property::Bool),
+        any::<i64>().prop_map(Property::Integer),
+        (-1e300..1e300f64).prop_map(Property::Float),
+        keys().prop_map(Property::Secret),
+    ]
+}
+
+fn filter() -> impl Strategy<Value = Filter> {
+    let types = proptest::option::of(proptest::collection::vec(any::<String>(), 0..3));
+    let device = any::<Option<String>>().prop_map(|channel| Device { channel, ..Device::default() });
+    let devices = proptest::option::of(proptest::collection::vec(device, 0..3));
+    let members = proptest::collection::btree_map(any::<String>(), any::<i64>(), 0..3);
+    (types, devices, proptest::option::of(span()), proptest::option::of(members)).prop_map(
+        |(types, devices, latency, members)| Filter {
+            types,
+            devices,
+            latency: latency.map(|span| Latency(span.0)),
+            predicates: members.map(|members| {
+                vec![members.into_iter().map(|(name, number)| (name, number.into())).collect()]
+            }),
+            ..Filter::default()
+        },
+    )
+}
+
+fn airship() -> impl Strategy<Value = Airship> {
+    let texts = proptest::collection::vec(any::<String>(), 0..3);
+    let topics = proptest::collection::btree_map(any::<String>(), any::<String>(), 0..3);
+    let auth = prop_oneof![
+        keys().prop_map(|bearer| Auth { bearer: Some(bearer), basic: None }),
+        (any::<Option<String>>(), keys()).prop_map(|(user, password)| Auth {
+            bearer: None,
+            basic: Some(Basic { user, password: Some(password) })
+        }),
+    ];
+    let some = (any::<[Option<String>; 4]>(), any::<Option<i32>>(), any::<u32>(), any::<bool>());
+    let filters = proptest::option::of(proptest::collection::vec(filter(), 0..3));
+    let subset = proptest::option::of((0.0..1.0f64).prop_map(|sample| Subset { sample: Some(sample) }));
+    (some, texts, topics, auth, filters, subset, span(), span()).prop_map(
+        |(
+            ([name, url, app_key, topic], partitions, shards, flag),
+            key,
+            topics,
+            auth,
+            filters,
+            subset,
+            min,
+            max,
+        )| Airship {
+            name,
+            url,
+            app_key,
+            topic,
+            partitions,
+            shards,
+            allow_plain_http: flag,
+            start: if flag { Start::Earliest } else { Start::Latest },
+            redirect_hosts: flag.then(|| key.clone()),
+            key,
+            topics,
+            auth: Some(auth),
+            filters,
+            subset,
+            retention: Some(min),
+            backoff: Backoff { min, max },
+            ..Airship::default()
+        },
+    )
+}
+
+fn raw() -> impl Strategy<Value = Raw> {
+    let properties = proptest::collection::btree_map(any::<String>(), property(), 0..4);
+    let kafka = (any::<Option<String>>(), properties).prop_map(
+        |(bootstrap_servers, properties): (_, BTreeMap<_, _>)| Kafka {
+            bootstrap_servers,
+            properties,
+            ..Kafka::default()
+        },
+    );
+    let stream = (airship(), any::<bool>()).prop_map(|(stream, compliance)| {
+        let make = if compliance { Stream::AirshipCompliance } else { Stream::Airship };
+        make(Box::new(stream))
+    });
+    (kafka, proptest::collection::vec(stream, 0..3), any::<String>(), 0..=i64::MAX as u64).prop_map(
+        |(kafka, stream, prefix, bytes)| {
+            let mut raw = Raw { kafka, stream, ..Raw::default() };
+            raw.state.prefix = prefix;
+            raw.commit.max_bytes = Size(bytes);
+            raw
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn any_configuration_survives_being_printed(raw in raw()) {
+        let text = render::toml(&raw).unwrap();
+        let mut errors = Errors::default();
+        let layers = Layers::merge(Some((FilePath::new("printed"), &text)), &[], &[], &mut errors)
+            .map_err(|error| TestCaseError::fail(format!("{error}\n{text}")))?;
+        let (again, _) = read_raw(&layers, &mut errors);
+        prop_assert!(errors.finish(Some(()), |_| None).is_ok(), "{text}");
+        prop_assert_eq!(again, raw, "{}", text);
+    }
+}

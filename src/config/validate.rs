@@ -1,0 +1,303 @@
+//! Raw configuration to the stages' configurations: fills in derived defaults, then judges every value.
+//!
+//! Invariant: nothing stops at the first problem; each check notes its own and hands on what it can. A
+//! [`Config`] comes out only of a configuration without problems.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::errors::{Errors, Path};
+use super::raw::secret::SecretKeys;
+use super::raw::{self, Raw, stream::Stream};
+use super::units::{Size, Span};
+use super::{Config, Ownership, StreamConfig, properties};
+use crate::model::secret::SecretSource;
+use crate::{batch, dedupe, sink};
+
+mod adobe;
+mod airship;
+mod filters;
+mod place;
+
+/// The journal is kept at least so long: a restart needs it even where the window is short.
+const SHORTEST_JOURNAL: Duration = Duration::from_secs(3600);
+/// librdkafka refuses a shorter `transaction.timeout.ms`.
+const SHORTEST_TRANSACTION: Duration = Duration::from_secs(1);
+/// Milliseconds of `transaction.timeout.ms` are a signed 32-bit number.
+const LONGEST_TRANSACTION: Duration = Duration::from_millis(i32::MAX as u64);
+/// A queue or a batch above this would not fit into the machines that this runs on.
+const LARGEST_BUFFER: u64 = 1 << 30;
+/// librdkafka's upper limit for a message.
+const LARGEST_MESSAGE: u64 = 1_000_000_000;
+/// Ids take 16 bytes and an index: this is some gigabytes a shard.
+const MOST_IDS: usize = 100_000_000;
+/// librdkafka's queue counts messages up to this; a batch must fit.
+const MOST_EVENTS: usize = 10_000_000;
+/// Kafka's longest topic name.
+const LONGEST_TOPIC: usize = 249;
+/// The longest ending of a state topic's name.
+const LONGEST_ENDING: usize = ".dead-letters".len();
+/// Stream names are part of transactional ids and metric labels.
+const LONGEST_NAME: usize = 100;
+
+/// Fills in the defaults that follow from other keys, and hides secrets written as plain text.
+pub(super) fn resolve(raw: &mut Raw) {
+    properties::hide(&mut raw.kafka.properties);
+    // An illegal prefix is one problem, not one more for each stream.
+    let prefix = if place::is_topic(&raw.state.prefix) { &*raw.state.prefix } else { "tributary" };
+    let dead_letters = format!("{prefix}.dead-letters");
+    for stream in &mut raw.stream {
+        match stream {
+            Stream::Airship(stream) => airship::resolve(stream, false, &dead_letters),
+            Stream::AirshipCompliance(stream) => airship::resolve(stream, true, &dead_letters),
+            Stream::Adobe(stream) => {
+                stream.dead_letter_topic.get_or_insert(dead_letters.clone());
+            }
+        }
+    }
+}
+
+/// Judges every value. `numbers` are the streams' indices in the configuration, since a stream of an unknown
+/// kind is not in `raw`.
+pub(super) fn validate(raw: &Raw, numbers: &[usize], errors: &mut Errors) -> Option<Config> {
+    let ownership = ownership(raw, errors);
+    let kafka = kafka(raw, errors);
+    let batch = commit(raw, errors);
+    let dedupe = dedupe(&raw.dedupe, errors);
+    positive(raw.shutdown.timeout, &Path::top("shutdown").key("timeout"), errors);
+    size(raw.queue.max_bytes, LARGEST_BUFFER, &Path::top("queue").key("max_bytes"), errors);
+    let admin = admin(&raw.admin, errors);
+
+    let path = Path::top("stream");
+    errors.add_if(raw.stream.is_empty(), &path, "missing: at least one [[stream]] is needed");
+    names(raw, numbers, errors);
+    let state = [".checkpoints", ".ids", ".shards"].map(|ending| format!("{}{ending}", raw.state.prefix));
+    let queue_bytes = bytes(raw.queue.max_bytes);
+    let streams: Vec<Option<StreamConfig>> = raw
+        .stream
+        .iter()
+        .zip(numbers)
+        .map(|(stream, number)| {
+            let path = path.index(*number);
+            match stream {
+                Stream::Airship(stream) => {
+                    airship::validate(stream, false, queue_bytes, &state, &path, errors)
+                }
+                Stream::AirshipCompliance(stream) => {
+                    airship::validate(stream, true, queue_bytes, &state, &path, errors)
+                }
+                Stream::Adobe(stream) => {
+                    adobe::validate(stream, &state, &path, errors);
+                    None
+                }
+            }
+        })
+        .collect();
+    Some(Config {
+        ownership: ownership?,
+        shutdown_timeout: raw.shutdown.timeout.0,
+        kafka: kafka?,
+        batch,
+        dedupe,
+        admin: admin?,
+        streams: streams.into_iter().collect::<Option<_>>()?,
+        effective: raw.clone(),
+    })
+}
+
+fn ownership(raw: &Raw, errors: &mut Errors) -> Option<Ownership> {
+    match raw.ownership {
+        raw::Ownership::Static => Some(Ownership::Static),
+        raw::Ownership::Group => {
+            let message = "`group` is not supported by this version yet; use \"static\"";
+            errors.add(&Path::top("ownership"), message);
+            None
+        }
+    }
+}
+
+fn kafka(raw: &Raw, errors: &mut Errors) -> Option<sink::Config> {
+    let path = Path::top("kafka");
+    let servers = required(raw.kafka.bootstrap_servers.as_ref(), &path.key("bootstrap_servers"), errors);
+    if let Some(servers) = servers {
+        let wrong = servers.split(',').find(|server| !is_server(server.trim()));
+        let message = "expected host:port of each broker, separated by commas";
+        errors.add_if(wrong.is_some(), &path.key("bootstrap_servers"), message);
+    }
+    let timeout = raw.kafka.transaction_timeout;
+    let timeout_path = path.key("transaction_timeout");
+    let in_range = (SHORTEST_TRANSACTION..=LONGEST_TRANSACTION).contains(&timeout.0);
+    errors.add_if(!in_range, &timeout_path, "must be 1s or longer, and shorter than 25 days");
+    let properties = properties::validate(&raw.kafka.properties, &path.key("properties"), errors);
+
+    let state = Path::top("state");
+    let prefix = &raw.state.prefix;
+    let legal = place::is_topic(prefix) && prefix.len() + LONGEST_ENDING <= LONGEST_TOPIC;
+    let message = "expected the beginning of a topic name: letters, digits, `.`, `_` and `-`";
+    errors.add_if(!legal, &state.key("prefix"), message);
+    at_least_one(raw.state.replication_factor, &state.key("replication_factor"), errors);
+
+    Some(sink::Config {
+        bootstrap_servers: servers?.clone(),
+        properties,
+        delivery: match raw.delivery {
+            raw::Delivery::ExactlyOnce => sink::Delivery::ExactlyOnce,
+            raw::Delivery::AtLeastOnce => sink::Delivery::AtLeastOnce,
+        },
+        transaction_timeout: timeout.0,
+        create_topics: raw.kafka.create_topics,
+        prefix: prefix.clone(),
+        state_replication_factor: raw.state.replication_factor,
+        journal_retention: raw.dedupe.window.0.saturating_mul(2).max(SHORTEST_JOURNAL),
+    })
+}
+
+/// `host:port`, `host` or `[v6]:port`; librdkafka adds the port where there is none.
+fn is_server(server: &str) -> bool {
+    let server = server.split_once("://").map_or(server, |(_, server)| server);
+    let port_fits = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
+    let host_fits = |host: &str| !host.is_empty() && !host.contains([' ', '/', '\t', '\n']);
+    match server.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => host_fits(host) && port_fits(port),
+        _ => host_fits(server),
+    }
+}
+
+fn commit(raw: &Raw, errors: &mut Errors) -> batch::Config {
+    let path = Path::top("commit");
+    let commit = &raw.commit;
+    positive(commit.interval, &path.key("interval"), errors);
+    let message = "must be shorter than kafka.transaction_timeout, or every transaction would time out";
+    errors.add_if(commit.interval >= raw.kafka.transaction_timeout, &path.key("interval"), message);
+    range(commit.max_events, MOST_EVENTS, &path.key("max_events"), errors);
+    size(commit.max_bytes, LARGEST_BUFFER, &path.key("max_bytes"), errors);
+    batch::Config {
+        interval: commit.interval.0,
+        max_events: commit.max_events,
+        max_bytes: bytes(commit.max_bytes),
+    }
+}
+
+fn dedupe(dedupe: &raw::Dedupe, errors: &mut Errors) -> dedupe::Config {
+    let path = Path::top("dedupe");
+    positive(dedupe.window, &path.key("window"), errors);
+    range(dedupe.max_ids, MOST_IDS, &path.key("max_ids"), errors);
+    dedupe::Config { window: dedupe.window.0, max_ids: dedupe.max_ids }
+}
+
+fn admin(admin: &raw::Admin, errors: &mut Errors) -> Option<Option<SocketAddr>> {
+    let path = Path::top("admin").key("listen");
+    let Ok(listen) = admin.listen.parse() else {
+        let message =
+            "expected an address and a port, such as \"127.0.0.1:9464\", \"0.0.0.0:9464\" or \"[::]:9464\"";
+        errors.add(&path, message);
+        return None;
+    };
+    Some(admin.enabled.then_some(listen))
+}
+
+fn names(raw: &Raw, numbers: &[usize], errors: &mut Errors) {
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    for (stream, number) in raw.stream.iter().zip(numbers) {
+        let path = Path::top("stream").index(*number).key("name");
+        let name = match stream {
+            Stream::Airship(stream) | Stream::AirshipCompliance(stream) => stream.name.as_deref(),
+            Stream::Adobe(stream) => stream.name.as_deref(),
+        };
+        let Some(name) = required(name, &path, errors) else { continue };
+        match seen.get(name) {
+            Some(first) => errors.add(&path, format!("stream[{first}] has this name already")),
+            None => {
+                seen.insert(name, *number);
+            }
+        }
+        let legal = !name.is_empty() && name.len() <= LONGEST_NAME && name.chars().all(is_name_char);
+        let message = "expected 1 to 100 letters, digits, `.`, `_` and `-`";
+        errors.add_if(!legal, &path, message);
+    }
+}
+
+/// What topic names, and so stream names, may hold.
+fn is_name_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
+}
+
+/// The value, or a note that it is missing.
+fn required<T>(value: Option<T>, path: &Path, errors: &mut Errors) -> Option<T> {
+    errors.add_if(value.is_none(), path, "missing: this key is required");
+    value
+}
+
+fn positive(span: Span, path: &Path, errors: &mut Errors) {
+    errors.add_if(span.0.is_zero(), path, "must be longer than zero");
+}
+
+fn at_least_one(number: Option<i32>, path: &Path, errors: &mut Errors) {
+    errors.add_if(number.is_some_and(|number| number < 1), path, "must be 1 or more");
+}
+
+fn range(number: usize, most: usize, path: &Path, errors: &mut Errors) {
+    errors.add_if(!(1..=most).contains(&number), path, format!("must be from 1 to {most}"));
+}
+
+fn size(size: Size, most: u64, path: &Path, errors: &mut Errors) {
+    errors.add_if(!(1..=most).contains(&size.0), path, format!("must be from 1B to {}", Size(most)));
+}
+
+/// As `size` has checked; saturates on machines with 32-bit addresses.
+fn bytes(size: Size) -> usize {
+    usize::try_from(size.0).unwrap_or(usize::MAX)
+}
+
+/// The source of a secret that is given in exactly one way.
+pub(super) fn secret(keys: &SecretKeys, path: &Path, errors: &mut Errors) -> Option<SecretSource> {
+    let SecretKeys { env, file, value } = keys;
+    let source = match (env, file, value) {
+        (Some(name), None, None) => {
+            let message = "expected the name of an environment variable";
+            errors.add_if(name.is_empty() || name.contains(['=', '\0']), &path.key("env"), message);
+            SecretSource::Env(name.clone())
+        }
+        (None, Some(file), None) => {
+            errors.add_if(file.as_os_str().is_empty(), &path.key("file"), "expected the path of a file");
+            SecretSource::File(file.clone())
+        }
+        (None, None, Some(value)) => {
+            errors.add_if(value.expose().is_empty(), &path.key("value"), "must not be empty");
+            SecretSource::Value(value.clone())
+        }
+        _ => {
+            let message =
+                "expected exactly one of { env = \"NAME\" }, { file = \"PATH\" } and { value = \"…\" }";
+            errors.add(path, message);
+            return None;
+        }
+    };
+    Some(source)
+}
+
+/// The single key of a table that takes exactly one of `keys`.
+fn one_of<'r, T>(
+    given: impl IntoIterator<Item = (&'static str, Option<&'r String>, fn(String) -> T)>,
+    path: &Path,
+    errors: &mut Errors,
+) -> Option<T> {
+    let mut names = BTreeSet::new();
+    let mut present = Vec::new();
+    for (name, value, make) in given {
+        names.insert(name);
+        present.extend(value.map(|value| (name, value, make)));
+    }
+    match present.as_slice() {
+        [(name, value, make)] => {
+            errors.add_if(value.is_empty(), &path.key(name), "must not be empty");
+            Some(make((*value).clone()))
+        }
+        _ => {
+            let names: Vec<_> = names.into_iter().collect();
+            errors.add(path, format!("expected exactly one of the keys `{}`", names.join("`, `")));
+            None
+        }
+    }
+}

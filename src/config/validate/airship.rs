@@ -1,0 +1,211 @@
+//! Streams of kinds `airship` and `airship_compliance`.
+
+use std::sync::Arc;
+
+use url::Url;
+
+use super::{bytes, filters, place, positive, required, secret};
+use crate::config::errors::{Errors, Path};
+use crate::config::raw::stream::{Airship, Auth, OnExpired, Start, Timestamp};
+use crate::config::{StreamConfig, StreamKind};
+use crate::source::airship;
+use crate::source::auth::Credential;
+use crate::{record, route, source};
+
+const EVENTS: &str = "https://connect.urbanairship.com/api/events/";
+const COMPLIANCE: &str = "https://connect.urbanairship.com/api/events/general";
+/// The domains of the service's two sites: their hosts may redirect to one another.
+const SITES: [&str; 2] = ["urbanairship.com", "asnapieu.com"];
+/// Each shard is a connection, and the service limits those per connection point.
+const MOST_SHARDS: u32 = 64;
+
+/// Fills in the defaults that follow from the kind, the address and the credential.
+pub(super) fn resolve(stream: &mut Airship, compliance: bool, dead_letters: &str) {
+    let (url, topic) =
+        if compliance { (COMPLIANCE, "airship.compliance") } else { (EVENTS, "airship.{type}") };
+    let url = stream.url.get_or_insert(url.to_owned());
+    if stream.redirect_hosts.is_none() {
+        stream.redirect_hosts =
+            Url::parse(url).ok().and_then(|url| url.host_str().map(own_domain)).map(|host| vec![host]);
+    }
+    stream.topic.get_or_insert(topic.to_owned());
+    stream.dead_letter_topic.get_or_insert(dead_letters.to_owned());
+    if compliance && stream.app_key.is_none() {
+        let basic = stream.auth.as_ref().and_then(|auth| auth.basic.as_ref());
+        stream.app_key = basic.and_then(|basic| basic.user.clone());
+    }
+}
+
+fn own_domain(host: &str) -> String {
+    let is_below =
+        |site: &&str| host.strip_suffix(site).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    SITES.into_iter().find(is_below).unwrap_or(host).to_owned()
+}
+
+/// Judges every value of a resolved stream.
+pub(super) fn validate(
+    stream: &Airship,
+    compliance: bool,
+    queue_bytes: usize,
+    state: &[String],
+    path: &Path,
+    errors: &mut Errors,
+) -> Option<StreamConfig> {
+    let name: Option<Arc<str>> = stream.name.as_deref().map(Into::into);
+    let url_text = stream.url.as_deref().unwrap_or_default();
+    let url = place::url(url_text, stream.allow_plain_http, &path.key("url"), errors);
+    let auth = auth(stream, compliance, path, errors);
+    let redirect_hosts = stream.redirect_hosts.clone().unwrap_or_default();
+    place::hosts(&redirect_hosts, &path.key("redirect_hosts"), errors);
+    place::limits(stream.silence, stream.connect_timeout, stream.max_line, path, errors);
+    let service = service(stream, compliance, path, errors);
+    let route = route(stream, state, path, errors);
+    let dead_letter_topic = stream.dead_letter_topic.clone().unwrap_or_default();
+    place::topic(&dead_letter_topic, false, state, &path.key("dead_letter_topic"), errors);
+    let topic =
+        place::topic_spec(stream.partitions, stream.replication_factor, stream.retention, path, errors);
+    let record = record(stream, path, errors);
+    Some(StreamConfig {
+        name: name.clone()?,
+        kind: if compliance { StreamKind::AirshipCompliance } else { StreamKind::Airship },
+        shards: stream.shards,
+        source: source::Config {
+            stream: name?,
+            url: url?,
+            auth: auth?,
+            redirect_hosts,
+            allow_plain_http: stream.allow_plain_http,
+            service: source::Service::Airship(service),
+            silence: stream.silence.0,
+            connect_timeout: stream.connect_timeout.0,
+            max_line: bytes(stream.max_line),
+            queue_bytes,
+        },
+        record,
+        route,
+        topic,
+        dead_letter_topic,
+    })
+}
+
+fn auth(stream: &Airship, compliance: bool, path: &Path, errors: &mut Errors) -> Option<Credential> {
+    let app_key = path.key("app_key");
+    errors.add_if(stream.app_key.as_deref() == Some(""), &app_key, "must not be empty");
+    let message = "expected visible ASCII letters: it is sent as a header";
+    let legal = |key: &String| key.bytes().all(|byte| byte.is_ascii_graphic());
+    errors.add_if(stream.app_key.as_ref().is_some_and(|key| !legal(key)), &app_key, message);
+    let path = path.key("auth");
+    let auth = required(stream.auth.as_ref(), &path, errors)?;
+    match auth {
+        Auth { bearer: Some(token), basic: None } => {
+            let message = "the compliance stream takes `basic`, with the app key as user and the master secret as password";
+            errors.add_if(compliance, &path.key("bearer"), message);
+            let message = "missing: the service asks for the app key (X-UA-Appkey) beside a bearer token";
+            errors.add_if(!compliance && stream.app_key.is_none(), &app_key, message);
+            secret(token, &path.key("bearer"), errors).map(Credential::Bearer)
+        }
+        Auth { bearer: None, basic: Some(basic) } => {
+            let path = path.key("basic");
+            let user = required(basic.user.clone(), &path.key("user"), errors);
+            let wrong = user.as_ref().is_some_and(|user| user.is_empty() || user.contains(':'));
+            errors.add_if(wrong, &path.key("user"), "must not be empty or hold a colon");
+            let password = required(basic.password.as_ref(), &path.key("password"), errors)
+                .and_then(|password| secret(password, &path.key("password"), errors));
+            Some(Credential::Basic { user: user?, password: password? })
+        }
+        _ => {
+            let message = "expected exactly one of { bearer = SECRET } and { basic = { user = \"…\", password = SECRET } }";
+            errors.add(&path, message);
+            None
+        }
+    }
+}
+
+fn service(stream: &Airship, compliance: bool, path: &Path, errors: &mut Errors) -> airship::Config {
+    let shards = path.key("shards");
+    let in_range = (1..=MOST_SHARDS).contains(&stream.shards);
+    errors.add_if(!in_range, &shards, format!("must be from 1 to {MOST_SHARDS}"));
+    let sample = stream.subset.as_ref().and_then(|subset| {
+        let path = path.key("subset");
+        let sample = required(subset.sample, &path.key("sample"), errors);
+        let wrong = sample.is_some_and(|share| !(0.0..=1.0).contains(&share));
+        errors.add_if(wrong, &path.key("sample"), "must be from 0 to 1");
+        let message = "not together with several shards: the service takes one subset, and shards are one";
+        errors.add_if(stream.shards > 1, &path, message);
+        sample
+    });
+    let backoff = path.key("backoff");
+    positive(stream.backoff.min, &backoff.key("min"), errors);
+    let message = "must not be longer than backoff.max";
+    errors.add_if(stream.backoff.min > stream.backoff.max, &backoff.key("min"), message);
+    airship::Config {
+        app_key: stream.app_key.clone(),
+        start: match stream.start {
+            Start::Earliest => airship::Start::Earliest,
+            Start::Latest => airship::Start::Latest,
+        },
+        on_expired: match stream.on_expired_position {
+            OnExpired::Earliest => airship::OnExpired::Earliest,
+            OnExpired::Latest => airship::OnExpired::Latest,
+            OnExpired::Stop => airship::OnExpired::Stop,
+        },
+        filters: filters::validate(stream.filters.as_deref(), compliance, &path.key("filters"), errors),
+        sample,
+        shards: stream.shards,
+        backoff: (stream.backoff.min.0, stream.backoff.max.0),
+    }
+}
+
+fn route(stream: &Airship, state: &[String], path: &Path, errors: &mut Errors) -> route::Config {
+    let topic = stream.topic.clone().unwrap_or_default();
+    place::topic(&topic, true, state, &path.key("topic"), errors);
+    for (event_type, topic) in &stream.topics {
+        let path = path.key("topics").key(event_type);
+        place::topic(topic, false, state, &path, errors);
+        errors.add_if(!filters::is_event_type(event_type), &path, filters::EVENT_TYPE);
+    }
+    if let Some(topic) = &stream.default_topic {
+        place::topic(topic, false, state, &path.key("default_topic"), errors);
+    }
+    route::Config {
+        topic,
+        topics: stream.topics.clone(),
+        default_topic: stream.default_topic.clone(),
+        timestamp: match stream.timestamp {
+            Timestamp::Processed => route::Timestamp::Processed,
+            Timestamp::Occurred => route::Timestamp::Occurred,
+        },
+    }
+}
+
+/// The members of Airship's event format, version 3.
+fn record(stream: &Airship, path: &Path, errors: &mut Errors) -> record::Config {
+    for (n, key) in stream.key.iter().enumerate() {
+        let wrong = key.split('.').any(str::is_empty);
+        let message = "expected member names with dots between them, such as \"device.channel\"";
+        errors.add_if(wrong, &path.key("key").index(n), message);
+    }
+    record::Config {
+        id: "id".to_owned(),
+        key: stream.key.clone(),
+        event_type: "type".to_owned(),
+        occurred: "occurred".to_owned(),
+        processed: "processed".to_owned(),
+        offset: "offset".to_owned(),
+        position_only_type: Some("OFFSET_UPDATE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn official_hosts_stand_for_their_domain() {
+        assert_eq!(own_domain("connect.urbanairship.com"), "urbanairship.com");
+        assert_eq!(own_domain("connect.asnapieu.com"), "asnapieu.com");
+        assert_eq!(own_domain("urbanairship.com"), "urbanairship.com");
+        assert_eq!(own_domain("noturbanairship.com"), "noturbanairship.com");
+        assert_eq!(own_domain("127.0.0.1"), "127.0.0.1");
+    }
+}

@@ -1,0 +1,102 @@
+//! Checks that kinds share: where a stream comes from and the topics it goes to.
+
+use std::time::Duration;
+
+use url::{Host, Url};
+
+use super::{LARGEST_MESSAGE, LONGEST_TOPIC, at_least_one, is_name_char, positive, size};
+use crate::config::errors::{Errors, Path};
+use crate::config::units::{Size, Span};
+use crate::sink::TopicSpec;
+
+/// What a topic template may hold in braces.
+const PLACEHOLDER: &str = "{type}";
+
+/// Whether this is a legal topic name.
+pub(super) fn is_topic(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= LONGEST_TOPIC
+        && name.chars().all(is_name_char)
+        && name != "."
+        && name != ".."
+}
+
+/// Checks a topic's name, or a template if `template`. State topics are refused.
+pub(super) fn topic(name: &str, template: bool, state: &[String], path: &Path, errors: &mut Errors) {
+    // What `{type}` becomes is not known; any event type is at least one letter.
+    let filled = if template { name.replace(PLACEHOLDER, "T") } else { name.to_owned() };
+    let wish =
+        if template { "a topic name, in which `{type}` stands for the event type" } else { "a topic name" };
+    let message = format!("expected {wish}: 1 to {LONGEST_TOPIC} letters, digits, `.`, `_` and `-`");
+    errors.add_if(!is_topic(&filled), path, message);
+    let message = "this topic holds the connector's state: choose another name";
+    errors.add_if(state.iter().any(|state| state == name), path, message);
+}
+
+/// Checks how topics are created.
+pub(super) fn topic_spec(
+    partitions: Option<i32>,
+    replication_factor: Option<i32>,
+    retention: Option<Span>,
+    path: &Path,
+    errors: &mut Errors,
+) -> TopicSpec {
+    at_least_one(partitions, &path.key("partitions"), errors);
+    at_least_one(replication_factor, &path.key("replication_factor"), errors);
+    if let Some(retention) = retention {
+        let too_short = retention.0 < Duration::from_millis(1);
+        errors.add_if(too_short, &path.key("retention"), "must be 1ms or longer");
+    }
+    TopicSpec { partitions, replication_factor, retention: retention.map(|span| span.0) }
+}
+
+/// Checks the limits of a connection.
+pub(super) fn limits(silence: Span, connect_timeout: Span, max_line: Size, path: &Path, errors: &mut Errors) {
+    positive(silence, &path.key("silence"), errors);
+    positive(connect_timeout, &path.key("connect_timeout"), errors);
+    size(max_line, LARGEST_MESSAGE, &path.key("max_line"), errors);
+}
+
+/// Parses an address that a credential is sent to. No message repeats it: it may hold a password.
+pub(super) fn url(text: &str, allow_plain_http: bool, path: &Path, errors: &mut Errors) -> Option<Url> {
+    let url = match Url::parse(text) {
+        Ok(url) => url,
+        Err(error) => {
+            errors.add(path, format!("expected an address such as \"https://host/path\": {error}"));
+            return None;
+        }
+    };
+    let Some(host) = url.host() else {
+        errors.add(path, "expected an address with a host, such as \"https://host/path\"");
+        return None;
+    };
+    let credential = !url.username().is_empty() || url.password().is_some();
+    errors.add_if(credential, path, "a credential does not belong into the address: use `auth`");
+    match url.scheme() {
+        "https" => {}
+        "http" => {
+            let message = "plain http would show the credential to everyone on the way: use https, or set allow_plain_http = true";
+            errors.add_if(!allow_plain_http && !is_loopback(&host), path, message);
+        }
+        _ => errors.add(path, "expected an address that begins with https://"),
+    }
+    Some(url)
+}
+
+/// Whether a host is this machine.
+pub(super) fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost" || name.ends_with(".localhost"),
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    }
+}
+
+/// Checks hosts that may get a credential.
+pub(super) fn hosts(hosts: &[String], path: &Path, errors: &mut Errors) {
+    for (n, host) in hosts.iter().enumerate() {
+        let wrong = Host::parse(host).is_err() || host.starts_with('.') || host.contains('*');
+        let message = "expected a host name without scheme, port or `*`: whatever is below it counts too";
+        errors.add_if(wrong, &path.index(n), message);
+    }
+}

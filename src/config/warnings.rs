@@ -1,0 +1,58 @@
+//! What is allowed for tests and demos but should not stay so.
+
+use super::errors::Path;
+use super::raw::Raw;
+use super::raw::secret::{Property, SecretKeys};
+use super::raw::stream::{Airship, Stream};
+
+const WRITTEN: &str =
+    "the secret is written into the configuration: use { env = \"NAME\" } or { file = \"PATH\" }";
+
+/// The warnings of a configuration without problems.
+pub(super) fn of(raw: &Raw) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let mut secret = |keys: Option<&SecretKeys>, path: &Path| {
+        if keys.is_some_and(|keys| keys.value.is_some()) {
+            warnings.push(format!("{path}: {WRITTEN}"));
+        }
+    };
+    let properties = Path::top("kafka").key("properties");
+    for (name, property) in &raw.kafka.properties {
+        if let Property::Secret(keys) = property {
+            secret(Some(keys), &properties.key(name));
+        }
+    }
+    for (n, stream) in raw.stream.iter().enumerate() {
+        let path = Path::top("stream").index(n).key("auth");
+        if let Stream::Airship(stream) | Stream::AirshipCompliance(stream) = stream {
+            let auth = stream.auth.as_ref();
+            secret(auth.and_then(|auth| auth.bearer.as_ref()), &path.key("bearer"));
+            let basic = auth.and_then(|auth| auth.basic.as_ref());
+            secret(basic.and_then(|basic| basic.password.as_ref()), &path.key("basic").key("password"));
+        }
+    }
+    for (n, stream) in raw.stream.iter().enumerate() {
+        if let Stream::Airship(stream) | Stream::AirshipCompliance(stream) = stream {
+            warnings.extend(plain_http(stream, &Path::top("stream").index(n)));
+        }
+    }
+    for name in ["enable.ssl.certificate.verification", "ssl.endpoint.identification.algorithm"] {
+        let off = match raw.kafka.properties.get(name) {
+            Some(Property::Bool(on)) => !on,
+            Some(Property::Text(text)) => text == "false" || text == "none",
+            _ => false,
+        };
+        if off {
+            warnings.push(format!(
+                "{}: brokers are not checked, so anyone may pose as one",
+                properties.key(name)
+            ));
+        }
+    }
+    warnings
+}
+
+fn plain_http(stream: &Airship, path: &Path) -> Option<String> {
+    let path = path.key("allow_plain_http");
+    stream.allow_plain_http.then(|| format!("{path}: the credential may be sent unencrypted"))
+}

@@ -1,0 +1,18 @@
+//! The exit codes, which are part of the interface: see the README.
+
+/// Everything asked for was done.
+pub const OK: u8 = 0;
+/// Something unexpected failed; the log says what.
+pub const FAILURE: u8 = 1;
+/// The command line is wrong.
+pub const USAGE: u8 = 2;
+/// The configuration is wrong; every problem was printed.
+pub const CONFIG: u8 = 3;
+/// Every shard was fenced: another instance runs them.
+pub const FENCED: u8 = 4;
+/// `shutdown.timeout` was over before everything was committed; nothing is lost, it comes again.
+pub const SHUTDOWN_TIMEOUT: u8 = 5;
+/// `demo --kafka` counted something else than it should have.
+pub const MISCOUNT: u8 = 6;
+/// A second signal ended the process at once (128 + SIGINT, as shells have it).
+pub const INTERRUPTED: u8 = 130;

@@ -1,0 +1,136 @@
+//! The live status line on a terminal: one line a shard. Only reads figures.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::shard::now_ms;
+use crate::supervisor::ShardFigures;
+use crate::telemetry::Around;
+
+/// How often the lines are drawn.
+const INTERVAL: Duration = Duration::from_millis(250);
+
+/// Time over which the rate is measured.
+const RATE_SPAN: u32 = 4;
+
+/// The lines, and a way for log lines to pass them.
+#[derive(Clone, Debug)]
+pub struct Status {
+    lines: MultiProgress,
+}
+
+impl Default for Status {
+    fn default() -> Self {
+        Self { lines: MultiProgress::with_draw_target(ProgressDrawTarget::stderr()) }
+    }
+}
+
+impl Status {
+    /// Lets log lines stand above the status.
+    pub fn around(&self) -> Around {
+        let lines = self.lines.clone();
+        Arc::new(move |write| lines.suspend(write))
+    }
+
+    /// Draws until the returned task is aborted.
+    pub fn draw(&self, figures: &[ShardFigures]) -> JoinHandle<()> {
+        let lines: Vec<_> =
+            figures.iter().map(|figures| (figures.clone(), self.line(), Rate::default())).collect();
+        crate::task::spawn(&tokio::runtime::Handle::current(), "status", async move {
+            let mut lines = lines;
+            let mut ticks = tokio::time::interval(INTERVAL);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                for (figures, line, rate) in &mut lines {
+                    let rate = rate.measure(figures.shard.delivered.get(), Instant::now());
+                    line.set_message(describe(figures, rate, now_ms()));
+                    line.tick();
+                }
+            }
+        })
+    }
+
+    /// Takes the lines away.
+    pub fn clear(&self) {
+        // A terminal that is gone has nothing to be cleared.
+        drop(self.lines.clear());
+    }
+
+    fn line(&self) -> ProgressBar {
+        let style = ProgressStyle::with_template("{spinner} {wide_msg}");
+        let line = self.lines.add(ProgressBar::new_spinner());
+        style.map_or(line.clone(), |style| line.with_style(style))
+    }
+}
+
+/// Events a second over the last second.
+#[derive(Debug, Default)]
+struct Rate {
+    samples: std::collections::VecDeque<(Instant, u64)>,
+}
+
+impl Rate {
+    fn measure(&mut self, total: u64, now: Instant) -> u64 {
+        self.samples.push_back((now, total));
+        if self.samples.len() > RATE_SPAN as usize + 1 {
+            self.samples.pop_front();
+        }
+        let (since, before) = self.samples.front().copied().unwrap_or((now, total));
+        let seconds = now.duration_since(since).as_secs_f64();
+        if seconds > 0.0 { ((total - before) as f64 / seconds) as u64 } else { 0 }
+    }
+}
+
+/// One shard's line.
+pub fn describe(figures: &ShardFigures, rate: u64, now_ms: i64) -> String {
+    let ago = |since_ms: i64| match since_ms {
+        0 => "-".to_owned(),
+        _ => format!("{:.1} s", (now_ms - since_ms).max(0) as f64 / 1000.0),
+    };
+    let shard = &figures.shard;
+    format!(
+        "{}  {} events/s  {} total  lag {}  {} duplicates dropped  {} dead letters  {}  last commit {} ago",
+        figures.id,
+        HumanCount(rate),
+        HumanCount(shard.delivered.get()),
+        ago(shard.last_processed_ms()),
+        HumanCount(shard.duplicates.get()),
+        HumanCount(shard.total_dead_letters()),
+        figures.source.state().name(),
+        ago(shard.last_commit_ms()),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::types::ShardId;
+
+    #[test]
+    fn a_line_says_what_operators_ask() {
+        let figures = ShardFigures {
+            id: ShardId { stream: "mobile".into(), index: 0 },
+            source: Default::default(),
+            shard: Default::default(),
+        };
+        figures.shard.delivered.inc_by(1_234_567);
+        assert_eq!(
+            describe(&figures, 4200, 10_000),
+            "mobile/0  4,200 events/s  1,234,567 total  lag -  0 duplicates dropped  0 dead letters  idle  last \
+             commit - ago"
+        );
+    }
+
+    #[test]
+    fn the_rate_is_that_of_the_last_second() {
+        let (mut rate, start) = (Rate::default(), Instant::now());
+        let rates: Vec<_> =
+            (0..8).map(|tick| rate.measure(u64::from(tick) * 250, start + INTERVAL * tick)).collect();
+        assert_eq!(rates, [0, 1000, 1000, 1000, 1000, 1000, 1000, 1000]);
+    }
+}

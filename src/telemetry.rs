@@ -1,0 +1,294 @@
+//! The log and the metrics' registry. Knows the stages' metrics, nothing else of them.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::{Registry, Unit};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::model::types::DeadLetterReason;
+use crate::shard::now_ms;
+use crate::source::failure::Class;
+use crate::source::metrics::ConnectionState;
+use crate::supervisor::ShardFigures;
+
+/// The variable that holds the log filter, such as `debug` or `tributary=debug,info`.
+pub const LOG_VARIABLE: &str = "TRIBUTARY_LOG";
+
+/// How log lines look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Something that log lines have to pass by, such as a status line on the same terminal.
+pub type Around = Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>;
+
+/// Installs the log, written to standard error. Call it once.
+pub fn init_log(format: LogFormat, around: Option<Around>) {
+    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
+    let terminal = io::stderr().is_terminal();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(LogWriter { around });
+    let text = match format {
+        LogFormat::Auto => terminal,
+        LogFormat::Json => false,
+        LogFormat::Text => true,
+    };
+    if text {
+        builder.with_ansi(terminal).with_target(false).init();
+    } else {
+        builder
+            .json()
+            .flatten_event(true)
+            .with_target(false)
+            .with_current_span(false)
+            .with_span_list(false)
+            .init();
+    }
+}
+
+#[derive(Clone)]
+struct LogWriter {
+    around: Option<Around>,
+}
+
+impl<'a> MakeWriter<'a> for LogWriter {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+impl Write for LogWriter {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut result = Ok(());
+        let mut write = || result = io::stderr().write_all(line);
+        match &self.around {
+            Some(around) => around(&mut write),
+            None => write(),
+        }
+        result.map(|()| line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+/// A registry with everything that the shards count.
+pub fn registry(figures: &[ShardFigures]) -> Registry {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Shards { figures: figures.to_vec() }));
+    registry
+}
+
+/// Writes the shards' figures at each scrape, so that ages and lags are those of that moment.
+#[derive(Debug)]
+struct Shards {
+    figures: Vec<ShardFigures>,
+}
+
+type Labels = [(&'static str, String); 2];
+type LabelsAnd = [(&'static str, String); 3];
+
+impl Shards {
+    fn each<'m, M: EncodeMetric + 'm>(
+        &'m self,
+        mut encoder: MetricEncoder<'_>,
+        of: impl Fn(&'m ShardFigures) -> Option<M>,
+    ) -> std::fmt::Result {
+        for figures in &self.figures {
+            if let Some(metric) = of(figures) {
+                metric.encode(encoder.encode_family(&labels(figures))?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn counters(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+        type Of = fn(&ShardFigures) -> &Counter;
+        let counters: [(&str, &str, Of); 8] = [
+            ("tributary_events_received", "Lines committed, of whatever kind", |f| &f.shard.received),
+            ("tributary_events_delivered", "Events committed to their topics", |f| &f.shard.delivered),
+            ("tributary_duplicates_dropped", "Events dropped since their id was known", |f| {
+                &f.shard.duplicates
+            }),
+            ("tributary_commits", "Batches committed", |f| &f.shard.commits),
+            ("tributary_write_failures", "Writes that failed and were tried again", |f| {
+                &f.shard.write_failures
+            }),
+            ("tributary_possible_gaps", "Times that events may be missing", |f| &f.shard.possible_gaps),
+            ("tributary_positions_abandoned", "Positions that the service refused", |f| {
+                &f.source.positions_abandoned
+            }),
+            ("tributary_received_bytes", "Bytes received from the service, compressed", |f| &f.source.bytes),
+        ];
+        for (name, help, of) in counters {
+            let encoder = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            self.each(encoder, |figures| Some(ConstCounter::new(of(figures).get())))?;
+        }
+        self.classified(
+            encoder,
+            "tributary_dead_letters",
+            "Lines written to the dead-letter topic",
+            |figures| {
+                DeadLetterReason::ALL
+                    .iter()
+                    .zip(&figures.shard.dead_letters)
+                    .map(|(reason, counter)| ("reason", reason.name(), counter.get()))
+                    .collect()
+            },
+        )?;
+        self.classified(encoder, "tributary_reconnects", "Connections that ended or failed", |figures| {
+            Class::ALL
+                .iter()
+                .zip(&figures.source.reconnects)
+                .map(|(class, counter)| ("class", class.name(), counter.get()))
+                .collect()
+        })
+    }
+
+    fn classified(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        name: &str,
+        help: &str,
+        of: impl Fn(&ShardFigures) -> Vec<(&'static str, &'static str, u64)>,
+    ) -> std::fmt::Result {
+        let mut encoder = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for figures in &self.figures {
+            for (label, value, count) in of(figures) {
+                let [stream, shard] = labels(figures);
+                let labels: LabelsAnd = [stream, shard, (label, value.to_owned())];
+                ConstCounter::new(count).encode(encoder.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn gauges(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+        let now_ms = now_ms();
+        // Absent until there is something to measure from.
+        let age = |since_ms: i64| {
+            (since_ms > 0).then(|| ConstGauge::new((now_ms - since_ms).max(0) as f64 / 1000.0))
+        };
+        let lag = "Now minus the processing time of the last committed event";
+        let lag = encoder.encode_descriptor(
+            "tributary_stream_lag",
+            lag,
+            Some(&Unit::Seconds),
+            MetricType::Gauge,
+        )?;
+        self.each(lag, |figures| age(figures.shard.last_processed_ms()))?;
+        let silence = "Since the last byte from the service";
+        let silence = encoder.encode_descriptor(
+            "tributary_last_byte_age",
+            silence,
+            Some(&Unit::Seconds),
+            MetricType::Gauge,
+        )?;
+        self.each(silence, |figures| age(figures.source.last_byte_ms()))?;
+        let checkpoint = "Since the last checkpoint was committed";
+        let checkpoint = encoder.encode_descriptor(
+            "tributary_checkpoint_age",
+            checkpoint,
+            Some(&Unit::Seconds),
+            MetricType::Gauge,
+        )?;
+        self.each(checkpoint, |figures| age(figures.shard.last_commit_ms()))?;
+        let queue = "Lines that wait for the shard";
+        let queue =
+            encoder.encode_descriptor("tributary_queue", queue, Some(&Unit::Bytes), MetricType::Gauge)?;
+        self.each(queue, |figures| Some(ConstGauge::new(figures.shard.queue_bytes.get())))?;
+        let connected = "1 while the stream is open";
+        let connected =
+            encoder.encode_descriptor("tributary_connected", connected, None, MetricType::Gauge)?;
+        self.each(connected, |figures| {
+            Some(ConstGauge::new(i64::from(figures.source.state() == ConnectionState::Connected)))
+        })
+    }
+
+    fn histograms(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+        let help = "From the closing of a batch to its known commit";
+        let commit = encoder.encode_descriptor(
+            "tributary_commit_duration",
+            help,
+            Some(&Unit::Seconds),
+            MetricType::Histogram,
+        )?;
+        self.each(commit, |figures| Some(figures.shard.commit_seconds.clone()))?;
+        let events = encoder.encode_descriptor(
+            "tributary_batch_events",
+            "Records of a batch",
+            None,
+            MetricType::Histogram,
+        )?;
+        self.each(events, |figures| Some(figures.shard.batch_events.clone()))?;
+        let bytes = encoder.encode_descriptor(
+            "tributary_batch",
+            "Lines of a batch",
+            Some(&Unit::Bytes),
+            MetricType::Histogram,
+        )?;
+        self.each(bytes, |figures| Some(figures.shard.batch_bytes.clone()))
+    }
+}
+
+impl Collector for Shards {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        self.counters(&mut encoder)?;
+        self.gauges(&mut encoder)?;
+        self.histograms(&mut encoder)
+    }
+}
+
+fn labels(figures: &ShardFigures) -> Labels {
+    [("stream", figures.id.stream.to_string()), ("shard", figures.id.index.to_string())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::types::ShardId;
+
+    #[test]
+    fn the_exposition_names_each_family_once_with_its_unit() {
+        let figures = |index| ShardFigures {
+            id: ShardId { stream: "mobile".into(), index },
+            source: Default::default(),
+            shard: Default::default(),
+        };
+        let both = [figures(0), figures(1)];
+        both[1].shard.delivered.inc_by(7);
+        both[1].source.count_reconnect(Class::Network);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry(&both)).unwrap();
+        for line in [
+            "tributary_events_delivered_total{stream=\"mobile\",shard=\"1\"} 7",
+            "tributary_reconnects_total{stream=\"mobile\",shard=\"1\",class=\"network\"} 1",
+            "tributary_dead_letters_total{stream=\"mobile\",shard=\"0\",reason=\"no_id\"} 0",
+            "tributary_queue_bytes{stream=\"mobile\",shard=\"0\"} 0",
+            "# TYPE tributary_commit_duration_seconds histogram",
+        ] {
+            assert!(text.contains(line), "{line} is missing in\n{text}");
+        }
+        assert!(!text.contains("tributary_stream_lag_seconds{"), "no lag before the first event");
+        let mut families: Vec<_> = text.lines().filter(|line| line.starts_with("# TYPE")).collect();
+        let count = families.len();
+        families.dedup();
+        assert_eq!(families.len(), count);
+    }
+}
