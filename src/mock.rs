@@ -93,7 +93,8 @@ impl Handle {
         self.shared.counters.snapshot()
     }
 
-    /// Waits until the statistics are as `holds` wants them; for ever, if they never are.
+    /// Waits until the statistics are as `holds` wants them; for ever, if they never are. `holds` must not call this
+    /// handle, since the statistics are locked meanwhile.
     pub async fn wait_for(&self, holds: impl Fn(&Stats) -> bool) -> Stats {
         self.shared.counters.wait_for(holds).await
     }
@@ -146,8 +147,11 @@ impl Handle {
     /// Closes all connections and waits until they are gone.
     pub async fn shutdown(mut self) {
         self.task.abort();
-        // Cancelled, or failed earlier: stopped either way.
-        drop((&mut self.task).await);
+        // `failed` may have taken the result, which can be had only once.
+        if !self.task.is_finished() {
+            // Cancelled or failed: stopped either way.
+            drop((&mut self.task).await);
+        }
     }
 
     /// Waits until it fails, which is when the listening socket does.

@@ -30,7 +30,8 @@ pub struct Config {
     /// How offsets are spelt
     #[arg(long, value_enum, default_value_t = Self::default().offsets)]
     pub offsets: OffsetStyle,
-    /// When the event after the backlog was processed: milliseconds since 1970, or `now`
+    /// When the event after the backlog was processed: milliseconds since 1970, or `now`, for which without --rate the
+    /// backlog is all that is readable
     #[arg(long, value_parser = parse_epoch, default_value = "1772437200000")]
     pub epoch: Epoch,
     /// Time between the events' `processed` [default: what --rate says, else 1ms]
@@ -130,6 +131,9 @@ pub struct Config {
     /// From when `latency` filters count back
     #[arg(long, value_enum, default_value_t = Self::default().latency_from)]
     pub latency_from: LatencyFrom,
+    /// Draw another SAMPLE for each connection, instead of the same for all
+    #[arg(long)]
+    pub sample_per_connection: bool,
 
     /// Answer 307 with a cookie to requests without it
     #[arg(long, value_enum, default_value_t = Self::default().pin)]
@@ -143,7 +147,7 @@ pub struct Config {
     /// The form of error bodies
     #[arg(long, value_enum, default_value_t = Self::default().error_body)]
     pub error_body: ErrorBody,
-    /// Arm a fault: NAME[@AFTER_EVENTS][*TIMES] or JSON as for `POST /_mock/faults`; repeatable
+    /// Arm a fault: NAME, NAME@AFTER_EVENTS or NAME@AFTER_EVENTS*TIMES, or JSON as for `POST /_mock/faults`; repeatable
     #[arg(long = "fault")]
     pub faults: Vec<Armed>,
 }
@@ -214,7 +218,7 @@ impl Default for Config {
             retention_age: None,
             encoding: Encoding::Gzip,
             prepare: false,
-            prepared_mib: 512,
+            prepared_mib: 256,
             member_events: 0,
             crlf: false,
             keep_alive: Duration::from_secs(2),
@@ -236,6 +240,7 @@ impl Default for Config {
             malformed: OnBadOffset::Reject,
             future: OnBadOffset::Latest,
             latency_from: LatencyFrom::Processed,
+            sample_per_connection: false,
             pin: Pin::Off,
             pin_cookies: 1,
             pin_age: None,
@@ -249,9 +254,11 @@ impl Config {
     /// The log that these settings describe; `now_ms` is the time since 1970 for `Epoch::Now`.
     pub fn log_options(&self, now_ms: u64) -> LogOptions {
         let step_us = self.step_us();
-        let epoch_ms = match self.epoch {
-            Epoch::At(ms) => ms,
-            Epoch::Now => now_ms,
+        let (epoch_ms, backlog) = match self.epoch {
+            Epoch::At(ms) => (ms, self.backlog),
+            // Otherwise the events would be of the future.
+            Epoch::Now if self.rate <= 0.0 => (now_ms, self.hold_at.unwrap_or(self.events).min(self.events)),
+            Epoch::Now => (now_ms, self.backlog),
         };
         LogOptions {
             seed: self.seed,
@@ -259,7 +266,7 @@ impl Config {
             duplicate_every: self.duplicate_every,
             duplicate_reach: self.duplicate_reach,
             offsets: self.offsets,
-            epoch_ms: epoch_ms.saturating_sub(self.backlog.saturating_mul(step_us) / 1000),
+            epoch_ms: epoch_ms.saturating_sub(backlog.saturating_mul(step_us) / 1000),
             step_us,
         }
     }
@@ -279,4 +286,38 @@ impl Config {
 
 fn parse_epoch(text: &str) -> Result<Epoch, std::num::ParseIntError> {
     if text == "now" { Ok(Epoch::Now) } else { text.parse().map(Epoch::At) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mock::airship::log::Log;
+
+    #[test]
+    fn retention_is_the_least_of_count_bytes_and_age() {
+        let config = |retention_events, retention_bytes, age: Option<u64>| Config {
+            retention_events,
+            retention_bytes,
+            retention_age: age.map(Duration::from_secs),
+            ..Config::default()
+        };
+        assert_eq!(config(0, 0, None).retention(), u64::MAX);
+        assert_eq!(config(500, 0, None).retention(), 500);
+        assert_eq!(config(500, 60_000, None).retention(), 100);
+        // An event a millisecond.
+        assert_eq!(config(5_000, 0, Some(2)).retention(), 2_000);
+    }
+
+    #[test]
+    fn no_event_is_processed_after_it_is_readable() {
+        let now = 1_800_000_000_000;
+        let live = Config { rate: 50.0, backlog: 10, epoch: Epoch::Now, ..Config::default() };
+        let log = Log::new(live.log_options(now));
+        assert!((0..10).all(|position| log.processed_ms(position) < now));
+        // Position 59 is readable after a second.
+        assert!((750..=1_000).contains(&(log.processed_ms(59) - now)));
+        let stored = Config { events: 5_000, epoch: Epoch::Now, ..Config::default() };
+        let log = Log::new(stored.log_options(now));
+        assert!((0..5_000).all(|position| log.processed_ms(position) < now));
+    }
 }

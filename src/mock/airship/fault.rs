@@ -1,10 +1,13 @@
-//! What the mock can do wrong on command, and when it does it.
+//! What the mock can do wrong on command, and how that is asked for.
 //!
-//! Invariant: an armed fault fires exactly as often as it says; a fault that fires is counted by its caller. Lines that
-//! faults invent are pure functions, so that a verifier can tell them from events. Writes nothing itself.
+//! Invariant: what reads is complete; lines that faults invent are pure functions, so that a verifier can tell them
+//! from events. When a fault fires is for `board`; nothing is written here.
+
+mod board;
+
+pub(super) use board::{Board, Progress};
 
 use std::str::FromStr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -130,27 +133,6 @@ pub struct Armed {
     pub times: u64,
 }
 
-/// How far a connection has come, as faults see it.
-#[derive(Debug, Default)]
-pub(super) struct Progress {
-    /// Events written.
-    pub(super) events: u64,
-    /// The next position to consider.
-    pub(super) position: u64,
-    /// Faults that fired here, with `events` at that time.
-    fired: Vec<(u64, u64)>,
-}
-
-/// All armed faults.
-#[derive(Debug, Default)]
-pub(super) struct Board(Mutex<BoardState>);
-
-#[derive(Debug, Default)]
-struct BoardState {
-    next_id: u64,
-    armed: Vec<(u64, Armed)>,
-}
-
 fn default_huge() -> usize {
     5 * 1024 * 1024
 }
@@ -206,13 +188,6 @@ impl Fault {
     }
 }
 
-impl Progress {
-    /// Of a new connection that begins at `position`.
-    pub(super) fn starting_at(position: u64) -> Self {
-        Self { position, ..Self::default() }
-    }
-}
-
 impl Armed {
     /// `fault`, once, as soon as possible.
     pub fn now(fault: Fault) -> Self {
@@ -243,29 +218,6 @@ impl Armed {
         }
         serde_json::from_value(value)
     }
-
-    fn is_due(&self, id: u64, progress: &Progress) -> bool {
-        let last = progress.fired.iter().rev().find(|(fired, _)| *fired == id);
-        match (self.at_position, last) {
-            (Some(position), None) => progress.position >= position,
-            (Some(_), Some(_)) => false,
-            (None, None) => progress.events >= self.after_events,
-            (None, Some((_, events))) => progress.events >= events + self.after_events.max(1),
-        }
-    }
-
-    /// Events and positions that may still pass on this connection before the fault is due.
-    fn distance(&self, id: u64, progress: &Progress) -> (u64, u64) {
-        let last = progress.fired.iter().rev().find(|(fired, _)| *fired == id);
-        match (self.at_position, last) {
-            (Some(position), None) => (u64::MAX, position.saturating_sub(progress.position)),
-            (Some(_), Some(_)) => (u64::MAX, u64::MAX),
-            (None, None) => (self.after_events.saturating_sub(progress.events), u64::MAX),
-            (None, Some((_, events))) => {
-                ((events + self.after_events.max(1)).saturating_sub(progress.events), u64::MAX)
-            }
-        }
-    }
 }
 
 impl FromStr for Armed {
@@ -281,79 +233,6 @@ impl FromStr for Armed {
             serde_json::json!({ "fault": name, "after_events": number(after)?, "times": number(times)? })
         };
         Self::from_json(value).map_err(|error| error.to_string())
-    }
-}
-
-impl Board {
-    pub(super) fn arm(&self, armed: Armed) {
-        let mut state = self.state();
-        let id = state.next_id;
-        state.next_id += 1;
-        state.armed.push((id, armed));
-    }
-
-    pub(super) fn clear(&self) {
-        self.state().armed.clear();
-    }
-
-    /// What is still armed, with the times that are left.
-    pub(super) fn armed(&self) -> Vec<Armed> {
-        self.state().armed.iter().map(|(_, armed)| armed.clone()).collect()
-    }
-
-    /// The fault that this connect suffers.
-    pub(super) fn claim_connect(&self) -> Option<Fault> {
-        let mut state = self.state();
-        let at = state.armed.iter_mut().position(|(_, armed)| {
-            if !armed.fault.is_at_connect() {
-                return false;
-            }
-            // Counts down the connects that are to pass unharmed.
-            let due = armed.after_events == 0;
-            armed.after_events = armed.after_events.saturating_sub(1);
-            due
-        })?;
-        Some(state.fire(at))
-    }
-
-    /// The fault that a stream suffers now.
-    pub(super) fn claim(&self, progress: &mut Progress) -> Option<Fault> {
-        let mut state = self.state();
-        let at = state
-            .armed
-            .iter()
-            .position(|(id, armed)| !armed.fault.is_at_connect() && armed.is_due(*id, progress))?;
-        progress.fired.push((state.armed[at].0, progress.events));
-        Some(state.fire(at))
-    }
-
-    /// Events and positions that may pass before the next `claim`.
-    pub(super) fn distance(&self, progress: &Progress) -> (u64, u64) {
-        self.state()
-            .armed
-            .iter()
-            .filter(|(_, armed)| !armed.fault.is_at_connect())
-            .map(|(id, armed)| armed.distance(*id, progress))
-            .fold((u64::MAX, u64::MAX), |least, next| (least.0.min(next.0), least.1.min(next.1)))
-    }
-
-    fn state(&self) -> MutexGuard<'_, BoardState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl BoardState {
-    fn fire(&mut self, at: usize) -> Fault {
-        let (_, armed) = &mut self.armed[at];
-        let fault = armed.fault.clone();
-        match armed.times {
-            0 => {}
-            1 => {
-                self.armed.remove(at);
-            }
-            _ => armed.times -= 1,
-        }
-        fault
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::event::Event;
 use super::log::{Expected, Log};
-use super::random::hash;
+use super::random::{hash, mix};
 use super::request::{DeviceRef, Endpoint, Filter, PushRef, Selection, Subset, UserRef};
 
 /// From which moment `latency` counts back.
@@ -52,7 +52,7 @@ impl Selection {
         let name = candidate.event.type_name();
         (self.endpoint == Endpoint::Events || name == "COMPLIANCE")
             && (self.entitled.is_empty() || self.entitled.iter().any(|entitled| entitled == name))
-            && self.subset.as_ref().is_none_or(|subset| subset.takes(&candidate.event.id()))
+            && self.subset.as_ref().is_none_or(|subset| subset.takes(&candidate.event.id(), self.sample_salt))
             && (self.filters.is_empty() || self.filters.iter().any(|filter| filter.takes(&candidate)))
     }
 
@@ -69,12 +69,14 @@ impl Selection {
 }
 
 impl Subset {
-    fn takes(&self, id: &str) -> bool {
+    fn takes(&self, id: &str, sample_salt: u64) -> bool {
         let hash = hash(id.as_bytes());
         match self {
             Self::Partition { count, selection } => hash % count == *selection,
-            // Rotated, so that a sample is not the first partitions.
-            Self::Sample { proportion } => (hash.rotate_left(32) as f64) < proportion * (u64::MAX as f64),
+            // Mixed once more, so that a sample is independent of partitions.
+            Self::Sample { proportion } => {
+                (mix(hash.wrapping_add(sample_salt)) as f64) < proportion * (u64::MAX as f64)
+            }
         }
     }
 }
@@ -264,5 +266,11 @@ mod tests {
         };
         assert_eq!((sample(0.0), sample(1.0) as u64), (0, POSITIONS));
         assert!((400..800).contains(&sample(0.2)), "{}", sample(0.2));
+        let subset = Subset::Sample { proportion: 0.5 };
+        let log = log();
+        let taken =
+            |salt| (0..100).map(|position| subset.takes(&log.event(position).id(), salt)).collect::<Vec<_>>();
+        assert_eq!(taken(0), taken(0));
+        assert_ne!(taken(0), taken(1));
     }
 }

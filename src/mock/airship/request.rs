@@ -50,6 +50,8 @@ pub struct Selection {
     pub(super) filters: Vec<Filter>,
     /// The types that the credential may read; all if empty.
     pub(super) entitled: Vec<String>,
+    /// Samples with different salts are different.
+    pub(super) sample_salt: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -155,7 +157,7 @@ impl Subscription {
             start: raw.start,
             resume_offset: raw.resume_offset,
             enable_offset_updates: raw.enable_offset_updates,
-            selection: Selection { endpoint, subset: raw.subset, filters, entitled: Vec::new() },
+            selection: Selection { endpoint, subset: raw.subset, filters, ..Selection::of(endpoint) },
         })
     }
 }
@@ -163,7 +165,11 @@ impl Subscription {
 impl Selection {
     /// All events of the main stream.
     pub fn all() -> Self {
-        Self { endpoint: Endpoint::Events, subset: None, filters: Vec::new(), entitled: Vec::new() }
+        Self::of(Endpoint::Events)
+    }
+
+    fn of(endpoint: Endpoint) -> Self {
+        Self { endpoint, subset: None, filters: Vec::new(), entitled: Vec::new(), sample_salt: 0 }
     }
 
     /// Narrows the selection to `types`, unless that is empty; refused if a type is named that is not among them.
@@ -186,7 +192,10 @@ impl Selection {
 
     /// Whether nothing is left out.
     pub(super) fn is_all(&self) -> bool {
-        *self == Self::all()
+        self.endpoint == Endpoint::Events
+            && self.subset.is_none()
+            && self.filters.is_empty()
+            && self.entitled.is_empty()
     }
 }
 

@@ -79,6 +79,9 @@ pub(in crate::mock) async fn handle(
         _ => match airship.open(&head.method, &head.uri, &head.headers, &body) {
             Ok(mut opening) => {
                 opening.connection = connection;
+                if airship.config.sample_per_connection {
+                    opening.subscription.selection.sample_salt = connection;
+                }
                 opening.wire = wire;
                 airship.stream(opening)
             }

@@ -185,19 +185,16 @@ impl Session {
         }
         let keep_alive = (!config.keep_alive.is_zero()).then(|| self.last_write + config.keep_alive);
         let available = self.airship.feed.available(now);
-        let mut is_idle = true;
+        let is_due = keep_alive.is_some_and(|due| due <= now);
         if self.progress.position < available {
-            is_idle = self.plan_events(available)? == 0;
-            // A filter may leave out a million events in a row.
+            // A filter may leave out a million events in a row: others get their turn, the client its keep-alives.
+            if self.plan_events(available)? == 0 && is_due {
+                self.plan_keep_alive()?;
+            }
             tokio::task::yield_now().await;
-        }
-        if !is_idle {
-            return Ok(());
-        }
-        if keep_alive.is_some_and(|due| due <= now) {
-            return self.plan_keep_alive();
-        }
-        if self.progress.position >= available {
+        } else if is_due {
+            self.plan_keep_alive()?;
+        } else {
             let due = self.airship.feed.due(self.progress.position);
             let deadline = [due, keep_alive, session_end].into_iter().flatten().min();
             tokio::select! {

@@ -91,6 +91,47 @@ async fn a_reset_is_a_reset() {
 }
 
 #[tokio::test]
+async fn a_reset_strikes_while_events_flow() {
+    let handle = with_fault(Fault::Reset {}).await;
+    let (text, end, _) = suffer(&handle).await;
+    assert_eq!(end, End::Broken);
+    assert!(expected(&handle, 0..AT).starts_with(&text));
+    assert_fired(&handle, "reset").await;
+    assert_goes_on(&handle).await;
+}
+
+#[tokio::test]
+async fn an_idle_stream_notices_a_fault_at_once() {
+    let keep_alive = Duration::ZERO;
+    let handle = serve(AirshipConfig { events: 10, keep_alive, ..AirshipConfig::default() }).await;
+    let mut reader = open_earliest(&handle).await;
+    reader.lines(10).await;
+    handle.arm(Armed::now(Fault::CutMidLine {}));
+    let (text, end) = reader.end().await;
+    assert_eq!(end, End::Broken);
+    assert!(text.len() > expected(&handle, 0..10).len());
+}
+
+#[tokio::test]
+async fn a_fault_that_repeats_tears_every_connection() {
+    let handle = serve(AirshipConfig { events: 3_000, ..AirshipConfig::default() }).await;
+    handle.arm(Armed::after(400, Fault::CutMidLine {}).times(0));
+    let mut text = String::new();
+    let mut body = json!({ "start": "EARLIEST" });
+    while text.lines().count() < 2_800 {
+        let (part, end) = open(&handle, body).await.end().await;
+        assert_eq!(end, End::Broken);
+        let part = String::from_utf8_lossy(&part).into_owned();
+        let whole = &part[..=part.rfind('\n').unwrap()];
+        let last: Value = serde_json::from_str(whole.lines().last().unwrap()).unwrap();
+        body = json!({ "resume_offset": last["offset"] });
+        text.push_str(whole);
+    }
+    assert_eq!(text, expected(&handle, 0..2_800));
+    handle.wait_for(|stats| stats.faults["cut_mid_line"] == 7).await;
+}
+
+#[tokio::test]
 async fn a_stall_is_silence() {
     let keep_alive = Duration::from_millis(1);
     let faults = vec![Armed::after(3, Fault::Stall { ms: None })];
@@ -212,6 +253,6 @@ async fn connects_without_an_answer() {
     handle.arm(Armed::now(Fault::Hang {}));
     let pending = request(&handle, &json!({})).timeout(Duration::from_millis(100)).send().await;
     assert!(pending.unwrap_err().is_timeout());
-    let stats = handle.stats();
+    let stats = handle.wait_for(|stats| stats.open_connections == 0).await;
     assert_eq!((stats.faults["drop"], stats.faults["hang"]), (1, 1));
 }

@@ -206,6 +206,49 @@ async fn sessions_end_in_order() {
 }
 
 #[tokio::test]
+async fn sessions_end_by_time() {
+    let session_time = Some(Duration::from_millis(30));
+    let handle = serve(AirshipConfig { session_time, ..config(5) }).await;
+    let mut reader = open_earliest(&handle).await;
+    let (text, end) = reader.end().await;
+    assert_eq!(end, End::Complete);
+    assert!(reader.is_whole_gzip());
+    // On a machine that is slow enough the time is over before the first event.
+    assert!(expected(&handle, 0..5).as_bytes().starts_with(&text));
+}
+
+#[tokio::test]
+async fn live_partitions_share_the_log() {
+    let handle = serve(AirshipConfig { rate: 5_000.0, duplicate_every: 5, ..config(1_000) }).await;
+    let mut lines = Vec::new();
+    for selection in 0..2 {
+        let subset = json!({ "type": "PARTITION", "count": 2, "selection": selection });
+        let mut reader = open(&handle, json!({ "start": "EARLIEST", "subset": subset })).await;
+        handle.wait_for(|stats| stats.events + stats.filtered == 1_000 * (selection + 1)).await;
+        handle.disconnect(Fault::Eof {});
+        let (text, end) = reader.end().await;
+        assert_eq!(end, End::Complete);
+        lines.extend(String::from_utf8(text).unwrap().lines().map(|line| format!("{line}\n")));
+    }
+    lines.sort();
+    let log = expected(&handle, 0..1_000);
+    let mut whole: Vec<&str> = log.split_inclusive('\n').collect();
+    whole.sort_unstable();
+    assert_eq!(lines, whole);
+}
+
+#[tokio::test]
+async fn latency_counts_from_now_if_told_so() {
+    let latency_from = crate::mock::airship::LatencyFrom::Now;
+    let handle = serve(AirshipConfig { latency_from, ..config(500) }).await;
+    let body = json!({ "start": "EARLIEST", "filters": [{ "latency": 1_000 }] });
+    let reader = open(&handle, body).await;
+    // The log is of a day in the past, whatever day it is.
+    handle.wait_for(|stats| stats.filtered == 500).await;
+    drop(reader);
+}
+
+#[tokio::test]
 async fn too_many_streams_are_402_until_the_slot_is_free() {
     let linger = Duration::from_secs(3_600);
     let handle = serve(AirshipConfig { max_streams: 1, linger, ..config(10) }).await;
@@ -238,6 +281,11 @@ async fn pinning_redirects_once() {
     assert_eq!(Reader::new(response).lines(5).await, expected(&handle, 0..5));
     handle.expire_cookies();
     assert_eq!(pinned().await.unwrap().status(), 307);
+
+    let looping = serve(AirshipConfig { pin: Pin::Loop, ..config(5) }).await;
+    for _ in 0..3 {
+        assert_eq!(status(&looping, json!({})).await, 307);
+    }
 }
 
 #[tokio::test]

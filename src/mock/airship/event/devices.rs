@@ -81,6 +81,11 @@ pub(super) const APP: &[Form] = &[
         Sort::App,
     ),
     form(r#"{"channel":"<channel>","device_type":"<PLATFORM>"}"#, Key::Channel, Sort::App),
+    form(
+        r#"{"channel":"<channel>","device_type":"<PLATFORM>","identifiers":{"session_id":"<n:99999>"}}"#,
+        Key::Channel,
+        Sort::App,
+    ),
     // The streams of 2015: the platform's own key and nothing else.
     form(r#"{"<platform>_channel":"<channel>","device_type":"<PLATFORM>"}"#, Key::Channel, Sort::App),
 ];

@@ -144,7 +144,7 @@ pub(super) const KINDS: &[Kind] = &[
             with(OPEN_PLATFORM, ATTRIBUTES),
         ],
     ),
-    kind("CLOSE", 6, true, &[with(APP, CLOSE)]),
+    kind("CLOSE", 10, true, &[with(APP, CLOSE)]),
     kind(
         "COMPLIANCE",
         5,
@@ -172,7 +172,7 @@ pub(super) const KINDS: &[Kind] = &[
         ],
     ),
     kind("FEATURE_FLAG_INTERACTION", 2, true, &[with(APP, FLAG), with(WEB, FLAG)]),
-    kind("FIRST_OPEN", 2, true, &[with(APP, NO_BODY), with(WEB, NO_BODY)]),
+    kind("FIRST_OPEN", 4, true, &[with(APP, NO_BODY), with(WEB, NO_BODY)]),
     kind("FIRST_OPT_IN", 1, true, &[with(EMAIL, NO_BODY), with(SMS, NO_BODY), with(OPEN_PLATFORM, NO_BODY)]),
     kind("LABEL_EVENT", 1, false, &[with(NONE, LABEL)]),
     kind("LOCATION", 3, true, &[with(APP, LOCATION)]),

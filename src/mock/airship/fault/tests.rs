@@ -1,52 +1,7 @@
-//! When faults fire, and how they are written.
+//! How faults are written.
 
 use super::*;
 use crate::mock::airship::log::LogOptions;
-
-fn progress(events: u64, position: u64) -> Progress {
-    Progress { events, position, fired: Vec::new() }
-}
-
-#[test]
-fn after_events_counts_on_the_connection_and_again() {
-    let board = Board::default();
-    board.arm(Armed::after(10, Fault::Eof {}).times(2));
-    let mut connection = progress(9, 500);
-    assert_eq!(board.distance(&connection), (1, u64::MAX));
-    assert_eq!(board.claim(&mut connection), None);
-    connection.events = 10;
-    assert_eq!(board.claim(&mut connection), Some(Fault::Eof {}));
-    assert_eq!(board.claim(&mut connection), None);
-    connection.events = 20;
-    assert_eq!(board.claim(&mut connection), Some(Fault::Eof {}));
-    connection.events = 30;
-    assert_eq!(board.claim(&mut connection), None);
-    assert_eq!(board.armed(), []);
-}
-
-#[test]
-fn at_position_fires_once_a_connection() {
-    let board = Board::default();
-    board.arm(Armed::at(100, Fault::Reset {}).times(0));
-    let mut connection = progress(5, 99);
-    assert_eq!(board.distance(&connection), (u64::MAX, 1));
-    assert_eq!(board.claim(&mut connection), None);
-    connection.position = 101;
-    assert_eq!(board.claim(&mut connection), Some(Fault::Reset {}));
-    assert_eq!(board.claim(&mut connection), None);
-    assert_eq!(board.claim(&mut progress(0, 101)), Some(Fault::Reset {}));
-}
-
-#[test]
-fn connect_faults_leave_streams_alone() {
-    let board = Board::default();
-    board.arm(Armed::after(1, Fault::Hang {}).times(2));
-    assert_eq!(board.claim(&mut progress(50, 50)), None);
-    assert_eq!(board.claim_connect(), None);
-    assert_eq!(board.claim_connect(), Some(Fault::Hang {}));
-    assert_eq!(board.claim_connect(), Some(Fault::Hang {}));
-    assert_eq!(board.claim_connect(), None);
-}
 
 #[test]
 fn flags_and_json_say_the_same() {

@@ -1,7 +1,7 @@
 //! A fault to the steps that make it happen.
 //!
 //! Invariant: `Fired` comes after the bytes that are the fault and ahead of the end that is the fault, so that a count
-//! never runs ahead. Knows no clock.
+//! never runs ahead; only of a drip, which lasts, it marks the beginning. Knows no clock.
 
 use std::io;
 use std::time::Duration;
