@@ -22,6 +22,7 @@ pub mod client;
 pub mod kafka;
 #[cfg(test)]
 pub mod memory;
+pub mod oauth;
 pub mod placement;
 pub mod progress;
 pub mod topics;

@@ -112,7 +112,7 @@ impl StateTopics {
 impl KafkaSink {
     /// A sink that is yet to be opened.
     pub fn new(settings: Settings, owner: String, runtime: Handle) -> Self {
-        let clients = Clients::new(settings.config.clone());
+        let clients = Clients::new(settings.config.clone(), runtime.clone());
         let topics = Topics::new(clients.clone(), runtime, &settings.config);
         let event_headers = constant_headers(&settings);
         let context = Context::default();
@@ -139,11 +139,11 @@ impl KafkaSink {
     fn fence(&mut self) -> Result<(), SinkError> {
         self.producer = None;
         self.ensure_topics()?;
-        self.context = Context::default();
         let ShardId { stream, index } = &self.settings.shard;
         let id = format!("{}.{stream}.{index}", self.settings.config.prefix);
         let batch_bytes = self.topics.smallest_limit().map_or(BATCH_BYTES, |limit| limit.min(BATCH_BYTES));
-        let producer = self.clients.producer(&id, batch_bytes, self.context.clone())?;
+        let producer = self.clients.producer(&id, batch_bytes)?;
+        self.context = producer.client().context().as_ref().clone();
         if self.transactional() {
             producer.init_transactions(INIT_TIMEOUT).map_err(|error| {
                 SinkError::Unusable(format!("cannot open the transactional id {id}: {}", chain(&error)))

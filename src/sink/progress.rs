@@ -12,7 +12,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::client::{Clients, Context, chain};
+use super::client::{Clients, Context, chain, close_beside};
 use super::{Seed, SinkError};
 use crate::model::checkpoint::Checkpoint;
 use crate::model::types::EventId;
@@ -227,9 +227,7 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        // Closing a consumer takes 100 ms, which a start does not have to wait for.
-        let consumers = (self.committed.take(), self.uncommitted.take());
-        drop(std::thread::Builder::new().name("close-consumer".into()).spawn(move || drop(consumers)));
+        close_beside((self.committed.take(), self.uncommitted.take()));
     }
 }
 

@@ -122,7 +122,7 @@ partitions = {PARTITIONS}
             return Ok(None);
         }
         let config = config::parse(&self.configuration("http://127.0.0.1:1"))?;
-        let consumer = Clients::new(config.kafka).consumer(true)?;
+        let consumer = Clients::new(config.kafka, tokio::runtime::Handle::current()).consumer(true)?;
         count(&consumer, &self.topic()).map(Some)
     }
 }
