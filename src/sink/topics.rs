@@ -149,7 +149,7 @@ impl Topics {
         if !self.create {
             return Err(failed("kafka.create_topics is false".into()));
         }
-        let admin = self.admin()?;
+        let admin = self.admin().map_err(|error| failed(error.to_string()))?;
         let more = NewPartitions::new(&topic.name, count);
         let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT));
         let results = self.runtime.block_on(admin.create_partitions([&more], &options));
