@@ -94,6 +94,12 @@ impl Expectation {
         self.lines.len()
     }
 
+    /// How many of them a shard must bring.
+    pub(crate) fn lines_of(&self, shard: u32) -> usize {
+        let shard = shard.to_string();
+        self.lines.values().filter(|line| line.shard() == shard.as_bytes()).count()
+    }
+
     /// The topics that they must be in.
     pub(crate) fn topics(&self) -> &BTreeSet<String> {
         &self.topics
