@@ -10,9 +10,11 @@
 //! - [`wait`]: waiting for a condition. Nothing else in the tests may sleep.
 #![cfg(test)]
 
+mod e2e;
 mod http;
 mod kafka;
 mod murmur2;
+mod pipeline;
 mod process;
 mod reader;
 mod selftest;
