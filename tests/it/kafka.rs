@@ -11,6 +11,7 @@ mod ports;
 mod private;
 mod run;
 
+pub(crate) use admin::watermarks;
 pub(crate) use ports::free_port;
 pub(crate) use private::private_broker;
 

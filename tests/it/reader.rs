@@ -3,7 +3,7 @@
 //! [`read_all`] gives everything up to the end of the topic at the moment of the call; [`wait_for`] and [`Reader`]
 //! follow a topic that is still being written. Each reader has a group id of its own and commits no offsets.
 
-use crate::kafka::{Broker, unique_prefix};
+use crate::kafka::{Broker, unique_prefix, watermarks};
 use crate::wait;
 use rdkafka::Offset;
 use rdkafka::TopicPartitionList;
@@ -14,9 +14,6 @@ use std::collections::BTreeMap;
 use std::thread;
 use std::time::Duration;
 use tokio::time::Instant;
-
-/// One request to the broker.
-const REQUEST: Duration = Duration::from_secs(30);
 
 /// A read that brings nothing new for this long has failed.
 const STALL: Duration = Duration::from_secs(60);
@@ -140,7 +137,7 @@ impl<'a> Reader<'a> {
         let mut assignment = TopicPartitionList::new();
         for partition in 0..partitions {
             // Not `Offset::Beginning`, which librdkafka asks a leader for that it does not know yet, and again 500 ms on.
-            let (low, _) = consumer.fetch_watermarks(topic, partition, REQUEST).expect("watermarks");
+            let (low, _) = watermarks(&consumer, topic, partition);
             assignment.add_partition_offset(topic, partition, Offset::Offset(low)).expect("an offset");
         }
         consumer.assign(&assignment).expect("assigned");
@@ -180,7 +177,7 @@ impl<'a> Reader<'a> {
     /// The offsets behind the last records: the high watermark, or with `Committed` the last stable offset.
     pub(crate) fn end_offsets(&self) -> BTreeMap<i32, i64> {
         let partitions = self.broker.partition_count(&self.topic).expect("the topic exists");
-        let end = |p| self.consumer().fetch_watermarks(&self.topic, p, REQUEST).expect("end offset").1;
+        let end = |partition| watermarks(self.consumer(), &self.topic, partition).1;
         (0..partitions).map(|partition| (partition, end(partition))).collect()
     }
 

@@ -3,7 +3,7 @@
 use super::Broker;
 use crate::wait;
 use rdkafka::admin::{AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::consumer::Consumer as _;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
@@ -64,9 +64,25 @@ impl Broker {
     #[track_caller]
     pub(crate) fn high_watermarks(&self, topic: &str) -> BTreeMap<i32, i64> {
         let partitions = self.partition_count(topic).unwrap_or_else(|| panic!("there is no topic {topic}"));
-        let end = |partition| self.probe.fetch_watermarks(topic, partition, REQUEST).expect("watermarks").1;
+        let end = |partition| watermarks(&self.probe, topic, partition).1;
         (0..partitions).map(|partition| (partition, end(partition))).collect()
     }
+}
+
+/// Low and high end of a partition; with `read_committed` the high end is the last stable offset. A topic that was
+/// created a moment ago is in the metadata before its broker leads it.
+#[track_caller]
+pub(crate) fn watermarks(consumer: &BaseConsumer, topic: &str, partition: i32) -> (i64, i64) {
+    use rdkafka::types::RDKafkaErrorCode as Code;
+    wait::wait_some(wait::GENEROUS, format_args!("a leader of {topic}/{partition}"), || {
+        match consumer.fetch_watermarks(topic, partition, REQUEST) {
+            Ok(ends) => Some(ends),
+            Err(error) => match error.rdkafka_error_code() {
+                Some(Code::NotLeaderForPartition | Code::LeaderNotAvailable | Code::UnknownTopicOrPartition) => None,
+                _ => panic!("watermarks of {topic}/{partition}: {error}"),
+            },
+        }
+    })
 }
 
 fn options() -> AdminOptions {
