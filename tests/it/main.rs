@@ -10,6 +10,7 @@
 //! - [`wait`]: waiting for a condition. Nothing else in the tests may sleep.
 #![cfg(test)]
 
+mod faults;
 mod http;
 mod kafka;
 mod murmur2;
