@@ -12,7 +12,7 @@ pub(crate) use settings::Setup;
 use crate::reader::Message;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use tributary::mock::airship::{self, Armed, Fault, Log};
+use tributary::mock::airship::{self, Armed, Epoch, Fault, Log};
 
 /// Each tenth line of the mock's log repeats an event, so that deduplication is always part of what is tested.
 const DUPLICATE_EVERY: u64 = 10;
@@ -27,6 +27,8 @@ pub(crate) fn all_at_once(events: u64) -> airship::Config {
     airship::Config {
         events,
         duplicate_every: DUPLICATE_EVERY,
+        // Kafka deletes what is older than a topic's retention, whenever it looks.
+        epoch: Epoch::Now,
         keep_alive: std::time::Duration::from_millis(500),
         ..airship::Config::default()
     }

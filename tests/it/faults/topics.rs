@@ -5,10 +5,12 @@ use crate::kafka::{broker, free_port, unique_prefix};
 use crate::process;
 use crate::reader::{self, Isolation};
 use crate::wait::GENEROUS;
+use std::time::{SystemTime, UNIX_EPOCH};
 use tributary::mock::airship::{Config, Epoch};
 
 const EVENTS: u64 = 500;
 const DAY_MS: u64 = 86_400_000;
+const HOUR_MS: u128 = 3_600_000;
 
 #[test]
 fn missing_topics_are_one_error() {
@@ -64,15 +66,18 @@ fn created_topics_are_as_configured() {
 
 #[test]
 fn a_late_first_event_after_a_resume_is_a_possible_gap() {
-    let old = all_at_once(EVENTS);
-    let Epoch::At(epoch) = old.epoch else { panic!("the mock's clock begins at a fixed time") };
+    let epoch = |ago_ms: u128| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis();
+        Epoch::At(u64::try_from(now - ago_ms).expect("before the year 500 million"))
+    };
+    let old = Config { epoch: epoch(3 * HOUR_MS), ..all_at_once(EVENTS) };
     let mut scene = Setup::new("gap", old.clone()).start(broker());
     let first = Expected::all(&scene.mock_log());
     scene.wait_delivered(first.len() as u64);
     assert_eq!(scene.metric("tributary_possible_gaps_total"), 0.0);
     scene.stop();
     // The same service after two hours of which nothing is left.
-    scene.move_to(Config { epoch: Epoch::At(epoch + DAY_MS / 12), events: 2 * EVENTS, seed: 7, ..old });
+    scene.move_to(Config { epoch: epoch(HOUR_MS), events: 2 * EVENTS, seed: 7, ..old });
     let second = Expected::of(&scene.mock_log(), [EVENTS..2 * EVENTS]);
     scene.wait_delivered(second.len() as u64);
     assert_eq!(scene.metric("tributary_possible_gaps_total"), 1.0);

@@ -107,29 +107,6 @@ impl Scene {
         let delivered = self.metric("tributary_events_delivered_total");
         self.stop();
         let events = reader::read_all(broker, &self.events(), Isolation::Committed);
-        if events.len() != expected.len() {
-            let again = reader::read_all(broker, &self.events(), Isolation::Committed);
-            let un = reader::read_all(broker, &self.events(), Isolation::Uncommitted);
-            let parts = |m: &[Message]| {
-                let mut b = std::collections::BTreeMap::new();
-                for x in m {
-                    let e = b.entry(x.partition).or_insert((0, 0));
-                    e.0 += 1;
-                    e.1 = x.offset;
-                }
-                b
-            };
-            eprintln!(
-                "DEBUG read {} again {} uncommitted {}: {:?} {:?} {:?} hw {:?}",
-                events.len(),
-                again.len(),
-                un.len(),
-                parts(&events),
-                parts(&again),
-                parts(&un),
-                broker.high_watermarks(&self.events())
-            );
-        }
         expected.check(&events);
         let dead_letters = reader::read_all(broker, &self.dead_letters(), Isolation::Committed);
         assert_eq!(delivered, events.len() as f64, "the figure is what lies in Kafka");
