@@ -1,7 +1,8 @@
 //! Faults on demand, for tests: absent from release builds (feature `failpoints`, which only `cargo test` sets).
 //!
 //! `TRIBUTARY_FAILPOINTS="before_commit=3:pause;mid_batch=1:abort"` makes the third pass of `before_commit` wait to be
-//! killed and the first of `mid_batch` abort. Every fault that hits says so in the log, so that a test can assert it.
+//! killed and the first of `mid_batch` abort; `delay` waits two seconds, for something to be done to Kafka meanwhile.
+//! Every fault that hits says so in the log, so that a test can assert it.
 
 /// What a failpoint does to its place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,6 +32,9 @@ mod armed {
 
     /// The variable that arms failpoints.
     const VARIABLE: &str = "TRIBUTARY_FAILPOINTS";
+
+    /// Enough to stop a broker, also on a busy machine.
+    const DELAY: std::time::Duration = std::time::Duration::from_secs(2);
 
     struct Armed {
         passes_left: u64,
@@ -64,6 +68,10 @@ mod armed {
         match action.as_str() {
             "abort" => Some(Action::Abort),
             "error" => Some(Action::Error),
+            "delay" => {
+                std::thread::sleep(DELAY);
+                None
+            }
             // Waits to be killed from outside: the thread never goes on.
             _ => loop {
                 std::thread::park();

@@ -234,7 +234,7 @@ impl Starter {
         })?;
         let shard =
             Shard::open(config, sink, pipeline, self.figures.shard.clone(), self.abandon.clone(), &opening)?;
-        let (input, output) = queue(self.stream.source.queue_bytes);
+        let (input, output) = queue(self.stream.source.queue_bytes, self.figures.shard.queue_bytes.clone());
         let session = Session::new(
             Arc::new(self.stream.source.clone()),
             id.index,

@@ -59,7 +59,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     let extractor = Extractor::new(&stream.record)?;
     let (source, position) = begin(stream.source.clone(), arguments.from.as_deref());
-    let (input, output) = queue(source.queue_bytes);
+    let (input, output) = queue(source.queue_bytes, Default::default());
     let runtime = super::runtime().context("cannot start the runtime")?;
     let stop = CancellationToken::new();
     let session = Session::new(Arc::new(source), 0, position, input, Default::default(), stop.clone())?;

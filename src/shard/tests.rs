@@ -51,7 +51,7 @@ fn run(cluster: &Arc<Mutex<Cluster>>, max_events: usize, blocks: Vec<Block>) -> 
     let metrics = Metrics::default();
     let never = CancellationToken::new();
     let shard = Shard::open(config, sink, pipeline(1000), metrics, never.clone(), &never).unwrap();
-    let (input, output) = queue(1 << 20);
+    let (input, output) = queue(1 << 20, Default::default());
     for block in blocks {
         let sent = futures_util::FutureExt::now_or_never(input.send(Item { block, resumed: false }));
         sent.unwrap().unwrap();

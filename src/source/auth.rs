@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::HeaderValue;
 
-use crate::model::secret::{Secret, SecretError, SecretSource};
+use crate::model::secret::{HIDDEN, Secret, SecretError, SecretSource};
 
 /// A configured credential; its secret is read again at each connect.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -20,13 +20,12 @@ pub enum Credential {
     },
 }
 
-/// A header value, and the secret inside it so that it can be taken out of texts that quote it.
+/// A header value, and the secrets inside it so that they can be taken out of texts that quote them.
 #[derive(Clone, Debug)]
 pub struct Authorization {
     /// Marked as sensitive, so `Debug` hides it.
     pub header: HeaderValue,
-    /// The secret that was read.
-    pub secret: Secret,
+    secrets: Vec<Secret>,
 }
 
 /// Why there is no header.
@@ -44,21 +43,35 @@ pub enum AuthError {
 impl Credential {
     /// Reads the secret and makes the header.
     pub fn authorization(&self) -> Result<Authorization, AuthError> {
-        let (source, secret, text) = match self {
+        let (source, secrets, text) = match self {
             Self::Bearer(source) => {
                 let secret = source.read()?;
                 let text = format!("Bearer {}", secret.expose());
-                (source, secret, text)
+                (source, vec![secret], text)
             }
             Self::Basic { user, password } => {
                 let secret = password.read()?;
-                let text = format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{}", secret.expose())));
-                (password, secret, text)
+                // As good as the password itself.
+                let pair = Secret::new(BASE64_STANDARD.encode(format!("{user}:{}", secret.expose())));
+                let text = format!("Basic {}", pair.expose());
+                (password, vec![pair, secret], text)
             }
         };
         let mut header = HeaderValue::try_from(text).map_err(|_| AuthError::NotAHeader(source.clone()))?;
         header.set_sensitive(true);
-        Ok(Authorization { header, secret })
+        Ok(Authorization { header, secrets })
+    }
+}
+
+impl Authorization {
+    /// `text` without the secrets.
+    pub fn hide(&self, text: &str) -> String {
+        self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.expose(), HIDDEN))
+    }
+
+    /// Length of the longest of them: so much more of a text must be known to cut it without cutting one.
+    pub fn longest(&self) -> usize {
+        self.secrets.iter().map(|secret| secret.expose().len()).max().unwrap_or_default()
     }
 }
 
@@ -72,8 +85,10 @@ mod tests {
             user: "sample_connection".into(),
             password: SecretSource::Value(Secret::new("sample_connection")),
         };
-        let header = basic.authorization().unwrap().header;
-        assert_eq!(header, "Basic c2FtcGxlX2Nvbm5lY3Rpb246c2FtcGxlX2Nvbm5lY3Rpb24=");
+        let authorization = basic.authorization().unwrap();
+        let quoted = "Basic c2FtcGxlX2Nvbm5lY3Rpb246c2FtcGxlX2Nvbm5lY3Rpb24=";
+        assert_eq!(authorization.header, quoted);
+        assert_eq!(authorization.hide(&format!("{quoted} sample_connection")), "Basic <hidden> <hidden>");
         let bearer = Credential::Bearer(SecretSource::Value(Secret::new("t0ken")));
         let authorization = bearer.authorization().unwrap();
         assert_eq!(authorization.header, "Bearer t0ken");

@@ -180,21 +180,31 @@ fn explain(class: Class, status: StatusCode, text: &str) -> String {
 
 /// The beginning of an error body on one line, without anything secret.
 async fn error_text(mut response: Response, authorization: &Authorization) -> String {
-    let mut bytes = Vec::new();
+    let (mut bytes, mut whole) = (Vec::new(), false);
+    let enough = MAX_ERROR_TEXT + authorization.longest();
     // An error body may be endless or hang: a bounded look at it is enough.
     let read = async {
-        while let Ok(Some(chunk)) = response.chunk().await {
-            bytes.extend_from_slice(&chunk);
-            if bytes.len() >= MAX_ERROR_TEXT {
-                break;
+        while bytes.len() < enough {
+            match response.chunk().await {
+                Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
+                Ok(None) => return whole = true,
+                Err(_) => return,
             }
         }
     };
     let finished = tokio::time::timeout(Duration::from_secs(5), read).await;
     drop(finished);
-    bytes.truncate(MAX_ERROR_TEXT);
-    printable(&String::from_utf8_lossy(&bytes))
-        .replace(authorization.secret.expose(), crate::model::secret::HIDDEN)
+    quote(&bytes, whole, authorization)
+}
+
+/// What may be shown of the beginning of an error body, or of a `whole` one. Secrets are taken out first of all: cut or
+/// tidied up they would not be known.
+fn quote(bytes: &[u8], whole: bool, authorization: &Authorization) -> String {
+    let mut text = authorization.hide(&String::from_utf8_lossy(bytes));
+    // The end may be the beginning of a secret.
+    let certain = if whole { text.len() } else { text.len().saturating_sub(authorization.longest()) };
+    text.truncate(text.floor_char_boundary(certain.min(MAX_ERROR_TEXT)));
+    authorization.hide(&printable(&text))
 }
 
 /// One line of printable characters; markup is left as it is.
@@ -229,6 +239,8 @@ fn host_of(url: &Url) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::secret::{Secret, SecretSource};
+    use crate::source::auth::Credential;
 
     #[test]
     fn cookies_lose_their_attributes_and_replace_one_another() {
@@ -248,6 +260,22 @@ mod tests {
         let message = explain(Class::Forbidden, StatusCode::FORBIDDEN, text);
         assert!(message.starts_with("403 the token may not read the event types COMPLIANCE, TAG_CHANGE;"));
         assert_eq!(printable("<h1>busy\n\t</h1>\u{1b}[31m"), "<h1>busy </h1>[31m");
+    }
+
+    #[test]
+    fn no_part_of_a_secret_is_quoted() {
+        let secret = |text| SecretSource::Value(Secret::new(text));
+        let bearer = Credential::Bearer(secret("hunter2-hunter2")).authorization().unwrap();
+        assert_eq!(quote(b"no: Bearer hunter2-hunter2!", true, &bearer), "no: Bearer <hidden>!");
+        assert_eq!(quote(b"cut hunter2-hunter2 hunter2-hun", false, &bearer), "cut");
+        for filler in 480..520 {
+            let text = format!("{}hunter2-hunter2{}", "x".repeat(filler), "y".repeat(20));
+            let quoted = quote(text.as_bytes(), false, &bearer);
+            assert!(!quoted.contains("hunter") && quoted.len() <= MAX_ERROR_TEXT, "{quoted}");
+        }
+        let basic =
+            Credential::Basic { user: "u".into(), password: secret("hunter2") }.authorization().unwrap();
+        assert_eq!(quote(b"Basic dTpodW50ZXIy is u:hunter2", true, &basic), "Basic <hidden> is u:<hidden>");
     }
 
     #[test]

@@ -64,8 +64,12 @@ impl Metrics {
         self.reconnects.iter().map(|counter| counter.get()).sum()
     }
 
-    /// Sets the connection's state.
+    /// Sets the connection's state. While a person has to act, the next attempt alone changes nothing: readiness
+    /// would flap with each.
     pub fn set_state(&self, state: ConnectionState) {
+        if state == ConnectionState::Connecting && self.state() == ConnectionState::NeedsOperator {
+            return;
+        }
         self.was_connected.fetch_or(state == ConnectionState::Connected, Ordering::Relaxed);
         self.state.store(state as i64, Ordering::Relaxed);
     }
@@ -95,5 +99,22 @@ impl Metrics {
     /// When the last byte arrived, milliseconds since the Unix epoch; 0 for never.
     pub fn last_byte_ms(&self) -> i64 {
         self.last_byte_ms.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_attempt_is_no_recovery() {
+        let metrics = Metrics::default();
+        metrics.set_state(ConnectionState::Connecting);
+        assert_eq!(metrics.state(), ConnectionState::Connecting);
+        metrics.set_state(ConnectionState::NeedsOperator);
+        metrics.set_state(ConnectionState::Connecting);
+        assert_eq!(metrics.state(), ConnectionState::NeedsOperator);
+        metrics.set_state(ConnectionState::Connected);
+        assert_eq!(metrics.state(), ConnectionState::Connected);
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::model::block::Block;
@@ -26,6 +27,8 @@ pub struct Input {
     sender: Sender<(Item, OwnedSemaphorePermit)>,
     room: Arc<Semaphore>,
     limit: u32,
+    /// Bytes waiting. Kept up to date here, since the shard's end sees nothing while it waits for Kafka.
+    waiting: Gauge,
 }
 
 /// The shard's end.
@@ -52,12 +55,12 @@ pub enum Received {
 #[error("the shard stopped taking lines")]
 pub struct Closed;
 
-/// A queue for `limit` bytes of lines.
-pub fn queue(limit: usize) -> (Input, Output) {
+/// A queue for `limit` bytes of lines, which tells `waiting` how many wait.
+pub fn queue(limit: usize, waiting: Gauge) -> (Input, Output) {
     let (sender, receiver) = channel();
     let limit = u32::try_from(limit).unwrap_or(u32::MAX).max(1);
     let room = Arc::new(Semaphore::new(limit as usize));
-    (Input { sender, room: Arc::clone(&room), limit }, Output { receiver, room, limit })
+    (Input { sender, room: Arc::clone(&room), limit, waiting }, Output { receiver, room, limit })
 }
 
 impl Input {
@@ -66,7 +69,9 @@ impl Input {
         // A block above the whole limit waits for all of it, and then goes through alone.
         let bytes = u32::try_from(item.block.len()).unwrap_or(u32::MAX).min(self.limit);
         let permit = Arc::clone(&self.room).acquire_many_owned(bytes).await.map_err(|_| Closed)?;
-        self.sender.send((item, permit)).map_err(|_| Closed)
+        self.sender.send((item, permit)).map_err(|_| Closed)?;
+        self.waiting.set(used(&self.room, self.limit) as i64);
+        Ok(())
     }
 }
 
@@ -82,8 +87,12 @@ impl Output {
 
     /// Bytes waiting.
     pub fn bytes(&self) -> usize {
-        self.limit as usize - self.room.available_permits().min(self.limit as usize)
+        used(&self.room, self.limit)
     }
+}
+
+fn used(room: &Semaphore, limit: u32) -> usize {
+    limit as usize - room.available_permits().min(limit as usize)
 }
 
 impl Drop for Output {
@@ -106,9 +115,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_makes_the_reader_wait() {
-        let (input, output) = queue(100);
+        let waiting = Gauge::default();
+        let (input, output) = queue(100, waiting.clone());
         input.send(item(60)).await.unwrap();
-        assert_eq!(output.bytes(), 60);
+        assert_eq!((output.bytes(), waiting.get()), (60, 60));
         let mut blocked = Box::pin(input.send(item(60)));
         assert!((&mut blocked).now_or_never().is_none());
         assert!(matches!(output.receive(Duration::ZERO), Received::Item(_)));
@@ -120,14 +130,14 @@ mod tests {
 
     #[tokio::test]
     async fn both_ends_notice_the_other_going() {
-        let (input, output) = queue(10);
+        let (input, output) = queue(10, Gauge::default());
         assert!(matches!(output.receive(Duration::ZERO), Received::Timeout));
         input.send(item(10)).await.unwrap();
         let mut blocked = Box::pin(input.send(item(1)));
         assert!((&mut blocked).now_or_never().is_none());
         drop(output);
         assert!(blocked.await.is_err());
-        let (input, output) = queue(10);
+        let (input, output) = queue(10, Gauge::default());
         input.send(item(1)).await.unwrap();
         drop(input);
         assert!(matches!(output.receive(Duration::ZERO), Received::Item(_)));

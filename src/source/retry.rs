@@ -30,6 +30,8 @@ pub struct Plan {
     pub pause: Duration,
     /// Give the position up and begin as [`OnExpired`] says.
     pub abandon_position: bool,
+    /// A person has to act before this can end.
+    pub needs_operator: bool,
 }
 
 impl Retry {
@@ -52,18 +54,23 @@ impl Retry {
         self.rejections =
             if failure.class == Class::PositionRejected { self.rejections + 1 } else { self.rejections };
         let expired = failure.class == Class::PositionRejected && self.rejections >= POSITION_REJECTIONS;
+        let stuck = expired && self.on_expired == OnExpired::Stop;
         let pause = match failure.class.pace() {
             // A secret may have been rotated a moment ago: one quick try with what the file holds now.
             Pace::Permanent if failure.class == Class::Unauthorized && self.failures == 1 => {
                 self.backoff.pause(1, random)
             }
             Pace::Permanent => self.backoff.max.mul_f64(1.0 + random),
-            _ if expired && self.on_expired == OnExpired::Stop => self.backoff.max.mul_f64(1.0 + random),
+            _ if stuck => self.backoff.max.mul_f64(1.0 + random),
             Pace::Slow => Backoff { max: self.backoff.max * 2, ..self.backoff }.pause(self.failures, random),
             Pace::Quick => self.backoff.pause(self.failures, random),
         };
         let pause = failure.retry_after.map_or(pause, |wish| pause.max(wish.min(MAX_RETRY_AFTER)));
-        Plan { pause, abandon_position: expired && self.on_expired != OnExpired::Stop }
+        Plan {
+            pause,
+            abandon_position: expired && !stuck,
+            needs_operator: stuck || failure.class.needs_operator(),
+        }
     }
 }
 
@@ -109,7 +116,12 @@ mod tests {
         let given_up: Vec<_> = (0..3).map(|_| earliest.plan(&rejected, 0.5).abandon_position).collect();
         assert_eq!(given_up, [false, false, true]);
         let mut stop = retry(OnExpired::Stop);
-        assert!((0..9).all(|_| !stop.plan(&rejected, 0.5).abandon_position));
+        let asked: Vec<_> = (0..4).map(|_| stop.plan(&rejected, 0.5)).collect();
+        assert!(asked.iter().all(|plan| !plan.abandon_position));
+        assert_eq!(
+            asked.iter().map(|plan| plan.needs_operator).collect::<Vec<_>>(),
+            [false, false, true, true]
+        );
         assert!(stop.plan(&rejected, 0.0).pause >= Duration::from_secs(30), "slowly from then on");
     }
 

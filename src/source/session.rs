@@ -17,7 +17,7 @@ use super::failure::{Class, Failure, chain};
 use super::frame::Framer;
 use super::metrics::{ConnectionState, Metrics};
 use super::queue::{Closed, Input, Item};
-use super::retry::Retry;
+use super::retry::{Plan, Retry};
 use super::{Config, Service};
 use crate::model::block::Block;
 use crate::model::types::Position;
@@ -69,11 +69,11 @@ impl Session {
             };
             self.metrics.count_reconnect(failure.class);
             let plan = self.retry.plan(&failure, rand::random());
-            self.report(&failure, plan.pause);
+            self.report(&failure, &plan);
             if plan.abandon_position {
                 self.abandon_position();
             }
-            let waiting = if failure.class.needs_operator() {
+            let waiting = if plan.needs_operator {
                 ConnectionState::NeedsOperator
             } else {
                 ConnectionState::BackingOff
@@ -169,10 +169,11 @@ impl Session {
         self.position = None;
     }
 
-    fn report(&self, failure: &Failure, pause: std::time::Duration) {
+    fn report(&self, failure: &Failure, plan: &Plan) {
         let (stream, shard) = (&self.config.stream, self.shard);
-        let (class, reason, retry_in_ms) = (failure.class.name(), chain(failure), pause.as_millis() as u64);
-        if failure.class.needs_operator() {
+        let (class, reason, retry_in_ms) =
+            (failure.class.name(), chain(failure), plan.pause.as_millis() as u64);
+        if plan.needs_operator {
             error!(%stream, shard, class, reason, retry_in_ms, "cannot connect until this is mended");
         } else if failure.class == Class::Ended {
             info!(%stream, shard, class, reason, retry_in_ms, "disconnected");

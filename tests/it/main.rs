@@ -10,13 +10,18 @@
 //! - [`wait`]: waiting for a condition. Nothing else in the tests may sleep.
 #![cfg(test)]
 
+mod broker_faults;
 mod e2e;
+mod faults;
 mod http;
 mod kafka;
 mod murmur2;
+mod official_clients;
 mod pipeline;
 mod process;
 mod reader;
+mod secrets;
 mod selftest;
+mod structure;
 mod wait;
 mod watchdog;

@@ -23,6 +23,9 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 
+/// For the threads that read the output to reach its end, once the process has ended.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+
 /// A running process, or one that has ended.
 pub(crate) struct Process {
     child: Child,
@@ -139,7 +142,11 @@ impl Process {
     pub(crate) fn wait_exit(&mut self, limit: Duration) -> ExitStatus {
         let child = &mut self.child;
         match wait::poll(limit, || child.try_wait().expect("our child")) {
-            Some(status) => status,
+            Some(status) => {
+                // What it wrote last may still be on its way to us. A child of its own may keep the pipe open.
+                wait::poll(LAST_WORDS, || self.log.is_closed().then_some(()));
+                status
+            }
             None => panic!("no exit in {limit:?}; log:\n{}", self.log.tail()),
         }
     }

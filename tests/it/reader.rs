@@ -81,7 +81,7 @@ impl Message {
 /// waited for, since the connector creates topics when it needs them.
 #[track_caller]
 pub(crate) fn read_all(broker: &Broker, topic: &str, isolation: Isolation) -> Vec<Message> {
-    Reader::open(broker, topic, isolation).read_to_end()
+    Reader::prepare(broker, topic, isolation).read_to_end()
 }
 
 /// Reads `topic` from its start until `condition` holds for all that was read; panics naming `what` after `limit`.
@@ -114,7 +114,15 @@ impl<'a> Reader<'a> {
     /// Opens `topic`, waiting for it to exist.
     #[track_caller]
     pub(crate) fn open(broker: &'a Broker, topic: &str, isolation: Isolation) -> Self {
-        let partitions = wait::wait_some(wait::GENEROUS, format_args!("topic {topic} to exist"), || {
+        let reader = Self::prepare(broker, topic, isolation);
+        reader.begin();
+        reader
+    }
+
+    /// Waits for `topic` to exist, and reads nothing yet.
+    #[track_caller]
+    fn prepare(broker: &'a Broker, topic: &str, isolation: Isolation) -> Self {
+        wait::wait_some(wait::GENEROUS, format_args!("topic {topic} to exist"), || {
             broker.partition_count(topic)
         });
         let level = match isolation {
@@ -134,14 +142,20 @@ impl<'a> Reader<'a> {
             ])
             .create()
             .expect("a consumer");
+        Self { broker, topic: topic.to_owned(), isolation, consumer: Some(consumer), messages: Vec::new() }
+    }
+
+    /// Begins to read all partitions from their start.
+    #[track_caller]
+    fn begin(&self) {
+        let partitions = self.broker.partition_count(&self.topic).expect("the topic exists");
         let mut assignment = TopicPartitionList::new();
         for partition in 0..partitions {
             // Not `Offset::Beginning`, which librdkafka asks a leader for that it does not know yet, and again 500 ms on.
-            let (low, _) = watermarks(&consumer, topic, partition);
-            assignment.add_partition_offset(topic, partition, Offset::Offset(low)).expect("an offset");
+            let (low, _) = watermarks(self.consumer(), &self.topic, partition);
+            assignment.add_partition_offset(&self.topic, partition, Offset::Offset(low)).expect("an offset");
         }
-        consumer.assign(&assignment).expect("assigned");
-        Self { broker, topic: topic.to_owned(), isolation, consumer: Some(consumer), messages: Vec::new() }
+        self.consumer().assign(&assignment).expect("assigned");
     }
 
     /// What was read so far, in the order of arrival.
@@ -191,6 +205,8 @@ impl<'a> Reader<'a> {
                 ends.iter().all(|(partition, end)| stable[partition] >= *end)
             });
         }
+        // Not before: an end that is reported while a transaction is open is that transaction's beginning.
+        self.begin();
         // A partition is read when its end is reported, or when a record at or behind `ends` shows up: under a steady
         // producer the end may never be reached. The last offset itself may be a control record, which is never seen.
         let mut open: BTreeMap<i32, i64> = ends.into_iter().filter(|(_, end)| *end > 0).collect();

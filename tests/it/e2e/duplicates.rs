@@ -68,16 +68,18 @@ fn duplicates_are_dropped_within_a_run_and_across_restarts() {
     assert_eq!(setup.expectation(&mock).check(), Found { records: distinct as usize, repeats: 0 });
     assert_eq!((end.received, end.delivered, end.duplicates), (EVENTS, distinct, EVENTS - distinct));
     let all = setup.progress().all(|checkpoint| checkpoint.received >= EVENTS);
-    let killed_at = all.iter().take_while(|checkpoint| checkpoint.owner == at_kill.owner).last().expect("it wrote");
+    let killed_at =
+        all.iter().take_while(|checkpoint| checkpoint.owner == at_kill.owner).last().expect("it wrote");
     for restart in [killed_at.received, at_stop.received] {
-        let across = (restart..EVENTS).map(|position| log.entry(position)).filter(|entry| {
-            entry.is_duplicate && log.first_position(entry.index) < restart
-        });
+        let across = (restart..EVENTS)
+            .map(|position| log.entry(position))
+            .filter(|entry| entry.is_duplicate && log.first_position(entry.index) < restart);
         assert!((1..EVENTS).contains(&restart), "{restart}");
         eprintln!("restart at {restart}: {} duplicates reach across it", across.count());
     }
     let crossing = |restart: u64| {
-        (restart..EVENTS).any(|p| log.entry(p).is_duplicate && log.first_position(log.entry(p).index) < restart)
+        (restart..EVENTS)
+            .any(|p| log.entry(p).is_duplicate && log.first_position(log.entry(p).index) < restart)
     };
     assert!(crossing(killed_at.received) && (at_stop.received >= EVENTS || crossing(at_stop.received)));
 }

@@ -71,7 +71,9 @@ fn recovers(point: &str, action: &str) {
     let written = read_all(broker(), setup.topic(), Isolation::Uncommitted).len();
     eprintln!("{point} {action}: {committed} committed, {} aborted records in the log", written - committed);
     match point {
-        "after_begin" | "after_commit" => assert_eq!(written, committed, "{point}: there was nothing to abort"),
+        "after_begin" | "after_commit" => {
+            assert_eq!(written, committed, "{point}: there was nothing to abort")
+        }
         _ => assert!(written > committed, "{point}: what was aborted had been sent"),
     }
 }

@@ -283,6 +283,8 @@ pub(super) fn properties(host: &str, port: u16, controller: u16, data: &str) -> 
         ("group.min.session.timeout.ms", "1000".into()),
         // A transaction ends this soon after its timeout (the default is 10 s).
         ("transaction.abort.timed.out.transaction.cleanup.interval.ms", "1000".into()),
+        // The mock's events are months old by default: 30 s after its start a broker would begin to delete them.
+        ("log.retention.ms", "-1".into()),
         // The default takes 128 MB of the heap.
         ("log.cleaner.dedupe.buffer.size", "8388608".into()),
     ]

@@ -1,0 +1,191 @@
+//! The module map, enforced: who imports whom, how long a file is, and that each says what it is for.
+//!
+//! Reads the sources as text. A test module may import what it likes.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A file is a page or a few.
+const MAX_LINES: usize = 400;
+
+/// Files that are longer all the same, and how long they may be.
+const LONGER: [(&str, usize); 1] = [("sink/kafka.rs", 500)];
+
+/// Modules and what of ours each may import, besides itself. `cli`, `main` and `lib` see everything.
+const TABLE: [(&str, &[&str]); 17] = [
+    ("model", &[]),
+    ("failpoint", &[]),
+    ("task", &[]),
+    ("exit", &[]),
+    // The stages: none imports another.
+    ("source", &["model"]),
+    ("record", &["model"]),
+    ("dedupe", &["model"]),
+    ("route", &["model"]),
+    ("batch", &["model"]),
+    ("sink", &["model", "failpoint"]),
+    ("shard", &["model", "source", "record", "dedupe", "route", "batch", "sink", "failpoint"]),
+    ("supervisor", &["shard", "model", "source", "record", "dedupe", "route", "batch", "sink", "task"]),
+    ("config", &["model", "source", "record", "dedupe", "route", "batch", "sink"]),
+    ("telemetry", &["supervisor", "shard", "source", "model"]),
+    ("status", &["supervisor", "shard", "task", "telemetry"]),
+    ("admin", &["supervisor", "source", "task", "telemetry"]),
+    // Shares nothing with the connector, so that one bug cannot sit on both ends.
+    ("mock", &[]),
+];
+
+/// These see everything.
+const TOP: [&str; 3] = ["cli", "lib", "main"];
+
+/// A file below `src/`, by its path there.
+struct Source {
+    path: String,
+    text: String,
+}
+
+impl Source {
+    /// The top-level module that it belongs to.
+    fn module(&self) -> &str {
+        self.path.split('/').next().unwrap_or_default().trim_end_matches(".rs")
+    }
+
+    fn is_test(&self) -> bool {
+        self.path.ends_with("tests.rs") || self.path.contains("/tests/")
+    }
+
+    /// The text without comments and without the test module at its end.
+    fn code(&self) -> String {
+        let code = self.text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        code.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Top-level modules of ours that its code names.
+    fn imports(&self) -> BTreeSet<String> {
+        let code = self.code();
+        let mut found: BTreeSet<String> = code.split("crate::").skip(1).flat_map(first_segments).collect();
+        // So many lead to the root.
+        let root = "super::".repeat(self.path.matches('/').count() + 1);
+        found.extend(code.split(&root).skip(1).flat_map(first_segments));
+        found
+    }
+}
+
+/// What follows `crate::`: one name, or several in braces.
+fn first_segments(path: &str) -> Vec<String> {
+    let name = |text: &str| {
+        let text = text.trim();
+        let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
+        text[..end].to_owned()
+    };
+    let Some(group) = path.strip_prefix('{') else { return vec![name(path)] };
+    let (mut depth, mut parts, mut part) = (0, Vec::new(), String::new());
+    for c in group.chars() {
+        match c {
+            '}' if depth == 0 => break,
+            ',' if depth == 0 => parts.push(std::mem::take(&mut part)),
+            _ => {
+                depth += i32::from(c == '{') - i32::from(c == '}');
+                part.push(c);
+            }
+        }
+    }
+    parts.push(part);
+    parts.iter().map(|part| name(part)).filter(|name| !name.is_empty() && name != "self").collect()
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (mut dirs, mut sources) = (vec![root.clone()], Vec::new());
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path: PathBuf = entry.unwrap().path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
+                sources.push(Source { path: name, text: fs::read_to_string(&path).unwrap() });
+            }
+        }
+    }
+    assert!(sources.len() > 80, "only {} files in {root:?}", sources.len());
+    sources
+}
+
+#[test]
+fn imports_run_one_way() {
+    let sources = sources();
+    let modules: BTreeSet<&str> = sources.iter().map(Source::module).collect();
+    let known = |name: &str| TABLE.iter().any(|(module, _)| *module == name) || TOP.contains(&name);
+    let unknown: Vec<_> = modules.iter().filter(|module| !known(module)).collect();
+    assert!(unknown.is_empty(), "not in the table: {unknown:?}");
+    let mut wrong = Vec::new();
+    for source in sources.iter().filter(|source| !source.is_test()) {
+        let module = source.module();
+        let Some((_, allowed)) = TABLE.iter().find(|(name, _)| *name == module) else { continue };
+        for import in source.imports() {
+            let ours = modules.contains(import.as_str());
+            if ours && import != module && !allowed.contains(&import.as_str()) {
+                wrong.push(format!("src/{} imports {import}", source.path));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_table_has_no_more_than_is_there() {
+    let sources = sources();
+    for (module, allowed) in TABLE {
+        let files = sources.iter().filter(|source| source.module() == module && !source.is_test());
+        let used: BTreeSet<String> = files.flat_map(Source::imports).collect();
+        let unused: Vec<_> = allowed.iter().filter(|name| !used.contains(**name)).collect();
+        assert!(unused.is_empty(), "{module} may import {unused:?} and does not: take it out of the table");
+    }
+}
+
+#[test]
+fn imports_are_found() {
+    let source = |text: &str| Source { path: "source/x.rs".into(), text: text.into() };
+    let imports = |text| source(text).imports().into_iter().collect::<Vec<_>>().join(" ");
+    assert_eq!(imports("use crate::model::block::Block;"), "model");
+    assert_eq!(imports("use crate::{task, sink::{Sink, kafka::X},\n shard};"), "shard sink task");
+    assert_eq!(imports("fn f() { crate::route::g() } // crate::dedupe"), "route");
+    assert_eq!(imports("#[cfg(test)]\nmod tests {\n use crate::sink::X; }"), "");
+    let top = Source { path: "batch.rs".into(), text: "use super::sink::Sink;".into() };
+    assert_eq!(top.imports().into_iter().collect::<Vec<_>>(), ["sink"]);
+    assert_eq!(imports("use super::super::sink::Sink;\nuse super::queue;"), "sink");
+}
+
+#[test]
+fn every_file_says_what_it_is_for_and_is_short() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        if !source.text.starts_with("//! ") {
+            wrong.push(format!("src/{} does not begin with //!", source.path));
+        }
+        let lines = source.text.lines().count();
+        let longer = LONGER.iter().find(|(path, _)| *path == source.path).map(|(_, limit)| *limit);
+        if lines >= longer.unwrap_or(MAX_LINES) {
+            wrong.push(format!("src/{} has {lines} lines", source.path));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn only_one_place_builds_kafka_clients_and_gives_secrets_out() {
+    let named = |word: &str| -> Vec<String> {
+        let uses = |source: &Source| !source.is_test() && source.code().contains(word);
+        let mut files: Vec<_> = sources().into_iter().filter(uses).map(|source| source.path).collect();
+        files.sort();
+        files
+    };
+    assert_eq!(named("ClientConfig::new"), ["sink/client.rs"]);
+    // The first asks whether there is anything in it.
+    assert_eq!(named(".expose()"), ["config/validate.rs", "sink/client.rs", "source/auth.rs"]);
+    let rdkafka = named("rdkafka::");
+    assert!(rdkafka.iter().all(|path| path.starts_with("sink/")), "{rdkafka:?}");
+    let http = named("reqwest::");
+    assert!(http.iter().all(|path| path.starts_with("source/")), "{http:?}");
+}
