@@ -27,8 +27,12 @@ use crate::model::types::{EventId, Headers, OutRecord, ShardId};
 /// Limit of `init_transactions`: long enough for a broker to finish a dead producer's transaction.
 const INIT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a client thread sleeps while the producer's queue is full.
-const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(1);
+/// How long the shard's thread sleeps while the producer's queue is full. The queue lasts for a multiple of it, and
+/// many records then go in at once.
+const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(5);
+
+/// How long it sleeps between looks whether all records are acknowledged.
+const FLUSH_PAUSE: Duration = Duration::from_millis(1);
 
 /// Room for a record's framing in a batch, bytes, beyond key, value and headers.
 const RECORD_OVERHEAD: usize = 128;
@@ -210,7 +214,7 @@ impl KafkaSink {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(Code::QueueFull), back)) if Instant::now() < deadline => {
                     record = back;
-                    producer.poll(FULL_QUEUE_PAUSE);
+                    pause(producer, FULL_QUEUE_PAUSE);
                 }
                 Err((KafkaError::MessageProduction(Code::QueueFull), _)) => {
                     return Err(SinkError::Abortable("Kafka took no records for too long".into()));
@@ -230,13 +234,15 @@ impl KafkaSink {
         let producer = self.producer()?;
         let deadline = Instant::now() + self.settings.config.transaction_timeout;
         while producer.in_flight_count() > 0 {
-            drop(producer.flush(Duration::from_millis(1)));
+            // Ends the lingering of what is queued; that records are left is what the loop is for.
+            drop(producer.flush(Duration::ZERO));
             if self.context.failures().get().is_some() {
                 break;
             }
             if Instant::now() >= deadline {
                 return Err(SinkError::Abortable("Kafka did not acknowledge the records in time".into()));
             }
+            pause(producer, FLUSH_PAUSE);
         }
         match self.context.failures().get() {
             Some(code) if code == Code::MessageSizeTooLarge as i32 => {
@@ -446,6 +452,13 @@ impl Sink for KafkaSink {
             Err(error) => Err(SinkError::OutcomeUnknown(chain(&error))),
         }
     }
+}
+
+/// Serves the client's events, then sleeps. A poll with a timeout would use up the core in its last millisecond, since
+/// what is left of the timeout is rounded down to 0.
+fn pause(producer: &BaseProducer<Context>, time: Duration) {
+    producer.poll(Duration::ZERO);
+    std::thread::sleep(time);
 }
 
 /// Librdkafka copies a header's name and value; this only names the types.
