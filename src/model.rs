@@ -2,5 +2,6 @@
 
 pub mod block;
 pub mod checkpoint;
+pub mod errors;
 pub mod secret;
 pub mod types;

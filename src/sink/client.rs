@@ -18,6 +18,7 @@ use tracing::{debug, info, warn};
 
 use super::oauth::TokenSource;
 use super::{Config, Delivery, Property, SinkError};
+use crate::model::errors::chain;
 
 /// Messages and kilobytes that the producer holds at most. Beyond it `send` waits, so a slow Kafka costs no memory;
 /// at 100,000 events a second this is a quarter of a second.
@@ -240,10 +241,4 @@ impl ConsumerContext for Context {}
 /// Drops consumers on a thread of their own: closing one takes 100 ms, which a start does not have to wait for.
 pub(super) fn close_beside(consumers: impl Send + 'static) {
     drop(std::thread::Builder::new().name("close-consumer".into()).spawn(move || drop(consumers)));
-}
-
-/// An error and its causes in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -9,20 +9,27 @@
 use std::time::Duration;
 
 use rdkafka::error::{KafkaError, RDKafkaError};
-use rdkafka::message::{Header, OwnedHeaders, ToBytes};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tracing::{debug, info};
 
-use super::client::{BATCH_BYTES, Clients, Context, chain};
+use super::client::{BATCH_BYTES, Clients, Context};
 use super::progress::{IDS_PER_RECORD, Reader, pack_ids};
 use super::topics::{Topics, Wanted};
 use super::{Config, Delivery, Seed, Sink, SinkError, TopicSpec};
 use crate::failpoint;
 use crate::model::checkpoint::Checkpoint;
-use crate::model::types::{EventId, Headers, OutRecord, ShardId};
+use crate::model::errors::chain;
+use crate::model::types::{EventId, OutRecord, ShardId};
+
+mod headers;
+mod state;
+
+pub use state::StateTopics;
+
+use headers::RecordHeaders;
 
 /// Limit of `init_transactions`: long enough for a broker to finish a dead producer's transaction.
 const INIT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -69,48 +76,8 @@ pub struct KafkaSink {
     owner: String,
     producer: Option<BaseProducer<Context>>,
     context: Context,
-    event_headers: OwnedHeaders,
+    headers: RecordHeaders,
     packed: Vec<u8>,
-}
-
-/// The names of the state topics under a prefix.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct StateTopics {
-    /// Compacted, keyed by shard.
-    pub checkpoints: String,
-    /// Journal of ids, with time retention.
-    pub ids: String,
-}
-
-impl StateTopics {
-    /// Under `prefix`.
-    pub fn new(prefix: &str) -> Self {
-        Self { checkpoints: format!("{prefix}.checkpoints"), ids: format!("{prefix}.ids") }
-    }
-
-    /// Both, as they must be for `partitions` shards.
-    pub fn wanted(&self, config: &Config, partitions: i32) -> [Wanted; 2] {
-        let spec = TopicSpec { replication_factor: config.state_replication_factor, ..TopicSpec::default() };
-        [
-            Wanted {
-                name: self.checkpoints.clone(),
-                spec,
-                config: vec![
-                    ("cleanup.policy", "compact"),
-                    // A checkpoint a commit adds up: small segments let compaction keep the topic short.
-                    ("segment.bytes", "16777216"),
-                    ("min.cleanable.dirty.ratio", "0.1"),
-                ],
-                at_least: partitions,
-            },
-            Wanted {
-                name: self.ids.clone(),
-                spec: TopicSpec { retention: Some(config.journal_retention), ..spec },
-                config: vec![("cleanup.policy", "delete"), ("segment.bytes", "67108864")],
-                at_least: partitions,
-            },
-        ]
-    }
 }
 
 impl KafkaSink {
@@ -118,9 +85,9 @@ impl KafkaSink {
     pub fn new(settings: Settings, owner: String, runtime: Handle) -> Self {
         let clients = Clients::new(settings.config.clone(), runtime.clone());
         let topics = Topics::new(clients.clone(), runtime, &settings.config);
-        let event_headers = constant_headers(&settings);
+        let headers = RecordHeaders::new(&settings);
         let context = Context::default();
-        Self { settings, clients, topics, owner, producer: None, context, event_headers, packed: Vec::new() }
+        Self { settings, clients, topics, owner, producer: None, context, headers, packed: Vec::new() }
     }
 
     fn transactional(&self) -> bool {
@@ -160,8 +127,8 @@ impl KafkaSink {
     fn ensure_topics(&mut self) -> Result<(), SinkError> {
         let state = self.state().wanted(&self.settings.config, self.settings.partition + 1);
         let spec = self.settings.topic_spec;
-        let events = self.settings.topics.iter().map(|name| wanted_event_topic(name, spec));
-        let dead_letters = wanted_event_topic(&self.settings.dead_letter_topic, TopicSpec::default());
+        let events = self.settings.topics.iter().map(|name| Wanted::event(name, spec));
+        let dead_letters = Wanted::event(&self.settings.dead_letter_topic, TopicSpec::default());
         let wanted: Vec<Wanted> = state.into_iter().chain(events).chain([dead_letters]).collect();
         self.topics.ensure(&wanted)
     }
@@ -317,32 +284,6 @@ impl KafkaSink {
             }
         }
     }
-
-    fn headers(&self, headers: Headers<'_>) -> OwnedHeaders {
-        match headers {
-            Headers::Event { id, event_type, time } => {
-                let all = self
-                    .event_headers
-                    .clone()
-                    .insert(header("ce_id", id))
-                    .insert(header("ce_type", event_type));
-                match time {
-                    Some(time) => all.insert(header("ce_time", time)),
-                    None => all,
-                }
-            }
-            Headers::DeadLetter { reason, detail, length } => {
-                let ShardId { stream, index } = &self.settings.shard;
-                OwnedHeaders::new_with_capacity(6)
-                    .insert(header("tributary-stream", stream.as_ref()))
-                    .insert(header("tributary-shard", &index.to_string()))
-                    .insert(header("tributary-source", &self.settings.source))
-                    .insert(header("tributary-reason", reason.name()))
-                    .insert(header("tributary-detail", detail))
-                    .insert(header("tributary-length", &length.to_string()))
-            }
-        }
-    }
 }
 
 impl Sink for KafkaSink {
@@ -392,20 +333,18 @@ impl Sink for KafkaSink {
                 } else {
                     self.settings.topic_spec
                 };
-                self.topics.ensure(&[wanted_event_topic(record.topic, spec)])?;
+                self.topics.ensure(&[Wanted::event(record.topic, spec)])?;
                 self.topics.limit(record.topic).unwrap_or(BATCH_BYTES)
             }
         };
         let key_length = record.key.map_or(0, <[u8]>::len);
-        if record.value.len() + key_length + header_bytes(&record.headers, &self.settings) + RECORD_OVERHEAD
-            > limit
-        {
+        if record.value.len() + key_length + self.headers.bytes(&record.headers) + RECORD_OVERHEAD > limit {
             return Err(SinkError::TooLarge { limit });
         }
         let mut out: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(record.topic);
         out.key = record.key;
         self.enqueue(
-            out.payload(record.value).timestamp(record.timestamp_ms).headers(self.headers(record.headers)),
+            out.payload(record.value).timestamp(record.timestamp_ms).headers(self.headers.of(record.headers)),
         )
     }
 
@@ -459,35 +398,4 @@ impl Sink for KafkaSink {
 fn pause(producer: &BaseProducer<Context>, time: Duration) {
     producer.poll(Duration::ZERO);
     std::thread::sleep(time);
-}
-
-/// Librdkafka copies a header's name and value; this only names the types.
-fn header<'a, V: ToBytes + ?Sized>(key: &'a str, value: &'a V) -> Header<'a, &'a V> {
-    Header { key, value: Some(value) }
-}
-
-/// The headers that all events of a shard share.
-fn constant_headers(settings: &Settings) -> OwnedHeaders {
-    OwnedHeaders::new_with_capacity(8)
-        .insert(header("ce_specversion", "1.0"))
-        .insert(header("ce_source", &settings.source))
-        .insert(header("content-type", "application/json"))
-        .insert(header("tributary-stream", settings.shard.stream.as_ref()))
-        .insert(header("tributary-shard", &settings.shard.index.to_string()))
-}
-
-/// Bytes of the headers, near enough to judge a record's size.
-fn header_bytes(headers: &Headers<'_>, settings: &Settings) -> usize {
-    const NAMES: usize = 128;
-    let constant = NAMES + settings.source.len() + settings.shard.stream.len();
-    match headers {
-        Headers::Event { id, event_type, time } => {
-            constant + id.len() + event_type.len() + time.map_or(0, <[u8]>::len)
-        }
-        Headers::DeadLetter { detail, .. } => constant + detail.len(),
-    }
-}
-
-fn wanted_event_topic(name: &str, spec: TopicSpec) -> Wanted {
-    Wanted { name: name.to_owned(), spec, config: Vec::new(), at_least: 0 }
 }

@@ -12,9 +12,10 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::client::{Clients, Context, chain, close_beside};
+use super::client::{Clients, Context, close_beside};
 use super::{Seed, SinkError};
 use crate::model::checkpoint::Checkpoint;
+use crate::model::errors::chain;
 use crate::model::types::EventId;
 
 /// Limit of one request to the cluster.

@@ -13,8 +13,9 @@ use rdkafka::types::RDKafkaErrorCode;
 use tokio::runtime::Handle;
 use tracing::{info, warn};
 
-use super::client::{Clients, Context, chain, close_beside};
+use super::client::{Clients, Context, close_beside};
 use super::{Config, SinkError, TopicSpec};
+use crate::model::errors::chain;
 use rdkafka::consumer::Consumer;
 
 /// Limit of one request to the cluster.
@@ -34,6 +35,13 @@ pub struct Wanted {
     pub config: Vec<(&'static str, &'static str)>,
     /// Partitions that it must have even when it exists already; 0 for any number.
     pub at_least: i32,
+}
+
+impl Wanted {
+    /// A topic for events or dead letters, with any number of partitions.
+    pub fn event(name: &str, spec: TopicSpec) -> Self {
+        Self { name: name.to_owned(), spec, config: Vec::new(), at_least: 0 }
+    }
 }
 
 /// The cluster's topics as far as they are known.

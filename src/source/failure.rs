@@ -137,9 +137,3 @@ impl Failure {
         Self { source: Some(source.into()), ..Self::new(class, message) }
     }
 }
-
-/// An error and its causes in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
-}

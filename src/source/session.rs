@@ -13,13 +13,14 @@ use super::airship::{self, Begin, OnExpired, Start};
 use super::backoff::Backoff;
 use super::body::{Body, BodyError};
 use super::connect::{Connector, Opened};
-use super::failure::{Class, Failure, chain};
+use super::failure::{Class, Failure};
 use super::frame::Framer;
 use super::metrics::{ConnectionState, Metrics};
 use super::queue::{Closed, Input, Item};
 use super::retry::{Plan, Retry};
 use super::{Config, Service};
 use crate::model::block::Block;
+use crate::model::errors::chain;
 use crate::model::types::Position;
 
 /// Keeps one shard's stream open.

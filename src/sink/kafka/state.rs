@@ -1,0 +1,44 @@
+//! The topics that hold checkpoints and recent ids: their names and how they must be.
+
+use super::super::topics::Wanted;
+use super::super::{Config, TopicSpec};
+
+/// The names of the state topics under a prefix.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StateTopics {
+    /// Compacted, keyed by shard.
+    pub checkpoints: String,
+    /// Journal of ids, with time retention.
+    pub ids: String,
+}
+
+impl StateTopics {
+    /// Under `prefix`.
+    pub fn new(prefix: &str) -> Self {
+        Self { checkpoints: format!("{prefix}.checkpoints"), ids: format!("{prefix}.ids") }
+    }
+
+    /// Both, as they must be for `partitions` shards.
+    pub fn wanted(&self, config: &Config, partitions: i32) -> [Wanted; 2] {
+        let spec = TopicSpec { replication_factor: config.state_replication_factor, ..TopicSpec::default() };
+        [
+            Wanted {
+                name: self.checkpoints.clone(),
+                spec,
+                config: vec![
+                    ("cleanup.policy", "compact"),
+                    // A checkpoint a commit adds up: small segments let compaction keep the topic short.
+                    ("segment.bytes", "16777216"),
+                    ("min.cleanable.dirty.ratio", "0.1"),
+                ],
+                at_least: partitions,
+            },
+            Wanted {
+                name: self.ids.clone(),
+                spec: TopicSpec { retention: Some(config.journal_retention), ..spec },
+                config: vec![("cleanup.policy", "delete"), ("segment.bytes", "67108864")],
+                at_least: partitions,
+            },
+        ]
+    }
+}
