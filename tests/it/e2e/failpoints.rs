@@ -12,7 +12,7 @@ use tributary::mock::airship;
 /// Three batches, which close by their number alone.
 const EVENTS: u64 = 3_000;
 const BATCH: usize = 1_000;
-const COMMIT_INTERVAL: &str = "60s";
+const COMMIT_INTERVAL: &str = "25s";
 
 /// So many events are there at first; so they are at most as many blocks, which are passes of `mid_batch`.
 const FIRST: u64 = 20;
