@@ -30,6 +30,9 @@ const INIT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a client thread sleeps while the producer's queue is full.
 const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(1);
 
+/// One step of an abort.
+const ABORT_STEP: Duration = Duration::from_millis(50);
+
 /// Room for a record's framing in a batch, bytes, beyond key, value and headers.
 const RECORD_OVERHEAD: usize = 128;
 
@@ -302,6 +305,24 @@ impl KafkaSink {
         }
     }
 
+    /// Aborts in steps: librdkafka waits until the reports of purged records are taken, and only polling takes them.
+    fn abort_transaction(&self) -> Result<(), SinkError> {
+        let producer = self.producer()?;
+        let deadline = Instant::now() + self.settings.config.transaction_timeout;
+        loop {
+            match producer.abort_transaction(ABORT_STEP) {
+                Ok(()) => return Ok(()),
+                Err(KafkaError::Transaction(error)) if error.is_fatal() => {
+                    return Err(self.classify(&error));
+                }
+                Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < deadline => {
+                    producer.poll(Duration::from_millis(1));
+                }
+                Err(error) => return Err(SinkError::OutcomeUnknown(chain(&error))),
+            }
+        }
+    }
+
     fn fail(&self, failpoint: &'static str) -> Result<(), SinkError> {
         match failpoint::pass(failpoint) {
             None => Ok(()),
@@ -441,11 +462,7 @@ impl Sink for KafkaSink {
         if !self.transactional() {
             return self.flush();
         }
-        match self.producer()?.abort_transaction(self.settings.config.transaction_timeout) {
-            Ok(()) => Ok(()),
-            Err(KafkaError::Transaction(error)) if error.is_fatal() => Err(self.classify(&error)),
-            Err(error) => Err(SinkError::OutcomeUnknown(chain(&error))),
-        }
+        self.abort_transaction()
     }
 }
 
