@@ -133,7 +133,8 @@ impl Setup {
 
     /// The text of the configuration file, with a port of its own for the metrics.
     pub(crate) fn toml(&self) -> String {
-        let Self { prefix, bootstrap, partitions, delivery, transaction_timeout, shutdown_timeout, .. } = self;
+        let Self { prefix, bootstrap, partitions, delivery, transaction_timeout, shutdown_timeout, .. } =
+            self;
         let Self { commit_interval, max_events, window, max_ids, .. } = self;
         let port = free_port();
         let mut text = format!(

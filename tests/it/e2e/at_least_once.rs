@@ -30,7 +30,8 @@ fn without_a_crash_everything_arrives_once() {
 fn a_crash_loses_nothing_and_repeats_a_batch_at_most() {
     let mock = Mock::start(service(EVENTS));
     let setup = setup("least-kill", &mock);
-    let kills = ["mid_batch=5", "before_checkpoint=4", "after_checkpoint=4", "before_commit=4", "mid_batch=3"];
+    let kills =
+        ["mid_batch=5", "before_checkpoint=4", "after_checkpoint=4", "before_commit=4", "mid_batch=3"];
     for failpoint in kills {
         let mut process = setup.start_with(&format!("{failpoint}:pause"));
         wait_hit(&process);

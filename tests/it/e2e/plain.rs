@@ -20,7 +20,10 @@ fn a_fixed_topic_gets_every_event_once() {
     assert_eq!(last.offset, Some(mock.log().offset(5_999)));
     let all = setup.progress().all(|checkpoint| checkpoint.clean);
     assert!(all.len() > 20, "many commits: {}", all.len());
-    assert!(all.iter().all(|checkpoint| checkpoint.owner == all[0].owner && checkpoint.clean == (*checkpoint == last)));
+    assert!(
+        all.iter()
+            .all(|checkpoint| checkpoint.owner == all[0].owner && checkpoint.clean == (*checkpoint == last))
+    );
     assert_eq!(
         broker().topics(&setup.prefix),
         ["checkpoints", "dead-letters", "events", "ids"].map(|name| format!("{}.{name}", setup.prefix))

@@ -16,15 +16,14 @@ fn two_shards_share_a_stream() {
     (setup.streams[0].shards, setup.partitions) = (2, 6);
     let mut process = setup.start();
     let expectation = setup.expectation(&mock);
-    let (mut zero, mut one) = (
-        Progress::of(broker(), &setup, STREAM, 0),
-        Progress::of(broker(), &setup, STREAM, 1),
-    );
+    let (mut zero, mut one) =
+        (Progress::of(broker(), &setup, STREAM, 0), Progress::of(broker(), &setup, STREAM, 1));
     let lines = |shard| expectation.lines_of(shard);
     assert!(lines(0) > 1_000 && lines(1) > 1_000);
     assert_eq!(lines(0) + lines(1), expectation.len());
     for (progress, shard) in [(&mut zero, 0), (&mut one, 1)] {
-        progress.wait_for("all events of the shard", |checkpoint| checkpoint.delivered >= lines(shard) as u64);
+        progress
+            .wait_for("all events of the shard", |checkpoint| checkpoint.delivered >= lines(shard) as u64);
     }
     stop(&mut process);
     assert_eq!(expectation.check(), Found { records: expectation.len(), repeats: 0 });

@@ -43,7 +43,8 @@ fn a_paused_kafka_holds_up_no_exit_that_is_insisted_on() {
     let mock = Mock::start(airship::Config { rate: RATE, ..service(EVENTS) });
     let mut broker = private_broker();
     let mut setup = Setup::at(&broker, "paused", &mock);
-    for (second, code) in [(Some(Signal::SIGINT), INTERRUPTED), (Some(Signal::SIGTERM), INTERRUPTED), (None, SHUTDOWN_TIMEOUT)]
+    for (second, code) in
+        [(Some(Signal::SIGINT), INTERRUPTED), (Some(Signal::SIGTERM), INTERRUPTED), (None, SHUTDOWN_TIMEOUT)]
     {
         setup.shutdown_timeout = if second.is_some() { "60s" } else { "1s" };
         let mut process = setup.start();

@@ -21,7 +21,9 @@ fn a_transaction_that_timed_out_is_made_again() {
         stop_in_transaction(&process, setup.topic());
         wait_until(LIMIT, "the broker to end the transaction", || !has_open_transaction(setup.topic()));
         process.sigcont();
-        wait_until(LIMIT, "the connector to get over it", || count_log(&process, "the batch is safe") > before);
+        wait_until(LIMIT, "the connector to get over it", || {
+            count_log(&process, "the batch is safe") > before
+        });
     }
     progress.wait_received(EVENTS);
     assert_eq!(process.exited(), None);
@@ -29,7 +31,6 @@ fn a_transaction_that_timed_out_is_made_again() {
     assert_eq!(setup.expectation(&mock).check(), Found { records: EVENTS as usize, repeats: 0 });
     let all = setup.progress().all(|checkpoint| checkpoint.clean);
     assert!(all.iter().all(|checkpoint| checkpoint.owner == owner), "the same opening all along");
-    let reasons: Vec<_> =
-        process.log().into_iter().filter(|line| line.contains("write failed")).collect();
+    let reasons: Vec<_> = process.log().into_iter().filter(|line| line.contains("write failed")).collect();
     eprintln!("{}", reasons.join("\n"));
 }

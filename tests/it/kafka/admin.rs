@@ -78,7 +78,9 @@ pub(crate) fn watermarks(consumer: &BaseConsumer, topic: &str, partition: i32) -
         match consumer.fetch_watermarks(topic, partition, REQUEST) {
             Ok(ends) => Some(ends),
             Err(error) => match error.rdkafka_error_code() {
-                Some(Code::NotLeaderForPartition | Code::LeaderNotAvailable | Code::UnknownTopicOrPartition) => None,
+                Some(
+                    Code::NotLeaderForPartition | Code::LeaderNotAvailable | Code::UnknownTopicOrPartition,
+                ) => None,
                 _ => panic!("watermarks of {topic}/{partition}: {error}"),
             },
         }

@@ -69,7 +69,8 @@ impl Expectation {
         log: &Log,
         positions: impl IntoIterator<Item = u64>,
     ) -> Self {
-        let shards: Vec<Selection> = (0..stream.shards).map(|shard| partition(stream.shards, shard)).collect();
+        let shards: Vec<Selection> =
+            (0..stream.shards).map(|shard| partition(stream.shards, shard)).collect();
         let shard_of = |position| {
             let mut owners = (0..stream.shards).filter(|n| shards[*n as usize].takes(log, position, None));
             let owner = owners.next().expect("every event belongs to a shard");
@@ -136,7 +137,13 @@ impl Expectation {
         }
         let missing: Vec<u64> =
             self.lines.values().map(|line| line.position).filter(|p| !copies.contains_key(p)).collect();
-        assert!(missing.is_empty(), "{} of {} lost, first {:?}", missing.len(), self.len(), missing.iter().min());
+        assert!(
+            missing.is_empty(),
+            "{} of {} lost, first {:?}",
+            missing.len(),
+            self.len(),
+            missing.iter().min()
+        );
         found
     }
 
@@ -162,7 +169,8 @@ impl Expectation {
 impl Line {
     fn new(stream: &Stream, log: &Log, position: u64, shard: u32, bytes: &[u8]) -> Self {
         let json: Value = serde_json::from_slice(bytes).expect("the log holds JSON");
-        let text = |name: &str| json[name].as_str().unwrap_or_else(|| panic!("no {name} in {json}")).to_owned();
+        let text =
+            |name: &str| json[name].as_str().unwrap_or_else(|| panic!("no {name} in {json}")).to_owned();
         let headers = [
             ("ce_specversion", "1.0".to_owned()),
             ("ce_id", text("id")),

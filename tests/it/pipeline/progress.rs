@@ -61,7 +61,8 @@ impl<'a> Progress<'a> {
         let (key, mut seen) = (self.key.clone(), 0);
         let mut found = None;
         self.reader.wait_for(LIMIT, what, |messages| {
-            let news = messages[seen..].iter().filter(|message| message.key.as_deref() == Some(key.as_bytes()));
+            let news =
+                messages[seen..].iter().filter(|message| message.key.as_deref() == Some(key.as_bytes()));
             found = news.map(Checkpoint::parse).find(&holds);
             seen = messages.len();
             found.is_some()
