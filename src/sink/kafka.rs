@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use tracing::{debug, info};
 
 use super::client::{BATCH_BYTES, Clients, Context};
-use super::progress::{IDS_PER_RECORD, Reader, pack_ids};
+use super::progress::{IDS_PER_RECORD, Open, Reader, pack_ids};
 use super::topics::{Topics, Wanted};
 use super::{Config, Delivery, Seed, Sink, SinkError, TopicSpec};
 use crate::failpoint;
@@ -40,6 +40,9 @@ const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(5);
 
 /// How long it sleeps between looks whether all records are acknowledged.
 const FLUSH_PAUSE: Duration = Duration::from_millis(1);
+
+/// One step of an abort.
+const ABORT_STEP: Duration = Duration::from_millis(50);
 
 /// Room for a record's framing in a batch, bytes, beyond key, value and headers.
 const RECORD_OVERHEAD: usize = 128;
@@ -133,10 +136,10 @@ impl KafkaSink {
         self.topics.ensure(&wanted)
     }
 
-    fn read_back(&self, seed: Option<Seed<'_>>) -> Result<Option<Checkpoint>, SinkError> {
+    fn read_back(&self, open: Open, seed: Option<Seed<'_>>) -> Result<Option<Checkpoint>, SinkError> {
         let (state, key, partition) = (self.state(), self.key(), self.settings.partition);
         let reader = Reader::new(&self.clients, self.settings.config.transaction_timeout + INIT_TIMEOUT)?;
-        let checkpoint = reader.checkpoint(&state.checkpoints, partition, &key)?;
+        let checkpoint = reader.checkpoint(&state.checkpoints, partition, &key, open)?;
         if let Some(seed) = seed {
             let since_ms = jiff::Timestamp::now().as_millisecond()
                 - i64::try_from(self.settings.window.as_millis()).unwrap_or(i64::MAX / 2);
@@ -233,7 +236,7 @@ impl KafkaSink {
         if !matches!(code, Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch) {
             return SinkError::OutcomeUnknown(format!("the producer failed: {reason}"));
         }
-        match self.read_back(None) {
+        match self.read_back(Open::Await, None) {
             Ok(Some(checkpoint)) if checkpoint.owner != self.owner => SinkError::Fenced(reason.to_owned()),
             Ok(_) => SinkError::OutcomeUnknown(format!("the broker ended the transaction: {reason}")),
             Err(error) => SinkError::OutcomeUnknown(format!("{reason}; {error}")),
@@ -275,6 +278,24 @@ impl KafkaSink {
         }
     }
 
+    /// Aborts in steps: librdkafka waits until the reports of purged records are taken, and only polling takes them.
+    fn abort_transaction(&self) -> Result<(), SinkError> {
+        let producer = self.producer()?;
+        let deadline = Instant::now() + self.settings.config.transaction_timeout;
+        loop {
+            match producer.abort_transaction(ABORT_STEP) {
+                Ok(()) => return Ok(()),
+                Err(KafkaError::Transaction(error)) if error.is_fatal() => {
+                    return Err(self.classify(&error));
+                }
+                Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < deadline => {
+                    producer.poll(Duration::from_millis(1));
+                }
+                Err(error) => return Err(SinkError::OutcomeUnknown(chain(&error))),
+            }
+        }
+    }
+
     fn fail(&self, failpoint: &'static str) -> Result<(), SinkError> {
         match failpoint::pass(failpoint) {
             None => Ok(()),
@@ -289,7 +310,7 @@ impl KafkaSink {
 impl Sink for KafkaSink {
     fn open(&mut self, seed: Seed<'_>) -> Result<Checkpoint, SinkError> {
         self.fence()?;
-        let found = self.read_back(Some(seed))?;
+        let found = self.read_back(Open::Await, Some(seed))?;
         self.claim(found)
     }
 
@@ -300,11 +321,12 @@ impl Sink for KafkaSink {
         let taken = || SinkError::Fenced("its checkpoint bears another owner".into());
         // Asked before fencing, so that a late comer does not throw out its rightful successor.
         self.topics.ensure(&self.state().wanted(&self.settings.config, self.settings.partition + 1))?;
-        if !ours(&self.read_back(None)?) {
+        // Our own transaction may still be open, and is ended by fencing only.
+        if !ours(&self.read_back(Open::Leave, None)?) {
             return Err(taken());
         }
         self.fence()?;
-        let found = self.read_back(None)?;
+        let found = self.read_back(Open::Await, None)?;
         if found.as_ref().is_some_and(|found| found.owner != self.owner) {
             self.producer = None;
             return Err(taken());
@@ -385,11 +407,7 @@ impl Sink for KafkaSink {
         if !self.transactional() {
             return self.flush();
         }
-        match self.producer()?.abort_transaction(self.settings.config.transaction_timeout) {
-            Ok(()) => Ok(()),
-            Err(KafkaError::Transaction(error)) if error.is_fatal() => Err(self.classify(&error)),
-            Err(error) => Err(SinkError::OutcomeUnknown(chain(&error))),
-        }
+        self.abort_transaction()
     }
 }
 

@@ -1,7 +1,8 @@
 //! Reading back what a shard committed: its checkpoint and its id journal. Does not fence anybody.
 //!
-//! Invariant: a read back is complete, or an error. It reads `read_committed` up to where the partition ended,
-//! open transactions included, at its beginning; where another transaction is still open it waits for that one.
+//! Invariant: a read back after fencing is complete, or an error. It reads `read_committed` up to where the partition
+//! ended, open transactions included, at its beginning; where another transaction is still open it waits for that one.
+//! A look before fencing waits for nothing.
 
 use std::time::Duration;
 
@@ -44,6 +45,16 @@ pub struct Reader {
     patience: Duration,
 }
 
+/// What a read back does about transactions that are open in its partition.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Open {
+    /// Waits until they have ended. After fencing that takes milliseconds.
+    Await,
+    /// Reads up to the first of them. Before fencing, the one that is open may be that of a dead predecessor, or our own
+    /// of a producer that was given up, and would last until `transaction_timeout`.
+    Leave,
+}
+
 /// A key with its checkpoint, as found.
 pub type Found = (String, Checkpoint);
 
@@ -63,16 +74,17 @@ impl Reader {
         topic: &str,
         partition: i32,
         key: &str,
+        open: Open,
     ) -> Result<Option<Checkpoint>, SinkError> {
-        let found =
-            self.checkpoints(topic, partition, |found| found.iter().any(|(known, _)| known == key))?;
+        let enough = |found: &[Found]| found.iter().any(|(known, _)| known == key);
+        let found = self.checkpoints(topic, partition, open, enough)?;
         let own = found.into_iter().filter(|(known, _)| known == key).map(|(_, checkpoint)| checkpoint);
         Ok(own.max_by_key(|checkpoint| checkpoint.sequence))
     }
 
-    /// The latest checkpoints of all keys in this partition.
+    /// The latest checkpoints of all keys in this partition, open transactions left aside.
     pub fn all_checkpoints(&self, topic: &str, partition: i32) -> Result<Vec<Found>, SinkError> {
-        self.checkpoints(topic, partition, |found| !found.is_empty())
+        self.checkpoints(topic, partition, Open::Leave, |found| !found.is_empty())
     }
 
     /// Reads the tail, and everything if the tail is not `enough`.
@@ -80,9 +92,10 @@ impl Reader {
         &self,
         topic: &str,
         partition: i32,
+        open: Open,
         enough: impl Fn(&[Found]) -> bool,
     ) -> Result<Vec<Found>, SinkError> {
-        let (low, high) = self.stable_end(topic, partition)?;
+        let (low, high) = self.stable_end(topic, partition, open)?;
         for from in [low.max(high - TAIL), low] {
             let mut found: Vec<Found> = Vec::new();
             self.read(topic, partition, from, high, |key, payload, _| {
@@ -116,7 +129,7 @@ impl Reader {
         since_ms: i64,
         seed: Seed<'_>,
     ) -> Result<usize, SinkError> {
-        let (low, high) = self.stable_end(topic, partition)?;
+        let (low, high) = self.stable_end(topic, partition, Open::Await)?;
         let from = self.offset_at(topic, partition, since_ms)?.map_or(high, |offset| offset.max(low));
         let mut count = 0;
         let mut ids = Vec::new();
@@ -138,8 +151,9 @@ impl Reader {
         self.committed.as_ref().ok_or_else(|| SinkError::Unusable("the reader is closed".into()))
     }
 
-    /// Low and high end, once no transaction is open below the high end that was found first.
-    fn stable_end(&self, topic: &str, partition: i32) -> Result<(i64, i64), SinkError> {
+    /// Low end, and the end of what is committed: with `Await` once no transaction is open below the high end that was
+    /// found first.
+    fn stable_end(&self, topic: &str, partition: i32, open: Open) -> Result<(i64, i64), SinkError> {
         let failed = |error: KafkaError| {
             SinkError::Unusable(format!(
                 "cannot read the offsets of {topic} partition {partition}: {}",
@@ -153,7 +167,7 @@ impl Reader {
         let deadline = Instant::now() + self.patience;
         loop {
             let (_, stable) = watermarks(self.committed()?, topic, partition).map_err(failed)?;
-            if stable >= high {
+            if stable >= high || open == Open::Leave {
                 return Ok((low, stable));
             }
             if Instant::now() >= deadline {

@@ -1,6 +1,6 @@
 //! Each place where a write can fail, in a process that lives on: as an abort, and as an unknown outcome.
 
-use super::kills::POINTS;
+use super::kills::{LONG, POINTS};
 use crate::kafka::broker;
 use crate::pipeline::oracle::Found;
 use crate::pipeline::{LIMIT, Mock, Setup, count_log, service, stop, wait_hit, wait_open_transaction};
@@ -12,7 +12,7 @@ use tributary::mock::airship;
 /// Three batches, which close by their number alone.
 const EVENTS: u64 = 3_000;
 const BATCH: usize = 1_000;
-const COMMIT_INTERVAL: &str = "60s";
+const COMMIT_INTERVAL: &str = "5m";
 
 /// So many events are there at first; so they are at most as many blocks, which are passes of `mid_batch`.
 const FIRST: u64 = 20;
@@ -42,6 +42,7 @@ fn recovers(point: &str, action: &str) {
     let mock = Mock::start(airship::Config { hold_at: Some(FIRST), ..service(EVENTS) });
     let mut setup = Setup::new(&format!("fail-{point}-{action}"), &mock);
     (setup.commit_interval, setup.max_events) = (COMMIT_INTERVAL, BATCH);
+    setup.transaction_timeout = LONG;
     // The first pass is the claim when the shard is opened, but for `mid_batch`: that one passes with each block.
     let pass = if point == "mid_batch" { FIRST + 1 } else { 2 };
     let mut process = setup.start_with(&format!("{point}={pass}:{action}"));
@@ -64,9 +65,11 @@ fn recovers(point: &str, action: &str) {
     stop(&mut process);
 
     assert_eq!(setup.expectation(&mock).check(), Found { records: EVENTS as usize, repeats: 0 });
-    assert_eq!((count_log(&process, "failpoint hit"), count_log(&process, "the batch is safe")), (1, 1));
-    let landed = point == "after_commit";
-    assert_eq!(count_log(&process, if landed { "Landed" } else { "Replayed" }), 1, "{point}");
+    assert_eq!(count_log(&process, "failpoint hit"), 1);
+    // librdkafka may purge records that have their sequence numbers already; the next transaction then fails once more.
+    let recovered = if point == "after_commit" { "Landed" } else { "Replayed" };
+    let safe = count_log(&process, "the batch is safe");
+    assert!(safe >= 1 && safe == count_log(&process, recovered), "{point}: {safe} times");
     let committed = read_all(broker(), setup.topic(), Isolation::Committed).len();
     let written = read_all(broker(), setup.topic(), Isolation::Uncommitted).len();
     eprintln!("{point} {action}: {committed} committed, {} aborted records in the log", written - committed);
