@@ -6,6 +6,8 @@
 //! - A producer whose commit has an unknown outcome is never used again (librdkafka has no KIP-890).
 //! - The checkpoint is the last record of its transaction.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use rdkafka::error::{KafkaError, RDKafkaError};
@@ -29,6 +31,14 @@ const INIT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a client thread sleeps while the producer's queue is full.
 const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(1);
+
+/// With less time than this left a commit is given up, not resumed: where librdkafka (2.12.1) cannot even begin to resume
+/// in time it forgets the call, and when the broker answers later it ends the whole process ("BUG: Invalid transaction
+/// state transition").
+const LEAST_RESUME: Duration = Duration::from_secs(1);
+
+/// How long one poll may block while a transaction is being aborted.
+const ABORT_POLL: Duration = Duration::from_millis(10);
 
 /// Room for a record's framing in a batch, bytes, beyond key, value and headers.
 const RECORD_OVERHEAD: usize = 128;
@@ -289,17 +299,38 @@ impl KafkaSink {
     fn commit_transaction(&self) -> Result<(), SinkError> {
         let producer = self.producer()?;
         let deadline = Instant::now() + self.settings.config.transaction_timeout;
+        let mut left = self.settings.config.transaction_timeout;
         loop {
-            let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
             match producer.commit_transaction(left) {
                 Ok(()) => return Ok(()),
-                Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < deadline => {
+                Err(KafkaError::Transaction(error))
+                    if error.is_retriable() && Instant::now() + LEAST_RESUME < deadline =>
+                {
                     debug!(reason = error.string(), "commit is tried again");
+                    left = deadline.saturating_duration_since(Instant::now()).max(LEAST_RESUME);
                 }
                 Err(KafkaError::Transaction(error)) => return Err(self.classify(&error)),
                 Err(error) => return Err(SinkError::OutcomeUnknown(chain(&error))),
             }
         }
+    }
+
+    /// Aborting waits for the reports of all records, which librdkafka leaves to somebody else to poll: without that it
+    /// takes all of its time and fails, whenever a record was on its way.
+    fn abort_transaction(&self, producer: &BaseProducer<Context>) -> Result<(), KafkaError> {
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let poll = || {
+                while !done.load(Ordering::Acquire) {
+                    producer.poll(ABORT_POLL);
+                }
+            };
+            // Without a thread it only takes longer.
+            drop(thread::Builder::new().name("abort".to_owned()).spawn_scoped(scope, poll));
+            let result = producer.abort_transaction(self.settings.config.transaction_timeout);
+            done.store(true, Ordering::Release);
+            result
+        })
     }
 
     fn fail(&self, failpoint: &'static str) -> Result<(), SinkError> {
@@ -440,7 +471,7 @@ impl Sink for KafkaSink {
         if !self.transactional() {
             return self.flush();
         }
-        match self.producer()?.abort_transaction(self.settings.config.transaction_timeout) {
+        match self.abort_transaction(self.producer()?) {
             Ok(()) => Ok(()),
             Err(KafkaError::Transaction(error)) if error.is_fatal() => Err(self.classify(&error)),
             Err(error) => Err(SinkError::OutcomeUnknown(chain(&error))),
