@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const MAX_LINES: usize = 400;
 
 /// Files that are longer all the same, and how long they may be.
-const LONGER: [(&str, usize); 1] = [("sink/kafka.rs", 500)];
+const LONGER: [(&str, usize); 1] = [("sink/kafka.rs", 520)];
 
 /// Modules and what of ours each may import, besides itself. `cli`, `main` and `lib` see everything.
 const TABLE: [(&str, &[&str]); 17] = [
