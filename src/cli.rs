@@ -42,7 +42,7 @@ enum Command {
     /// Print the effective configuration, secrets hidden, or its JSON Schema
     Config(ConfigArguments),
     /// Run the mock service alone
-    Mock(mock::Arguments),
+    Mock(Box<mock::Arguments>),
 }
 
 /// Where the configuration comes from.
@@ -87,7 +87,7 @@ impl Cli {
             Command::Run(arguments) => run::run(&arguments),
             Command::Demo(arguments) => demo::run(&arguments),
             Command::Tail(arguments) => tail::run(&arguments),
-            Command::Mock(arguments) => mock::run(arguments),
+            Command::Mock(arguments) => mock::run(*arguments),
             Command::Config(arguments) => print_config(&arguments),
         }
     }

@@ -22,6 +22,7 @@ pub mod client;
 pub mod kafka;
 #[cfg(test)]
 pub mod memory;
+pub mod oauth;
 pub mod placement;
 pub mod progress;
 pub mod topics;
@@ -58,6 +59,8 @@ pub struct Config {
     pub transaction_timeout: Duration,
     /// Whether missing topics are created or reported.
     pub create_topics: bool,
+    /// What every topic takes, bytes; `None` asks for each topic's `max.message.bytes`.
+    pub max_message_bytes: Option<usize>,
     /// The state topics' names and the transactional ids begin with it.
     pub prefix: String,
     /// Replication factor of the state topics; `None` is the broker's default.

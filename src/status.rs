@@ -86,22 +86,23 @@ impl Rate {
     }
 }
 
-/// One shard's line.
+/// One shard's line: events a second, events delivered, lag, duplicates dropped, dead letters, last commit.
 pub fn describe(figures: &ShardFigures, rate: u64, now_ms: i64) -> String {
     let ago = |since_ms: i64| match since_ms {
         0 => "-".to_owned(),
         _ => format!("{:.1} s", (now_ms - since_ms).max(0) as f64 / 1000.0),
     };
     let shard = &figures.shard;
+    // Short enough for a terminal of 80 columns at six-digit figures.
     format!(
-        "{}  {} events/s  {} total  lag {}  {} duplicates dropped  {} dead letters  {}  last commit {} ago",
+        "{} {}  {}/s  {} total  lag {}  {} dup  {} dead  commit {} ago",
         figures.id,
+        figures.source.state().name(),
         HumanCount(rate),
         HumanCount(shard.delivered.get()),
         ago(shard.last_processed_ms()),
         HumanCount(shard.duplicates.get()),
         HumanCount(shard.total_dead_letters()),
-        figures.source.state().name(),
         ago(shard.last_commit_ms()),
     )
 }
@@ -121,8 +122,7 @@ mod tests {
         figures.shard.delivered.inc_by(1_234_567);
         assert_eq!(
             describe(&figures, 4200, 10_000),
-            "mobile/0  4,200 events/s  1,234,567 total  lag -  0 duplicates dropped  0 dead letters  idle  last \
-             commit - ago"
+            "mobile/0 idle  4,200/s  1,234,567 total  lag -  0 dup  0 dead  commit - ago"
         );
     }
 

@@ -1,8 +1,163 @@
-//! `tributary demo`.
+//! `tributary demo`: mock service, Kafka, and the real connector between them, with nothing to install.
+//!
+//! The figures of the final table come from three places that know nothing of one another: what the mock made, what
+//! the connector counted, and, with `--kafka`, what a consumer reads back.
+
+use std::io::IsTerminal;
 use std::process::ExitCode;
-/// x
-#[derive(Debug, clap::Args)]
-pub(super) struct Arguments {}
-pub(super) fn run(_: &Arguments) -> anyhow::Result<ExitCode> {
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::run::{plan, stop_on_signals};
+use crate::mock::airship::{self, Epoch};
+use crate::status::{self, Status};
+use crate::supervisor::{self, ShardFigures};
+use crate::telemetry::{self, LogFormat};
+use crate::{config, exit, mock, shard, task};
+
+mod broker;
+mod script;
+mod table;
+
+use broker::Broker;
+
+/// Each n-th line of the stream repeats an earlier event.
+const DUPLICATE_EVERY: u64 = 50;
+
+/// Lines that the mock can make: a day at the default rate.
+const MOST_EVENTS: u64 = 200_000_000;
+
+/// How often the mock makes events, and how often the demo looks at its figures.
+const TICK: Duration = Duration::from_millis(50);
+
+/// How often figures are printed where there is no terminal.
+const REPORT_EVERY: Duration = Duration::from_secs(2);
+
+/// Limit for the connector to catch up at the end.
+const CATCH_UP: Duration = Duration::from_secs(60);
+
+/// Arguments of `demo`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// How long to run, such as 30s [default: until Ctrl-C]
+    #[arg(long = "for", value_name = "DURATION", value_parser = super::duration)]
+    run_for: Option<Duration>,
+    /// Use a real Kafka at HOST:PORT, read the topic back and prove the table by counting
+    #[arg(long, value_name = "HOST:PORT")]
+    kafka: Option<String>,
+    /// Events a second that the mock service makes
+    #[arg(long, default_value_t = 2000)]
+    rate: u64,
+    /// A service that always behaves
+    #[arg(long)]
+    no_faults: bool,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let status = std::io::stderr().is_terminal().then(Status::default);
+    telemetry::init_log(LogFormat::Text, status.as_ref().map(Status::around));
+    let runtime = super::runtime().context("cannot start the runtime")?;
+    let code = runtime.block_on(demo(arguments, status))?;
+    runtime.shutdown_background();
+    Ok(code)
+}
+
+async fn demo(arguments: &Arguments, status: Option<Status>) -> anyhow::Result<ExitCode> {
+    let stop = CancellationToken::new();
+    stop_on_signals(stop.clone())?;
+    let mock = mock::start(mock::Config::local(airship::Config {
+        events: MOST_EVENTS,
+        duplicate_every: DUPLICATE_EVERY,
+        epoch: Epoch::Now,
+        step: Some(Duration::from_secs_f64(1.0 / arguments.rate.max(1) as f64)),
+        hold_at: Some(0),
+        prepared_mib: 0,
+        ..airship::Config::default()
+    }))
+    .await
+    .context("cannot start the mock service")?;
+    let broker = Broker::start(arguments.kafka.as_deref())?;
+    let config = config::parse(&broker.configuration(&mock.url())).context("the demo's configuration")?;
+    println!("{}", broker.introduction(&mock.url(), arguments.rate));
+
+    let plan = Arc::new(plan(&config));
+    let figures = plan.figures();
+    let drawing = status.as_ref().map(|status| status.draw(&figures));
+    let draining = CancellationToken::new();
+    let connector = {
+        let (plan, figures, draining) = (plan, figures.clone(), draining.clone());
+        async move { supervisor::run(plan, &figures, draining).await }
+    };
+    let connector = task::spawn(&tokio::runtime::Handle::current(), "connector", connector);
+    let made = make_events(arguments, &mock, &figures, &stop, drawing.is_none()).await;
+    let caught_up = catch_up(&mock, made, &figures).await;
+    draining.cancel();
+    let ended = connector.await.context("the connector panicked")?;
+    if let (Some(status), Some(drawing)) = (&status, drawing) {
+        drawing.abort();
+        status.clear();
+    }
+    let counted = broker.count()?;
+    let outcome = table::Outcome::new(mock.log().distinct(made), made, &figures, counted);
+    println!("\n{}", outcome.render(&broker.description()));
+    if !caught_up || ended != supervisor::Ended::Stopped || !outcome.is_right() {
+        eprintln!("the figures do not add up (connector: {ended:?}); this is a defect, please report it");
+        return Ok(ExitCode::from(exit::MISCOUNT));
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Releases events at the wanted rate, with a fault now and then, until the time is over; tells how many lines.
+async fn make_events(
+    arguments: &Arguments,
+    mock: &mock::Handle,
+    figures: &[ShardFigures],
+    stop: &CancellationToken,
+    report: bool,
+) -> u64 {
+    let started = Instant::now();
+    let mut script = script::Script::new(!arguments.no_faults);
+    let (mut made, mut reported) = (0, started);
+    let mut ticks = tokio::time::interval(TICK);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return made,
+            _ = ticks.tick() => {}
+        }
+        let elapsed = started.elapsed();
+        let elapsed = arguments.run_for.map_or(elapsed, |limit| elapsed.min(limit));
+        made = (elapsed.as_secs_f64() * arguments.rate as f64) as u64;
+        made = made.min(MOST_EVENTS);
+        mock.release(made);
+        script.play(elapsed, mock);
+        if report && reported.elapsed() >= REPORT_EVERY {
+            reported = Instant::now();
+            for shard in figures {
+                println!("{}", status::describe(shard, arguments.rate, shard::now_ms()));
+            }
+        }
+        if arguments.run_for.is_some_and(|limit| elapsed >= limit) {
+            return made;
+        }
+    }
+}
+
+/// Waits until every event made is committed.
+async fn catch_up(mock: &mock::Handle, made: u64, figures: &[ShardFigures]) -> bool {
+    mock.disarm();
+    let wanted = mock.log().distinct(made);
+    let deadline = Instant::now() + CATCH_UP;
+    let mut ticks = tokio::time::interval(TICK);
+    while Instant::now() < deadline {
+        if figures.iter().map(|shard| shard.shard.delivered.get()).sum::<u64>() >= wanted {
+            return true;
+        }
+        ticks.tick().await;
+    }
+    false
 }

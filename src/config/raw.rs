@@ -103,6 +103,9 @@ pub(super) struct Kafka {
     pub(super) transaction_timeout: Span,
     /// Whether missing topics are created; otherwise they are named in one error.
     pub(super) create_topics: bool,
+    /// The largest record that the topics take, where it cannot be asked for (no right to describe topics, or a
+    /// broker that does not answer that). By default each topic's own `max.message.bytes` is read.
+    pub(super) max_message_bytes: Option<Size>,
     /// librdkafka properties by their own names: TLS, SASL, compression and so on. Not those that the
     /// connector owns. A secret is given as `{ env = "NAME" }` or `{ file = "PATH" }`.
     pub(super) properties: BTreeMap<String, Property>,
@@ -114,6 +117,7 @@ impl Default for Kafka {
             bootstrap_servers: None,
             transaction_timeout: Span::seconds(30),
             create_topics: true,
+            max_message_bytes: None,
             properties: BTreeMap::new(),
         }
     }

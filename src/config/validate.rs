@@ -138,6 +138,11 @@ fn kafka(raw: &Raw, errors: &mut Errors) -> Option<sink::Config> {
     errors.add_if(!legal, &state.key("prefix"), message);
     at_least_one(raw.state.replication_factor, &state.key("replication_factor"), errors);
 
+    let max_message_bytes = raw.kafka.max_message_bytes.map(|limit| {
+        size(limit, LARGEST_BUFFER, &Path::top("kafka").key("max_message_bytes"), errors);
+        usize::try_from(limit.0).unwrap_or(usize::MAX)
+    });
+
     Some(sink::Config {
         bootstrap_servers: servers?.clone(),
         properties,
@@ -147,6 +152,7 @@ fn kafka(raw: &Raw, errors: &mut Errors) -> Option<sink::Config> {
         },
         transaction_timeout: timeout.0,
         create_topics: raw.kafka.create_topics,
+        max_message_bytes,
         prefix: prefix.clone(),
         state_replication_factor: raw.state.replication_factor,
         journal_retention: raw.dedupe.window.0.saturating_mul(2).max(SHORTEST_JOURNAL),

@@ -2,16 +2,21 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::admin::AdminClient;
+use rdkafka::client::OAuthToken;
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{BaseProducer, ProducerContext};
+use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
+use tokio::runtime::Handle;
+use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+use super::oauth::TokenSource;
 use super::{Config, Delivery, Property, SinkError};
 
 /// Messages and kilobytes that the producer holds at most. Beyond it `send` waits, so a slow Kafka costs no memory;
@@ -29,16 +34,24 @@ const MESSAGE_MAX_BYTES: &str = "100000000";
 /// What a producer has unless `kafka.properties` says otherwise.
 const PRODUCER_DEFAULTS: [(&str, &str); 2] = [("compression.type", "lz4"), ("linger.ms", "5")];
 
+/// One wait for a client's events while its first token is missing.
+const TOKEN_POLL: Duration = Duration::from_millis(100);
+
+/// How long to wait for the first token of a client.
+const TOKEN_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// Builds clients for one cluster.
 #[derive(Clone, Debug)]
 pub struct Clients {
     config: Config,
+    runtime: Handle,
 }
 
-/// What a client tells us: its log, and the records that could not be written.
+/// What a client tells us and asks us for: its log, the records that could not be written, tokens.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
     failures: Arc<Failures>,
+    tokens: Option<Arc<TokenSource>>,
 }
 
 /// Records that the producer could not deliver since the last reset.
@@ -49,9 +62,14 @@ pub struct Failures {
 }
 
 impl Clients {
-    /// For the cluster of `config`.
-    pub fn new(config: Config) -> Self {
-        Self { config }
+    /// For the cluster of `config`. Tokens are asked for on `runtime`.
+    pub fn new(config: Config, runtime: Handle) -> Self {
+        Self { config, runtime }
+    }
+
+    /// Whether brokers ask for OAuth tokens.
+    pub fn uses_tokens(&self) -> bool {
+        self.config.properties.contains_key("sasl.oauthbearer.method")
     }
 
     /// The producer of one shard. Its secrets are read now.
@@ -59,9 +77,8 @@ impl Clients {
         &self,
         transactional_id: &str,
         batch_bytes: usize,
-        context: Context,
     ) -> Result<BaseProducer<Context>, SinkError> {
-        let mut config = self.base(&PRODUCER_DEFAULTS)?;
+        let (mut config, context) = self.base(&PRODUCER_DEFAULTS)?;
         config
             .set("enable.idempotence", "true")
             // The Java clients' default, so that Kafka Streams and Flink co-partition.
@@ -77,12 +94,14 @@ impl Clients {
                 .set("transactional.id", transactional_id)
                 .set("transaction.timeout.ms", self.config.transaction_timeout.as_millis().to_string());
         }
-        self.create(&config, context)
+        let producer: BaseProducer<Context> = self.create(&config, context)?;
+        await_token(producer.client().context(), || producer.poll(TOKEN_POLL))?;
+        Ok(producer)
     }
 
     /// A consumer for reading state back. It joins no group.
     pub fn consumer(&self, committed: bool) -> Result<BaseConsumer<Context>, SinkError> {
-        let mut config = self.base(&[])?;
+        let (mut config, context) = self.base(&[])?;
         config
             // Required by the client even where only `assign` is used; nothing is ever committed under it.
             .set("group.id", format!("{}.state", self.config.prefix))
@@ -92,15 +111,20 @@ impl Clients {
             .set("auto.offset.reset", "error")
             .set("fetch.wait.max.ms", "10")
             .set("isolation.level", if committed { "read_committed" } else { "read_uncommitted" });
-        self.create(&config, Context::default())
+        let consumer: BaseConsumer<Context> = self.create(&config, context)?;
+        await_token(consumer.client().context(), || drop(consumer.poll(TOKEN_POLL)))?;
+        Ok(consumer)
     }
 
     /// A client for creating and describing topics.
     pub fn admin(&self) -> Result<AdminClient<Context>, SinkError> {
-        self.create(&self.base(&[])?, Context::default())
+        let (config, context) = self.base(&[])?;
+        self.create(&config, context)
     }
 
-    fn base(&self, defaults: &[(&str, &str)]) -> Result<ClientConfig, SinkError> {
+    fn base(&self, defaults: &[(&str, &str)]) -> Result<(ClientConfig, Context), SinkError> {
+        let mut properties = self.config.properties.clone();
+        let tokens = TokenSource::take_from(&mut properties, &self.runtime)?.map(Arc::new);
         #[expect(clippy::disallowed_methods, reason = "the one place that builds Kafka clients")]
         let mut config = ClientConfig::new();
         // Defaults that the user may change come first, then the user's, then what the connector owns.
@@ -108,7 +132,7 @@ impl Clients {
         for (name, value) in defaults {
             config.set(*name, *value);
         }
-        for (name, property) in &self.config.properties {
+        for (name, property) in &properties {
             match property {
                 Property::Text(text) => config.set(name, text),
                 Property::Secret(source) => {
@@ -121,7 +145,7 @@ impl Clients {
         }
         config.set("bootstrap.servers", &self.config.bootstrap_servers);
         config.set_log_level(RDKafkaLogLevel::Info);
-        Ok(config)
+        Ok((config, Context { tokens, ..Context::default() }))
     }
 
     fn create<T: FromClientConfigAndContext<Context>>(
@@ -158,7 +182,29 @@ impl Failures {
     }
 }
 
+/// Serves a client's events until its first token is there; a request that blocks would not do that.
+fn await_token(context: &Context, mut serve: impl FnMut()) -> Result<(), SinkError> {
+    let Some(tokens) = &context.tokens else { return Ok(()) };
+    let deadline = Instant::now() + TOKEN_TIMEOUT;
+    while !tokens.was_granted() {
+        if Instant::now() >= deadline {
+            return Err(SinkError::Unusable("no OAuth token for Kafka; the log says why".into()));
+        }
+        serve();
+    }
+    Ok(())
+}
+
 impl ClientContext for Context {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        let Some(tokens) = &self.tokens else {
+            return Err("no sasl.oauthbearer.method is configured".into());
+        };
+        Ok(tokens.token().inspect_err(|error| warn!(reason = chain(error), "no OAuth token for Kafka"))?)
+    }
+
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         match level {
             // Properties are given to producers and consumers alike; each remarks on those of the other.
@@ -190,6 +236,11 @@ impl ProducerContext for Context {
 }
 
 impl ConsumerContext for Context {}
+
+/// Drops consumers on a thread of their own: closing one takes 100 ms, which a start does not have to wait for.
+pub(super) fn close_beside(consumers: impl Send + 'static) {
+    drop(std::thread::Builder::new().name("close-consumer".into()).spawn(move || drop(consumers)));
+}
 
 /// An error and its causes in one line.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {

@@ -29,8 +29,12 @@ use crate::model::types::{EventId, Headers, OutRecord, ShardId};
 /// Limit of `init_transactions`: long enough for a broker to finish a dead producer's transaction.
 const INIT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a client thread sleeps while the producer's queue is full.
-const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(1);
+/// How long the shard's thread sleeps while the producer's queue is full. The queue lasts for a multiple of it, and
+/// many records then go in at once.
+const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(5);
+
+/// How long it sleeps between looks whether all records are acknowledged.
+const FLUSH_PAUSE: Duration = Duration::from_millis(1);
 
 /// With less time than this left a commit is given up, not resumed: where librdkafka (2.12.1) cannot even begin to resume
 /// in time it forgets the call, and when the broker answers later it ends the whole process ("BUG: Invalid transaction
@@ -122,8 +126,8 @@ impl StateTopics {
 impl KafkaSink {
     /// A sink that is yet to be opened.
     pub fn new(settings: Settings, owner: String, runtime: Handle) -> Self {
-        let clients = Clients::new(settings.config.clone());
-        let topics = Topics::new(clients.clone(), runtime, settings.config.create_topics);
+        let clients = Clients::new(settings.config.clone(), runtime.clone());
+        let topics = Topics::new(clients.clone(), runtime, &settings.config);
         let event_headers = constant_headers(&settings);
         let context = Context::default();
         Self { settings, clients, topics, owner, producer: None, context, event_headers, packed: Vec::new() }
@@ -149,11 +153,11 @@ impl KafkaSink {
     fn fence(&mut self) -> Result<(), SinkError> {
         self.producer = None;
         self.ensure_topics()?;
-        self.context = Context::default();
         let ShardId { stream, index } = &self.settings.shard;
         let id = format!("{}.{stream}.{index}", self.settings.config.prefix);
         let batch_bytes = self.topics.smallest_limit().map_or(BATCH_BYTES, |limit| limit.min(BATCH_BYTES));
-        let producer = self.clients.producer(&id, batch_bytes, self.context.clone())?;
+        let producer = self.clients.producer(&id, batch_bytes)?;
+        self.context = producer.client().context().as_ref().clone();
         if self.transactional() {
             producer.init_transactions(INIT_TIMEOUT).map_err(|error| {
                 SinkError::Unusable(format!("cannot open the transactional id {id}: {}", chain(&error)))
@@ -220,7 +224,7 @@ impl KafkaSink {
                 Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(Code::QueueFull), back)) if Instant::now() < deadline => {
                     record = back;
-                    producer.poll(FULL_QUEUE_PAUSE);
+                    pause(producer, FULL_QUEUE_PAUSE);
                 }
                 Err((KafkaError::MessageProduction(Code::QueueFull), _)) => {
                     return Err(SinkError::Abortable("Kafka took no records for too long".into()));
@@ -240,13 +244,15 @@ impl KafkaSink {
         let producer = self.producer()?;
         let deadline = Instant::now() + self.settings.config.transaction_timeout;
         while producer.in_flight_count() > 0 {
-            drop(producer.flush(Duration::from_millis(1)));
+            // Ends the lingering of what is queued; that records are left is what the loop is for.
+            drop(producer.flush(Duration::ZERO));
             if self.context.failures().get().is_some() {
                 break;
             }
             if Instant::now() >= deadline {
                 return Err(SinkError::Abortable("Kafka did not acknowledge the records in time".into()));
             }
+            pause(producer, FLUSH_PAUSE);
         }
         match self.context.failures().get() {
             Some(code) if code == Code::MessageSizeTooLarge as i32 => {
@@ -477,6 +483,13 @@ impl Sink for KafkaSink {
             Err(error) => Err(SinkError::OutcomeUnknown(chain(&error))),
         }
     }
+}
+
+/// Serves the client's events, then sleeps. A poll with a timeout would use up the core in its last millisecond, since
+/// what is left of the timeout is rounded down to 0.
+fn pause(producer: &BaseProducer<Context>, time: Duration) {
+    producer.poll(Duration::ZERO);
+    std::thread::sleep(time);
 }
 
 /// Librdkafka copies a header's name and value; this only names the types.

@@ -24,9 +24,9 @@ pub struct Placement {
 impl Placement {
     /// Makes sure of the state topics and looks up where known shards are. Fences nobody; blocks.
     pub fn find(config: &Config, shards: &[ShardId], runtime: Handle) -> Result<Self, SinkError> {
-        let clients = Clients::new(config.clone());
+        let clients = Clients::new(config.clone(), runtime.clone());
         let state = StateTopics::new(&config.prefix);
-        let mut topics = Topics::new(clients.clone(), runtime, config.create_topics);
+        let mut topics = Topics::new(clients.clone(), runtime, config);
         let count = i32::try_from(shards.len()).unwrap_or(i32::MAX);
         topics.ensure(&state.wanted(config, count))?;
         let partitions = topics.partitions(&state.checkpoints)?;

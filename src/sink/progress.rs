@@ -12,13 +12,16 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::client::{Clients, Context, chain};
+use super::client::{Clients, Context, chain, close_beside};
 use super::{Seed, SinkError};
 use crate::model::checkpoint::Checkpoint;
 use crate::model::types::EventId;
 
 /// Limit of one request to the cluster.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Pause before the leader of a new partition is asked again.
+const SETTLE_PAUSE: Duration = Duration::from_millis(20);
 
 /// Offsets before the end where the latest checkpoint is looked for first. A partition belongs to one shard, so it
 /// is among the last; a full read follows when it is not.
@@ -145,11 +148,10 @@ impl Reader {
         let Some(uncommitted) = &self.uncommitted else {
             return Err(SinkError::Unusable("the reader is closed".into()));
         };
-        let (low, high) = uncommitted.fetch_watermarks(topic, partition, REQUEST_TIMEOUT).map_err(failed)?;
+        let (low, high) = watermarks(uncommitted, topic, partition).map_err(failed)?;
         let deadline = Instant::now() + self.patience;
         loop {
-            let (_, stable) =
-                self.committed()?.fetch_watermarks(topic, partition, REQUEST_TIMEOUT).map_err(failed)?;
+            let (_, stable) = watermarks(self.committed()?, topic, partition).map_err(failed)?;
             if stable >= high {
                 return Ok((low, stable));
             }
@@ -227,9 +229,28 @@ impl Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        // Closing a consumer takes 100 ms, which a start does not have to wait for.
-        let consumers = (self.committed.take(), self.uncommitted.take());
-        drop(std::thread::Builder::new().name("close-consumer".into()).spawn(move || drop(consumers)));
+        close_beside((self.committed.take(), self.uncommitted.take()));
+    }
+}
+
+/// Low and high end of a partition. A topic that was created a moment ago is in the metadata before its broker leads it.
+fn watermarks(
+    consumer: &BaseConsumer<Context>,
+    topic: &str,
+    partition: i32,
+) -> Result<(i64, i64), KafkaError> {
+    use rdkafka::types::RDKafkaErrorCode as Code;
+    let deadline = Instant::now() + REQUEST_TIMEOUT;
+    loop {
+        let found = consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT);
+        let code = found.as_ref().err().and_then(KafkaError::rdkafka_error_code);
+        let settling = [Code::NotLeaderForPartition, Code::LeaderNotAvailable, Code::UnknownTopicOrPartition];
+        if !code.is_some_and(|code| settling.contains(&code)) || Instant::now() >= deadline {
+            return found;
+        }
+        debug!(topic, partition, ?code, "waiting for the partition's leader");
+        // Serves the client's events and paces the loop.
+        drop(consumer.poll(SETTLE_PAUSE));
     }
 }
 

@@ -13,8 +13,9 @@ use rdkafka::types::RDKafkaErrorCode;
 use tokio::runtime::Handle;
 use tracing::{info, warn};
 
-use super::client::{Clients, Context, chain};
-use super::{SinkError, TopicSpec};
+use super::client::{Clients, Context, chain, close_beside};
+use super::{Config, SinkError, TopicSpec};
+use rdkafka::consumer::Consumer;
 
 /// Limit of one request to the cluster.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
@@ -40,14 +41,17 @@ pub struct Topics {
     clients: Clients,
     runtime: Handle,
     create: bool,
+    /// What every topic takes; `None` asks.
+    max_message_bytes: Option<usize>,
     /// `max.message.bytes` of each known topic.
     known: HashMap<String, usize>,
 }
 
 impl Topics {
-    /// Nothing known yet. `create` tells whether missing topics may be created.
-    pub fn new(clients: Clients, runtime: Handle, create: bool) -> Self {
-        Self { clients, runtime, create, known: HashMap::new() }
+    /// Nothing known yet.
+    pub fn new(clients: Clients, runtime: Handle, config: &Config) -> Self {
+        let Config { create_topics: create, max_message_bytes, .. } = *config;
+        Self { clients, runtime, create, max_message_bytes, known: HashMap::new() }
     }
 
     /// What a known topic accepts, bytes.
@@ -62,7 +66,7 @@ impl Topics {
 
     /// How many partitions a topic has now.
     pub fn partitions(&self, topic: &str) -> Result<i32, SinkError> {
-        Ok(partition_counts(&self.clients.admin()?)?.get(topic).copied().unwrap_or_default())
+        Ok(self.partition_counts()?.get(topic).copied().unwrap_or_default())
     }
 
     /// Forgets the limits, so that they are read again.
@@ -76,21 +80,20 @@ impl Topics {
         if unknown.is_empty() {
             return Ok(());
         }
-        let admin = self.clients.admin()?;
-        let existing = partition_counts(&admin)?;
+        let existing = self.partition_counts()?;
         let (found, missing): (Vec<&Wanted>, Vec<&Wanted>) =
             unknown.into_iter().partition(|topic| existing.contains_key(&topic.name));
-        self.create(&admin, &missing)?;
+        self.create(&missing)?;
         for topic in found.iter().filter(|topic| existing[&topic.name] < topic.at_least) {
-            self.add_partitions(&admin, topic)?;
+            self.add_partitions(topic)?;
         }
         let names: Vec<&str> = found.iter().chain(&missing).map(|topic| topic.name.as_str()).collect();
-        let limits = self.read_limits(&admin, &names);
+        let limits = self.read_limits(&names);
         self.known.extend(names.into_iter().zip(limits).map(|(name, limit)| (name.to_owned(), limit)));
         Ok(())
     }
 
-    fn create(&self, admin: &AdminClient<Context>, missing: &[&Wanted]) -> Result<(), SinkError> {
+    fn create(&self, missing: &[&Wanted]) -> Result<(), SinkError> {
         if missing.is_empty() {
             return Ok(());
         }
@@ -101,6 +104,9 @@ impl Topics {
                 names()
             )));
         }
+        let admin = self
+            .admin()
+            .map_err(|error| SinkError::Unusable(format!("missing topics: {}; {error}", names())))?;
         let retentions: Vec<Option<String>> = missing
             .iter()
             .map(|topic| topic.spec.retention.map(|time| time.as_millis().to_string()))
@@ -132,7 +138,7 @@ impl Topics {
         Err(SinkError::Unusable(format!("cannot create missing topics: {}", failed.join("; "))))
     }
 
-    fn add_partitions(&self, admin: &AdminClient<Context>, topic: &Wanted) -> Result<(), SinkError> {
+    fn add_partitions(&self, topic: &Wanted) -> Result<(), SinkError> {
         let count = usize::try_from(topic.at_least).unwrap_or(1);
         let failed = |reason: String| {
             SinkError::Unusable(format!(
@@ -143,6 +149,7 @@ impl Topics {
         if !self.create {
             return Err(failed("kafka.create_topics is false".into()));
         }
+        let admin = self.admin().map_err(|error| failed(error.to_string()))?;
         let more = NewPartitions::new(&topic.name, count);
         let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT));
         let results = self.runtime.block_on(admin.create_partitions([&more], &options));
@@ -157,12 +164,18 @@ impl Topics {
         Ok(())
     }
 
-    fn read_limits(&self, admin: &AdminClient<Context>, names: &[&str]) -> Vec<usize> {
+    fn read_limits(&self, names: &[&str]) -> Vec<usize> {
+        if let Some(limit) = self.max_message_bytes {
+            return vec![limit; names.len()];
+        }
         let resources: Vec<_> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
         let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT));
-        let described = self.runtime.block_on(admin.describe_configs(&resources, &options));
+        let described = self.admin().and_then(|admin| {
+            let described = self.runtime.block_on(admin.describe_configs(&resources, &options));
+            described.map_err(|error| SinkError::Unusable(chain(&error)))
+        });
         let described = described.unwrap_or_else(|error| {
-            warn!(reason = chain(&error), "cannot read the topics' configuration; assuming Kafka's defaults");
+            warn!(reason = %error, "cannot read the topics' configuration; assuming Kafka's default; kafka.max_message_bytes sets it");
             Vec::new()
         });
         let mut described = described.into_iter();
@@ -176,19 +189,36 @@ impl Topics {
             })
             .collect()
     }
-}
 
-/// Every topic of the cluster with its number of partitions. All at once, since asking for one name may create it.
-fn partition_counts(admin: &AdminClient<Context>) -> Result<BTreeMap<String, i32>, SinkError> {
-    let metadata = admin.inner().fetch_metadata(None, REQUEST_TIMEOUT).map_err(|error| {
-        SinkError::Unusable(format!("cannot reach Kafka for the list of topics: {}", chain(&error)))
-    })?;
-    Ok(metadata
-        .topics()
-        .iter()
-        .filter(|topic| topic.error().is_none())
-        .map(|topic| (topic.name().to_owned(), i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX)))
-        .collect())
+    /// A client that may change the cluster. It cannot be given OAuth tokens: rdkafka serves only its own queue.
+    fn admin(&self) -> Result<AdminClient<Context>, SinkError> {
+        if self.clients.uses_tokens() {
+            return Err(SinkError::Unusable(
+                "topics cannot be created or described over SASL/OAUTHBEARER; create them beforehand and set \
+                 kafka.max_message_bytes"
+                    .into(),
+            ));
+        }
+        self.clients.admin()
+    }
+
+    /// Every topic of the cluster with its number of partitions. All at once, since asking for one name may create it.
+    fn partition_counts(&self) -> Result<BTreeMap<String, i32>, SinkError> {
+        let consumer = self.clients.consumer(true)?;
+        let metadata = consumer.fetch_metadata(None, REQUEST_TIMEOUT).map_err(|error| {
+            SinkError::Unusable(format!("cannot reach Kafka for the list of topics: {}", chain(&error)))
+        });
+        close_beside(consumer);
+        let metadata = metadata?;
+        Ok(metadata
+            .topics()
+            .iter()
+            .filter(|topic| topic.error().is_none())
+            .map(|topic| {
+                (topic.name().to_owned(), i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX))
+            })
+            .collect())
+    }
 }
 
 fn new_topic<'a>(topic: &'a Wanted, retention: Option<&'a str>) -> NewTopic<'a> {

@@ -81,7 +81,7 @@ impl Body {
         let chunks: Chunks = Box::pin(
             stream::unfold(Box::pin(chunks), move |mut chunks| {
                 let slot = Arc::clone(&slot);
-                let next = async move {
+                async move {
                     let error = match tokio::time::timeout(silence, chunks.next()).await {
                         Ok(Some(Ok(chunk))) => return Some((chunk, chunks)),
                         Ok(None) => return None,
@@ -90,8 +90,7 @@ impl Body {
                     };
                     *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                     None
-                };
-                next
+                }
             })
             .map(move |chunk| {
                 on_chunk(chunk.len());

@@ -11,11 +11,13 @@
 #![cfg(test)]
 
 mod broker_faults;
+mod e2e;
 mod faults;
 mod http;
 mod kafka;
 mod murmur2;
 mod official_clients;
+mod pipeline;
 mod process;
 mod reader;
 mod secrets;

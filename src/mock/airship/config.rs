@@ -85,6 +85,9 @@ pub struct Config {
     #[arg(long, value_parser = humantime::parse_duration)]
     pub session_time: Option<Duration>,
 
+    /// Ask for no credentials at all, for programs that send none
+    #[arg(long)]
+    pub no_auth: bool,
     /// The bearer token that is right [default: any]
     #[arg(long)]
     pub token: Option<String>,
@@ -225,6 +228,7 @@ impl Default for Config {
             offset_update_id: false,
             session_events: 0,
             session_time: None,
+            no_auth: false,
             token: None,
             app_key: None,
             master_secret: None,

@@ -1,0 +1,119 @@
+//! Shared by the benchmarks and the allocation test: lines as the mock renders them, the event path as `run`
+//! configures it, and a sink that only looks at what it is given.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tributary::config::{self, Config, Sources};
+use tributary::dedupe::{self, Window};
+use tributary::mock::airship::{Log, LogOptions};
+use tributary::model::block::Block;
+use tributary::model::checkpoint::Checkpoint;
+use tributary::model::types::{EventId, OutRecord};
+use tributary::record::Extractor;
+use tributary::route::Router;
+use tributary::shard::pipeline::Pipeline;
+use tributary::sink::{Seed, Sink, SinkError};
+
+/// Bytes of a block under full load, see `source::frame::READ_SIZE`.
+const BLOCK: usize = 128 << 10;
+
+/// Lines of the mock's log, one after the other.
+pub(crate) fn text(events: u64) -> Vec<u8> {
+    let log = Log::new(LogOptions { events, ..LogOptions::default() });
+    let mut text = Vec::with_capacity(events as usize * 700);
+    for position in 0..events {
+        log.render(position, &mut text);
+        text.push(b'\n');
+    }
+    text
+}
+
+/// The same, cut into blocks of whole lines.
+pub(crate) fn blocks(text: &[u8]) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut rest = Bytes::copy_from_slice(text);
+    while !rest.is_empty() {
+        let cut = rest[..rest.len().min(BLOCK)].iter().rposition(|byte| *byte == b'\n').expect("a line end");
+        blocks.push(Block::Lines(rest.split_to(cut + 1)));
+    }
+    blocks
+}
+
+/// The defaults of an Airship stream, as the configuration fills them in.
+pub(crate) fn defaults() -> Config {
+    let keys = [
+        ("kafka.bootstrap_servers", "nowhere:9092"),
+        ("stream[0].kind", "airship"),
+        ("stream[0].name", "bench"),
+        ("stream[0].app_key", "app"),
+        ("stream[0].auth.bearer.value", "token"),
+    ];
+    let overrides = keys.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
+    config::load(&Sources { overrides, ..Sources::default() }).expect("a sound configuration")
+}
+
+/// The event path with the defaults, and a window of `max_ids`.
+pub(crate) fn pipeline(max_ids: usize) -> Pipeline {
+    let stream = defaults().streams.remove(0);
+    let window = Window::new(dedupe::Config { window: Duration::from_secs(1800), max_ids }, max_ids);
+    let extractor = Extractor::new(&stream.record).expect("the default fields");
+    Pipeline::new(extractor, Router::new(stream.route), window, stream.dead_letter_topic)
+}
+
+/// One batch: all blocks, then the commit.
+pub(crate) fn batch(pipeline: &mut Pipeline, blocks: &[Block], sink: &mut NullSink) {
+    for block in blocks {
+        pipeline.process(block, usize::MAX, sink).expect("a null sink does not fail");
+    }
+    pipeline.commit(&sink.checkpoint.clone(), sink).expect("a null sink does not fail");
+    pipeline.committed(0);
+}
+
+/// Takes everything and keeps nothing but counts.
+pub(crate) struct NullSink {
+    /// Records taken.
+    pub(crate) records: u64,
+    /// Ids taken.
+    pub(crate) ids: u64,
+    checkpoint: Checkpoint,
+}
+
+impl Default for NullSink {
+    fn default() -> Self {
+        Self { records: 0, ids: 0, checkpoint: Checkpoint::initial("bench", 1, 0) }
+    }
+}
+
+impl Sink for NullSink {
+    fn open(&mut self, _: Seed<'_>) -> Result<Checkpoint, SinkError> {
+        Ok(self.checkpoint.clone())
+    }
+
+    fn reopen(&mut self) -> Result<Checkpoint, SinkError> {
+        Ok(self.checkpoint.clone())
+    }
+
+    fn begin(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn send(&mut self, record: &OutRecord<'_>) -> Result<(), SinkError> {
+        black_box(record);
+        self.records += 1;
+        Ok(())
+    }
+
+    fn commit(&mut self, ids: &mut dyn Iterator<Item = EventId>, _: &Checkpoint) -> Result<(), SinkError> {
+        for id in ids {
+            black_box(id);
+            self.ids += 1;
+        }
+        Ok(())
+    }
+
+    fn abort(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,89 @@
+//! Counts Rust's allocations an event, with the supervisor in this process.
+
+use std::alloc::System;
+use std::sync::Arc;
+use std::time::Duration;
+
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use tokio_util::sync::CancellationToken;
+use tributary::config::{self, Sources};
+use tributary::source;
+use tributary::supervisor::{self, Plan, Stream};
+use tributary::task;
+
+use crate::Arguments;
+use crate::broker::Broker;
+use crate::{connector, mock};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// Enough for what is allocated once to vanish.
+const EVENTS: u64 = 300_000;
+
+/// Events after which buffers have grown.
+const WARM_UP: u64 = 50_000;
+
+/// Prints the figure.
+pub(crate) fn measure(arguments: &Arguments, broker: &Broker) {
+    let mock = mock::start(&["--prepare", "--events", &EVENTS.to_string()]);
+    let topic = broker.new_topic(arguments.partitions);
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("tributary.toml");
+    std::fs::write(&file, connector::configuration(broker, &mock, &topic, "127.0.0.1:1")).expect("a file");
+    let pairs = arguments.overrides.iter().filter_map(|pair| pair.split_once('='));
+    let overrides = pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    let sources = Sources { file: Some(file), overrides, ..Sources::default() };
+    let plan = Arc::new(plan(&config::load(&sources).expect("a sound configuration")));
+    let figures = plan.figures();
+    let delivered = figures[0].shard.delivered.clone();
+    let stop = CancellationToken::new();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let running = {
+        let (plan, figures, stop) = (Arc::clone(&plan), figures.clone(), stop.clone());
+        task::spawn(
+            runtime.handle(),
+            "supervisor",
+            async move { supervisor::run(plan, &figures, stop).await },
+        )
+    };
+    let wait = |events: u64| {
+        while delivered.get() < events {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        delivered.get()
+    };
+    let before = wait(WARM_UP);
+    let region = Region::new(ALLOCATOR);
+    let events = wait(EVENTS) - before;
+    let change = region.change();
+    stop.cancel();
+    drop(runtime.block_on(running));
+    broker.remove(&topic);
+    println!(
+        "allocations of Rust code per event: {:.4} ({} and {} reallocations for {events} events)",
+        (change.allocations + change.reallocations) as f64 / events as f64,
+        change.allocations,
+        change.reallocations
+    );
+}
+
+/// As `tributary run` makes it.
+fn plan(config: &config::Config) -> Plan {
+    let stream = |stream: &config::StreamConfig| Stream {
+        shards: stream.shards,
+        source: stream.source.clone(),
+        record: stream.record.clone(),
+        route: stream.route.clone(),
+        topic_spec: stream.topic,
+        dead_letter_topic: stream.dead_letter_topic.clone(),
+        retention: source::airship::RETENTION,
+    };
+    Plan {
+        streams: config.streams.iter().map(stream).collect(),
+        sink: config.kafka.clone(),
+        batch: config.batch,
+        dedupe: config.dedupe,
+        shutdown_timeout: config.shutdown_timeout,
+    }
+}

@@ -1,0 +1,131 @@
+//! One round of the connector: the real binary, from its start to the commit of the last event.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+use crate::Arguments;
+use crate::broker::{Broker, free_port};
+use crate::mock::{Mock, TRIBUTARY};
+use crate::proc::Killed;
+use crate::table::{Commits, Row};
+
+/// How often the metrics are asked for, before the first commit and after it: each answer costs the connector CPU time.
+const POLLS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
+
+/// Without a new commit for so long the round has failed.
+const STALLED: Duration = Duration::from_secs(60);
+
+/// A running connector and its configuration.
+pub(crate) struct Connector {
+    pub(crate) process: Killed,
+    pub(crate) started: Instant,
+    admin: String,
+    dir: TempDir,
+}
+
+/// The configuration file of a connector from `mock` to `topic`.
+pub(crate) fn configuration(broker: &Broker, mock: &Mock, topic: &str, admin: &str) -> String {
+    format!(
+        "[kafka]\nbootstrap_servers = \"{}\"\n[state]\nprefix = \"{}\"\n[admin]\nlisten = \"{admin}\"\n\
+         [[stream]]\nname = \"bench\"\nkind = \"airship\"\nurl = \"http://{}/api/events/\"\napp_key = \"app\"\n\
+         auth = {{ bearer = {{ value = \"token\" }} }}\nstart = \"earliest\"\ntopic = \"{topic}\"\n",
+        broker.address,
+        topic.trim_end_matches(".{type}"),
+        mock.address
+    )
+}
+
+/// Starts the real binary.
+pub(crate) fn start(arguments: &Arguments, broker: &Broker, mock: &Mock, topic: &str) -> Connector {
+    let admin = format!("127.0.0.1:{}", free_port());
+    let dir = tempfile::tempdir().expect("a directory");
+    let file: PathBuf = dir.path().join("tributary.toml");
+    let mut text = configuration(broker, mock, topic, &admin);
+    text.push_str(&format!("partitions = {}\n", arguments.partitions));
+    std::fs::write(&file, text).expect("a file");
+    let started = Instant::now();
+    let process = Killed::spawn(
+        Command::new(TRIBUTARY)
+            .arg("run")
+            .arg("--config")
+            .arg(&file)
+            .args(arguments.overrides.iter().flat_map(|pair| ["--set", pair]))
+            .stdout(Stdio::null())
+            .stderr(std::fs::File::create(dir.path().join("log")).expect("a file")),
+    );
+    Connector { process, started, admin, dir }
+}
+
+/// One round over all events of the mock.
+pub(crate) fn round(arguments: &Arguments, broker: &Broker, mock: &Mock) -> Row {
+    let prefix = broker.new_topic(arguments.partitions);
+    let topic = if arguments.topic_per_type { format!("{prefix}.{{type}}") } else { prefix.clone() };
+    let connector = start(arguments, broker, mock, &topic);
+    let (first, first_events) = connector.wait_for(POLLS.0, |delivered| delivered > 0);
+    let (last, events) = connector.wait_for(POLLS.1, |delivered| delivered >= arguments.events);
+    let row = Row {
+        events,
+        seconds: (last - first).as_secs_f64(),
+        events_in_seconds: events - first_events,
+        cpu_seconds: connector.process.cpu_seconds(),
+        peak_mib: connector.process.peak_mib(),
+        first_commit: Some(first - connector.started),
+        commits: Commits::parse(&connector.metrics().expect("metrics")),
+        threads: connector.process.threads(),
+    };
+    connector.process.terminate();
+    broker.remove(&prefix);
+    row
+}
+
+impl Connector {
+    /// Asks every `pause` until `delivered` is as `holds` wants it.
+    pub(crate) fn wait_for(&self, pause: Duration, holds: impl Fn(u64) -> bool) -> (Instant, u64) {
+        let (mut last, mut since) = (0, Instant::now());
+        loop {
+            let now = Instant::now();
+            let delivered =
+                self.metrics().ok().and_then(|page| sample(&page, "tributary_events_delivered_total"));
+            let delivered = delivered.unwrap_or_default() as u64;
+            if holds(delivered) {
+                return (now, delivered);
+            }
+            if delivered > last {
+                (last, since) = (delivered, now);
+            }
+            if since.elapsed() > STALLED {
+                panic!("stalled at {delivered} events; its log:\n{}", log(self.dir.path()));
+            }
+            std::thread::sleep(pause);
+        }
+    }
+
+    fn metrics(&self) -> io::Result<String> {
+        get(&self.admin, "/metrics")
+    }
+}
+
+/// Gets a page by HTTP/1.0, so that the body ends with the connection.
+pub(crate) fn get(address: &str, path: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nhost: {address}\r\n\r\n").as_bytes())?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// The value of the first sample of that name.
+pub(crate) fn sample(page: &str, name: &str) -> Option<f64> {
+    let line = page.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{')))?;
+    line.rsplit_once(' ')?.1.parse().ok()
+}
+
+fn log(dir: &Path) -> String {
+    std::fs::read_to_string(dir.join("log")).unwrap_or_default()
+}

@@ -1,0 +1,109 @@
+//! The whole path: mock service → `tributary run` → a real Kafka, each in a process of its own.
+//!
+//! ```text
+//! cargo bench --bench whole_path                              # starts Kafka from target/kafka, both parts
+//! cargo bench --bench whole_path -- --kafka HOST:PORT --floor PATH/TO/floor
+//! ```
+//!
+//! Throughput: rounds over the same events, the connector and `--floor` in turn. What is measured, and how:
+//! - CPU: user and system time of that process alone, start included, from `/proc/PID/stat`, by committed events;
+//! - events a second: from the first commit seen to the last;
+//! - start to first commit: from the spawn to the first commit in the metrics, asked for every 5 ms;
+//! - commits: the connector's own histogram, from the closing of a batch to its known commit;
+//! - peak memory: `VmHWM`.
+//!
+//! Latency: `--rate` events a second; from the moment the mock lets an event go (its place in the row, since
+//! `processed` is jittered) to its arrival at a `read_committed` consumer in this process. That is more than the commit
+//! takes by the consumer's fetch.
+//!
+//! Allocations: the supervisor runs in this process, whose allocator counts. C allocations, librdkafka's, are not seen.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+
+mod allocations;
+mod broker;
+mod connector;
+mod floor;
+mod latency;
+mod mock;
+mod proc;
+mod table;
+
+use broker::Broker;
+
+/// Measures the whole path against a real Kafka.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// A broker to use instead of starting one
+    #[arg(long, env = "TRIBUTARY_TEST_KAFKA", value_name = "HOST:PORT")]
+    kafka: Option<String>,
+    /// Events of a round
+    #[arg(long, default_value_t = 1_000_000)]
+    events: u64,
+    /// Rounds of each program
+    #[arg(long, default_value_t = 3)]
+    rounds: u32,
+    /// A program to compare with: FLOOR SERVICE BROKER TOPIC
+    #[arg(long, value_name = "PATH")]
+    floor: Option<PathBuf>,
+    /// Partitions of the event topics
+    #[arg(long, default_value_t = 12)]
+    partitions: i32,
+    /// One topic for all events, or one for each type
+    #[arg(long)]
+    topic_per_type: bool,
+    /// Events a second of the latency part; 0 leaves it out
+    #[arg(long, default_value_t = 1000)]
+    rate: u64,
+    /// How long the latency part takes
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "20s")]
+    latency_time: Duration,
+    /// Leave out the counting of allocations
+    #[arg(long)]
+    no_allocations: bool,
+    /// Override a key of the connector's configuration; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+    /// Given by cargo
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+fn main() {
+    let arguments = Arguments::parse();
+    let broker = Broker::find(arguments.kafka.as_deref());
+    println!("{} CPUs, load {}, {}", num_cpus(), proc::load(), broker.origin());
+    if arguments.rounds > 0 {
+        throughput(&arguments, &broker);
+    }
+    if !arguments.no_allocations {
+        allocations::measure(&arguments, &broker);
+    }
+    if arguments.rate > 0 {
+        latency::measure(&arguments, &broker);
+    }
+}
+
+fn throughput(arguments: &Arguments, broker: &Broker) {
+    let mock = mock::start(&["--prepare", "--events", &arguments.events.to_string()]);
+    let (mut ours, mut floors) = (Vec::new(), Vec::new());
+    table::head();
+    for _ in 0..arguments.rounds {
+        if let Some(path) = &arguments.floor {
+            let row = floor::round(path, arguments, broker, &mock);
+            row.print("floor");
+            floors.push(row);
+        }
+        let row = connector::round(arguments, broker, &mock);
+        row.print("tributary");
+        ours.push(row);
+    }
+    table::summary(&ours, &floors);
+}
+
+fn num_cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

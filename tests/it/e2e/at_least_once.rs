@@ -1,0 +1,52 @@
+//! `delivery = "at_least_once"`: never less than everything, and more only after a crash.
+
+use crate::kafka::broker;
+use crate::pipeline::oracle::{Found, Repeats};
+use crate::pipeline::{LIMIT, Mock, Setup, service, stop, wait_hit};
+use crate::reader::{Isolation, read_all};
+use crate::wait::wait_until;
+
+const EVENTS: u64 = 5_000;
+
+fn setup(test: &str, mock: &Mock) -> Setup {
+    Setup { delivery: "at_least_once", ..Setup::new(test, mock) }
+}
+
+#[test]
+fn without_a_crash_everything_arrives_once() {
+    let mock = Mock::start(service(EVENTS));
+    let setup = setup("least-plain", &mock);
+    let mut process = setup.start();
+    setup.progress().wait_received(EVENTS);
+    stop(&mut process);
+    assert_eq!(setup.expectation(&mock).check(), Found { records: EVENTS as usize, repeats: 0 });
+    // No transactions: not one control record.
+    let ends: i64 = broker().high_watermarks(setup.topic()).values().sum();
+    assert_eq!(ends, EVENTS as i64);
+    assert_eq!(read_all(broker(), setup.topic(), Isolation::Uncommitted).len(), EVENTS as usize);
+}
+
+#[test]
+fn a_crash_loses_nothing_and_repeats_a_batch_at_most() {
+    let mock = Mock::start(service(EVENTS));
+    let setup = setup("least-kill", &mock);
+    let kills =
+        ["mid_batch=5", "before_checkpoint=4", "after_checkpoint=4", "before_commit=4", "mid_batch=3"];
+    for failpoint in kills {
+        let mut process = setup.start_with(&format!("{failpoint}:pause"));
+        wait_hit(&process);
+        // Events that no checkpoint speaks of: those come again.
+        let delivered = setup.progress().wait_for("a checkpoint", |_| true).delivered;
+        wait_until(LIMIT, "the events in flight to be written", || {
+            broker().high_watermarks(setup.topic()).values().sum::<i64>() > delivered as i64
+        });
+        process.kill9();
+    }
+    let mut process = setup.start();
+    setup.progress().wait_received(EVENTS);
+    stop(&mut process);
+    let found = setup.expectation(&mock).check_at(broker(), Repeats::Allowed);
+    eprintln!("{} kills: {found:?}", kills.len());
+    assert!(found.repeats > 0, "a kill in mid-batch repeats what was sent of it");
+    assert!(found.repeats <= kills.len() * setup.max_events, "{found:?}");
+}

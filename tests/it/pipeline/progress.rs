@@ -1,0 +1,90 @@
+//! What the connector says it committed: its checkpoints, read as any consumer would read them.
+
+use super::{LIMIT, Setup};
+use crate::kafka::Broker;
+use crate::reader::{Isolation, Message, Reader};
+use serde_json::Value;
+use std::time::Duration;
+
+/// A committed checkpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Checkpoint {
+    pub(crate) sequence: u64,
+    pub(crate) owner: String,
+    /// The offset of the last line taken, in the service's spelling.
+    pub(crate) offset: Option<String>,
+    pub(crate) committed_ms: i64,
+    pub(crate) clean: bool,
+    pub(crate) received: u64,
+    pub(crate) delivered: u64,
+    pub(crate) duplicates: u64,
+    pub(crate) dead_letters: u64,
+}
+
+/// The checkpoints of one shard, followed from the first on.
+pub(crate) struct Progress<'a> {
+    key: String,
+    reader: Reader<'a>,
+}
+
+impl Checkpoint {
+    #[track_caller]
+    fn parse(message: &Message) -> Self {
+        let json: Value = serde_json::from_str(message.text()).expect("a checkpoint is JSON");
+        let number = |pointer: &str| json.pointer(pointer).and_then(Value::as_u64).expect("a number");
+        let text = |pointer: &str| json.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        Self {
+            sequence: number("/sequence"),
+            owner: text("/owner").expect("an owner"),
+            offset: text("/position/offset"),
+            committed_ms: json["committed_ms"].as_i64().expect("a time"),
+            clean: json["clean"].as_bool().expect("a flag"),
+            received: number("/totals/received"),
+            delivered: number("/totals/delivered"),
+            duplicates: number("/totals/duplicates"),
+            dead_letters: number("/totals/dead_letters"),
+        }
+    }
+}
+
+impl<'a> Progress<'a> {
+    /// Waits for the topic to exist.
+    #[track_caller]
+    pub(crate) fn of(broker: &'a Broker, setup: &Setup, stream: &str, shard: u32) -> Self {
+        let reader = Reader::open(broker, &setup.checkpoints(), Isolation::Committed);
+        Self { key: format!("{stream}/{shard}"), reader }
+    }
+
+    /// Waits until a checkpoint is as `holds` wants it, and gives it.
+    #[track_caller]
+    pub(crate) fn wait_for(&mut self, what: &str, holds: impl Fn(&Checkpoint) -> bool) -> Checkpoint {
+        let (key, mut seen) = (self.key.clone(), 0);
+        let mut found = None;
+        self.reader.wait_for(LIMIT, what, |messages| {
+            let news =
+                messages[seen..].iter().filter(|message| message.key.as_deref() == Some(key.as_bytes()));
+            found = news.map(Checkpoint::parse).find(&holds);
+            seen = messages.len();
+            found.is_some()
+        });
+        found.expect("waited for")
+    }
+
+    /// Waits until at least `count` lines are committed as received.
+    #[track_caller]
+    pub(crate) fn wait_received(&mut self, count: u64) -> Checkpoint {
+        self.wait_for(&format!("{count} committed lines"), |checkpoint| checkpoint.received >= count)
+    }
+
+    /// All checkpoints so far, in order. Those that were committed a moment ago are waited for.
+    #[track_caller]
+    pub(crate) fn all(&mut self, last: impl Fn(&Checkpoint) -> bool) -> Vec<Checkpoint> {
+        self.wait_for("the last checkpoint", last);
+        // Whatever else is there already.
+        self.reader.wait_for(Duration::from_secs(1), "nothing", |_| true);
+        let own = |message: &&Message| message.key.as_deref() == Some(self.key.as_bytes());
+        let all: Vec<_> = self.reader.messages().iter().filter(own).map(Checkpoint::parse).collect();
+        assert!(all.is_sorted_by(|a, b| a.sequence < b.sequence), "sequences rise: {all:#?}");
+        all
+    }
+}
