@@ -2,7 +2,7 @@
 
 use crate::kafka::broker;
 use crate::pipeline::oracle::{Found, Repeats};
-use crate::pipeline::{LIMIT, Mock, Setup, service, stop, wait_hit};
+use crate::pipeline::{LIMIT, Mock, Setup, count_log, service, stop, wait_hit};
 use crate::reader::{Isolation, read_all};
 use crate::wait::wait_until;
 
@@ -49,4 +49,26 @@ fn a_crash_loses_nothing_and_repeats_a_batch_at_most() {
     eprintln!("{} kills: {found:?}", kills.len());
     assert!(found.repeats > 0, "a kill in mid-batch repeats what was sent of it");
     assert!(found.repeats <= kills.len() * setup.max_events, "{found:?}");
+}
+
+#[test]
+fn a_failed_write_loses_nothing() {
+    const FAILPOINTS: [&str; 6] = [
+        "mid_batch=4:abort",
+        "after_begin=4:error",
+        "before_checkpoint=7:abort",
+        "after_checkpoint=10:error",
+        "before_commit=13:error",
+        "after_commit=16:error",
+    ];
+    let mock = Mock::start(service(EVENTS));
+    let setup = setup("least-fail", &mock);
+    let mut process = setup.start_with(&FAILPOINTS.join(";"));
+    let last = setup.progress().wait_received(EVENTS);
+    stop(&mut process);
+    assert_eq!(count_log(&process, "failpoint hit"), FAILPOINTS.len());
+    assert_eq!((last.received, last.delivered, last.duplicates), (EVENTS, EVENTS, 0));
+    let found = setup.expectation(&mock).check_at(broker(), Repeats::Allowed);
+    eprintln!("{} failures: {found:?}", FAILPOINTS.len());
+    assert!(found.repeats <= FAILPOINTS.len() * setup.max_events, "{found:?}");
 }

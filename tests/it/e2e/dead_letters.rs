@@ -137,7 +137,9 @@ fn serve(body: String) -> SocketAddr {
 
 fn answer(mut stream: TcpStream, body: &str) -> Option<()> {
     let mut request = [0; 4096];
-    stream.read(&mut request).ok()?;
+    if stream.read(&mut request).ok()? == 0 {
+        return None;
+    }
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/vnd.urbanairship+x-ndjson\r\n\r\n";
     write!(stream, "{head}{body}").ok()?;
     // Open until the client goes.

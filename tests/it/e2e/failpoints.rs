@@ -30,6 +30,31 @@ fn after_an_unknown_outcome_the_checkpoint_tells_what_counts() {
     at_all_points("error");
 }
 
+#[test]
+fn a_shard_that_cannot_be_opened_is_opened_again() {
+    const FAILPOINTS: [&str; 5] = [
+        "after_begin=1:abort",
+        "before_checkpoint=1:error",
+        "after_checkpoint=1:abort",
+        "before_commit=1:error",
+        "after_commit=1:error",
+    ];
+    let mock = Mock::start(service(EVENTS));
+    let mut setup = Setup::new("fail-open", &mock);
+    setup.transaction_timeout = LONG;
+    // Each attempt gets as far as the next of them.
+    let mut process = setup.start_with(&FAILPOINTS.join(";"));
+    let mut progress = setup.progress();
+    progress.wait_received(EVENTS);
+    stop(&mut process);
+    assert_eq!(count_log(&process, "failpoint hit"), FAILPOINTS.len());
+    assert_eq!(count_log(&process, "cannot open the shard in Kafka; trying again"), FAILPOINTS.len());
+    assert_eq!(setup.expectation(&mock).check(), Found { records: EVENTS as usize, repeats: 0 });
+    let claims = setup.progress().all(|checkpoint| checkpoint.clean);
+    let first = claims.iter().take_while(|checkpoint| checkpoint.received == 0).count();
+    assert_eq!(first, 2, "the claim that was committed before its error, and the one after it");
+}
+
 fn at_all_points(action: &str) {
     thread::scope(|scope| {
         for points in POINTS.chunks(POINTS.len() / LINES) {

@@ -35,7 +35,6 @@ fn a_template_makes_a_topic_for_each_type() {
     let config = airship::Config { offsets: OffsetStyle::Base64, ..service(4_000) };
     let mock = Mock::start(config);
     let mut setup = Setup::new("plain-template", &mock);
-    setup.partitions = 6;
     setup.streams[0].topic = format!("{}.airship.{{type}}", setup.prefix);
     let mut process = setup.start();
     let mut progress = setup.progress();
