@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const MAX_LINES: usize = 400;
 
 /// Files that are longer all the same, and how long they may be.
-const LONGER: [(&str, usize); 1] = [("sink/kafka.rs", 520)];
+const LONGER: [(&str, usize); 1] = [("sink/kafka.rs", 550)];
 
 /// Modules and what of ours each may import, besides itself. `cli`, `main` and `lib` see everything.
 const TABLE: [(&str, &[&str]); 17] = [
@@ -183,9 +183,13 @@ fn only_one_place_builds_kafka_clients_and_gives_secrets_out() {
     };
     assert_eq!(named("ClientConfig::new"), ["sink/client.rs"]);
     // The first asks whether there is anything in it.
-    assert_eq!(named(".expose()"), ["config/validate.rs", "sink/client.rs", "source/auth.rs"]);
+    assert_eq!(
+        named(".expose()"),
+        ["config/validate.rs", "sink/client.rs", "sink/oauth.rs", "source/auth.rs"]
+    );
     let rdkafka = named("rdkafka::");
     assert!(rdkafka.iter().all(|path| path.starts_with("sink/")), "{rdkafka:?}");
     let http = named("reqwest::");
-    assert!(http.iter().all(|path| path.starts_with("source/")), "{http:?}");
+    // The second fetches tokens for Kafka.
+    assert!(http.iter().all(|path| path.starts_with("source/") || path == "sink/oauth.rs"), "{http:?}");
 }
