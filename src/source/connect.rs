@@ -267,7 +267,7 @@ mod tests {
         let secret = |text| SecretSource::Value(Secret::new(text));
         let bearer = Credential::Bearer(secret("hunter2-hunter2")).authorization().unwrap();
         assert_eq!(quote(b"no: Bearer hunter2-hunter2!", true, &bearer), "no: Bearer <hidden>!");
-        assert_eq!(quote(b"cut hunter2-hunter2 hunter2-hun", false, &bearer), "cut");
+        assert_eq!(quote(b"cut hunter2-hunter2 hunter2-hun", false, &bearer), "cut <hidd");
         for filler in 480..520 {
             let text = format!("{}hunter2-hunter2{}", "x".repeat(filler), "y".repeat(20));
             let quoted = quote(text.as_bytes(), false, &bearer);

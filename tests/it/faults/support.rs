@@ -51,7 +51,7 @@ pub(crate) struct Expected(BTreeMap<String, Vec<u8>>);
 impl Expected {
     /// Everything in the log.
     pub(crate) fn all(log: &Log) -> Self {
-        Self::of(log, [0..log.len()])
+        Self::of(log, std::iter::once(0..log.len()))
     }
 
     /// What stands at `positions`, which are asked for in this order: of several copies the first one counts.

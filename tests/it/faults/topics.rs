@@ -78,7 +78,7 @@ fn a_late_first_event_after_a_resume_is_a_possible_gap() {
     scene.stop();
     // The same service after two hours of which nothing is left.
     scene.move_to(Config { epoch: epoch(HOUR_MS), events: 2 * EVENTS, seed: 7, ..old });
-    let second = Expected::of(&scene.mock_log(), [EVENTS..2 * EVENTS]);
+    let second = Expected::of(&scene.mock_log(), std::iter::once(EVENTS..2 * EVENTS));
     scene.wait_delivered(second.len() as u64);
     assert_eq!(scene.metric("tributary_possible_gaps_total"), 1.0);
     let line = scene.process.wait_for_log("possible gap", GENEROUS);
