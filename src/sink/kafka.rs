@@ -69,7 +69,8 @@ pub struct KafkaSink {
     owner: String,
     producer: Option<BaseProducer<Context>>,
     context: Context,
-    event_headers: OwnedHeaders,
+    /// Names and values of the headers that all events of the shard share.
+    event_headers: [(&'static str, String); 5],
     packed: Vec<u8>,
 }
 
@@ -321,9 +322,12 @@ impl KafkaSink {
     fn headers(&self, headers: Headers<'_>) -> OwnedHeaders {
         match headers {
             Headers::Event { id, event_type, time } => {
-                let all = self
-                    .event_headers
-                    .clone()
+                // Room for all at once; a clone of the constant ones would have to grow.
+                let constant = self.event_headers.iter();
+                let all = constant
+                    .fold(OwnedHeaders::new_with_capacity(8), |all, (name, value)| {
+                        all.insert(header(name, value))
+                    })
                     .insert(header("ce_id", id))
                     .insert(header("ce_type", event_type));
                 match time {
@@ -467,13 +471,14 @@ fn header<'a, V: ToBytes + ?Sized>(key: &'a str, value: &'a V) -> Header<'a, &'a
 }
 
 /// The headers that all events of a shard share.
-fn constant_headers(settings: &Settings) -> OwnedHeaders {
-    OwnedHeaders::new_with_capacity(8)
-        .insert(header("ce_specversion", "1.0"))
-        .insert(header("ce_source", &settings.source))
-        .insert(header("content-type", "application/json"))
-        .insert(header("tributary-stream", settings.shard.stream.as_ref()))
-        .insert(header("tributary-shard", &settings.shard.index.to_string()))
+fn constant_headers(settings: &Settings) -> [(&'static str, String); 5] {
+    [
+        ("ce_specversion", "1.0".into()),
+        ("ce_source", settings.source.clone()),
+        ("content-type", "application/json".into()),
+        ("tributary-stream", settings.shard.stream.to_string()),
+        ("tributary-shard", settings.shard.index.to_string()),
+    ]
 }
 
 /// Bytes of the headers, near enough to judge a record's size.
