@@ -3,7 +3,9 @@
 //! Invariant: every name that comes out is a legal Kafka topic name. The names of one router are bounded in
 //! number ([`MAX_TYPES`]), so a stream of made-up event types cannot fill a cluster with topics.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+
+use hashbrown::HashMap;
 
 use crate::model::types::Record;
 

@@ -3,9 +3,10 @@
 //! Invariant: a record is offered to a topic only after the topic was found or created, so a missing topic is one
 //! clear error and never a queue that silently fills.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use hashbrown::HashMap;
 use rdkafka::admin::{
     AdminClient, AdminOptions, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
 };

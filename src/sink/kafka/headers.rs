@@ -10,8 +10,8 @@ const NAMES: usize = 128;
 
 /// Makes the headers of one shard's records.
 pub(super) struct RecordHeaders {
-    /// What all events of the shard share. Copying it costs less than making it anew.
-    event: OwnedHeaders,
+    /// Names and values of the headers that all events of the shard share.
+    event: [(&'static str, String); 5],
     stream: String,
     shard: String,
     source: String,
@@ -21,12 +21,13 @@ impl RecordHeaders {
     pub(super) fn new(settings: &Settings) -> Self {
         let ShardId { stream, index } = &settings.shard;
         let shard = index.to_string();
-        let event = OwnedHeaders::new_with_capacity(8)
-            .insert(header("ce_specversion", "1.0"))
-            .insert(header("ce_source", &settings.source))
-            .insert(header("content-type", "application/json"))
-            .insert(header("tributary-stream", stream.as_ref()))
-            .insert(header("tributary-shard", &shard));
+        let event = [
+            ("ce_specversion", "1.0".to_owned()),
+            ("ce_source", settings.source.clone()),
+            ("content-type", "application/json".to_owned()),
+            ("tributary-stream", stream.to_string()),
+            ("tributary-shard", shard.clone()),
+        ];
         Self { event, stream: stream.to_string(), shard, source: settings.source.clone() }
     }
 
@@ -34,8 +35,13 @@ impl RecordHeaders {
     pub(super) fn of(&self, headers: Headers<'_>) -> OwnedHeaders {
         match headers {
             Headers::Event { id, event_type, time } => {
-                let all =
-                    self.event.clone().insert(header("ce_id", id)).insert(header("ce_type", event_type));
+                // Room for all at once; a copy of ready-made constant ones would have to grow.
+                let room = OwnedHeaders::new_with_capacity(self.event.len() + 3);
+                let constant = self.event.iter();
+                let all = constant
+                    .fold(room, |all, (name, value)| all.insert(header(name, value)))
+                    .insert(header("ce_id", id))
+                    .insert(header("ce_type", event_type));
                 match time {
                     Some(time) => all.insert(header("ce_time", time)),
                     None => all,
