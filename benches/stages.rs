@@ -1,6 +1,6 @@
 //! Each stage of the event path alone, and all of them into a sink that keeps nothing. Events are the mock's.
 //!
-//! `cargo bench --bench stages [-- FILTER]`; throughput is events a second, its text rate is in the name's place.
+//! `cargo bench --bench stages [-- FILTER]`; throughput is given in events and in bytes of text.
 
 use std::hint::black_box;
 use std::io::Write;
