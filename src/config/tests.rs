@@ -223,7 +223,7 @@ subset = { sample = 1 }
     let config = parse(&format!("{SMALL}{filters}")).unwrap();
     let source::Service::Airship(service) = &config.streams[0].source.service;
     let expected = serde_json::json!([
-        { "types": ["OPEN"], "devices": [{ "channel": "c" }, { "named_user_id": "n" }], "notifications": [{ "group_id": "g" }] },
+        { "types": ["OPEN"], "devices": [{ "channel": "c" }, { "named_user_id": "n" }], "notifications": { "group_id": "g" } },
         { "latency": 120000, "predicates": [{ "and": [
             { "key": "a", "value": { "equals": 1.5 } },
             { "key": "b", "scope": ["body"], "value": { "is_present": true } },
