@@ -4,8 +4,7 @@ use crate::kafka::{broker, private_broker};
 use crate::pipeline::oracle::{Expectation, Found, Repeats};
 use crate::pipeline::progress::Progress;
 use crate::pipeline::{LIMIT, Mock, STREAM, Setup, service, stop};
-use crate::process::Process;
-use crate::wait::GENEROUS;
+use crate::wait::{GENEROUS, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tributary::mock::airship;
@@ -40,9 +39,10 @@ fn sigterm_under_load_commits_what_is_queued() {
 
 #[test]
 fn a_paused_kafka_holds_up_no_exit_that_is_insisted_on() {
-    let mock = Mock::start(airship::Config { rate: RATE, ..service(EVENTS) });
+    let mock = Mock::start(airship::Config { hold_at: Some(0), ..service(EVENTS) });
     let mut broker = private_broker();
     let mut setup = Setup::at(&broker, "paused", &mock);
+    let mut released = 0;
     for (second, code) in
         [(Some(Signal::SIGINT), INTERRUPTED), (Some(Signal::SIGTERM), INTERRUPTED), (None, SHUTDOWN_TIMEOUT)]
     {
@@ -50,12 +50,16 @@ fn a_paused_kafka_holds_up_no_exit_that_is_insisted_on() {
         let mut process = setup.start();
         process.wait_for_log("connected", LIMIT);
         let mut progress = Progress::of(&broker, &setup, STREAM, 0);
-        let before = progress.wait_for("a checkpoint", |_| true).received;
-        progress.wait_received(before + 300);
+        released += 500;
+        mock.release(released);
+        progress.wait_received(released);
         drop(progress);
         broker.pause();
         // Whatever is read from now on cannot be committed.
-        wait_queued(&process);
+        let sent = mock.stats().events;
+        released += 1_000;
+        mock.release(released);
+        wait_until(LIMIT, "more events to be sent", || mock.stats().events > sent);
         process.sigterm();
         process.wait_for_log("stopping in order", LIMIT);
         if let Some(signal) = second {
@@ -67,18 +71,12 @@ fn a_paused_kafka_holds_up_no_exit_that_is_insisted_on() {
         broker.resume();
     }
     setup.shutdown_timeout = "30s";
+    mock.release(EVENTS);
     let mut process = setup.start();
     Progress::of(&broker, &setup, STREAM, 0).wait_received(EVENTS);
     stop(&mut process);
     let found = setup.expectation(&mock).check_at(&broker, Repeats::Forbidden);
     assert_eq!(found, Found { records: EVENTS as usize, repeats: 0 });
-}
-
-/// Waits until lines wait for Kafka.
-fn wait_queued(process: &Process) {
-    crate::wait::wait_until(LIMIT, "events to be held up by Kafka", || {
-        process.metrics().sum("tributary_queue_bytes", &[]) > 0.0
-    });
 }
 
 #[test]
