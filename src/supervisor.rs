@@ -21,6 +21,7 @@ use crate::shard::pipeline::Pipeline;
 use crate::shard::{self, Exit, Shard};
 use crate::sink::kafka::{KafkaSink, Settings};
 use crate::sink::placement::Placement;
+use crate::sink::topics::Wanted;
 use crate::sink::{self, TopicSpec};
 use crate::source::queue::queue;
 use crate::source::session::Session;
@@ -274,20 +275,30 @@ impl Starter {
     }
 }
 
+/// The topics of a stream that are known before any event.
+fn known_topics(stream: &Stream) -> Vec<Wanted> {
+    let router = Router::new(stream.route.clone());
+    let events = router.known_topics().map(|name| Wanted::event(name, stream.topic_spec));
+    events.chain([Wanted::event(&stream.dead_letter_topic, TopicSpec::default())]).collect()
+}
+
 /// Finds the partition of every shard, waiting for Kafka where it cannot be reached; `None` when told to stop.
 async fn place(plan: &Arc<Plan>, figures: &[ShardFigures], stop: &CancellationToken) -> Option<Placement> {
     let shards: Arc<[ShardId]> = figures.iter().map(|figures| figures.id.clone()).collect();
+    let topics: Arc<[Wanted]> = plan.streams.iter().flat_map(known_topics).collect();
     loop {
-        let (config, shards, runtime) = (plan.sink.clone(), Arc::clone(&shards), Handle::current());
-        let found = tokio::task::spawn_blocking(move || Placement::find(&config, &shards, runtime));
+        let (plan, shards, topics) = (Arc::clone(plan), Arc::clone(&shards), Arc::clone(&topics));
+        let runtime = Handle::current();
+        let found =
+            tokio::task::spawn_blocking(move || Placement::find(&plan.sink, &shards, &topics, runtime));
         let found = tokio::select! {
             () = stop.cancelled() => return None,
             found = found => found,
         };
         match found {
             Ok(Ok(placement)) => return Some(placement),
-            Ok(Err(error)) => error!(reason = %error, "cannot prepare the state topics; trying again"),
-            Err(error) => error!(%error, "cannot prepare the state topics; trying again"),
+            Ok(Err(error)) => error!(reason = %error, "cannot prepare the topics; trying again"),
+            Err(error) => error!(%error, "cannot prepare the topics; trying again"),
         }
         tokio::select! {
             () = stop.cancelled() => return None,

@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use super::client::Clients;
 use super::kafka::StateTopics;
 use super::progress::Reader;
-use super::topics::Topics;
+use super::topics::{Topics, Wanted};
 use super::{Config, SinkError};
 use crate::model::types::ShardId;
 
@@ -22,13 +22,21 @@ pub struct Placement {
 }
 
 impl Placement {
-    /// Makes sure of the state topics and looks up where known shards are. Fences nobody; blocks.
-    pub fn find(config: &Config, shards: &[ShardId], runtime: Handle) -> Result<Self, SinkError> {
+    /// Makes sure of the state topics and of `others`, so that all missing ones are named at once, and looks up where
+    /// known shards are. Fences nobody; blocks.
+    pub fn find(
+        config: &Config,
+        shards: &[ShardId],
+        others: &[Wanted],
+        runtime: Handle,
+    ) -> Result<Self, SinkError> {
         let clients = Clients::new(config.clone(), runtime.clone());
         let state = StateTopics::new(&config.prefix);
         let mut topics = Topics::new(clients.clone(), runtime, config);
         let count = i32::try_from(shards.len()).unwrap_or(i32::MAX);
-        topics.ensure(&state.wanted(config, count))?;
+        let wanted: Vec<Wanted> =
+            state.wanted(config, count).into_iter().chain(others.iter().cloned()).collect();
+        topics.ensure(&wanted)?;
         let partitions = topics.partitions(&state.checkpoints)?;
         let reader = Reader::new(&clients, config.transaction_timeout)?;
         let mut existing = BTreeMap::new();

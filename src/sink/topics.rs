@@ -3,7 +3,7 @@
 //! Invariant: a record is offered to a topic only after the topic was found or created, so a missing topic is one
 //! clear error and never a queue that silently fills.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use hashbrown::HashMap;
@@ -85,7 +85,11 @@ impl Topics {
 
     /// Finds or creates topics; the error names all that are missing at once.
     pub fn ensure(&mut self, wanted: &[Wanted]) -> Result<(), SinkError> {
-        let unknown: Vec<_> = wanted.iter().filter(|topic| !self.known.contains_key(&topic.name)).collect();
+        let mut unknown: Vec<_> =
+            wanted.iter().filter(|topic| !self.known.contains_key(&topic.name)).collect();
+        // Streams may share topics; the first one's settings count.
+        let mut seen = BTreeSet::new();
+        unknown.retain(|topic| seen.insert(&topic.name));
         if unknown.is_empty() {
             return Ok(());
         }

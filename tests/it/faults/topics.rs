@@ -18,20 +18,16 @@ fn missing_topics_are_one_error() {
     let prefix = setup.prefix().to_owned();
     let mut scene = setup.start(broker());
     let line = scene.process.wait_for_log("missing topics", GENEROUS);
-    for name in ["checkpoints", "ids"] {
+    for name in ["checkpoints", "ids", "events", "dead-letters"] {
         assert!(line.contains(&format!("{prefix}.{name}")), "{line}");
     }
     assert!(line.contains("create them, or set kafka.create_topics = true"), "{line}");
     assert_eq!(scene.process.get("/ready").status, 503);
     assert_eq!(scene.process.get("/live").status, 200);
-    // With the state topics there, the others are named, again in one line.
-    broker().create_topic(&format!("{prefix}.checkpoints"), 1, &[("cleanup.policy", "compact")]);
-    broker().create_topic(&format!("{prefix}.ids"), 1, &[]);
-    let line = scene.process.wait_for_log(".dead-letters", GENEROUS);
-    assert!(line.contains(&format!("missing topics: {prefix}.events, {prefix}.dead-letters")), "{line}");
     assert_eq!(scene.mock.stats().connections, 0, "nothing is asked of the service before it can be kept");
     // Once an operator has created them it goes on by itself.
-    for name in ["events", "dead-letters"] {
+    broker().create_topic(&format!("{prefix}.checkpoints"), 1, &[("cleanup.policy", "compact")]);
+    for name in ["ids", "events", "dead-letters"] {
         broker().create_topic(&format!("{prefix}.{name}"), 1, &[]);
     }
     let expected = Expected::all(&scene.mock_log());
@@ -105,7 +101,7 @@ fn a_broker_that_is_not_there_is_an_error_that_repeats() {
         "#
     );
     let mut process = process::tributary(&config, &[]);
-    let line = process.wait_for_log("cannot prepare the state topics", GENEROUS);
+    let line = process.wait_for_log("cannot prepare the topics", GENEROUS);
     assert!(line.contains("cannot reach Kafka"), "{line}");
     assert_eq!((process.get("/live").status, process.get("/ready").status), (200, 503));
     process.sigterm();
