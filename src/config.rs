@@ -80,6 +80,8 @@ pub struct StreamConfig {
     pub route: route::Config,
     /// How missing event topics are created.
     pub topic: sink::TopicSpec,
+    /// Whether events get headers.
+    pub headers: bool,
     /// Where events that cannot be carried go.
     pub dead_letter_topic: String,
 }

@@ -43,6 +43,8 @@ pub struct Stream {
     pub route: route::Config,
     /// How missing event topics are created.
     pub topic_spec: TopicSpec,
+    /// Whether events get headers; dead letters always do.
+    pub headers: bool,
     /// Where its dead letters go.
     pub dead_letter_topic: String,
     /// How long the service keeps events.
@@ -262,6 +264,7 @@ impl Starter {
             source: source.to_string(),
             topics: router.known_topics().map(str::to_owned).collect(),
             topic_spec: self.stream.topic_spec,
+            event_headers: self.stream.headers,
             dead_letter_topic: self.stream.dead_letter_topic.clone(),
             window: self.plan.dedupe.window,
         };

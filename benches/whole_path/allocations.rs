@@ -76,6 +76,7 @@ fn plan(config: &config::Config) -> Plan {
         record: stream.record.clone(),
         route: stream.route.clone(),
         topic_spec: stream.topic,
+        headers: stream.headers,
         dead_letter_topic: stream.dead_letter_topic.clone(),
         retention: source::airship::RETENTION,
     };

@@ -102,6 +102,7 @@ pub(super) fn plan(config: &Config) -> Plan {
         record: stream.record.clone(),
         route: stream.route.clone(),
         topic_spec: stream.topic,
+        headers: stream.headers,
         dead_letter_topic: stream.dead_letter_topic.clone(),
         retention: match &stream.source.service {
             source::Service::Airship(_) => source::airship::RETENTION,

@@ -21,7 +21,7 @@ use super::{Config, Delivery, Seed, Sink, SinkError, TopicSpec};
 use crate::failpoint;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::errors::chain;
-use crate::model::types::{EventId, OutRecord, ShardId};
+use crate::model::types::{EventId, Headers, OutRecord, ShardId};
 
 mod blocking;
 mod headers;
@@ -54,6 +54,8 @@ pub struct Settings {
     pub topics: Vec<String>,
     /// How event topics are created.
     pub topic_spec: TopicSpec,
+    /// Whether events get headers; dead letters always do, since their reason stands there.
+    pub event_headers: bool,
     /// Where dead letters go.
     pub dead_letter_topic: String,
     /// Ids committed longer ago are not read back.
@@ -293,11 +295,13 @@ impl Sink for KafkaSink {
         if record.value.len() + key_length + self.headers.bytes(&record.headers) + RECORD_OVERHEAD > limit {
             return Err(SinkError::TooLarge { limit });
         }
-        let mut out: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(record.topic);
+        let out: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(record.topic);
+        let mut out = out.payload(record.value).timestamp(record.timestamp_ms);
         out.key = record.key;
-        self.enqueue(
-            out.payload(record.value).timestamp(record.timestamp_ms).headers(self.headers.of(record.headers)),
-        )
+        if self.settings.event_headers || matches!(record.headers, Headers::DeadLetter { .. }) {
+            out.headers = Some(self.headers.of(record.headers));
+        }
+        self.enqueue(out)
     }
 
     fn commit(

@@ -171,6 +171,7 @@ fn airship() -> impl Strategy<Value = Airship> {
             partitions,
             shards,
             allow_plain_http: flag,
+            headers: flag,
             start: if flag { Start::Earliest } else { Start::Latest },
             redirect_hosts: flag.then(|| key.clone()),
             key,

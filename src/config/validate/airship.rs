@@ -69,6 +69,7 @@ pub(super) fn validate(
         name: name.clone()?,
         kind: if compliance { StreamKind::AirshipCompliance } else { StreamKind::Airship },
         shards: stream.shards,
+        headers: stream.headers,
         source: source::Config {
             stream: name?,
             url: url?,

@@ -61,6 +61,17 @@ fn created_topics_are_as_configured() {
 }
 
 #[test]
+fn headers_can_be_left_out() {
+    let mut scene = Setup::new("bare", all_at_once(EVENTS)).stream("headers = false").start(broker());
+    let (events, expected) = (scene.events(), Expected::all(&scene.mock_log()));
+    scene.wait_delivered(expected.len() as u64);
+    scene.stop();
+    let messages = reader::read_all(broker(), &events, Isolation::Committed);
+    assert_eq!(messages.len(), expected.len());
+    assert!(messages.iter().all(|message| message.headers.is_empty() && message.timestamp.is_some()));
+}
+
+#[test]
 fn a_late_first_event_after_a_resume_is_a_possible_gap() {
     let epoch = |ago_ms: u128| {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis();
