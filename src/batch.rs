@@ -74,16 +74,6 @@ impl Batch {
         self.bytes
     }
 
-    /// Lines in it.
-    pub fn lines(&self) -> usize {
-        self.lines
-    }
-
-    /// Whether nothing was pushed.
-    pub fn is_empty(&self) -> bool {
-        self.blocks.is_empty()
-    }
-
     /// Empties it after its commit, keeping the allocation.
     pub fn clear(&mut self) {
         self.blocks.clear();

@@ -241,7 +241,7 @@ impl<S: Sink> Shard<S> {
         let mut failures = 0;
         loop {
             failures += 1;
-            self.metrics.failed(&error);
+            self.metrics.failed();
             if matches!(error, SinkError::Fenced(_)) {
                 warn!(shard = %self.config.id, reason = %error, "write refused");
                 return Err(Exit::Fenced);

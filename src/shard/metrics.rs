@@ -11,7 +11,6 @@ use prometheus_client::metrics::histogram::Histogram;
 use super::pipeline::Added;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::types::DeadLetterReason;
-use crate::sink::SinkError;
 
 /// A shard's metrics. Clones share the figures.
 #[derive(Clone, Debug)]
@@ -87,7 +86,7 @@ impl Metrics {
     }
 
     /// A write failed.
-    pub fn failed(&self, _error: &SinkError) {
+    pub fn failed(&self) {
         self.write_failures.inc();
     }
 
