@@ -8,9 +8,13 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
+use super::mark::ReplayCounts;
 use super::pipeline::Added;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::types::DeadLetterReason;
+
+/// What becomes of an event that a replay brings, as metric labels.
+pub const REPLAY_OUTCOMES: [&str; 3] = ["brought_back", "dropped_by_id", "dropped_by_time"];
 
 /// A shard's metrics. Clones share the figures.
 #[derive(Clone, Debug)]
@@ -37,6 +41,10 @@ pub struct Metrics {
     pub queue_bytes: Gauge,
     /// Times that events may be missing.
     pub possible_gaps: Counter,
+    /// Replays begun.
+    pub replays: Counter,
+    /// Events that replays brought, by what became of them, in the order of [`REPLAY_OUTCOMES`].
+    pub replayed: [Counter; REPLAY_OUTCOMES.len()],
     last_commit_ms: Arc<AtomicI64>,
     last_processed_ms: Arc<AtomicI64>,
 }
@@ -58,6 +66,8 @@ impl Default for Metrics {
             write_failures: Counter::default(),
             queue_bytes: Gauge::default(),
             possible_gaps: Counter::default(),
+            replays: Counter::default(),
+            replayed: Default::default(),
             last_commit_ms: Arc::default(),
             last_processed_ms: Arc::default(),
         }
@@ -76,6 +86,10 @@ impl Metrics {
         self.delivered.inc_by(added.totals.delivered);
         self.duplicates.inc_by(added.totals.duplicates);
         for (counter, count) in self.dead_letters.iter().zip(added.dead_letters) {
+            counter.inc_by(count);
+        }
+        let ReplayCounts { brought_back, dropped_by_id, dropped_by_time, .. } = added.replay;
+        for (counter, count) in self.replayed.iter().zip([brought_back, dropped_by_id, dropped_by_time]) {
             counter.inc_by(count);
         }
         self.commits.inc();
