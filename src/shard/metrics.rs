@@ -10,7 +10,7 @@ use prometheus_client::metrics::histogram::Histogram;
 
 use super::pipeline::Added;
 use crate::model::checkpoint::Checkpoint;
-use crate::model::types::DeadLetterReason;
+use crate::model::types::{DeadLetterReason, Drop};
 
 /// A shard's metrics. Clones share the figures.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub struct Metrics {
     pub duplicates: Counter,
     /// Dead letters, in the order of [`DeadLetterReason::ALL`].
     pub dead_letters: [Counter; DeadLetterReason::ALL.len()],
+    /// Events left out, in the order of [`Drop::ALL`].
+    pub filtered: [Counter; Drop::ALL.len()],
     /// Commits.
     pub commits: Counter,
     /// From the closing of a batch to its known commit, seconds.
@@ -48,6 +50,7 @@ impl Default for Metrics {
             delivered: Counter::default(),
             duplicates: Counter::default(),
             dead_letters: Default::default(),
+            filtered: Default::default(),
             commits: Counter::default(),
             // From 2 ms, a fast commit, to the 30 s of a transaction's limit.
             commit_seconds: Histogram::new([
@@ -76,6 +79,9 @@ impl Metrics {
         self.delivered.inc_by(added.totals.delivered);
         self.duplicates.inc_by(added.totals.duplicates);
         for (counter, count) in self.dead_letters.iter().zip(added.dead_letters) {
+            counter.inc_by(count);
+        }
+        for (counter, count) in self.filtered.iter().zip(added.filtered) {
             counter.inc_by(count);
         }
         self.commits.inc();

@@ -7,7 +7,7 @@ use crate::dedupe::Window;
 use crate::failpoint;
 use crate::model::block::{Block, OVERSIZE_HEAD};
 use crate::model::checkpoint::{Checkpoint, Totals};
-use crate::model::types::{DeadLetterReason, EventId, Headers, OutRecord, Position, Record};
+use crate::model::types::{DeadLetterReason, Drop, EventId, Headers, OutRecord, Position, Record};
 use crate::record::{ExtractError, Extractor, Line};
 use crate::route::Router;
 use crate::sink::{Sink, SinkError};
@@ -42,6 +42,9 @@ pub struct Pipeline {
 /// Counts by reason, in the order of [`DeadLetterReason::ALL`].
 pub type DeadLetters = [u64; DeadLetterReason::ALL.len()];
 
+/// Counts by reason, in the order of [`Drop::ALL`].
+pub type Filtered = [u64; Drop::ALL.len()];
+
 /// What was done to a part of a block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Taken {
@@ -58,6 +61,8 @@ pub struct Added {
     pub totals: Totals,
     /// Dead letters by reason.
     pub dead_letters: DeadLetters,
+    /// Events left out by reason.
+    pub filtered: Filtered,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -67,6 +72,8 @@ struct Progress {
     moved: bool,
     processed_ms: Option<i64>,
     added: Totals,
+    /// Kept here and not beside the dead letters: blocks without records are folded, not replayed.
+    filtered: Filtered,
 }
 
 impl Pipeline {
@@ -119,7 +126,11 @@ impl Pipeline {
 
     /// What the batch adds, for the metrics.
     pub fn added(&self) -> Added {
-        Added { totals: self.progress.added, dead_letters: self.dead_letters }
+        Added {
+            totals: self.progress.added,
+            dead_letters: self.dead_letters,
+            filtered: self.progress.filtered,
+        }
     }
 
     /// Puts at most `room` lines of a block into the sink's transaction, beginning it with the first record.
@@ -197,10 +208,13 @@ impl Pipeline {
                 self.progress.added.received += 1;
                 self.event(line, &record, sink)?;
                 self.progress.move_to(record.offset.as_deref());
-                if let Some(processed_ms) = record.processed_ms {
-                    self.progress.processed_ms = Some(processed_ms);
-                    self.first_processed_ms.get_or_insert(processed_ms);
-                }
+                self.date(record.processed_ms);
+            }
+            Ok(Line::Filtered { reason, processed_ms, offset }) => {
+                self.progress.added.received += 1;
+                self.progress.filter(reason);
+                self.progress.move_to(offset.as_deref());
+                self.date(processed_ms);
             }
             Ok(Line::PositionOnly(offset)) => self.progress.move_to(offset.as_deref()),
             Err(error) => {
@@ -216,6 +230,13 @@ impl Pipeline {
         Ok(())
     }
 
+    fn date(&mut self, processed_ms: Option<i64>) {
+        if let Some(processed_ms) = processed_ms {
+            self.progress.processed_ms = Some(processed_ms);
+            self.first_processed_ms.get_or_insert(processed_ms);
+        }
+    }
+
     fn event(&mut self, line: &[u8], record: &Record<'_>, sink: &mut impl Sink) -> Result<(), SinkError> {
         if !self.window.insert(record.id) {
             self.progress.added.duplicates += 1;
@@ -223,7 +244,7 @@ impl Pipeline {
         }
         let timestamp_ms =
             self.router.timestamp(record, |text| self.extractor.milliseconds(text), self.clock_ms);
-        let topic = match self.router.topic(record.event_type.as_deref()) {
+        let topic = match self.router.topic(record.topic_value.as_deref()) {
             Ok(topic) => topic,
             Err(error) => {
                 let detail = error.to_string();
@@ -318,9 +339,17 @@ impl Progress {
         }
     }
 
+    fn filter(&mut self, reason: Drop) {
+        self.added.filtered += 1;
+        if let Some(index) = Drop::ALL.iter().position(|known| *known == reason) {
+            self.filtered[index] += 1;
+        }
+    }
+
     fn start_anew(&mut self) {
         self.offset.clear();
         (self.moved, self.processed_ms, self.added) = (false, None, Totals::default());
+        self.filtered = Filtered::default();
     }
 }
 
