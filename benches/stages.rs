@@ -18,6 +18,7 @@ use tributary::model::block::lines;
 use tributary::model::types::{Dated, EventId};
 use tributary::record::{Extractor, Line};
 use tributary::route::Router;
+use tributary::shard::pipeline::Pipeline;
 use tributary::source::body::{Body, Coding};
 use tributary::source::frame::Framer;
 
@@ -138,7 +139,7 @@ fn route(group: &mut BenchmarkGroup<'_, WallTime>, text: &[u8]) {
         bencher.iter(|| {
             for record in &records {
                 black_box(router.timestamp(record, |text| extractor.milliseconds(text), i64::MAX));
-                black_box(router.topic(record.event_type.as_deref()).expect("a topic"));
+                black_box(router.topic(record.topic_value.as_deref()).expect("a topic"));
             }
         });
     });
@@ -146,12 +147,18 @@ fn route(group: &mut BenchmarkGroup<'_, WallTime>, text: &[u8]) {
 
 /// Extract, dedupe, route and everything between them, on one thread as in a shard.
 fn pipeline(group: &mut BenchmarkGroup<'_, WallTime>, text: &[u8]) {
-    let blocks = support::blocks(text);
     // With half of the ids forgotten after each half, every event is new again.
+    whole(group, "pipeline", support::pipeline(EVENTS as usize / 3), text);
+    let hits = support::hits(EVENTS, support::VISITORS[0], "");
+    group.throughput(Throughput::ElementsAndBytes { elements: EVENTS, bytes: hits.len() as u64 });
+    whole(group, "pipeline_adobe", support::adobe_pipeline(EVENTS as usize / 3), &hits);
+}
+
+fn whole(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, mut pipeline: Pipeline, text: &[u8]) {
+    let blocks = support::blocks(text);
     let (first, second) = blocks.split_at(blocks.len() / 2);
-    let mut pipeline = support::pipeline(EVENTS as usize / 3);
     let mut sink = support::NullSink::default();
-    group.bench_function("pipeline", |bencher| {
+    group.bench_function(name, |bencher| {
         bencher.iter(|| {
             support::batch(&mut pipeline, first, &mut sink);
             support::batch(&mut pipeline, second, &mut sink);

@@ -11,13 +11,22 @@ use tributary::mock::airship::{Log, LogOptions};
 use tributary::model::block::Block;
 use tributary::model::checkpoint::Checkpoint;
 use tributary::model::types::{EventId, OutRecord};
-use tributary::record::Extractor;
-use tributary::route::Router;
+use tributary::record::{self, Drop, EventType, Extractor, Id, Key, TimeFormat};
+use tributary::route::{self, Router};
 use tributary::shard::pipeline::Pipeline;
 use tributary::sink::{Opened, Seed, Sink, SinkError};
 
 /// Bytes of a block under full load, see `source::frame::READ_SIZE`.
 const BLOCK: usize = 128 << 10;
+
+/// Each way to identify a visitor, the best first.
+pub(crate) const VISITORS: [&str; 5] = [
+    "\"visIdHigh\":9223372036854775808,\"visIdLow\":\"-1\",",
+    "\"visIdHigh\":0,\"visIdLow\":0,\"mcVisIdHigh\":2140977716605128417,\"mcVisIdLow\":7305519820116640952,",
+    "\"customVisId\":\"crm-55120983\",",
+    "\"ip\":\"198.51.100.24\",\"userAgent\":\"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)\",",
+    "",
+];
 
 /// Lines of the mock's log, one after the other.
 pub(crate) fn text(events: u64) -> Vec<u8> {
@@ -30,7 +39,21 @@ pub(crate) fn text(events: u64) -> Vec<u8> {
     text
 }
 
-/// The same, cut into blocks of whole lines.
+/// Adobe hits, all of their fields used.
+pub(crate) fn hits(events: u64, visitor: &str, nested: &str) -> Vec<u8> {
+    let hit = |n: u64| {
+        format!(
+            "{{\"reportSuite\":\"suite\",\"bot\":\"<Not a bot>\",\"exclude\":{{\"id\":\"0\",\"value\":\"no\"}},\
+             \"evars\":{{\"evars\":{{\"eVar1\":\"home\"}}}},\"hitIdHigh\":{},\"hitIdLow\":{},{visitor}{nested}\
+             \"props\":{{\"prop1\":\"nl\"}},\"receivedTimeGMT\":1781512803,\"timeGMT\":1781512803}}\n",
+            3_581_960_277_124_087_808 + n,
+            n << 63 | n
+        )
+    };
+    (0..events).map(hit).collect::<String>().into_bytes()
+}
+
+/// Lines, cut into blocks of whole lines.
 pub(crate) fn blocks(text: &[u8]) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut rest = Bytes::copy_from_slice(text);
@@ -57,9 +80,37 @@ pub(crate) fn defaults() -> Config {
 /// The event path with the defaults, and a window of `max_ids`.
 pub(crate) fn pipeline(max_ids: usize) -> Pipeline {
     let stream = defaults().streams.remove(0);
+    path(&stream.record, stream.route, max_ids)
+}
+
+/// The event path of an Adobe stream with a topic for each report suite, and a window of `max_ids`.
+pub(crate) fn adobe_pipeline(max_ids: usize) -> Pipeline {
+    let fields = record::Config {
+        id: Id::Pair { high: "hitIdHigh".into(), low: "hitIdLow".into() },
+        key: Key::AdobeVisitor,
+        event_type: EventType::Constant("com.adobe.analytics.hit"),
+        topic_field: Some("reportSuite".into()),
+        occurred: "timeGMT".into(),
+        processed: "receivedTimeGMT".into(),
+        times: TimeFormat::UnixSeconds,
+        offset: None,
+        position_only_type: None,
+        ignore_evar_case: true,
+        drop: Drop::ALL.to_vec(),
+    };
+    let routes = route::Config {
+        topic: "adobe.{reportSuite}".into(),
+        topics: Default::default(),
+        default_topic: None,
+        timestamp: Default::default(),
+    };
+    path(&fields, routes, max_ids)
+}
+
+fn path(fields: &record::Config, routes: route::Config, max_ids: usize) -> Pipeline {
     let window = Window::new(dedupe::Config { window: Duration::from_secs(1800), max_ids }, max_ids);
-    let extractor = Extractor::new(&stream.record).expect("the default fields");
-    Pipeline::new(extractor, Router::new(stream.route), window, stream.dead_letter_topic)
+    let extractor = Extractor::new(fields).expect("sound fields");
+    Pipeline::new(extractor, Router::new(routes), window, "dead-letters".into())
 }
 
 /// One batch: all blocks, then the commit.

@@ -4,4 +4,5 @@ pub mod block;
 pub mod checkpoint;
 pub mod errors;
 pub mod secret;
+pub mod text;
 pub mod types;

@@ -2,47 +2,46 @@
 //!
 //! Knows nothing of HTTP or topics. Only the configured fields are looked at, everything else is skipped
 //! unparsed, so fields that drift in shape never break a line. Nothing is allocated for a line whose fields
-//! hold no JSON escapes.
+//! hold no JSON escapes, but for a visitor's own id of more than 46 bytes.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 
+use crate::model::text::Text;
 use crate::model::types::{DeadLetterReason, EventId, Record};
 
+mod config;
 mod fields;
 mod tree;
+mod visitor;
 
-use fields::Fields;
-use tree::Tree;
+pub use crate::model::types::Drop;
+pub use config::{Config, ConfigError, EventType, Id, Key, TimeFormat};
+
+use fields::{Fields, Value};
+use tree::{Paths, Tree};
+use visitor::Visitor;
 
 /// Fields that one extractor can take; bounds what is kept on the stack for each line.
 pub const MAX_FIELDS: usize = 24;
 
-/// Which JSON fields to take. Paths are dotted member names, such as `device.channel`.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Config {
-    /// The id's field.
-    pub id: String,
-    /// Candidates for the key, first present and non-empty wins.
-    pub key: Vec<String>,
-    /// The event type's field.
-    pub event_type: String,
-    /// When it happened.
-    pub occurred: String,
-    /// When the service processed it.
-    pub processed: String,
-    /// The position's field.
-    pub offset: String,
-    /// The type of lines that only move the position and are no events (Airship `OFFSET_UPDATE`).
-    pub position_only_type: Option<String>,
-}
-
 /// What a line turned out to be.
 #[derive(Clone, PartialEq, Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are events, and boxing them would allocate")]
 pub enum Line<'a> {
     /// An event.
     Event(Record<'a>),
     /// No event: the position moves to this offset.
-    PositionOnly(Option<Cow<'a, [u8]>>),
+    PositionOnly(Option<Text<'a>>),
+    /// An event that the stream leaves out.
+    Filtered {
+        /// Why.
+        reason: Drop,
+        /// When the service processed it, milliseconds since the Unix epoch.
+        processed_ms: Option<i64>,
+        /// The position after this line.
+        offset: Option<Text<'a>>,
+    },
 }
 
 /// Why a line is no event.
@@ -52,83 +51,129 @@ pub enum ExtractError<'a> {
     /// Not a JSON object, or torn in a field that is needed.
     #[error("not a JSON object")]
     NotAnObject(#[source] serde_json::Error),
-    /// An object whose id is missing, empty, or no text or integer.
+    /// An object whose id is missing, empty, or no text or integer; of a pair, where a half is no 64-bit integer, or
+    /// both are zero.
     #[error("no id in the configured field")]
     NoId {
         /// The position that the line carries all the same.
-        offset: Option<Cow<'a, [u8]>>,
+        offset: Option<Text<'a>>,
     },
-}
-
-/// Why a configuration cannot be used.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// A path has an empty member name.
-    #[error("field path {0:?} has an empty part")]
-    EmptyPart(String),
-    /// More different fields than an extractor takes.
-    #[error("{0} different fields are named, at most {MAX_FIELDS} can be taken")]
-    TooManyFields(usize),
 }
 
 /// Takes the configured fields from lines. Made once a shard.
 #[derive(Debug)]
 pub struct Extractor {
     tree: Tree,
-    id: usize,
-    key: Vec<usize>,
-    event_type: usize,
+    id: IdSlots,
+    key: KeySlots,
+    event_type: TypeSlot,
+    topic_field: Option<usize>,
     occurred: usize,
     processed: usize,
-    offset: usize,
+    times: TimeFormat,
+    offset: Option<usize>,
     position_only_type: Option<Vec<u8>>,
+    drop: Vec<(Drop, usize)>,
     dates: jiff::fmt::temporal::DateTimeParser,
+}
+
+#[derive(Debug)]
+enum IdSlots {
+    Field(usize),
+    Pair(Pair),
+}
+
+/// The slots of two halves.
+#[derive(Debug)]
+struct Pair {
+    high: usize,
+    low: usize,
+}
+
+#[derive(Debug)]
+enum KeySlots {
+    Fields(Vec<usize>),
+    AdobeVisitor(Visitor),
+}
+
+#[derive(Debug)]
+enum TypeSlot {
+    Field(usize),
+    Constant(&'static str),
+}
+
+/// An id found in a line.
+struct FoundId<'a> {
+    id: EventId,
+    text: Text<'a>,
+    /// The halves, where it has any.
+    halves: Option<(u64, u64)>,
 }
 
 impl Extractor {
     /// Prepares the configured paths.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
-        let mut paths = tree::Paths::default();
-        let mut slot = |path: &str| paths.slot(path);
-        let id = slot(&config.id)?;
-        let event_type = slot(&config.event_type)?;
-        let occurred = slot(&config.occurred)?;
-        let processed = slot(&config.processed)?;
-        let offset = slot(&config.offset)?;
-        let key = config.key.iter().map(|path| slot(path)).collect::<Result<_, _>>()?;
+        let mut paths = Paths::new(config.ignore_evar_case);
         Ok(Self {
-            tree: paths.build()?,
-            id,
-            key,
-            event_type,
-            occurred,
-            processed,
-            offset,
+            id: match &config.id {
+                Id::Field(path) => IdSlots::Field(paths.slot(path)?),
+                Id::Pair { high, low } => IdSlots::Pair(Pair::new(high, low, &mut paths)?),
+            },
+            event_type: match &config.event_type {
+                EventType::Field(path) => TypeSlot::Field(paths.slot(path)?),
+                EventType::Constant(name) => TypeSlot::Constant(name),
+            },
+            topic_field: config.topic_field.as_ref().map(|path| paths.slot(path)).transpose()?,
+            occurred: paths.slot(&config.occurred)?,
+            processed: paths.slot(&config.processed)?,
+            times: config.times,
+            offset: config.offset.as_ref().map(|path| paths.slot(path)).transpose()?,
+            key: match &config.key {
+                Key::Fields(fields) => {
+                    KeySlots::Fields(fields.iter().map(|path| paths.slot(path)).collect::<Result<_, _>>()?)
+                }
+                Key::AdobeVisitor => KeySlots::AdobeVisitor(Visitor::new(&mut paths)?),
+            },
             position_only_type: config.position_only_type.as_ref().map(|name| name.as_bytes().to_vec()),
+            drop: config
+                .drop
+                .iter()
+                .map(|drop| Ok((*drop, paths.slot(rule(*drop).0)?)))
+                .collect::<Result<_, _>>()?,
             dates: jiff::fmt::temporal::DateTimeParser::new(),
+            tree: paths.build()?,
         })
     }
 
     /// Takes the fields of one line, given without its line end.
     pub fn extract<'a>(&self, line: &'a [u8]) -> Result<Line<'a>, ExtractError<'a>> {
-        let mut fields = self.tree.take(line).map_err(ExtractError::NotAnObject)?;
-        let offset = fields.take(self.offset);
-        let event_type = fields.get(self.event_type);
-        if self.position_only_type.is_some() && event_type == self.position_only_type.as_deref() {
+        let (fields, mended) = self.fields(line).map_err(ExtractError::NotAnObject)?;
+        let offset = self.offset.and_then(|slot| fields.text(slot));
+        if self.is_position_only(&fields) {
             return Ok(Line::PositionOnly(offset));
         }
-        let Some(id_text) = fields.get(self.id).filter(|text| !text.is_empty()) else {
+        let processed_ms = self.processed_ms(&fields);
+        if let Some(reason) = self.filtered(&fields) {
+            return Ok(Line::Filtered { reason, processed_ms, offset });
+        }
+        let Some(mut found) = self.find_id(&fields) else {
             return Err(ExtractError::NoId { offset });
         };
-        let id = EventId::from_text(id_text);
+        if mended && found.halves.is_none() && found.was_mended() {
+            // Different broken ids may look the same once mended, but an event that came twice is the same line.
+            found.id = EventId::from_text(line);
+        }
         Ok(Line::Event(Record {
-            id,
-            key: self.first_key(&mut fields),
-            processed_ms: fields.get(self.processed).and_then(|text| self.milliseconds(text)),
-            event_type: fields.take(self.event_type),
-            occurred: fields.take(self.occurred),
-            id_text: fields.take(self.id).unwrap_or_default(),
+            id: found.id,
+            key: self.make_key(&fields, found.halves),
+            processed_ms,
+            event_type: match self.event_type {
+                TypeSlot::Field(slot) => fields.text(slot),
+                TypeSlot::Constant(name) => Some(Text::Borrowed(name.as_bytes())),
+            },
+            topic_value: self.topic_field.and_then(|slot| fields.text(slot)),
+            occurred: self.occurred(&fields),
+            id_text: found.text,
             offset,
         }))
     }
@@ -138,11 +183,117 @@ impl Extractor {
         self.dates.parse_timestamp(text).ok().map(|time| time.as_millisecond())
     }
 
-    fn first_key<'a>(&self, fields: &mut Fields<'a>) -> Option<Cow<'a, [u8]>> {
-        let slot = *self.key.iter().find(|slot| fields.get(**slot).is_some_and(|text| !text.is_empty()))?;
-        // A field may be the key and the id at once, so it is shared; only escaped text is copied for that.
-        fields.share(slot)
+    /// The line's values, and whether the line had to be mended for that.
+    ///
+    /// A value that is used has to be UTF-8; where one is not, the line is read again with U+FFFD in its place.
+    fn fields<'a>(&self, line: &'a [u8]) -> serde_json::Result<(Fields<'a>, bool)> {
+        let error = match self.tree.take(line) {
+            Ok(fields) => return Ok((fields, false)),
+            Err(error) => error,
+        };
+        let Cow::Owned(mended) = String::from_utf8_lossy(line) else { return Err(error) };
+        let fields = self.tree.take(mended.as_bytes()).map_err(|_| error)?;
+        Ok((fields.into_owned(), true))
     }
+
+    fn is_position_only(&self, fields: &Fields<'_>) -> bool {
+        match (&self.position_only_type, &self.event_type) {
+            (Some(wanted), TypeSlot::Field(slot)) => fields.text(*slot).is_some_and(|text| *text == **wanted),
+            _ => false,
+        }
+    }
+
+    fn filtered(&self, fields: &Fields<'_>) -> Option<Drop> {
+        let applies =
+            |(drop, slot): &&(Drop, usize)| fields.get(*slot).is_some_and(|value| value.is(rule(*drop).1));
+        self.drop.iter().find(applies).map(|(drop, _)| *drop)
+    }
+
+    fn find_id<'a>(&self, fields: &Fields<'a>) -> Option<FoundId<'a>> {
+        match &self.id {
+            IdSlots::Field(slot) => {
+                let text = fields.non_empty(*slot)?;
+                Some(FoundId { id: EventId::from_text(&text), text, halves: None })
+            }
+            IdSlots::Pair(pair) => {
+                let (high, low) = pair.id(fields)?;
+                let mut text = Text::unsigned(high);
+                text.push(b"-");
+                text.push_unsigned(low);
+                Some(FoundId { id: EventId::from_pair(high, low), text, halves: Some((high, low)) })
+            }
+        }
+    }
+
+    fn make_key<'a>(&self, fields: &Fields<'a>, halves: Option<(u64, u64)>) -> Option<Text<'a>> {
+        match &self.key {
+            KeySlots::Fields(slots) => slots.iter().find_map(|slot| fields.non_empty(*slot)),
+            KeySlots::AdobeVisitor(visitor) => {
+                visitor.key(fields).or_else(|| halves.map(|(high, low)| visitor::hit_key(high, low)))
+            }
+        }
+    }
+
+    fn processed_ms(&self, fields: &Fields<'_>) -> Option<i64> {
+        match self.times {
+            TimeFormat::Rfc3339 => self.milliseconds(&fields.text(self.processed)?),
+            TimeFormat::UnixSeconds => {
+                fields.get(self.processed).and_then(from_seconds).map(|time| time.as_millisecond())
+            }
+        }
+    }
+
+    fn occurred<'a>(&self, fields: &Fields<'a>) -> Option<Text<'a>> {
+        match self.times {
+            TimeFormat::Rfc3339 => fields.text(self.occurred),
+            TimeFormat::UnixSeconds => {
+                let time = fields.get(self.occurred).and_then(from_seconds)?;
+                let mut text = Text::default();
+                write!(text, "{time}").ok().map(|()| text)
+            }
+        }
+    }
+}
+
+impl FoundId<'_> {
+    /// Whether the text holds what stands for bytes that are not UTF-8.
+    fn was_mended(&self) -> bool {
+        std::str::from_utf8(&self.text).is_ok_and(|text| text.contains(char::REPLACEMENT_CHARACTER))
+    }
+}
+
+impl Pair {
+    fn new(high: &str, low: &str, paths: &mut Paths) -> Result<Self, ConfigError> {
+        Ok(Self { high: paths.slot(high)?, low: paths.slot(low)? })
+    }
+
+    /// An id: both halves are there, and not both are zero.
+    fn id(&self, fields: &Fields<'_>) -> Option<(u64, u64)> {
+        let halves = (fields.unsigned(self.high)?, fields.unsigned(self.low)?);
+        (halves != (0, 0)).then_some(halves)
+    }
+
+    /// A visitor: as an id, but that a missing half is zero.
+    fn visitor(&self, fields: &Fields<'_>) -> Option<(u64, u64)> {
+        let halves = (fields.unsigned(self.high).unwrap_or(0), fields.unsigned(self.low).unwrap_or(0));
+        (halves != (0, 0)).then_some(halves)
+    }
+}
+
+/// The field that tells whether to leave a hit out, and what it holds then.
+fn rule(drop: Drop) -> (&'static str, &'static [u8]) {
+    match drop {
+        Drop::Bot => ("bot", b"<Bot>"),
+        Drop::Excluded => ("exclude.value", b"yes"),
+    }
+}
+
+/// A time in seconds since the Unix epoch, after it and before the year 10000.
+fn from_seconds(value: &Value<'_>) -> Option<jiff::Timestamp> {
+    value
+        .signed()
+        .filter(|seconds| *seconds > 0)
+        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
 }
 
 impl ExtractError<'_> {

@@ -1,7 +1,7 @@
 //! Record to topic and timestamp. Knows nothing of Kafka clients.
 //!
 //! Invariant: every name that comes out is a legal Kafka topic name. The names of one router are bounded in
-//! number ([`MAX_TYPES`]), so a stream of made-up event types cannot fill a cluster with topics.
+//! number ([`MAX_VALUES`]), so a stream of made-up values cannot fill a cluster with topics.
 
 use std::collections::BTreeMap;
 
@@ -12,17 +12,15 @@ use crate::model::types::Record;
 /// Longest topic name that Kafka accepts, bytes.
 pub const MAX_TOPIC_LENGTH: usize = 249;
 
-/// Event types that one stream may make topics of. Airship documents 43.
-pub const MAX_TYPES: usize = 1000;
-
-const PLACEHOLDER: &str = "{type}";
+/// Values of the placeholder that one stream may make topics of. Airship documents 43 event types.
+pub const MAX_VALUES: usize = 1000;
 
 /// How topics are chosen.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
-    /// A fixed topic name or a template with `{type}`.
+    /// A fixed topic name or a template with a field in braces, such as `{type}`.
     pub topic: String,
-    /// Event types with a topic of their own, before the template.
+    /// Values of the field with a topic of their own, before the template.
     pub topics: BTreeMap<String, String>,
     /// Where an event goes whose template cannot be filled; `None` makes it a dead letter.
     pub default_topic: Option<String>,
@@ -41,32 +39,71 @@ pub enum Timestamp {
 }
 
 /// No topic for an event.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unroutable {
-    /// The template needs a type that the event has not.
-    #[error("the event has no type for the topic template, and no default_topic is set")]
-    NoType,
-    /// The stream brought more types than may make topics.
-    #[error("more than {MAX_TYPES} event types made topics already, and no default_topic is set")]
-    TooManyTypes,
+    /// The template needs a value that the event has not.
+    #[error("the event has no {field} for the topic template, and no default_topic is set")]
+    NoValue {
+        /// The template's field.
+        field: String,
+    },
+    /// The stream brought more values than may make topics.
+    #[error("more than {MAX_VALUES} values of {field} made topics already, and no default_topic is set")]
+    TooManyValues {
+        /// The template's field.
+        field: String,
+    },
 }
 
-/// Chooses topics. The answer for a type is worked out once and looked up from then on.
+/// A template cut at its placeholder.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Template<'a> {
+    /// What stands before it.
+    pub before: &'a str,
+    /// The field that it names.
+    pub field: &'a str,
+    /// What stands after it.
+    pub after: &'a str,
+}
+
+impl<'a> Template<'a> {
+    /// Cuts a configured topic at its first placeholder; `None` for a fixed name.
+    pub fn parse(topic: &'a str) -> Option<Self> {
+        let (before, rest) = topic.split_once('{')?;
+        let (field, after) = rest.split_once('}')?;
+        Some(Self { before, field, after })
+    }
+
+    /// Fills the template, putting `_` for what a topic name may not hold.
+    fn fill(self, value: &[u8]) -> String {
+        let legal = |byte: &u8| {
+            let keep = byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+            if keep { char::from(*byte) } else { '_' }
+        };
+        let mut topic = self.before.to_owned();
+        topic.extend(value.iter().map(legal));
+        topic.push_str(self.after);
+        topic.truncate(MAX_TOPIC_LENGTH);
+        if matches!(topic.as_str(), "." | "..") { topic.replace('.', "_") } else { topic }
+    }
+}
+
+/// Chooses topics. The answer for a value is worked out once and looked up from then on.
 #[derive(Debug)]
 pub struct Router {
     config: Config,
-    by_type: HashMap<Vec<u8>, String>,
+    by_value: HashMap<Vec<u8>, String>,
     fixed: bool,
 }
 
 impl Router {
     /// Prepares a configuration.
     pub fn new(config: Config) -> Self {
-        let fixed = !config.topic.contains(PLACEHOLDER);
-        let by_type =
-            config.topics.iter().map(|(name, topic)| (name.clone().into_bytes(), topic.clone())).collect();
-        Self { config, by_type, fixed }
+        let fixed = Template::parse(&config.topic).is_none();
+        let by_value =
+            config.topics.iter().map(|(value, topic)| (value.clone().into_bytes(), topic.clone())).collect();
+        Self { config, by_value, fixed }
     }
 
     /// The topics that are known before any event: fixed, mapped and default ones.
@@ -78,26 +115,27 @@ impl Router {
             .chain(self.config.default_topic.as_deref())
     }
 
-    /// The topic of an event of this type.
-    pub fn topic(&mut self, event_type: Option<&[u8]>) -> Result<&str, Unroutable> {
-        let Some(event_type) = event_type.filter(|name| !name.is_empty()) else {
-            return if self.fixed { Ok(&self.config.topic) } else { self.fallback(Unroutable::NoType) };
+    /// The topic of an event whose topic field holds `value`.
+    pub fn topic(&mut self, value: Option<&[u8]>) -> Result<&str, Unroutable> {
+        let Some(value) = value.filter(|value| !value.is_empty()) else {
+            return match Template::parse(&self.config.topic) {
+                None => Ok(&self.config.topic),
+                Some(template) => self.fallback(|| Unroutable::NoValue { field: template.field.to_owned() }),
+            };
         };
-        if !self.by_type.contains_key(event_type) {
-            if self.fixed {
-                return Ok(&self.config.topic);
+        if !self.by_value.contains_key(value) {
+            let Some(template) = Template::parse(&self.config.topic) else { return Ok(&self.config.topic) };
+            if self.by_value.len() >= MAX_VALUES {
+                return self.fallback(|| Unroutable::TooManyValues { field: template.field.to_owned() });
             }
-            if self.by_type.len() >= MAX_TYPES {
-                return self.fallback(Unroutable::TooManyTypes);
-            }
-            let topic = fill(&self.config.topic, event_type);
-            self.by_type.insert(event_type.to_vec(), topic);
+            let topic = template.fill(value);
+            self.by_value.insert(value.to_vec(), topic);
         }
-        Ok(&self.by_type[event_type])
+        Ok(&self.by_value[value])
     }
 
-    fn fallback(&self, reason: Unroutable) -> Result<&str, Unroutable> {
-        self.config.default_topic.as_deref().ok_or(reason)
+    fn fallback(&self, reason: impl FnOnce() -> Unroutable) -> Result<&str, Unroutable> {
+        self.config.default_topic.as_deref().ok_or_else(reason)
     }
 
     /// The Kafka timestamp of an event, milliseconds. `occurred_ms` is asked only when it is wanted.
@@ -118,18 +156,6 @@ impl Router {
     }
 }
 
-/// Fills the template, putting `_` for what a topic name may not hold.
-fn fill(template: &str, event_type: &[u8]) -> String {
-    let legal = |byte: &u8| {
-        let keep = byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
-        if keep { char::from(*byte) } else { '_' }
-    };
-    let name: String = event_type.iter().map(legal).collect();
-    let mut topic = template.replace(PLACEHOLDER, &name);
-    topic.truncate(MAX_TOPIC_LENGTH);
-    if matches!(topic.as_str(), "." | "..") { topic.replace('.', "_") } else { topic }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,7 +174,7 @@ mod tests {
         let mut router = router("airship.{type}");
         assert_eq!(router.topic(Some(b"OPEN")), Ok("opens"));
         assert_eq!(router.topic(Some(b"SEND")), Ok("airship.SEND"));
-        assert_eq!(router.topic(None), Err(Unroutable::NoType));
+        assert_eq!(router.topic(None), Err(Unroutable::NoValue { field: "type".into() }));
         assert_eq!(router.known_topics().collect::<Vec<_>>(), ["opens"]);
     }
 
@@ -158,19 +184,28 @@ mod tests {
         assert_eq!(router.topic(None), Ok("all"));
         assert_eq!(router.topic(Some(b"SEND")), Ok("all"));
         assert_eq!(router.topic(Some(b"OPEN")), Ok("opens"));
-        assert_eq!(router.by_type.len(), 1, "types of a fixed topic are not remembered");
+        assert_eq!(router.by_value.len(), 1, "types of a fixed topic are not remembered");
+    }
+
+    #[test]
+    fn any_field_can_fill_a_template() {
+        let template = Template::parse("adobe.{evars.evars.eVar5}.x").unwrap();
+        assert_eq!((template.before, template.field, template.after), ("adobe.", "evars.evars.eVar5", ".x"));
+        let error = router("adobe.{reportSuite}").topic(None).unwrap_err();
+        assert!(error.to_string().contains("reportSuite"), "{error}");
     }
 
     #[test]
     fn names_are_sanitised_and_bounded() {
+        let fill = |topic, value| Template::parse(topic).unwrap().fill(value);
         assert_eq!(fill("a.{type}", "caf\u{e9}/x y".as_bytes()), "a.caf___x_y");
         assert_eq!(fill("{type}", b".."), "__");
         assert_eq!(fill("{type}", &[b'x'; 400]).len(), MAX_TOPIC_LENGTH);
         let mut router = router("{type}");
-        for n in 0..MAX_TYPES * 2 {
-            assert!(router.topic(Some(n.to_string().as_bytes())).is_ok() == (n + 1 < MAX_TYPES));
+        for n in 0..MAX_VALUES * 2 {
+            assert!(router.topic(Some(n.to_string().as_bytes())).is_ok() == (n + 1 < MAX_VALUES));
         }
-        assert_eq!(router.topic(Some(b"one more")), Err(Unroutable::TooManyTypes));
+        assert_eq!(router.topic(Some(b"one more")), Err(Unroutable::TooManyValues { field: "type".into() }));
         assert_eq!(router.topic(Some(b"7")), Ok("7"), "known types go on");
     }
 }

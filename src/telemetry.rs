@@ -12,7 +12,7 @@ use prometheus_client::registry::{Registry, Unit};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::model::types::DeadLetterReason;
+use crate::model::types::{DeadLetterReason, Drop};
 use crate::shard::metrics::REPLAY_OUTCOMES;
 use crate::shard::now_ms;
 use crate::source::failure::Class;
@@ -161,6 +161,10 @@ impl Shards {
                 .map(|(outcome, counter)| ("outcome", *outcome, counter.get()))
                 .collect()
         })?;
+        self.classified(encoder, "tributary_events_filtered", "Events left out by `drop`", |figures| {
+            let counts = Drop::ALL.iter().zip(&figures.shard.filtered);
+            counts.map(|(drop, counter)| ("reason", drop.name(), counter.get())).collect()
+        })?;
         self.classified(encoder, "tributary_reconnects", "Connections that ended or failed", |figures| {
             Class::ALL
                 .iter()
@@ -292,6 +296,7 @@ mod tests {
             "tributary_events_delivered_total{stream=\"mobile\",shard=\"1\"} 7",
             "tributary_reconnects_total{stream=\"mobile\",shard=\"1\",class=\"network\"} 1",
             "tributary_dead_letters_total{stream=\"mobile\",shard=\"0\",reason=\"no_id\"} 0",
+            "tributary_events_filtered_total{stream=\"mobile\",shard=\"0\",reason=\"bot\"} 0",
             "tributary_queue_bytes{stream=\"mobile\",shard=\"0\"} 0",
             "# TYPE tributary_commit_duration_seconds histogram",
         ] {

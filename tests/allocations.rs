@@ -5,6 +5,7 @@ use std::alloc::System;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tributary::model::block::Block;
+use tributary::shard::pipeline::Pipeline;
 
 #[path = "../benches/support.rs"]
 mod support;
@@ -14,23 +15,33 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const EVENTS: u64 = 10_000;
 
+/// Half of the ids are forgotten after each half, so that every event is new again.
+const WINDOW: usize = EVENTS as usize / 3;
+
 /// A checkpoint is cloned for each commit; that is not per event.
 const PER_BATCH: usize = 20;
 
 #[test]
 fn the_event_path_allocates_nothing_per_event() {
-    assert!(allocations(&flat_lines()) <= PER_BATCH);
+    let airship = || support::pipeline(WINDOW);
+    assert!(allocations(airship(), &flat_lines()) <= PER_BATCH);
     // What is left: serde_json keeps a stack, a few bytes, for skipping what is nested twice in a skipped member.
-    let mocked = allocations(&support::text(EVENTS));
+    let mocked = allocations(airship(), &support::text(EVENTS));
     assert!(mocked <= EVENTS as usize + PER_BATCH, "{mocked} allocations for {EVENTS} events");
+    for (n, visitor) in support::VISITORS.iter().enumerate() {
+        let flat = allocations(support::adobe_pipeline(WINDOW), &support::hits(EVENTS, visitor, ""));
+        assert!(flat <= PER_BATCH, "{flat} allocations for {EVENTS} hits with visitor {n}");
+    }
+    let nested = "\"events\":{\"event1\":[{\"count\":1,\"exponent\":0,\"unique\":\"\"}]},";
+    let nested =
+        allocations(support::adobe_pipeline(WINDOW), &support::hits(EVENTS, support::VISITORS[0], nested));
+    assert!(nested <= EVENTS as usize + PER_BATCH, "{nested} allocations for {EVENTS} hits");
 }
 
 /// Allocations and reallocations of one batch in two halves, after as much of a warm-up.
-fn allocations(text: &[u8]) -> usize {
+fn allocations(mut pipeline: Pipeline, text: &[u8]) -> usize {
     let blocks: Vec<Block> = support::blocks(text);
     let (first, second) = blocks.split_at(blocks.len() / 2);
-    // Half of the ids are forgotten after each half, so that every event is new again.
-    let mut pipeline = support::pipeline(EVENTS as usize / 3);
     let mut sink = support::NullSink::default();
     let mut once = || {
         support::batch(&mut pipeline, first, &mut sink);

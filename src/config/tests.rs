@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::secret::SecretSource;
+use crate::record::Key;
 use crate::source::auth::Credential;
 
 mod every_error;
@@ -110,7 +111,7 @@ fn the_design_example_says_what_it_says() {
     assert_eq!(stream.topic.partitions, Some(12));
     assert_eq!(stream.dead_letter_topic, "tributary.dead-letters");
     assert_eq!(stream.route.topic, "airship.{type}");
-    assert_eq!(stream.record.key, ["device.named_user_id", "device.channel"]);
+    assert_eq!(stream.record.key, Key::Fields(vec!["device.named_user_id".into(), "device.channel".into()]));
     assert_eq!(stream.source.auth, Credential::Bearer(SecretSource::Env("AIRSHIP_TOKEN".into())));
     assert_eq!(stream.source.redirect_hosts, ["urbanairship.com"]);
     assert_eq!((stream.source.max_line, stream.source.queue_bytes), (16 << 20, 8 << 20));

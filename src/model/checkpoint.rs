@@ -24,6 +24,8 @@ pub struct Totals {
     pub duplicates: u64,
     /// Lines written to the dead-letter topic.
     pub dead_letters: u64,
+    /// Events left out since the stream drops their sort, such as bots.
+    pub filtered: u64,
 }
 
 /// A shard's checkpoint. In Kafka it is JSON, keyed by the shard's `<stream>/<index>`.
@@ -186,6 +188,7 @@ impl Totals {
             delivered: self.delivered + other.delivered,
             duplicates: self.duplicates + other.duplicates,
             dead_letters: self.dead_letters + other.dead_letters,
+            filtered: self.filtered + other.filtered,
         }
     }
 }
@@ -197,7 +200,7 @@ mod tests {
     use super::*;
 
     fn delta(from: u64, to: &str) -> Delta {
-        let added = Totals { received: 3, delivered: 2, duplicates: 1, dead_letters: 0 };
+        let added = Totals { received: 3, delivered: 2, duplicates: 1, ..Totals::default() };
         Delta { from, to: Some(Position::offset(to)), processed_ms: Some(5), added, clean: false }
     }
 
@@ -211,6 +214,12 @@ mod tests {
         let idle = Delta { to: None, processed_ms: None, added: Totals::default(), ..delta(1, "") };
         let two = one.after(&idle, 12).unwrap();
         assert_eq!((two.position, two.processed_ms), (one.position, Some(5)), "an empty delta moves nothing");
+    }
+
+    #[test]
+    fn totals_of_an_earlier_release_are_read() {
+        let totals: Totals = serde_json::from_str(r#"{"received":3,"delivered":2}"#).unwrap();
+        assert_eq!(totals, Totals { received: 3, delivered: 2, ..Totals::default() });
     }
 
     #[test]
@@ -238,13 +247,13 @@ mod tests {
         #[test]
         fn the_codec_keeps_everything(
             sequence: u64, owner: String, shards: u32, offset in prop::option::of(any::<String>()),
-            processed_ms: Option<i64>, committed_ms: i64, clean: bool, counts: [u64; 4],
+            processed_ms: Option<i64>, committed_ms: i64, clean: bool, counts: [u64; 5],
         ) {
-            let [received, delivered, duplicates, dead_letters] = counts;
+            let [received, delivered, duplicates, dead_letters, filtered] = counts;
             let checkpoint = Checkpoint {
                 version: VERSION, sequence, owner, shards, position: offset.map(Position::offset),
                 processed_ms, committed_ms, clean,
-                totals: Totals { received, delivered, duplicates, dead_letters },
+                totals: Totals { received, delivered, duplicates, dead_letters, filtered },
             };
             prop_assert_eq!(Checkpoint::decode(&checkpoint.encode()).unwrap(), checkpoint);
         }

@@ -3,12 +3,13 @@
 //! Invariant: an [`EventId`] made from a canonical UUID or from a pair of 64-bit numbers is that value itself,
 //! so two different such ids never meet; anything else is a 128-bit cut of SHA-256.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use super::text::Text;
 
 /// The recent-ids key of an event, 128 bits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -123,24 +124,25 @@ impl fmt::Display for Position {
     }
 }
 
-/// What is known of one line after extraction. Borrowed from the line; strings are owned only where the JSON
-/// text holds escapes.
+/// What is known of one line after extraction. Borrowed from the line, or made from it without the heap.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Record<'a> {
     /// The id as text, for `ce_id`.
-    pub id_text: Cow<'a, [u8]>,
+    pub id_text: Text<'a>,
     /// The id for dedupe.
     pub id: EventId,
     /// The visitor or device key; `None` where no configured field is present.
-    pub key: Option<Cow<'a, [u8]>>,
-    /// The event type, which fills `{type}` in topic templates.
-    pub event_type: Option<Cow<'a, [u8]>>,
-    /// When it happened, RFC 3339 text as received, for `ce_time`.
-    pub occurred: Option<Cow<'a, [u8]>>,
+    pub key: Option<Text<'a>>,
+    /// The event type, for `ce_type`.
+    pub event_type: Option<Text<'a>>,
+    /// What fills the placeholder of the topic template, if the stream has one.
+    pub topic_value: Option<Text<'a>>,
+    /// When it happened, RFC 3339 text, for `ce_time`.
+    pub occurred: Option<Text<'a>>,
     /// When the service processed it, milliseconds since the Unix epoch.
     pub processed_ms: Option<i64>,
     /// The position after this line, where the line carries one.
-    pub offset: Option<Cow<'a, [u8]>>,
+    pub offset: Option<Text<'a>>,
 }
 
 /// Why a line went to the dead-letter topic. Its text is the `tributary-reason` header and the metric label.
@@ -171,6 +173,28 @@ impl DeadLetterReason {
             Self::LineTooLong => "line_too_long",
             Self::TooLargeForTopic => "too_large_for_topic",
             Self::Unroutable => "unroutable",
+        }
+    }
+}
+
+/// Adobe hits that a stream may leave out.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Drop {
+    /// `bot` is `<Bot>`.
+    Bot,
+    /// `exclude.value` is `yes`.
+    Excluded,
+}
+
+impl Drop {
+    /// All of them, for metrics that must exist from the start.
+    pub const ALL: [Self; 2] = [Self::Bot, Self::Excluded];
+
+    /// The stable name used in the configuration and in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Bot => "bot",
+            Self::Excluded => "excluded",
         }
     }
 }

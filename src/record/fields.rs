@@ -1,31 +1,126 @@
 //! The values taken from one line, in numbered slots. Borrowed from the line wherever JSON text has no escapes.
-
-use std::borrow::Cow;
+//!
+//! Invariant: a number is held as a number, never as a float, so nothing of its 64 bits is lost.
 
 use super::MAX_FIELDS;
+use crate::model::text::Text;
 
-/// One line's values. A slot is `None` when the member is absent or is null, a boolean, a fraction, an array
-/// or an object: none of those can be an id, a key, a type, a time or an offset.
+/// What a wanted member holds.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Value<'a> {
+    /// Text without JSON escapes.
+    Borrowed(&'a [u8]),
+    /// Text with them.
+    Owned(Box<[u8]>),
+    /// An integer from 0 to 2^64 - 1.
+    Unsigned(u64),
+    /// An integer below 0, down to -2^63.
+    Negative(i64),
+}
+
+/// One line's values. A slot is `None` when the member is absent or is null, a boolean, a fraction, an integer
+/// of more than 64 bits, an array or an object: none of those can be an id, a key, a type, a time or an offset.
 #[derive(Debug, Default)]
 pub(super) struct Fields<'a> {
-    slots: [Option<Cow<'a, [u8]>>; MAX_FIELDS],
+    slots: [Option<Value<'a>>; MAX_FIELDS],
+}
+
+impl<'a> Value<'a> {
+    /// Its bytes: a number's are its decimal text.
+    pub(super) fn text(&self) -> Text<'a> {
+        match self {
+            Self::Borrowed(text) => Text::Borrowed(text),
+            Self::Owned(text) => Text::Made(smallvec::SmallVec::from_slice(text)),
+            Self::Unsigned(number) => Text::unsigned(*number),
+            Self::Negative(number) => Text::signed(*number),
+        }
+    }
+
+    /// An unsigned 64-bit number, or one that was written as if it were signed, also as decimal text.
+    pub(super) fn unsigned(&self) -> Option<u64> {
+        match self.number()? {
+            Self::Unsigned(number) => Some(number),
+            Self::Negative(number) => Some(number.cast_unsigned()),
+            _ => None,
+        }
+    }
+
+    /// A signed 64-bit number, also as decimal text.
+    pub(super) fn signed(&self) -> Option<i64> {
+        match self.number()? {
+            Self::Unsigned(number) => i64::try_from(number).ok(),
+            Self::Negative(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    /// Whether it is text of no bytes.
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes().is_some_and(<[u8]>::is_empty)
+    }
+
+    /// Whether it is this text, in whatever ASCII case.
+    pub(super) fn is(&self, word: &[u8]) -> bool {
+        self.bytes().is_some_and(|text| text.eq_ignore_ascii_case(word))
+    }
+
+    fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Borrowed(text) => Some(text),
+            Self::Owned(text) => Some(text),
+            Self::Unsigned(_) | Self::Negative(_) => None,
+        }
+    }
+
+    /// The number that it is or that its text spells.
+    fn number(&self) -> Option<Value<'static>> {
+        let text = match self {
+            Self::Borrowed(text) => text,
+            Self::Owned(text) => &**text,
+            Self::Unsigned(number) => return Some(Value::Unsigned(*number)),
+            Self::Negative(number) => return Some(Value::Negative(*number)),
+        };
+        let digits = text.strip_prefix(b"-").unwrap_or(text);
+        // `parse` alone would also take a plus sign.
+        if !digits.first().is_some_and(u8::is_ascii_digit) {
+            return None;
+        }
+        let text = std::str::from_utf8(text).ok()?;
+        let unsigned = || text.parse().ok().map(Value::Unsigned);
+        unsigned().or_else(|| text.parse().ok().map(Value::Negative))
+    }
+
+    fn into_owned(self) -> Value<'static> {
+        match self {
+            Self::Borrowed(text) => Value::Owned(text.into()),
+            Self::Owned(text) => Value::Owned(text),
+            Self::Unsigned(number) => Value::Unsigned(number),
+            Self::Negative(number) => Value::Negative(number),
+        }
+    }
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn get(&self, slot: usize) -> Option<&[u8]> {
-        self.slots.get(slot)?.as_deref()
+    pub(super) fn get(&self, slot: usize) -> Option<&Value<'a>> {
+        self.slots.get(slot)?.as_ref()
     }
 
-    pub(super) fn take(&mut self, slot: usize) -> Option<Cow<'a, [u8]>> {
-        self.slots.get_mut(slot)?.take()
+    /// The value's bytes.
+    pub(super) fn text(&self, slot: usize) -> Option<Text<'a>> {
+        self.get(slot).map(Value::text)
     }
 
-    /// The value, left in place for its other use.
-    pub(super) fn share(&self, slot: usize) -> Option<Cow<'a, [u8]>> {
-        self.slots.get(slot)?.clone()
+    /// The value's bytes, if there are any.
+    pub(super) fn non_empty(&self, slot: usize) -> Option<Text<'a>> {
+        self.get(slot).filter(|value| !value.is_empty()).map(Value::text)
     }
 
-    pub(super) fn set(&mut self, slot: usize, value: Cow<'a, [u8]>) {
+    /// The value as an unsigned 64-bit number.
+    pub(super) fn unsigned(&self, slot: usize) -> Option<u64> {
+        self.get(slot)?.unsigned()
+    }
+
+    pub(super) fn set(&mut self, slot: usize, value: Value<'a>) {
         if let Some(place) = self.slots.get_mut(slot) {
             *place = Some(value);
         }
@@ -38,5 +133,10 @@ impl<'a> Fields<'a> {
                 *place = None;
             }
         }
+    }
+
+    /// The same, independent of the line.
+    pub(super) fn into_owned(self) -> Fields<'static> {
+        Fields { slots: self.slots.map(|slot| slot.map(Value::into_owned)) }
     }
 }

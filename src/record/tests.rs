@@ -5,15 +5,21 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod adobe;
+
 fn config() -> Config {
     Config {
-        id: "id".into(),
-        key: vec!["device.named_user_id".into(), "device.channel".into(), "id".into()],
-        event_type: "type".into(),
+        id: Id::Field("id".into()),
+        key: Key::Fields(vec!["device.named_user_id".into(), "device.channel".into(), "id".into()]),
+        event_type: EventType::Field("type".into()),
+        topic_field: Some("type".into()),
         occurred: "occurred".into(),
         processed: "processed".into(),
-        offset: "offset".into(),
+        times: TimeFormat::Rfc3339,
+        offset: Some("offset".into()),
         position_only_type: Some("OFFSET_UPDATE".into()),
+        ignore_evar_case: false,
+        drop: vec![],
     }
 }
 
@@ -31,17 +37,18 @@ fn all_fields_are_taken_in_one_pass() {
     assert_eq!(&*record.id_text, b"7c9f0a12-91b6-11f0-9b57-0242ac120002");
     assert_eq!(record.key.as_deref(), Some(&b"3f0c"[..]));
     assert_eq!(record.event_type.as_deref(), Some(&b"OPEN"[..]));
+    assert_eq!(record.topic_value.as_deref(), Some(&b"OPEN"[..]));
     assert_eq!(record.occurred.as_deref(), Some(&b"2026-03-02T07:41:09.402Z"[..]));
     assert_eq!(record.processed_ms, Some(1_772_437_271_018));
     assert_eq!(record.offset.as_deref(), Some(&b"1000412900117"[..]));
-    assert!(matches!(record.key, Some(Cow::Borrowed(_))), "text without escapes is borrowed");
+    assert!(matches!(record.key, Some(Text::Borrowed(_))), "text without escapes is borrowed");
 }
 
 #[test]
 fn the_first_present_and_non_empty_key_wins() {
     let key = |device: &str| {
         let line = format!(r#"{{"id":"x","device":{device}}}"#);
-        event(line.as_bytes()).key.unwrap().into_owned()
+        event(line.as_bytes()).key.unwrap().to_vec()
     };
     assert_eq!(key(r#"{"channel":"c","named_user_id":"n"}"#), b"n");
     assert_eq!(key(r#"{"channel":"c","named_user_id":""}"#), b"c");
@@ -55,7 +62,7 @@ fn the_first_present_and_non_empty_key_wins() {
 fn position_only_lines_are_no_events() {
     let extractor = Extractor::new(&config()).unwrap();
     let line = br#"{"type":"OFFSET_UPDATE","offset":"77","processed":"2026-03-02T07:50:00.000Z"}"#;
-    assert_eq!(extractor.extract(line).unwrap(), Line::PositionOnly(Some(Cow::Borrowed(b"77"))));
+    assert_eq!(extractor.extract(line).unwrap(), Line::PositionOnly(Some(Text::Borrowed(b"77"))));
 }
 
 #[test]
@@ -79,10 +86,38 @@ fn invalid_utf8_in_fields_that_are_not_used_is_harmless() {
 }
 
 #[test]
+fn invalid_utf8_in_fields_that_are_used_is_mended() {
+    let record = event(
+        b"{\"id\":\"a\",\"device\":{\"channel\":\"caf\xc3\"},\"type\":\"OPEN\",\"offset\":\"5\",\"\xff\":1}",
+    );
+    assert_eq!(record.id, EventId::from_text(b"a"));
+    assert_eq!(record.key.as_deref(), Some("caf\u{fffd}".as_bytes()));
+    assert_eq!(
+        (record.event_type.as_deref(), record.offset.as_deref()),
+        (Some(&b"OPEN"[..]), Some(&b"5"[..]))
+    );
+}
+
+#[test]
+fn different_ids_that_are_not_utf8_stay_different() {
+    let (one, other) = (b"{\"id\":\"a\xff\"}", b"{\"id\":\"a\xfe\"}");
+    assert_eq!(event(one).id_text, event(other).id_text);
+    assert_ne!(event(one).id, event(other).id);
+    assert_eq!(event(one).id, event(&one.to_vec()).id, "the same line is the same event");
+}
+
+#[test]
+fn a_broken_line_stays_broken_with_invalid_utf8() {
+    let extractor = Extractor::new(&config()).unwrap();
+    let line = b"{\"id\":\"a\xff\",";
+    assert!(matches!(extractor.extract(line), Err(ExtractError::NotAnObject(_))));
+}
+
+#[test]
 fn a_bad_path_is_refused() {
-    let bad = Config { id: "a..b".into(), ..config() };
+    let bad = Config { id: Id::Field("a..b".into()), ..config() };
     assert_eq!(Extractor::new(&bad).unwrap_err(), ConfigError::EmptyPart("a..b".into()));
-    let many = Config { key: (0..30).map(|n| format!("k{n}")).collect(), ..config() };
+    let many = Config { key: Key::Fields((0..30).map(|n| format!("k{n}")).collect()), ..config() };
     assert!(matches!(Extractor::new(&many), Err(ConfigError::TooManyFields(_))));
 }
 
@@ -140,7 +175,7 @@ proptest! {
     fn extraction_agrees_with_serde_json(members in prop::collection::vec((name(), any_json()), 0..10)) {
         let (text, document) = with_duplicates(&members);
         let tree = {
-            let mut paths = tree::Paths::default();
+            let mut paths = tree::Paths::new(false);
             for path in ["id", "device.channel", "device.named_user_id", "type", "offset", "device"] {
                 paths.slot(path).unwrap();
             }
@@ -148,7 +183,7 @@ proptest! {
         };
         let fields = tree.take(text.as_bytes()).unwrap();
         for (slot, path) in ["id", "device.channel", "device.named_user_id", "type", "offset", "device"].iter().enumerate() {
-            prop_assert_eq!(fields.get(slot).map(<[u8]>::to_vec), expected(&document, path), "{} in {}", path, text);
+            prop_assert_eq!(fields.text(slot).map(|text| text.to_vec()), expected(&document, path), "{} in {}", path, text);
         }
     }
 

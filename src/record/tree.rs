@@ -1,17 +1,19 @@
 //! The configured paths as a tree, walked along with serde_json's parser: one pass, unknown members skipped.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::fields::Fields;
+use super::fields::{self, Fields};
 use super::{ConfigError, MAX_FIELDS};
 
+/// The beginning of names that may be matched in any ASCII case.
+const EVAR: &str = "evar";
+
 /// Paths under construction; equal paths share a slot.
-#[derive(Default)]
 pub(super) struct Paths {
     paths: Vec<String>,
+    ignore_evar_case: bool,
 }
 
 /// The root of the configured paths.
@@ -24,6 +26,8 @@ pub(super) struct Tree {
 #[derive(Debug, Default)]
 struct Node {
     name: Vec<u8>,
+    /// Whether the name is the same in any ASCII case.
+    any_case: bool,
     /// Where its value goes when it is text or an integer.
     slot: Option<usize>,
     /// What is wanted inside it when it is an object.
@@ -33,12 +37,18 @@ struct Node {
 }
 
 impl Paths {
+    pub(super) fn new(ignore_evar_case: bool) -> Self {
+        Self { paths: Vec::new(), ignore_evar_case }
+    }
+
     pub(super) fn slot(&mut self, path: &str) -> Result<usize, ConfigError> {
         if path.split('.').any(str::is_empty) {
             return Err(ConfigError::EmptyPart(path.to_owned()));
         }
-        Ok(self.paths.iter().position(|known| known == path).unwrap_or_else(|| {
-            self.paths.push(path.to_owned());
+        let same = |part: &str| if self.any_case(part) { part.to_ascii_lowercase() } else { part.to_owned() };
+        let path = path.split('.').map(same).collect::<Vec<_>>().join(".");
+        Ok(self.paths.iter().position(|known| *known == path).unwrap_or_else(|| {
+            self.paths.push(path);
             self.paths.len() - 1
         }))
     }
@@ -49,25 +59,35 @@ impl Paths {
         }
         let mut root = Node::default();
         for (slot, path) in self.paths.iter().enumerate() {
-            root.insert(path.split('.'), slot);
+            root.insert(path.split('.').map(|part| (part, self.any_case(part))), slot);
         }
         Ok(Tree { root })
+    }
+
+    fn any_case(&self, part: &str) -> bool {
+        let start = part.as_bytes().get(..EVAR.len());
+        self.ignore_evar_case && start.is_some_and(|start| start.eq_ignore_ascii_case(EVAR.as_bytes()))
     }
 }
 
 impl Node {
-    fn insert<'p>(&mut self, mut path: impl Iterator<Item = &'p str>, slot: usize) {
+    /// Adds a path of names, each with whether it is the same in any case.
+    fn insert<'p>(&mut self, mut path: impl Iterator<Item = (&'p str, bool)>, slot: usize) {
         self.slots.push(slot);
-        let Some(name) = path.next() else {
+        let Some((name, any_case)) = path.next() else {
             self.slot = Some(slot);
             return;
         };
         let place = self.children.iter().position(|child| child.name == name.as_bytes());
         let place = place.unwrap_or_else(|| {
-            self.children.push(Node { name: name.as_bytes().to_vec(), ..Node::default() });
+            self.children.push(Node { name: name.as_bytes().to_vec(), any_case, ..Node::default() });
             self.children.len() - 1
         });
         self.children[place].insert(path, slot);
+    }
+
+    fn is_called(&self, name: &[u8]) -> bool {
+        if self.any_case { self.name.eq_ignore_ascii_case(name) } else { self.name == name }
     }
 }
 
@@ -132,7 +152,7 @@ impl<'n> Visitor<'_> for Member<'n> {
     }
 
     fn visit_bytes<E>(self, name: &[u8]) -> Result<Self::Value, E> {
-        Ok(self.node.children.iter().find(|child| child.name == name))
+        Ok(self.node.children.iter().find(|child| child.is_called(name)))
     }
 
     fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Self::Value, E> {
@@ -147,7 +167,7 @@ struct Value<'n, 'f, 'a> {
 }
 
 impl<'a> Value<'_, '_, 'a> {
-    fn set(self, value: Cow<'a, [u8]>) {
+    fn set(self, value: fields::Value<'a>) {
         if let Some(slot) = self.node.slot {
             self.fields.set(slot, value);
         }
@@ -170,22 +190,22 @@ impl<'a> Visitor<'a> for Value<'_, '_, 'a> {
     }
 
     fn visit_borrowed_str<E>(self, text: &'a str) -> Result<(), E> {
-        self.set(Cow::Borrowed(text.as_bytes()));
+        self.set(fields::Value::Borrowed(text.as_bytes()));
         Ok(())
     }
 
     fn visit_str<E>(self, text: &str) -> Result<(), E> {
-        self.set(Cow::Owned(text.as_bytes().to_vec()));
+        self.set(fields::Value::Owned(text.as_bytes().into()));
         Ok(())
     }
 
     fn visit_u64<E>(self, number: u64) -> Result<(), E> {
-        self.set(Cow::Owned(number.to_string().into_bytes()));
+        self.set(fields::Value::Unsigned(number));
         Ok(())
     }
 
     fn visit_i64<E>(self, number: i64) -> Result<(), E> {
-        self.set(Cow::Owned(number.to_string().into_bytes()));
+        self.set(fields::Value::Negative(number));
         Ok(())
     }
 

@@ -9,9 +9,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
 use super::mark::ReplayCounts;
-use super::pipeline::Added;
+use super::progress::Added;
 use crate::model::checkpoint::Checkpoint;
-use crate::model::types::DeadLetterReason;
+use crate::model::types::{DeadLetterReason, Drop};
 
 /// What becomes of an event that a replay brings, as metric labels.
 pub const REPLAY_OUTCOMES: [&str; 3] = ["brought_back", "dropped_by_id", "dropped_by_time"];
@@ -27,6 +27,8 @@ pub struct Metrics {
     pub duplicates: Counter,
     /// Dead letters, in the order of [`DeadLetterReason::ALL`].
     pub dead_letters: [Counter; DeadLetterReason::ALL.len()],
+    /// Events left out, in the order of [`Drop::ALL`].
+    pub filtered: [Counter; Drop::ALL.len()],
     /// Commits.
     pub commits: Counter,
     /// From the closing of a batch to its known commit, seconds.
@@ -56,6 +58,7 @@ impl Default for Metrics {
             delivered: Counter::default(),
             duplicates: Counter::default(),
             dead_letters: Default::default(),
+            filtered: Default::default(),
             commits: Counter::default(),
             // From 2 ms, a fast commit, to the 30 s of a transaction's limit.
             commit_seconds: Histogram::new([
@@ -90,6 +93,9 @@ impl Metrics {
         }
         let ReplayCounts { brought_back, dropped_by_id, dropped_by_time, .. } = added.replay;
         for (counter, count) in self.replayed.iter().zip([brought_back, dropped_by_id, dropped_by_time]) {
+            counter.inc_by(count);
+        }
+        for (counter, count) in self.filtered.iter().zip(added.filtered) {
             counter.inc_by(count);
         }
         self.commits.inc();

@@ -8,20 +8,24 @@ use proptest::prelude::*;
 use super::*;
 use crate::dedupe::{self, Window};
 use crate::model::types::Position;
-use crate::record::{self, Extractor};
+use crate::record::{self, Drop, EventType, Extractor, Id, Key, TimeFormat};
 use crate::route::{self, Router};
 use crate::sink::memory::{Cluster, Fault, Kept, MemorySink};
 use crate::source::queue::queue;
 
 fn pipeline(max_ids: usize) -> Pipeline {
     let fields = record::Config {
-        id: "id".into(),
-        key: vec!["key".into()],
-        event_type: "type".into(),
+        id: Id::Field("id".into()),
+        key: Key::Fields(vec!["key".into()]),
+        event_type: EventType::Field("type".into()),
+        topic_field: Some("type".into()),
         occurred: "occurred".into(),
         processed: "processed".into(),
-        offset: "offset".into(),
+        times: TimeFormat::Rfc3339,
+        offset: Some("offset".into()),
         position_only_type: Some("OFFSET_UPDATE".into()),
+        ignore_evar_case: false,
+        drop: vec![Drop::Bot],
     };
     let routes = route::Config {
         topic: "t.{type}".into(),
@@ -99,6 +103,16 @@ fn events_dead_letters_and_position_are_committed_together() {
     assert!(checkpoint.clean);
     let totals = checkpoint.totals;
     assert_eq!((totals.received, totals.delivered, totals.duplicates, totals.dead_letters), (6, 1, 1, 4));
+}
+
+#[test]
+fn what_is_left_out_is_counted_and_neither_sent_nor_remembered() {
+    let cluster = Arc::<Mutex<Cluster>>::default();
+    let bot = event(1).replace("\"type\"", "\"bot\":\"<Bot>\",\"type\"");
+    assert_eq!(run(&cluster, 100, vec![lines(&bot), lines(&event(1))]), Exit::Stopped);
+    assert_eq!(values(&cluster), [event(1).trim_end()]);
+    let totals = cluster.lock().unwrap().checkpoint.as_ref().unwrap().totals;
+    assert_eq!((totals.received, totals.delivered, totals.duplicates, totals.filtered), (2, 1, 0, 1));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::{SMALL, sink};
 use crate::config::{Config, ConfigErrors, Sources, load};
+use crate::record::Key;
 
 fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
@@ -43,7 +44,8 @@ fn flags_win_over_variables_and_these_over_the_file() {
     assert_eq!((config.batch.max_events, config.admin), (7, None));
     let stream = &config.streams[0];
     assert_eq!((&*stream.name, stream.shards, stream.source.url.port()), ("s", 2, Some(8080)));
-    assert_eq!((stream.record.key.join(" "), &*stream.route.topics["OPEN"]), ("a b".into(), "opens"));
+    assert_eq!(stream.record.key, Key::Fields(vec!["a".into(), "b".into()]));
+    assert_eq!(stream.route.topics["OPEN"], "opens");
 }
 
 #[test]

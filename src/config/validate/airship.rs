@@ -8,9 +8,10 @@ use super::{bytes, filters, place, positive, required, secret};
 use crate::config::errors::{Errors, Path};
 use crate::config::raw::stream::{Airship, Auth, OnExpired, Start, Timestamp};
 use crate::config::{StreamConfig, StreamKind};
+use crate::record::{self, EventType, Id, Key, TimeFormat};
 use crate::source::airship;
 use crate::source::auth::Credential;
-use crate::{record, route, source};
+use crate::{route, source};
 
 const EVENTS: &str = "https://connect.urbanairship.com/api/events/";
 const COMPLIANCE: &str = "https://connect.urbanairship.com/api/events/general";
@@ -187,13 +188,17 @@ fn record(stream: &Airship, path: &Path, errors: &mut Errors) -> record::Config 
         errors.add_if(wrong, &path.key("key").index(n), message);
     }
     record::Config {
-        id: "id".to_owned(),
-        key: stream.key.clone(),
-        event_type: "type".to_owned(),
+        id: Id::Field("id".to_owned()),
+        key: Key::Fields(stream.key.clone()),
+        event_type: EventType::Field("type".to_owned()),
+        topic_field: Some("type".to_owned()),
         occurred: "occurred".to_owned(),
         processed: "processed".to_owned(),
-        offset: "offset".to_owned(),
+        times: TimeFormat::Rfc3339,
+        offset: Some("offset".to_owned()),
         position_only_type: Some("OFFSET_UPDATE".to_owned()),
+        ignore_evar_case: false,
+        drop: Vec::new(),
     }
 }
 

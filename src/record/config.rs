@@ -1,0 +1,85 @@
+//! What to take from the lines of a stream: plain values, made by the configuration, one kind of source each.
+
+use super::MAX_FIELDS;
+use crate::model::types::Drop;
+
+/// Which JSON fields to take. Paths are dotted member names, such as `device.channel`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// Where the id is.
+    pub id: Id,
+    /// What the key is made of.
+    pub key: Key,
+    /// What the type is.
+    pub event_type: EventType,
+    /// The field that fills the placeholder of the topic template.
+    pub topic_field: Option<String>,
+    /// When it happened.
+    pub occurred: String,
+    /// When the service processed it.
+    pub processed: String,
+    /// How both are written.
+    pub times: TimeFormat,
+    /// The position's field, if lines carry one.
+    pub offset: Option<String>,
+    /// The type of lines that only move the position and are no events (Airship `OFFSET_UPDATE`).
+    pub position_only_type: Option<String>,
+    /// Whether names that begin with `evar` are the same in any ASCII case: Adobe writes `eVar5` and `evar5`.
+    pub ignore_evar_case: bool,
+    /// Events to leave out.
+    pub drop: Vec<Drop>,
+}
+
+/// Where an event's id is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Id {
+    /// Text or an integer in one field.
+    Field(String),
+    /// The halves of a 128-bit number, each an unsigned 64-bit one. A negative half is taken as the two's complement
+    /// that it was written from, and quoted halves are taken too.
+    Pair {
+        /// The upper half's field.
+        high: String,
+        /// The lower half's field.
+        low: String,
+    },
+}
+
+/// What an event's key is made of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Key {
+    /// Candidates, first present and non-empty wins.
+    Fields(Vec<String>),
+    /// Adobe's visitor: visitor id, Experience Cloud id, custom id, address and user agent, and at last the hit id.
+    AdobeVisitor,
+}
+
+/// What an event's type is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum EventType {
+    /// The text of a field.
+    Field(String),
+    /// The same for all.
+    Constant(&'static str),
+}
+
+/// How times are written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TimeFormat {
+    /// RFC 3339 text.
+    Rfc3339,
+    /// Whole seconds since the Unix epoch. 0 and less mean that no time is known.
+    UnixSeconds,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// A path has an empty member name.
+    #[error("field path {0:?} has an empty part")]
+    EmptyPart(String),
+    /// More different fields than an extractor takes.
+    #[error("{0} different fields are named, at most {MAX_FIELDS} can be taken")]
+    TooManyFields(usize),
+}
