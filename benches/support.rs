@@ -14,7 +14,7 @@ use tributary::model::types::{EventId, OutRecord};
 use tributary::record::{self, Drop, EventType, Extractor, Id, Key, TimeFormat};
 use tributary::route::{self, Router};
 use tributary::shard::pipeline::Pipeline;
-use tributary::sink::{Seed, Sink, SinkError};
+use tributary::sink::{Opened, Seed, Sink, SinkError};
 
 /// Bytes of a block under full load, see `source::frame::READ_SIZE`.
 const BLOCK: usize = 128 << 10;
@@ -142,8 +142,8 @@ impl Default for NullSink {
 }
 
 impl Sink for NullSink {
-    fn open(&mut self, _: Seed<'_>) -> Result<Checkpoint, SinkError> {
-        Ok(self.checkpoint.clone())
+    fn open(&mut self, _: Seed<'_>) -> Result<Opened, SinkError> {
+        Ok(Opened { checkpoint: self.checkpoint.clone(), stopped_in_order: None, has_all_ids: true })
     }
 
     fn reopen(&mut self) -> Result<Checkpoint, SinkError> {

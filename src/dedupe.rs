@@ -3,6 +3,9 @@
 //! Ids are kept in a ring in order of arrival, 16 bytes each; a hash table of 4-byte ring numbers finds them.
 //! That is about 27 bytes an id. Ids of the batch in progress are *pending*: they count as seen, but an abort
 //! takes them out again, and only a commit dates them and lets old ids go.
+//!
+//! A commit also says up to which received time its events came, so that the window can tell of which time it still
+//! knows every id: a replay has to judge older events by their time.
 
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
@@ -10,7 +13,7 @@ use std::time::Duration;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use crate::model::types::EventId;
+use crate::model::types::{Dated, EventId};
 
 /// Ids for which room is set aside at once. Untouched pages cost nothing, growing a full table costs a copy.
 const MAX_RESERVED_IDS: usize = 4 << 20;
@@ -28,7 +31,17 @@ pub struct Config {
 #[derive(Clone, Copy, Debug)]
 struct Group {
     committed_ms: i64,
+    received_ms: Option<i64>,
     count: usize,
+}
+
+/// What a window knows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Extent {
+    /// When the oldest ids kept were committed.
+    pub since_ms: i64,
+    /// Every id of events received later than this is known; `None` while none was forgotten.
+    pub forgotten_ms: Option<i64>,
 }
 
 /// Recent ids. Invariant: `ring` holds the ids of `groups` in order, then `pending` ids; `table` holds exactly
@@ -43,6 +56,8 @@ pub struct Window {
     pending: usize,
     table: HashTable<u32>,
     hasher: DefaultHashBuilder,
+    forgotten_ms: Option<i64>,
+    keeps_old: bool,
 }
 
 impl Default for Config {
@@ -64,15 +79,38 @@ impl Window {
             pending: 0,
             table: HashTable::with_capacity(reserved),
             hasher: DefaultHashBuilder::default(),
+            forgotten_ms: None,
+            keeps_old: false,
         }
     }
 
-    /// Adds ids that were committed at `committed_ms`. Call it oldest first, before any [`Self::insert`].
-    pub fn seed(&mut self, committed_ms: i64, ids: impl IntoIterator<Item = EventId>) {
+    /// Adds ids of an earlier commit. Call it oldest first, before any [`Self::insert`].
+    pub fn seed(&mut self, dated: Dated, ids: impl IntoIterator<Item = EventId>) {
         for id in ids {
             self.insert(id);
         }
-        self.commit(committed_ms);
+        self.commit(dated);
+    }
+
+    /// Notes that ids of events received up to this time are missing.
+    pub fn note_forgotten(&mut self, received_ms: Option<i64>) {
+        self.forgotten_ms = self.forgotten_ms.max(received_ms);
+    }
+
+    /// Every id of events received later than this is known; `None` while none was forgotten.
+    pub fn forgotten_ms(&self) -> Option<i64> {
+        self.forgotten_ms
+    }
+
+    /// Whether ids are kept however old they are, up to the limit in number: while a replay needs them.
+    pub fn keep_old(&mut self, keep: bool) {
+        self.keeps_old = keep;
+    }
+
+    /// Whether `id` is known.
+    pub fn contains(&self, id: EventId) -> bool {
+        let known = |number: &u32| self.ring[number.wrapping_sub(self.first) as usize] == id.0;
+        self.table.find(self.hasher.hash_one(id.0), known).is_some()
     }
 
     /// Whether `id` is new; if so it is pending from now on.
@@ -112,23 +150,53 @@ impl Window {
     }
 
     /// Dates the pending ids and lets go of what is too old or too many.
-    pub fn commit(&mut self, committed_ms: i64) {
+    pub fn commit(&mut self, dated: Dated) {
         if self.pending > 0 {
-            self.groups.push_back(Group { committed_ms, count: std::mem::take(&mut self.pending) });
+            let Dated { committed_ms, received_ms } = dated;
+            self.groups.push_back(Group {
+                committed_ms,
+                received_ms,
+                count: std::mem::take(&mut self.pending),
+            });
         }
-        let oldest_kept = committed_ms.saturating_sub(self.window_ms);
-        while let Some(group) = self.groups.front_mut() {
-            let expired = if group.committed_ms < oldest_kept { group.count } else { 0 };
-            let count = expired.max(self.ring.len().saturating_sub(self.max_ids)).min(group.count);
+        let mut excess = self.ring.len().saturating_sub(self.max_ids);
+        while let Some(group) = self.groups.front().copied() {
+            let count = self.outdated(&group, excess, dated.committed_ms);
             if count == 0 {
                 break;
             }
-            group.count -= count;
-            if group.count == 0 {
-                self.groups.pop_front();
-            }
+            excess = excess.saturating_sub(count);
+            self.note_forgotten(group.received_ms);
             self.forget_oldest(count);
+            match self.groups.front_mut() {
+                Some(front) if count < front.count => front.count -= count,
+                _ => drop(self.groups.pop_front()),
+            }
         }
+    }
+
+    /// What the window will know after a commit of the pending ids.
+    pub fn extent_after(&self, dated: Dated) -> Extent {
+        let mut excess = self.ring.len().saturating_sub(self.max_ids);
+        let mut forgotten_ms = self.forgotten_ms;
+        for group in &self.groups {
+            let count = self.outdated(group, excess, dated.committed_ms);
+            if count > 0 {
+                forgotten_ms = forgotten_ms.max(group.received_ms);
+                excess = excess.saturating_sub(count);
+            }
+            if count < group.count {
+                return Extent { since_ms: group.committed_ms, forgotten_ms };
+            }
+        }
+        let forgotten_ms = if excess > 0 { forgotten_ms.max(dated.received_ms) } else { forgotten_ms };
+        Extent { since_ms: dated.committed_ms, forgotten_ms }
+    }
+
+    /// How many ids of the oldest group a commit lets go of.
+    fn outdated(&self, group: &Group, excess: usize, committed_ms: i64) -> usize {
+        let expired = !self.keeps_old && group.committed_ms < committed_ms.saturating_sub(self.window_ms);
+        if expired { group.count } else { excess.min(group.count) }
     }
 
     /// Forgets every id.
@@ -136,7 +204,7 @@ impl Window {
         self.ring.clear();
         self.groups.clear();
         self.table.clear();
-        self.pending = 0;
+        (self.pending, self.forgotten_ms) = (0, None);
     }
 
     /// Ids in the window, pending ones included.
@@ -178,11 +246,37 @@ mod tests {
         Window::new(Config { window: Duration::from_millis(window_ms), max_ids }, 4)
     }
 
+    fn at(committed_ms: i64) -> Dated {
+        Dated { committed_ms, received_ms: None }
+    }
+
+    #[test]
+    fn it_knows_up_to_when_ids_are_forgotten() {
+        let mut window = window(1000, 3);
+        let dated = |committed_ms| Dated { committed_ms, received_ms: Some(committed_ms - 50) };
+        let check =
+            |window: &mut Window, ids: std::ops::Range<u128>, committed_ms, expected: (i64, Option<i64>)| {
+                ids.for_each(|id| assert!(window.insert(EventId(id))));
+                let foretold = window.extent_after(dated(committed_ms));
+                window.commit(dated(committed_ms));
+                assert_eq!((foretold.since_ms, foretold.forgotten_ms), expected);
+                assert_eq!(window.forgotten_ms, expected.1, "what was foretold happened");
+            };
+        check(&mut window, 0..2, 100, (100, None));
+        check(&mut window, 2..3, 200, (100, None));
+        check(&mut window, 3..4, 300, (100, Some(50)));
+        check(&mut window, 4..5, 400, (200, Some(50)));
+        check(&mut window, 5..6, 1301, (400, Some(250)));
+        window.keep_old(true);
+        check(&mut window, 6..7, 9999, (400, Some(250)));
+        assert!(window.contains(EventId(4)) && !window.contains(EventId(3)));
+    }
+
     #[test]
     fn an_aborted_batch_is_new_again() {
         let mut window = window(1000, 100);
         assert!(window.insert(EventId(1)));
-        window.commit(0);
+        window.commit(at(0));
         assert!(window.insert(EventId(2)));
         assert!(!window.insert(EventId(2)), "a repeat within the batch");
         window.rollback();
@@ -194,11 +288,11 @@ mod tests {
     #[test]
     fn ids_expire_by_age() {
         let mut window = window(1000, 100);
-        window.seed(0, [EventId(1)]);
-        window.seed(900, [EventId(2)]);
-        window.commit(1000);
+        window.seed(at(0), [EventId(1)]);
+        window.seed(at(900), [EventId(2)]);
+        window.commit(at(1000));
         assert_eq!(window.len(), 2);
-        window.commit(1001);
+        window.commit(at(1001));
         assert!(window.insert(EventId(1)), "older than the window");
         assert!(!window.insert(EventId(2)));
     }
@@ -206,7 +300,7 @@ mod tests {
     #[test]
     fn ids_expire_by_number_oldest_first() {
         let mut window = window(1000, 3);
-        window.seed(0, (0..5).map(EventId));
+        window.seed(at(0), (0..5).map(EventId));
         assert_eq!(window.len(), 3);
         assert!(!window.insert(EventId(2)));
         assert!(window.insert(EventId(1)));
@@ -241,7 +335,7 @@ mod tests {
                     Step::Commit(later) => {
                         now += later;
                         kept.extend(pending.drain(..).map(|id| (now, id)));
-                        window.commit(now);
+                        window.commit(at(now));
                         kept.retain(|(at, _)| *at >= now - 100);
                         let extra = kept.len().saturating_sub(20);
                         kept.drain(..extra);

@@ -15,11 +15,15 @@ use tracing::{error, info, warn};
 use crate::batch::{self, Batch};
 use crate::model::block::Block;
 use crate::model::checkpoint::{Checkpoint, Delta};
-use crate::model::types::{Position, ShardId};
-use crate::sink::{Sink, SinkError};
+use crate::model::types::ShardId;
+use crate::sink::{Opened, Sink, SinkError};
+use crate::source::Resume;
+use crate::source::adobe::OnUnclean;
 use crate::source::queue::{Item, Output, Received};
 
+pub mod mark;
 pub mod metrics;
+mod notes;
 pub mod pipeline;
 
 use metrics::Metrics;
@@ -27,9 +31,6 @@ use pipeline::Pipeline;
 
 /// A moved position without events is committed at most this often.
 const IDLE_COMMIT_INTERVAL: Duration = Duration::from_secs(1);
-
-/// A first event after a resume that is this much later than the last one committed may mean that some are missing.
-const POSSIBLE_GAP: Duration = Duration::from_secs(3600);
 
 /// First and longest pause between attempts to write the same batch.
 const RETRY_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -46,6 +47,8 @@ pub struct Config {
     pub batch: batch::Config,
     /// How long the service keeps events; a checkpoint older than that is reported.
     pub retention: Duration,
+    /// Where the service keeps the position: what to do when events may be lost that it sent.
+    pub on_unclean: Option<OnUnclean>,
 }
 
 /// Why a shard's thread ended.
@@ -55,6 +58,8 @@ pub enum Exit {
     Stopped,
     /// Another instance took over.
     Fenced,
+    /// It was asked for only if no other instance holds it, and one may.
+    Held,
     /// It was told not to wait any longer; what was not committed comes again after the next start.
     Abandoned,
 }
@@ -69,6 +74,21 @@ pub struct Shard<S> {
     last_commit: Instant,
     metrics: Metrics,
     abandon: CancellationToken,
+    /// Where the reader begins.
+    resume: Resume,
+    /// Whether the reader could not take everything that was on its way, so that the stop is not in order.
+    torn: bool,
+}
+
+/// Why a batch is closed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Closing {
+    /// Its limits are reached, or its age. A moved position alone waits for its own interval.
+    Due,
+    /// What is there must be in Kafka before anything else happens.
+    Now,
+    /// The shard stops.
+    Last,
 }
 
 impl<S: Sink> Shard<S> {
@@ -83,29 +103,43 @@ impl<S: Sink> Shard<S> {
         stop: &CancellationToken,
     ) -> Result<Self, Exit> {
         let mut failures = 0;
-        let checkpoint = loop {
+        let opened = loop {
             pipeline.forget_ids();
-            let error = match sink.open(&mut |at_ms, ids| pipeline.seed(at_ms, ids)) {
-                Ok(checkpoint) => break checkpoint,
+            let error = match sink.open(&mut |dated, ids| pipeline.seed(dated, ids)) {
+                Ok(opened) => break opened,
+                Err(SinkError::Fenced(_)) => return Err(Exit::Fenced),
+                Err(SinkError::Held(reason)) => {
+                    error!(shard = %config.id, reason, "the shard was not opened");
+                    return Err(Exit::Held);
+                }
                 Err(error) => error,
             };
-            if matches!(error, SinkError::Fenced(_)) {
-                return Err(Exit::Fenced);
-            }
             failures += 1;
             error!(shard = %config.id, reason = %error, failures, "cannot open the shard in Kafka; trying again");
             pause(failures, stop).map_err(|_| Exit::Stopped)?;
         };
         let (batch, last_commit) = (Batch::new(config.batch), Instant::now());
-        let shard = Self { config, sink, pipeline, batch, checkpoint, last_commit, metrics, abandon };
+        let (checkpoint, resume) = (opened.checkpoint.clone(), resume(&opened));
+        let mut shard = Self {
+            config,
+            sink,
+            pipeline,
+            batch,
+            checkpoint,
+            last_commit,
+            metrics,
+            abandon,
+            resume,
+            torn: false,
+        };
         shard.metrics.opened(&shard.checkpoint);
-        shard.report_old_checkpoint();
+        shard.take_up(&opened);
         Ok(shard)
     }
 
-    /// Where to resume; `None` for the configured start.
-    pub fn position(&self) -> Option<Position> {
-        self.checkpoint.position.clone()
+    /// Where the reader is to begin.
+    pub fn resume(&self) -> Resume {
+        self.resume.clone()
     }
 
     /// Takes lines until they end, then commits what is left.
@@ -128,19 +162,23 @@ impl<S: Sink> Shard<S> {
         loop {
             self.metrics.queue_bytes.set(queue.bytes() as i64);
             match queue.receive(self.patience()) {
-                Received::Item(item) => self.take(item)?,
+                Received::Item(Item::Block { block, resumed }) => self.take(block, resumed)?,
+                Received::Item(Item::Note(note)) => self.note(note)?,
                 Received::Timeout => {}
                 Received::Closed => break,
             }
             if self.is_due(Instant::now()) {
-                self.close(false)?;
+                self.close(Closing::Due)?;
             }
             if self.abandon.is_cancelled() {
                 return Err(Exit::Abandoned);
             }
         }
-        self.close(true)?;
-        info!(shard = %self.config.id, sequence = self.checkpoint.sequence, "stopped in order; everything received is committed");
+        self.close(Closing::Last)?;
+        info!(
+            shard = %self.config.id, sequence = self.checkpoint.sequence, in_order = !self.torn,
+            "stopped; everything received is committed"
+        );
         Ok(())
     }
 
@@ -163,9 +201,8 @@ impl<S: Sink> Shard<S> {
     }
 
     /// Puts one block through the event path, closing the batch where its limits fall inside the block.
-    fn take(&mut self, item: Item) -> Result<(), Exit> {
-        let mut rest = Some(item.block);
-        let mut resumed = item.resumed;
+    fn take(&mut self, block: Block, mut resumed: bool) -> Result<(), Exit> {
+        let mut rest = Some(block);
         while let Some(block) = rest.take() {
             let room = self.batch.room().max(1);
             match self.pipeline.process(&block, room, &mut self.sink) {
@@ -187,22 +224,27 @@ impl<S: Sink> Shard<S> {
                 self.report_gap();
             }
             if rest.is_some() || self.batch.is_full() {
-                self.close(false)?;
+                self.close(Closing::Due)?;
             }
         }
         Ok(())
     }
 
     /// Commits the batch, if there is anything to commit.
-    fn close(&mut self, clean: bool) -> Result<(), Exit> {
-        let idle = !self.pipeline.has_records();
-        if idle && !clean && (!self.pipeline.has_moved() || self.last_commit.elapsed() < IDLE_COMMIT_INTERVAL)
-        {
+    fn close(&mut self, why: Closing) -> Result<(), Exit> {
+        let (has_records, has_moved) = (self.pipeline.has_records(), self.pipeline.has_moved());
+        let wanted = match why {
+            Closing::Due => has_records || (has_moved && self.last_commit.elapsed() >= IDLE_COMMIT_INTERVAL),
+            Closing::Now => has_records || has_moved,
+            Closing::Last => true,
+        };
+        if !wanted {
             self.pipeline.fold();
             self.batch.clear();
             return Ok(());
         }
         let started = Instant::now();
+        let clean = why == Closing::Last && !self.torn;
         loop {
             let Some(next) = self.next_checkpoint(clean) else { return Err(Exit::Abandoned) };
             let result = self.pipeline.commit(&next, &mut self.sink);
@@ -225,9 +267,10 @@ impl<S: Sink> Shard<S> {
     }
 
     fn next_checkpoint(&self, clean: bool) -> Option<Checkpoint> {
-        let (to, processed_ms, added) = self.pipeline.progress();
+        let now_ms = now_ms();
+        let (to, processed_ms, added) = self.pipeline.progress(now_ms);
         let delta = Delta { from: self.checkpoint.sequence, to, processed_ms, added, clean };
-        let next = self.checkpoint.after(&delta, now_ms());
+        let next = self.checkpoint.after(&delta, now_ms);
         next.inspect_err(|misfit| error!(shard = %self.config.id, %misfit, "checkpoint refused")).ok()
     }
 
@@ -280,31 +323,6 @@ impl<S: Sink> Shard<S> {
         self.checkpoint = claimed;
         if landed { Recovered::Landed } else { Recovered::Replayed }
     }
-
-    fn report_old_checkpoint(&self) {
-        let age_ms = now_ms() - self.checkpoint.committed_ms;
-        if self.checkpoint.position.is_some() && age_ms > millis(self.config.retention) {
-            warn!(
-                shard = %self.config.id, age_s = age_ms / 1000, retention_s = self.config.retention.as_secs(),
-                "possible gap: the checkpoint is older than what the service keeps"
-            );
-            self.metrics.possible_gaps.inc();
-        }
-    }
-
-    fn report_gap(&self) {
-        let (Some(before), Some(first)) = (self.checkpoint.processed_ms, self.pipeline.first_processed_ms())
-        else {
-            return;
-        };
-        if first - before > millis(POSSIBLE_GAP) {
-            warn!(
-                shard = %self.config.id, last_processed_ms = before, first_processed_ms = first,
-                "possible gap: the first event after resuming was processed much later than the last one committed"
-            );
-            self.metrics.possible_gaps.inc();
-        }
-    }
 }
 
 /// How a failed write was got over.
@@ -314,6 +332,15 @@ enum Recovered {
     Landed,
     /// The batch stands in a new transaction.
     Replayed,
+}
+
+/// Where the reader begins.
+fn resume(opened: &Opened) -> Resume {
+    Resume {
+        position: opened.checkpoint.position.clone(),
+        unclean: opened.stopped_in_order == Some(false),
+        committed_ms: opened.stopped_in_order.map(|_| opened.checkpoint.committed_ms),
+    }
 }
 
 /// Cuts a block after `bytes`; an over-long line is one piece.

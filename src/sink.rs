@@ -8,6 +8,7 @@
 //! | [`SinkError::Abortable`] | nothing of the batch counts | `abort`, then the same batch again |
 //! | [`SinkError::OutcomeUnknown`] | the batch may count or not | `reopen`; its checkpoint tells |
 //! | [`SinkError::Fenced`] | another instance took over | stop this shard |
+//! | [`SinkError::Held`] | another instance may be at work | give up |
 //! | [`SinkError::TooLarge`] | this record cannot be written | dead letter |
 //! | [`SinkError::Unusable`] | the cluster refuses or lacks something | report, `reopen` after a pause |
 
@@ -16,9 +17,10 @@ use std::time::Duration;
 
 use crate::model::checkpoint::Checkpoint;
 use crate::model::secret::SecretSource;
-use crate::model::types::{EventId, OutRecord};
+use crate::model::types::{Dated, EventId, OutRecord};
 
 pub mod client;
+pub mod journal;
 pub mod kafka;
 #[cfg(test)]
 pub mod memory;
@@ -99,18 +101,32 @@ pub enum SinkError {
         /// The topic's `max.message.bytes`.
         limit: usize,
     },
+    /// Another instance may hold the shard, and it was asked for only if none does.
+    #[error("{0}")]
+    Held(String),
     /// Kafka cannot be reached, refuses, or lacks a topic that may not be created.
     #[error("{0}")]
     Unusable(String),
 }
 
-/// Takes the ids of the journal on opening: when they were committed (milliseconds) and which they are.
-pub type Seed<'a> = &'a mut dyn FnMut(i64, &[EventId]);
+/// Takes the ids of the journal on opening: when they were committed and which they are.
+pub type Seed<'a> = &'a mut dyn FnMut(Dated, &[EventId]);
+
+/// A shard that was taken over.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Opened {
+    /// The claim: everything in it is as it was found, but for the owner.
+    pub checkpoint: Checkpoint,
+    /// Whether there was a checkpoint, and then whether the shard had stopped in order.
+    pub stopped_in_order: Option<bool>,
+    /// Whether every id that is still needed was given to the seed; otherwise the journal's retention is over.
+    pub has_all_ids: bool,
+}
 
 /// Where one shard's batches go. Calls block.
 pub trait Sink {
     /// Takes the shard over: fences whoever had it, then reads back its checkpoint and ids, then claims it.
-    fn open(&mut self, seed: Seed<'_>) -> Result<Checkpoint, SinkError>;
+    fn open(&mut self, seed: Seed<'_>) -> Result<Opened, SinkError>;
 
     /// Opens again after [`SinkError::OutcomeUnknown`] or [`SinkError::Unusable`], unless another instance took
     /// over since. The checkpoint tells whether the last batch counts.

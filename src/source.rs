@@ -1,10 +1,18 @@
-//! Where lines come from: one session a shard keeps a connection to the service and yields blocks of whole lines.
+//! Where lines come from: each shard has a reader that keeps its connections to the service and yields blocks of whole
+//! lines. A service that is told where to resume has a [`session`], one that keeps the position itself a [`pool`].
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::model::types::Position;
+use adobe::OnUnclean;
+use failure::{Class, Failure};
+
+pub mod adobe;
 pub mod airship;
 pub mod auth;
 pub mod backoff;
@@ -12,9 +20,12 @@ pub mod body;
 pub mod connect;
 pub mod failure;
 pub mod frame;
+pub mod lines;
 pub mod metrics;
+pub mod pool;
 pub mod queue;
 pub mod redirect;
+pub mod refusal;
 pub mod retry;
 pub mod session;
 
@@ -49,4 +60,122 @@ pub struct Config {
 pub enum Service {
     /// Airship Real-Time Data Streaming.
     Airship(airship::Config),
+    /// Adobe Analytics Livestream.
+    Adobe(adobe::Config),
+}
+
+/// What a reader is given, whatever the service.
+#[derive(Debug)]
+pub struct Reader {
+    /// Where the blocks go.
+    pub input: queue::Input,
+    /// What it counts.
+    pub metrics: metrics::Metrics,
+    /// Ends it.
+    pub stop: CancellationToken,
+}
+
+/// Where a shard was when it was opened.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Resume {
+    /// Its position; `None` for the configured start.
+    pub position: Option<Position>,
+    /// Whether its last stop was not in order, so that what was on its way then may be lost.
+    pub unclean: bool,
+    /// When its checkpoint was committed, milliseconds since the Unix epoch; `None` for a first start.
+    pub committed_ms: Option<i64>,
+}
+
+/// What keeps the connections of a shard.
+#[derive(Debug)]
+pub enum Connections {
+    /// One that says where to resume.
+    Session(Box<session::Session>),
+    /// Several, whose common position the service keeps.
+    Pool(Box<pool::Pool>),
+}
+
+impl Connections {
+    /// Prepares what reads one shard.
+    pub fn new(config: Arc<Config>, shard: u32, resume: Resume, reader: Reader) -> Result<Self, Failure> {
+        Ok(match config.service.clone() {
+            Service::Airship(airship) => {
+                let offset = match resume.position {
+                    Some(Position::Offset { offset }) => Some(offset),
+                    _ => None,
+                };
+                let session = session::Session::new(config, airship, shard, offset, reader)?;
+                Self::Session(Box::new(session))
+            }
+            Service::Adobe(adobe) => Self::Pool(Box::new(pool::Pool::new(config, adobe, resume, reader)?)),
+        })
+    }
+
+    /// Runs until told to stop or until the shard takes no more lines.
+    pub async fn run(self) {
+        match self {
+            Self::Session(session) => session.run().await,
+            Self::Pool(pool) => pool.run().await,
+        }
+    }
+}
+
+impl Service {
+    /// How long the service keeps events, or its position.
+    pub fn retention(&self) -> Duration {
+        match self {
+            Self::Airship(_) => airship::RETENTION,
+            Self::Adobe(_) => adobe::RETENTION,
+        }
+    }
+
+    /// Where the service keeps the position: what to do when events may be lost that it sent.
+    pub fn on_unclean(&self) -> Option<OnUnclean> {
+        match self {
+            Self::Airship(_) => None,
+            Self::Adobe(adobe) => Some(adobe.on_unclean),
+        }
+    }
+
+    /// Whether the service's position is moved on purpose with this start.
+    pub fn resets(&self) -> bool {
+        matches!(self, Self::Adobe(adobe::Config { reset: Some(_), .. }))
+    }
+
+    /// Redirects followed within one connect.
+    fn max_hops(&self) -> usize {
+        match self {
+            Self::Airship(_) => airship::MAX_HOPS,
+            Self::Adobe(_) => adobe::MAX_HOPS,
+        }
+    }
+
+    /// Whether the parameters go along to a `Location` that has none of its own. Adobe's samples show both.
+    fn keeps_query(&self) -> bool {
+        matches!(self, Self::Adobe(_))
+    }
+
+    /// The pause after which something that was refused is asked for again.
+    fn longest_pause(&self) -> Duration {
+        match self {
+            Self::Airship(airship) => airship.backoff.1,
+            Self::Adobe(adobe) => adobe.reconnect_pause,
+        }
+    }
+
+    /// What a response other than 200 means. `resumed` tells whether a position was sent.
+    fn classify(&self, status: StatusCode, resumed: bool) -> Class {
+        match self {
+            Self::Airship(_) => airship::classify(status, resumed),
+            Self::Adobe(_) => adobe::classify(status),
+        }
+    }
+
+    /// What a refusal means and what the operator can do.
+    fn explain(&self, class: Class, status: StatusCode, text: &str) -> String {
+        match self {
+            Self::Airship(_) => airship::explain(class, status, text),
+            Self::Adobe(_) => adobe::explain(class, status, text),
+        }
+    }
 }

@@ -24,7 +24,7 @@ use crate::sink::placement::Placement;
 use crate::sink::topics::Wanted;
 use crate::sink::{self, TopicSpec};
 use crate::source::queue::queue;
-use crate::source::session::Session;
+use crate::source::{Connections, Reader};
 use crate::{batch, source, task};
 
 /// How long to wait before looking again for the state topics of a cluster that cannot be used.
@@ -144,7 +144,13 @@ pub async fn run(plan: Arc<Plan>, figures: &[ShardFigures], stop: CancellationTo
         };
         tokio::select! {
             exit = exited.recv() => match exit {
-                Some((id, exit)) => tally.count(&id, exit, stop.is_cancelled()),
+                Some((id, exit)) => {
+                    tally.count(&id, exit, stop.is_cancelled());
+                    if exit == Exit::Held {
+                        // A start that was asked for by hand takes place as a whole or not at all.
+                        stop.cancel();
+                    }
+                }
                 // Every sender is gone: threads that panicked never said how they ended.
                 None => { tally.failed += running - tally.ended; break }
             },
@@ -177,6 +183,7 @@ impl Tally {
         match exit {
             Exit::Fenced => self.fenced += 1,
             Exit::Abandoned => self.abandoned += 1,
+            Exit::Held => self.failed += 1,
             Exit::Stopped if asked => {}
             Exit::Stopped => {
                 error!(shard = %id, "the shard's session ended unasked");
@@ -227,8 +234,12 @@ impl Starter {
         let id = self.figures.id.clone();
         // While Kafka is away nothing was received: a stop then has nothing to wait for.
         let opening = self.stop.clone();
-        let config =
-            shard::Config { id: id.clone(), batch: self.plan.batch, retention: self.stream.retention };
+        let config = shard::Config {
+            id: id.clone(),
+            batch: self.plan.batch,
+            retention: self.stream.retention,
+            on_unclean: self.stream.source.service.on_unclean(),
+        };
         let router = Router::new(self.stream.route.clone());
         let sink = self.sink(&router);
         let pipeline = self.pipeline(router).map_err(|error| {
@@ -238,16 +249,10 @@ impl Starter {
         let shard =
             Shard::open(config, sink, pipeline, self.figures.shard.clone(), self.abandon.clone(), &opening)?;
         let (input, output) = queue(self.stream.source.queue_bytes, self.figures.shard.queue_bytes.clone());
-        let session = Session::new(
-            Arc::new(self.stream.source.clone()),
-            id.index,
-            shard.position(),
-            input,
-            self.figures.source.clone(),
-            self.stop.clone(),
-        );
-        match session {
-            Ok(session) => drop(task::spawn(&self.runtime, "session", session.run())),
+        let (metrics, stop) = (self.figures.source.clone(), self.stop.clone());
+        let source = Arc::new(self.stream.source.clone());
+        match Connections::new(source, id.index, shard.resume(), Reader { input, metrics, stop }) {
+            Ok(connections) => drop(task::spawn(&self.runtime, "connections", connections.run())),
             Err(failure) => error!(shard = %id, reason = %failure, "cannot connect at all"),
         }
         Ok(shard.run(&output))
@@ -267,6 +272,7 @@ impl Starter {
             event_headers: self.stream.headers,
             dead_letter_topic: self.stream.dead_letter_topic.clone(),
             window: self.plan.dedupe.window,
+            only_if_free: self.stream.source.service.resets(),
         };
         KafkaSink::new(settings, shard::new_owner().to_string(), self.runtime.clone())
     }

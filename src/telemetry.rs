@@ -13,6 +13,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::model::types::{DeadLetterReason, Drop};
+use crate::shard::metrics::REPLAY_OUTCOMES;
 use crate::shard::now_ms;
 use crate::source::failure::Class;
 use crate::source::metrics::ConnectionState;
@@ -120,7 +121,7 @@ impl Shards {
 
     fn counters(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
         type Of = fn(&ShardFigures) -> &Counter;
-        let counters: [(&str, &str, Of); 8] = [
+        let counters: [(&str, &str, Of); 9] = [
             ("tributary_events_received", "Lines committed, of whatever kind", |f| &f.shard.received),
             ("tributary_events_delivered", "Events committed to their topics", |f| &f.shard.delivered),
             ("tributary_duplicates_dropped", "Events dropped since their id was known", |f| {
@@ -131,6 +132,7 @@ impl Shards {
                 &f.shard.write_failures
             }),
             ("tributary_possible_gaps", "Times that events may be missing", |f| &f.shard.possible_gaps),
+            ("tributary_replays", "Times that everything held was read again", |f| &f.shard.replays),
             ("tributary_positions_abandoned", "Positions that the service refused", |f| {
                 &f.source.positions_abandoned
             }),
@@ -155,6 +157,13 @@ impl Shards {
         self.classified(encoder, "tributary_events_filtered", "Events left out by `drop`", |figures| {
             let counts = Drop::ALL.iter().zip(&figures.shard.filtered);
             counts.map(|(drop, counter)| ("reason", drop.name(), counter.get())).collect()
+        })?;
+        self.classified(encoder, "tributary_replay_events", "Events that replays brought", |figures| {
+            REPLAY_OUTCOMES
+                .iter()
+                .zip(&figures.shard.replayed)
+                .map(|(outcome, counter)| ("outcome", *outcome, counter.get()))
+                .collect()
         })?;
         self.classified(encoder, "tributary_reconnects", "Connections that ended or failed", |figures| {
             Class::ALL
@@ -217,6 +226,9 @@ impl Shards {
         let queue =
             encoder.encode_descriptor("tributary_queue", queue, Some(&Unit::Bytes), MetricType::Gauge)?;
         self.each(queue, |figures| Some(ConstGauge::new(figures.shard.queue_bytes.get())))?;
+        let open = "Connections that are open";
+        let open = encoder.encode_descriptor("tributary_connections_open", open, None, MetricType::Gauge)?;
+        self.each(open, |figures| Some(ConstGauge::new(figures.source.connections.get())))?;
         let connected = "1 while the stream is open";
         let connected =
             encoder.encode_descriptor("tributary_connected", connected, None, MetricType::Gauge)?;

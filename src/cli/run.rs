@@ -14,7 +14,7 @@ use super::{Configured, Logging};
 use crate::config::Config;
 use crate::status::Status;
 use crate::supervisor::{self, Ended, Plan, Stream};
-use crate::{admin, exit, source, task, telemetry};
+use crate::{admin, exit, task, telemetry};
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
@@ -104,9 +104,7 @@ pub(super) fn plan(config: &Config) -> Plan {
         topic_spec: stream.topic,
         headers: stream.headers,
         dead_letter_topic: stream.dead_letter_topic.clone(),
-        retention: match &stream.source.service {
-            source::Service::Airship(_) => source::airship::RETENTION,
-        },
+        retention: stream.source.service.retention(),
     });
     Plan {
         streams: streams.collect(),

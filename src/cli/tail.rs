@@ -13,10 +13,10 @@ use super::{Configured, Logging};
 use crate::model::block::{Block, lines};
 use crate::model::types::Position;
 use crate::record::{Extractor, Line};
+use crate::source::adobe::OnUnclean;
 use crate::source::airship::Start;
-use crate::source::queue::{Output, Received, queue};
-use crate::source::session::Session;
-use crate::source::{self, Service};
+use crate::source::queue::{Item, Output, Received, queue};
+use crate::source::{self, Connections, Reader, Resume, Service};
 use crate::{task, telemetry};
 
 /// Arguments of `tail`.
@@ -34,6 +34,9 @@ pub(super) struct Arguments {
     /// Where to begin: earliest, latest, or after this offset
     #[arg(long, value_name = "earliest|latest|OFFSET")]
     from: Option<String>,
+    /// Adobe: take the hits printed from the stream; nobody else will get them
+    #[arg(long)]
+    take: bool,
     /// Indent the JSON
     #[arg(long)]
     pretty: bool,
@@ -58,14 +61,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         },
     };
     let extractor = Extractor::new(&stream.record)?;
-    let (source, position) = begin(stream.source.clone(), arguments.from.as_deref());
+    let (source, position) = begin(stream.source.clone(), arguments)?;
     let (input, output) = queue(source.queue_bytes, Default::default());
     let runtime = super::runtime().context("cannot start the runtime")?;
     let stop = CancellationToken::new();
-    let session = Session::new(Arc::new(source), 0, position, input, Default::default(), stop.clone())?;
+    let resume = Resume { position, ..Resume::default() };
+    let reader = Reader { input, metrics: Default::default(), stop: stop.clone() };
+    let connections = Connections::new(Arc::new(source), 0, resume, reader)?;
     runtime.block_on(async {
         super::run::stop_on_signals(stop.clone())?;
-        drop(task::spawn(runtime.handle(), "session", session.run()));
+        drop(task::spawn(runtime.handle(), "connections", connections.run()));
         let (count, pretty) = (arguments.count.unwrap_or(u64::MAX), arguments.pretty);
         tokio::task::spawn_blocking(move || print(&output, &extractor, count, pretty)).await?
     })?;
@@ -73,17 +78,34 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// All shards' events over one connection, from the wanted place.
-fn begin(mut source: source::Config, from: Option<&str>) -> (source::Config, Option<Position>) {
-    let Service::Airship(airship) = &mut source.service;
+/// All events over one connection, from the wanted place.
+fn begin(
+    mut source: source::Config,
+    arguments: &Arguments,
+) -> anyhow::Result<(source::Config, Option<Position>)> {
+    let airship = match &mut source.service {
+        Service::Airship(airship) => airship,
+        Service::Adobe(_) if !arguments.take => bail!(
+            "the service hands each hit to one connection and then moves on: what is printed here is taken from \
+             whoever else reads the stream. If that is meant, say --take"
+        ),
+        Service::Adobe(adobe) => {
+            if arguments.from.is_some() {
+                bail!("--from is for Airship: this service keeps the position itself");
+            }
+            (adobe.max_connections, adobe.on_unclean) = (1, OnUnclean::Continue);
+            return Ok((source, None));
+        }
+    };
     airship.shards = 1;
-    match from {
-        None => return (source, None),
+    let mut position = None;
+    match arguments.from.as_deref() {
+        None => {}
         Some("earliest") => airship.start = Start::Earliest,
         Some("latest") => airship.start = Start::Latest,
-        Some(offset) => return (source, Some(Position::offset(offset))),
+        Some(offset) => position = Some(Position::offset(offset)),
     }
-    (source, None)
+    Ok((source, position))
 }
 
 fn print(queue: &Output, extractor: &Extractor, mut left: u64, pretty: bool) -> anyhow::Result<()> {
@@ -94,7 +116,7 @@ fn print(queue: &Output, extractor: &Extractor, mut left: u64, pretty: bool) -> 
             Received::Timeout => continue,
             Received::Closed => break,
         };
-        let Block::Lines(bytes) = &item.block else { continue };
+        let Item::Block { block: Block::Lines(bytes), .. } = &item else { continue };
         for line in lines(bytes) {
             if left == 0 || matches!(extractor.extract(line), Ok(Line::PositionOnly(_))) {
                 continue;

@@ -201,7 +201,7 @@ fn compliance_takes_its_defaults_from_its_kind_and_user() {
         ("airship.compliance", "x.dead-letters")
     );
     assert_eq!(config.kafka.journal_retention, Duration::from_secs(4 * 3600));
-    let source::Service::Airship(service) = &stream.source.service;
+    let source::Service::Airship(service) = &stream.source.service else { panic!("{stream:?}") };
     assert_eq!(service.app_key.as_deref(), Some("APP"));
     assert_eq!(serde_json::to_value(&service.filters).unwrap()[0]["latency"], 5000);
     assert_eq!(
@@ -222,7 +222,7 @@ filters = [
 subset = { sample = 1 }
 "#;
     let config = parse(&format!("{SMALL}{filters}")).unwrap();
-    let source::Service::Airship(service) = &config.streams[0].source.service;
+    let source::Service::Airship(service) = &config.streams[0].source.service else { panic!() };
     let expected = serde_json::json!([
         { "types": ["OPEN"], "devices": [{ "channel": "c" }, { "named_user_id": "n" }], "notifications": { "group_id": "g" } },
         { "latency": 120000, "predicates": [{ "and": [

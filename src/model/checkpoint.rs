@@ -3,9 +3,11 @@
 //! Invariant: a checkpoint moves only by a [`Delta`] that names the sequence it was built on; a delta built on
 //! anything else is refused and changes nothing. Knows nothing of Kafka.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-use super::types::{Position, ShardId};
+use super::types::{Position, ShardId, Watermark};
 
 /// The version that this program writes. Older versions are read, newer ones refused.
 pub const VERSION: u32 = 1;
@@ -137,6 +139,24 @@ impl Checkpoint {
     /// since they date the position and not the claim.
     pub fn claimed_by(self, owner: &str) -> Self {
         Self { sequence: self.sequence + 1, owner: owner.to_owned(), clean: false, ..self }
+    }
+
+    /// The latest received time among the events delivered, where the service keeps the position.
+    pub fn received_ms(&self) -> Option<i64> {
+        match &self.position {
+            Some(Position::Watermark(mark)) => mark.received_ms,
+            _ => None,
+        }
+    }
+
+    /// When the oldest ids were committed that a restart needs. What came in while nobody was there is judged by what
+    /// was known then, so the window counts back from the checkpoint and not from now.
+    pub fn ids_since_ms(&self, window: Duration) -> i64 {
+        let window_ms = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
+        match &self.position {
+            Some(Position::Watermark(Watermark { ids_since_ms: Some(since_ms), .. })) => *since_ms,
+            _ => self.committed_ms.saturating_sub(window_ms),
+        }
     }
 
     /// The key of a shard's checkpoints and journal records.

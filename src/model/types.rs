@@ -36,6 +36,15 @@ impl EventId {
     }
 }
 
+/// When ids were committed, and the latest received time among all events up to then. Milliseconds since the Unix epoch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Dated {
+    /// By our clock.
+    pub committed_ms: i64,
+    /// By the service's clock, where the service keeps the position.
+    pub received_ms: Option<i64>,
+}
+
 /// Parses `8-4-4-4-12` lower-case hexadecimal digits, the only form whose value is the id.
 fn parse_canonical_uuid(text: &[u8]) -> Option<u128> {
     if text.len() != 36 || text.iter().any(u8::is_ascii_uppercase) {
@@ -71,6 +80,29 @@ pub enum Position {
         /// As received; never parsed.
         offset: String,
     },
+    /// Adobe: the service keeps the position. Ours says how far we have got, and what a replay has to drop.
+    Watermark(Watermark),
+}
+
+/// How far a stream has got whose position the service keeps. Times are milliseconds since the Unix epoch; those of
+/// events are when the service received them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Watermark {
+    /// The latest received time among the events delivered.
+    pub received_ms: Option<i64>,
+    /// The ids of events received later than this are all known. Of those up to it some are forgotten, so in a replay
+    /// they count as delivered. `None` while none was forgotten.
+    pub forgotten_ms: Option<i64>,
+    /// When the last replay began, by our clock.
+    pub replayed_ms: Option<i64>,
+    /// When the oldest ids were committed that are still needed, by our clock: the journal is read back from here.
+    pub ids_since_ms: Option<i64>,
+    /// Set while a replay is owed: [`Self::received_ms`] when something may have been lost, 0 if nothing had been
+    /// delivered.
+    pub owed_from_ms: Option<i64>,
+    /// Set while a replay may bring events again that were delivered: until one comes that was received later than this.
+    pub replaying_until_ms: Option<i64>,
 }
 
 impl Position {
@@ -84,6 +116,10 @@ impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Offset { offset } => f.write_str(offset),
+            Self::Watermark(mark) => match mark.received_ms {
+                Some(ms) => write!(f, "received {ms} ms"),
+                None => f.write_str("nothing received"),
+            },
         }
     }
 }

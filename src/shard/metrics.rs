@@ -8,9 +8,13 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
+use super::mark::ReplayCounts;
 use super::pipeline::Added;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::types::{DeadLetterReason, Drop};
+
+/// What becomes of an event that a replay brings, as metric labels.
+pub const REPLAY_OUTCOMES: [&str; 3] = ["brought_back", "dropped_by_id", "dropped_by_time"];
 
 /// A shard's metrics. Clones share the figures.
 #[derive(Clone, Debug)]
@@ -39,6 +43,10 @@ pub struct Metrics {
     pub queue_bytes: Gauge,
     /// Times that events may be missing.
     pub possible_gaps: Counter,
+    /// Replays begun.
+    pub replays: Counter,
+    /// Events that replays brought, by what became of them, in the order of [`REPLAY_OUTCOMES`].
+    pub replayed: [Counter; REPLAY_OUTCOMES.len()],
     last_commit_ms: Arc<AtomicI64>,
     last_processed_ms: Arc<AtomicI64>,
 }
@@ -61,6 +69,8 @@ impl Default for Metrics {
             write_failures: Counter::default(),
             queue_bytes: Gauge::default(),
             possible_gaps: Counter::default(),
+            replays: Counter::default(),
+            replayed: Default::default(),
             last_commit_ms: Arc::default(),
             last_processed_ms: Arc::default(),
         }
@@ -82,6 +92,10 @@ impl Metrics {
             counter.inc_by(count);
         }
         for (counter, count) in self.filtered.iter().zip(added.filtered) {
+            counter.inc_by(count);
+        }
+        let ReplayCounts { brought_back, dropped_by_id, dropped_by_time, .. } = added.replay;
+        for (counter, count) in self.replayed.iter().zip([brought_back, dropped_by_id, dropped_by_time]) {
             counter.inc_by(count);
         }
         self.commits.inc();

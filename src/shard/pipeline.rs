@@ -7,11 +7,14 @@ use crate::dedupe::Window;
 use crate::failpoint;
 use crate::model::block::{Block, OVERSIZE_HEAD};
 use crate::model::checkpoint::{Checkpoint, Totals};
-use crate::model::types::{DeadLetterReason, Drop, EventId, Headers, OutRecord, Position, Record};
+use crate::model::types::{
+    Dated, DeadLetterReason, Drop, EventId, Headers, OutRecord, Position, Record, Watermark,
+};
 use crate::record::{ExtractError, Extractor, Line};
 use crate::route::Router;
 use crate::sink::{Sink, SinkError};
 
+use super::mark::{Mark, ReplayCounts, Report};
 use super::now_ms;
 
 /// Longest detail of a dead letter, bytes.
@@ -32,6 +35,8 @@ pub struct Pipeline {
     base: Progress,
     /// Dead letters of this batch by reason, for the metrics.
     dead_letters: DeadLetters,
+    /// Whether the service keeps the position, so that ours is a watermark.
+    keeps_mark: bool,
     /// Whether the sink's transaction was begun, and records sent in it.
     begun: bool,
     /// Processing time of the first event since the last commit.
@@ -63,6 +68,8 @@ pub struct Added {
     pub dead_letters: DeadLetters,
     /// Events left out by reason.
     pub filtered: Filtered,
+    /// What replays brought.
+    pub replay: ReplayCounts,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -74,6 +81,8 @@ struct Progress {
     added: Totals,
     /// Kept here and not beside the dead letters: blocks without records are folded, not replayed.
     filtered: Filtered,
+    /// Where the service keeps the position. Unlike the rest it goes on from batch to batch.
+    mark: Mark,
 }
 
 impl Pipeline {
@@ -87,6 +96,7 @@ impl Pipeline {
             progress: Progress::default(),
             base: Progress::default(),
             dead_letters: DeadLetters::default(),
+            keeps_mark: false,
             begun: false,
             first_processed_ms: None,
             clock_ms: now_ms(),
@@ -94,8 +104,49 @@ impl Pipeline {
     }
 
     /// Adds ids from the journal.
-    pub fn seed(&mut self, committed_ms: i64, ids: &[EventId]) {
-        self.window.seed(committed_ms, ids.iter().copied());
+    pub fn seed(&mut self, dated: Dated, ids: &[EventId]) {
+        self.window.seed(dated, ids.iter().copied());
+    }
+
+    /// From now on a watermark is kept, beginning with that of the checkpoint. `has_all_ids` tells whether the seed was
+    /// complete.
+    pub fn keep_mark(&mut self, position: Option<&Position>, has_all_ids: bool) {
+        let watermark = match position {
+            Some(Position::Watermark(watermark)) => *watermark,
+            _ => Watermark::default(),
+        };
+        self.window.note_forgotten(watermark.forgotten_ms);
+        if !has_all_ids {
+            self.window.note_forgotten(watermark.received_ms);
+        }
+        self.keeps_mark = true;
+        self.change_mark(|mark| mark.watermark = watermark);
+    }
+
+    /// Something may have been lost that a replay brings back.
+    pub fn owe_replay(&mut self) {
+        self.change_mark(Mark::owe_replay);
+    }
+
+    /// A replay begins. The batch must be empty.
+    pub fn begin_replay(&mut self, at_ms: i64) {
+        self.change_mark(|mark| mark.begin_replay(at_ms));
+    }
+
+    /// The replay has met what was delivered. The batch must be empty.
+    pub fn replay_caught_up(&mut self, replay_owed: bool) -> Report {
+        self.change_mark(|mark| mark.caught_up(replay_owed))
+    }
+
+    /// Changes the mark, outside of what a batch changes in it.
+    fn change_mark<T>(&mut self, change: impl Fn(&mut Mark) -> T) -> T {
+        change(&mut self.base.mark);
+        let result = change(&mut self.progress.mark);
+        self.progress.mark.watermark.forgotten_ms = self.window.forgotten_ms();
+        self.base.mark.watermark.forgotten_ms = self.window.forgotten_ms();
+        (self.progress.moved, self.base.moved) = (true, true);
+        self.window.keep_old(self.progress.mark.needs_old_ids());
+        result
     }
 
     /// Takes back what [`Self::seed`] added, for a new attempt to open.
@@ -118,10 +169,17 @@ impl Pipeline {
         self.first_processed_ms
     }
 
-    /// New position, last processing time and totals of the batch.
-    pub fn progress(&self) -> (Option<Position>, Option<i64>, Totals) {
-        let offset = || Position::offset(String::from_utf8_lossy(&self.progress.offset));
-        (self.progress.moved.then(offset), self.progress.processed_ms, self.progress.added)
+    /// New position, last processing time and totals of the batch, if it is committed at `committed_ms`.
+    pub fn progress(&self, committed_ms: i64) -> (Option<Position>, Option<i64>, Totals) {
+        let position = if self.keeps_mark {
+            let received_ms = self.progress.mark.watermark.received_ms;
+            let extent = self.window.extent_after(Dated { committed_ms, received_ms });
+            Some(Position::Watermark(self.progress.mark.after(extent)))
+        } else {
+            let offset = || Position::offset(String::from_utf8_lossy(&self.progress.offset));
+            self.progress.moved.then(offset)
+        };
+        (position, self.progress.processed_ms, self.progress.added)
     }
 
     /// What the batch adds, for the metrics.
@@ -130,6 +188,7 @@ impl Pipeline {
             totals: self.progress.added,
             dead_letters: self.dead_letters,
             filtered: self.progress.filtered,
+            replay: self.progress.mark.counts.since(self.base.mark.counts),
         }
     }
 
@@ -169,9 +228,12 @@ impl Pipeline {
 
     /// The batch is committed.
     pub fn committed(&mut self, committed_ms: i64) {
-        self.window.commit(committed_ms);
+        let received_ms = self.progress.mark.watermark.received_ms;
+        self.window.keep_old(self.progress.mark.needs_old_ids());
+        self.window.commit(Dated { committed_ms, received_ms });
+        self.progress.mark.watermark.forgotten_ms = self.window.forgotten_ms();
         self.progress.start_anew();
-        self.base.start_anew();
+        self.base.clone_from(&self.progress);
         self.dead_letters = DeadLetters::default();
         self.begun = false;
         self.first_processed_ms = None;
@@ -208,13 +270,13 @@ impl Pipeline {
                 self.progress.added.received += 1;
                 self.event(line, &record, sink)?;
                 self.progress.move_to(record.offset.as_deref());
-                self.date(record.processed_ms);
+                self.processed(record.processed_ms);
             }
             Ok(Line::Filtered { reason, processed_ms, offset }) => {
                 self.progress.added.received += 1;
                 self.progress.filter(reason);
                 self.progress.move_to(offset.as_deref());
-                self.date(processed_ms);
+                self.processed(processed_ms);
             }
             Ok(Line::PositionOnly(offset)) => self.progress.move_to(offset.as_deref()),
             Err(error) => {
@@ -230,15 +292,30 @@ impl Pipeline {
         Ok(())
     }
 
-    fn date(&mut self, processed_ms: Option<i64>) {
-        if let Some(processed_ms) = processed_ms {
-            self.progress.processed_ms = Some(processed_ms);
-            self.first_processed_ms.get_or_insert(processed_ms);
+    /// Notes when the service processed the latest event.
+    fn processed(&mut self, processed_ms: Option<i64>) {
+        let Some(processed_ms) = processed_ms else { return };
+        self.progress.processed_ms = Some(processed_ms);
+        self.first_processed_ms.get_or_insert(processed_ms);
+        if self.keeps_mark {
+            self.progress.moved = true;
+            self.progress.mark.pass(processed_ms);
         }
     }
 
+    /// Whether the event is one that was delivered before. Its id is known from now on.
+    fn is_repeated(&mut self, id: EventId, received_ms: Option<i64>) -> bool {
+        let mark = &mut self.progress.mark;
+        if mark.is_replaying() && !self.window.contains(id) && mark.drops(received_ms) {
+            return true;
+        }
+        let is_new = self.window.insert(id);
+        mark.count(received_ms, is_new);
+        !is_new
+    }
+
     fn event(&mut self, line: &[u8], record: &Record<'_>, sink: &mut impl Sink) -> Result<(), SinkError> {
-        if !self.window.insert(record.id) {
+        if self.is_repeated(record.id, record.processed_ms) {
             self.progress.added.duplicates += 1;
             return Ok(());
         }

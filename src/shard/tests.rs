@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::dedupe::{self, Window};
+use crate::model::types::Position;
 use crate::record::{self, Drop, EventType, Extractor, Id, Key, TimeFormat};
 use crate::route::{self, Router};
 use crate::sink::memory::{Cluster, Fault, Kept, MemorySink};
@@ -50,6 +51,7 @@ fn run(cluster: &Arc<Mutex<Cluster>>, max_events: usize, blocks: Vec<Block>) -> 
         id: ShardId { stream: "s".into(), index: 0 },
         batch: batch::Config { max_events, ..batch::Config::default() },
         retention: Duration::from_secs(7 * 86_400),
+        on_unclean: None,
     };
     let sink = MemorySink::new(Arc::clone(cluster));
     let metrics = Metrics::default();
@@ -57,7 +59,7 @@ fn run(cluster: &Arc<Mutex<Cluster>>, max_events: usize, blocks: Vec<Block>) -> 
     let shard = Shard::open(config, sink, pipeline(1000), metrics, never.clone(), &never).unwrap();
     let (input, output) = queue(1 << 20, Default::default());
     for block in blocks {
-        let sent = futures_util::FutureExt::now_or_never(input.send(Item { block, resumed: false }));
+        let sent = futures_util::FutureExt::now_or_never(input.send(Item::Block { block, resumed: false }));
         sent.unwrap().unwrap();
     }
     drop(input);

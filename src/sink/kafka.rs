@@ -15,9 +15,10 @@ use tokio::runtime::Handle;
 use tracing::{debug, info};
 
 use super::client::{BATCH_BYTES, Clients, Context};
-use super::progress::{IDS_PER_RECORD, Open, Reader, pack_ids};
+use super::journal::{IDS_PER_RECORD, pack_ids};
+use super::progress::{Open, Reader};
 use super::topics::{Topics, Wanted};
-use super::{Config, Delivery, Seed, Sink, SinkError, TopicSpec};
+use super::{Config, Delivery, Opened, Seed, Sink, SinkError, TopicSpec};
 use crate::failpoint;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::errors::chain;
@@ -58,8 +59,10 @@ pub struct Settings {
     pub event_headers: bool,
     /// Where dead letters go.
     pub dead_letter_topic: String,
-    /// Ids committed longer ago are not read back.
+    /// Ids committed longer before the checkpoint are not read back.
     pub window: Duration,
+    /// Whether a shard that did not stop in order is refused, for a start that another instance must not lose to.
+    pub only_if_free: bool,
 }
 
 /// One shard's sink.
@@ -128,17 +131,36 @@ impl KafkaSink {
         self.topics.ensure(&wanted)
     }
 
-    fn read_back(&self, open: Open, seed: Option<Seed<'_>>) -> Result<Option<Checkpoint>, SinkError> {
-        let (state, key, partition) = (self.state(), self.key(), self.settings.partition);
-        let reader = Reader::new(&self.clients, self.settings.config.transaction_timeout + INIT_TIMEOUT)?;
-        let checkpoint = reader.checkpoint(&state.checkpoints, partition, &key, open)?;
-        if let Some(seed) = seed {
-            let since_ms = jiff::Timestamp::now().as_millisecond()
-                - i64::try_from(self.settings.window.as_millis()).unwrap_or(i64::MAX / 2);
-            let count = reader.ids(&state.ids, partition, &key, since_ms, seed)?;
-            debug!(shard = key, ids = count, "journal read back");
+    fn reader(&self) -> Result<Reader, SinkError> {
+        Reader::new(&self.clients, self.settings.config.transaction_timeout + INIT_TIMEOUT)
+    }
+
+    fn read_back(&self, open: Open) -> Result<Option<Checkpoint>, SinkError> {
+        self.reader()?.checkpoint(&self.state().checkpoints, self.settings.partition, &self.key(), open)
+    }
+
+    /// Gives the ids that a shard at `found` still needs; tells whether the journal held all of them.
+    fn read_ids(&self, reader: &Reader, found: &Checkpoint, seed: Seed<'_>) -> Result<bool, SinkError> {
+        let (key, since_ms) = (self.key(), found.ids_since_ms(self.settings.window));
+        let count = reader.ids(&self.state().ids, self.settings.partition, &key, since_ms, seed)?;
+        debug!(shard = key, ids = count, "journal read back");
+        let retention = self.settings.config.journal_retention.as_millis();
+        let kept_ms =
+            jiff::Timestamp::now().as_millisecond() - i64::try_from(retention).unwrap_or(i64::MAX / 2);
+        Ok(since_ms >= kept_ms)
+    }
+
+    /// Refuses a shard that did not stop in order, since another instance may still be at work on it.
+    fn check_held(&mut self) -> Result<(), SinkError> {
+        self.topics.ensure(&self.state().wanted(&self.settings.config, self.settings.partition + 1))?;
+        match self.read_back(Open::Leave)? {
+            Some(found) if !found.clean => Err(SinkError::Held(format!(
+                "another instance may hold shard {}: its last checkpoint (sequence {}) is not that of a stop in order. \
+                 Stop that instance; if there is none, start this one without --reset and stop it, then try again",
+                self.settings.shard, found.sequence
+            ))),
+            _ => Ok(()),
         }
-        Ok(checkpoint)
     }
 
     /// Writes a checkpoint under this owner's name, so that whoever was fenced can see by whom.
@@ -214,7 +236,7 @@ impl KafkaSink {
         if !matches!(code, Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch) {
             return SinkError::OutcomeUnknown(format!("the producer failed: {reason}"));
         }
-        match self.read_back(Open::Await, None) {
+        match self.read_back(Open::Await) {
             Ok(Some(checkpoint)) if checkpoint.owner != self.owner => SinkError::Fenced(reason.to_owned()),
             Ok(_) => SinkError::OutcomeUnknown(format!("the broker ended the transaction: {reason}")),
             Err(error) => SinkError::OutcomeUnknown(format!("{reason}; {error}")),
@@ -244,10 +266,19 @@ impl KafkaSink {
 }
 
 impl Sink for KafkaSink {
-    fn open(&mut self, seed: Seed<'_>) -> Result<Checkpoint, SinkError> {
+    fn open(&mut self, seed: Seed<'_>) -> Result<Opened, SinkError> {
+        if self.settings.only_if_free {
+            self.check_held()?;
+            // From the fence on it is this instance that holds the shard.
+            self.settings.only_if_free = false;
+        }
         self.fence()?;
-        let found = self.read_back(Open::Await, Some(seed))?;
-        self.claim(found)
+        let reader = self.reader()?;
+        let (state, partition) = (self.state(), self.settings.partition);
+        let found = reader.checkpoint(&state.checkpoints, partition, &self.key(), Open::Await)?;
+        let has_all_ids = found.as_ref().map_or(Ok(true), |found| self.read_ids(&reader, found, seed))?;
+        let stopped_in_order = found.as_ref().map(|found| found.clean);
+        Ok(Opened { checkpoint: self.claim(found)?, stopped_in_order, has_all_ids })
     }
 
     fn reopen(&mut self) -> Result<Checkpoint, SinkError> {
@@ -258,11 +289,11 @@ impl Sink for KafkaSink {
         // Asked before fencing, so that a late comer does not throw out its rightful successor.
         self.topics.ensure(&self.state().wanted(&self.settings.config, self.settings.partition + 1))?;
         // Our own transaction may still be open, and is ended by fencing only.
-        if !ours(&self.read_back(Open::Leave, None)?) {
+        if !ours(&self.read_back(Open::Leave)?) {
             return Err(taken());
         }
         self.fence()?;
-        let found = self.read_back(Open::Await, None)?;
+        let found = self.read_back(Open::Await)?;
         if found.as_ref().is_some_and(|found| found.owner != self.owner) {
             self.producer = None;
             return Err(taken());
@@ -315,7 +346,7 @@ impl Sink for KafkaSink {
             self.flush()?;
         }
         let mut packed = std::mem::take(&mut self.packed);
-        while pack_ids(ids, IDS_PER_RECORD, &mut packed) > 0 {
+        while pack_ids(ids, IDS_PER_RECORD, checkpoint.received_ms(), &mut packed) > 0 {
             self.send_state(&state.ids, &key, &packed)?;
         }
         self.packed = packed;

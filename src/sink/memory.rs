@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use super::{Seed, Sink, SinkError};
+use super::{Opened, Seed, Sink, SinkError};
 use crate::model::checkpoint::Checkpoint;
-use crate::model::types::{EventId, Headers, OutRecord};
+use crate::model::types::{Dated, EventId, Headers, OutRecord};
 
 /// A record as it was kept.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,7 +28,7 @@ pub struct Cluster {
     /// Records of aborted batches.
     pub aborted: usize,
     /// Committed ids, by commit.
-    pub journal: Vec<(i64, Vec<EventId>)>,
+    pub journal: Vec<(Dated, Vec<EventId>)>,
     /// The latest checkpoint.
     pub checkpoint: Option<Checkpoint>,
     /// Faults of the commits to come, first first.
@@ -69,11 +69,15 @@ impl MemorySink {
 }
 
 impl Sink for MemorySink {
-    fn open(&mut self, seed: Seed<'_>) -> Result<Checkpoint, SinkError> {
-        for (at, ids) in &self.cluster.lock().unwrap().journal {
-            seed(*at, ids);
-        }
-        self.reopen()
+    fn open(&mut self, seed: Seed<'_>) -> Result<Opened, SinkError> {
+        let stopped_in_order = {
+            let cluster = self.cluster.lock().unwrap();
+            for (dated, ids) in &cluster.journal {
+                seed(*dated, ids);
+            }
+            cluster.checkpoint.as_ref().map(|found| found.clean)
+        };
+        Ok(Opened { checkpoint: self.reopen()?, stopped_in_order, has_all_ids: true })
     }
 
     fn reopen(&mut self) -> Result<Checkpoint, SinkError> {
@@ -126,7 +130,8 @@ impl Sink for MemorySink {
         }
         cluster.commits.push(self.batch.len());
         cluster.records.append(&mut self.batch);
-        cluster.journal.push((checkpoint.committed_ms, ids.collect()));
+        let Checkpoint { committed_ms, .. } = *checkpoint;
+        cluster.journal.push((Dated { committed_ms, received_ms: checkpoint.received_ms() }, ids.collect()));
         cluster.checkpoint = Some(checkpoint.clone());
         self.open = false;
         if fault == Fault::UnknownButLanded {

@@ -14,10 +14,11 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::client::{Clients, Context, close_beside};
+use super::journal::unpack_ids;
 use super::{Seed, SinkError};
 use crate::model::checkpoint::Checkpoint;
 use crate::model::errors::chain;
-use crate::model::types::EventId;
+use crate::model::types::Dated;
 
 /// Limit of one request to the cluster.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -28,15 +29,6 @@ const SETTLE_PAUSE: Duration = Duration::from_millis(20);
 /// Offsets before the end where the latest checkpoint is looked for first. A partition belongs to one shard, so it
 /// is among the last; a full read follows when it is not.
 const TAIL: i64 = 64;
-
-/// Bytes of one id in a journal record.
-const ID_BYTES: usize = 16;
-
-/// Version byte that begins a journal record.
-const JOURNAL_VERSION: u8 = 1;
-
-/// Ids in one journal record: 512 KiB, below any sane `max.message.bytes`.
-pub const IDS_PER_RECORD: usize = 32_768;
 
 /// Reads state topics back.
 pub struct Reader {
@@ -136,11 +128,11 @@ impl Reader {
         self.read(topic, partition, from, high, |record_key, payload, timestamp_ms| {
             if record_key == key.as_bytes() {
                 ids.clear();
-                unpack_ids(payload, &mut ids).map_err(|error| {
+                let received_ms = unpack_ids(payload, &mut ids).map_err(|error| {
                     SinkError::Unusable(format!("{topic} partition {partition}: {error}"))
                 })?;
                 count += ids.len();
-                seed(timestamp_ms, &ids);
+                seed(Dated { committed_ms: timestamp_ms, received_ms }, &ids);
             }
             Ok(())
         })?;
@@ -276,54 +268,4 @@ fn is_transient(code: rdkafka::types::RDKafkaErrorCode) -> bool {
         code,
         Code::AllBrokersDown | Code::BrokerTransportFailure | Code::OperationTimedOut | Code::Resolve
     )
-}
-
-/// A journal record's payload: a version byte, then 16 bytes an id, big-endian.
-pub fn pack_ids(ids: &mut dyn Iterator<Item = EventId>, limit: usize, out: &mut Vec<u8>) -> usize {
-    out.clear();
-    out.push(JOURNAL_VERSION);
-    let before = out.len();
-    for id in ids.take(limit) {
-        out.extend_from_slice(&id.0.to_be_bytes());
-    }
-    (out.len() - before) / ID_BYTES
-}
-
-/// The reverse of [`pack_ids`], appended to `ids`.
-pub fn unpack_ids(payload: &[u8], ids: &mut Vec<EventId>) -> Result<(), &'static str> {
-    let Some((&JOURNAL_VERSION, packed)) = payload.split_first() else {
-        return Err("a journal record of an unknown version; it was written by a later release");
-    };
-    let (packed, rest) = packed.as_chunks::<ID_BYTES>();
-    if !rest.is_empty() {
-        return Err("a journal record that is cut off");
-    }
-    ids.extend(packed.iter().map(|bytes| EventId(u128::from_be_bytes(*bytes))));
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #[test]
-        fn ids_survive_packing(ids in prop::collection::vec(any::<u128>(), 0..100), limit in 1usize..120) {
-            let mut rest = ids.iter().copied().map(EventId);
-            let (mut packed, mut back) = (Vec::new(), Vec::new());
-            while pack_ids(&mut rest, limit, &mut packed) > 0 {
-                unpack_ids(&packed, &mut back).unwrap();
-            }
-            prop_assert_eq!(back.into_iter().map(|id| id.0).collect::<Vec<_>>(), ids);
-        }
-    }
-
-    #[test]
-    fn a_foreign_record_is_refused() {
-        assert!(unpack_ids(&[2, 0], &mut Vec::new()).is_err());
-        assert!(unpack_ids(&[1, 0], &mut Vec::new()).is_err());
-        assert!(unpack_ids(&[], &mut Vec::new()).is_err());
-    }
 }

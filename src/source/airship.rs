@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
+use super::connect::Request;
 use super::failure::Class;
 use crate::model::block::lines;
-use crate::model::types::Position;
 
 /// How long the service keeps events: 7 days or 100 GB, whichever comes first (support article on resuming).
 pub const RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -124,8 +124,8 @@ pub enum NotificationSelector {
 /// Where a connection is to begin: exactly one of the two is sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Begin<'a> {
-    /// After this position.
-    After(&'a Position),
+    /// After this offset.
+    After(&'a str),
     /// At one end of what is held.
     At(Start),
 }
@@ -150,8 +150,22 @@ enum Subset {
     Sample { proportion: f64 },
 }
 
+/// Redirects followed within one connect.
+pub const MAX_HOPS: usize = 10;
+
+/// The request for one shard.
+pub fn request(config: &Config, shard: u32, begin: Begin<'_>) -> Request {
+    Request {
+        method: Method::POST,
+        headers: headers(config),
+        query: Vec::new(),
+        body: body(config, shard, begin).into(),
+        resumed: matches!(begin, Begin::After(_)),
+    }
+}
+
 /// The headers that Airship wants, besides the credential.
-pub fn headers(config: &Config) -> HeaderMap {
+fn headers(config: &Config) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(header::ACCEPT, ACCEPT);
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
@@ -163,9 +177,9 @@ pub fn headers(config: &Config) -> HeaderMap {
 }
 
 /// The request's body for one shard.
-pub fn body(config: &Config, shard: u32, begin: Begin<'_>) -> Vec<u8> {
+fn body(config: &Config, shard: u32, begin: Begin<'_>) -> Vec<u8> {
     let (start, resume_offset) = match begin {
-        Begin::After(Position::Offset { offset }) => (None, Some(offset.as_str())),
+        Begin::After(offset) => (None, Some(offset)),
         Begin::At(start) => (Some(start), None),
     };
     let subset = match (config.shards, config.sample) {
@@ -193,21 +207,49 @@ pub fn classify(status: StatusCode, resumed: bool) -> Class {
     }
 }
 
+/// What a refusal means and what the operator can do.
+pub fn explain(class: Class, status: StatusCode, text: &str) -> String {
+    let advice = match class {
+        Class::Unauthorized => "the credential was refused; check the token and the app key".to_owned(),
+        Class::TooManyConnections => {
+            "too many connections are open for this integration; is another consumer running?".to_owned()
+        }
+        Class::Forbidden => match denied_types(text).as_slice() {
+            [] => "access was refused; check what the token may read".to_owned(),
+            denied => format!(
+                "the token may not read the event types {}; take them out of `filters` or extend the token",
+                denied.join(", ")
+            ),
+        },
+        Class::NoData => "there is no data for this app key yet, which is normal for a new app".to_owned(),
+        Class::PositionRejected => {
+            "the request was refused, most likely since the position to resume from is \
+                                    older than what the service keeps (7 days or 100 GB)"
+                .to_owned()
+        }
+        Class::Rejected => "the request was refused; check url, filters and subset".to_owned(),
+        Class::RateLimited => "the service limits the rate of requests".to_owned(),
+        _ => "the service failed".to_owned(),
+    };
+    let quote = if text.is_empty() { String::new() } else { format!(" ({text})") };
+    format!("{} {advice}{quote}", status.as_u16())
+}
+
 /// The event types that a 403 names, as in `Requested event types to which client is not entitled A,B`.
-pub fn denied_types(body: &str) -> Vec<&str> {
+fn denied_types(body: &str) -> Vec<&str> {
     let Some((_, list)) = body.split_once("not entitled") else { return Vec::new() };
     let is_type = |word: &&str| word.len() > 2 && word.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
     list.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(is_type).collect()
 }
 
-/// The position after a block of whole lines: that of its last line that carries one.
-pub fn last_position(block: &[u8]) -> Option<Position> {
+/// The offset after a block of whole lines: that of its last line that carries one.
+pub fn last_offset(block: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Offset {
         offset: String,
     }
     let offset = |line: &[u8]| serde_json::from_slice::<Offset>(line).ok();
-    lines(block).rev().find_map(offset).map(|found| Position::offset(found.offset))
+    lines(block).rev().find_map(offset).map(|found| found.offset)
 }
 
 fn one_or_many<S: serde::Serializer>(
@@ -249,7 +291,7 @@ mod tests {
             json!({"start": "EARLIEST", "enable_offset_updates": true})
         );
         assert_eq!(
-            sent(&config(), Begin::After(&Position::offset("MTAw"))),
+            sent(&config(), Begin::After("MTAw")),
             json!({"resume_offset": "MTAw", "enable_offset_updates": true})
         );
     }
@@ -311,10 +353,17 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_says_what_to_do() {
+        let text = "Requested event types to which client is not entitled COMPLIANCE,TAG_CHANGE";
+        let message = explain(Class::Forbidden, StatusCode::FORBIDDEN, text);
+        assert!(message.starts_with("403 the token may not read the event types COMPLIANCE, TAG_CHANGE;"));
+    }
+
+    #[test]
     fn the_last_line_with_an_offset_is_the_position() {
         let block =
             b"{\"offset\":\"1\"}\r\n\n{\"offset\":\"2\",\"x\":{\"offset\":\"9\"}}\ngarbage\n{\"id\":1}\n";
-        assert_eq!(last_position(block), Some(Position::offset("2")));
-        assert_eq!(last_position(b"garbage\n"), None);
+        assert_eq!(last_offset(block).as_deref(), Some("2"));
+        assert_eq!(last_offset(b"garbage\n"), None);
     }
 }

@@ -1,12 +1,21 @@
 //! Credential to `Authorization` header. Does not know who uses it.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::HeaderValue;
+use url::Url;
 
+use super::failure::{Class, Failure};
 use crate::model::secret::{HIDDEN, Secret, SecretError, SecretSource};
 
-/// A configured credential; its secret is read again at each connect.
+mod token;
+
+pub use token::Tokens;
+
+/// A configured credential; its secret is read again at each connect, or at each request for a token.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Credential {
     /// `Authorization: Bearer <token>`
@@ -18,6 +27,32 @@ pub enum Credential {
         /// The password or master secret.
         password: SecretSource,
     },
+    /// A bearer token that is fetched with OAuth 2 client credentials.
+    Grant(Grant),
+}
+
+/// OAuth 2 client credentials, for which an endpoint grants tokens.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Grant {
+    /// How the client shows who it is.
+    pub scheme: GrantScheme,
+    /// Where tokens are granted.
+    pub token_url: Url,
+    /// Not secret.
+    pub client_id: String,
+    /// The client secret.
+    pub client_secret: SecretSource,
+    /// What is asked for. Adobe's identity service takes a list, others one text or none.
+    pub scopes: Vec<String>,
+}
+
+/// How a client shows who it is to a token endpoint.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum GrantScheme {
+    /// Adobe IMS: `client_id` and `client_secret` as form fields, scopes separated by commas.
+    Ims,
+    /// RFC 6749 section 2.3.1: HTTP Basic.
+    Basic,
 }
 
 /// A header value, and the secrets inside it so that they can be taken out of texts that quote them.
@@ -37,33 +72,87 @@ pub enum AuthError {
     Secret(#[from] SecretError),
     /// It holds bytes that no header may hold, such as a line end.
     #[error("the credential from the {0} has characters that a header cannot carry")]
-    NotAHeader(SecretSource),
+    NotAHeader(String),
 }
 
-impl Credential {
-    /// Reads the secret and makes the header.
-    pub fn authorization(&self) -> Result<Authorization, AuthError> {
-        let (source, secrets, text) = match self {
-            Self::Bearer(source) => {
-                let secret = source.read()?;
-                let text = format!("Bearer {}", secret.expose());
-                (source, vec![secret], text)
-            }
-            Self::Basic { user, password } => {
-                let secret = password.read()?;
-                // As good as the password itself.
-                let pair = Secret::new(BASE64_STANDARD.encode(format!("{user}:{}", secret.expose())));
-                let text = format!("Basic {}", pair.expose());
-                (password, vec![pair, secret], text)
+/// Gives the header for each connect of a stream. Clones share the token.
+#[derive(Clone, Debug)]
+pub enum Authorizer {
+    /// As configured, read each time.
+    Bearer(SecretSource),
+    /// As configured, read each time.
+    Basic {
+        /// Not secret.
+        user: String,
+        /// The password.
+        password: SecretSource,
+    },
+    /// A token that is fetched and kept.
+    Fetched(Arc<Tokens>),
+}
+
+impl Authorizer {
+    /// For this credential. `pause` is how long a token endpoint that refused is left alone.
+    pub fn new(credential: Credential, pause: Duration) -> Result<Self, Failure> {
+        Ok(match credential {
+            Credential::Bearer(source) => Self::Bearer(source),
+            Credential::Basic { user, password } => Self::Basic { user, password },
+            Credential::Grant(grant) => Self::Fetched(Arc::new(Tokens::new(grant, pause)?)),
+        })
+    }
+
+    /// The header for a connect now.
+    pub async fn authorization(&self) -> Result<Authorization, Failure> {
+        let read = match self {
+            Self::Bearer(source) => bearer(source),
+            Self::Basic { user, password } => basic(user, password),
+            Self::Fetched(tokens) => {
+                let token = tokens.get().await?;
+                Authorization::bearer(token, || "token endpoint".to_owned())
             }
         };
-        let mut header = HeaderValue::try_from(text).map_err(|_| AuthError::NotAHeader(source.clone()))?;
-        header.set_sensitive(true);
-        Ok(Authorization { header, secrets })
+        read.map_err(|error| Failure::caused(Class::Credential, "no credential to connect with", error))
+    }
+
+    /// The service refused what it was shown: a token is fetched anew for the next connect, unless that was done
+    /// meanwhile.
+    pub fn refused(&self, shown: &Authorization) {
+        if let (Self::Fetched(tokens), Some(token)) = (self, shown.secrets.first()) {
+            tokens.forget(token);
+        }
+    }
+
+    /// Renews a fetched token ahead of its expiry, for as long as this is polled. Streams that are open go on.
+    pub async fn keep_fresh(&self, stream: &str) {
+        match self {
+            Self::Fetched(tokens) => tokens.keep_fresh(stream).await,
+            _ => std::future::pending().await,
+        }
     }
 }
 
+fn bearer(source: &SecretSource) -> Result<Authorization, AuthError> {
+    Authorization::bearer(source.read()?, || source.to_string())
+}
+
+fn basic(user: &str, password: &SecretSource) -> Result<Authorization, AuthError> {
+    let secret = password.read()?;
+    // As good as the password itself.
+    let pair = Secret::new(BASE64_STANDARD.encode(format!("{user}:{}", secret.expose())));
+    Authorization::new(&format!("Basic {}", pair.expose()), vec![pair, secret], || password.to_string())
+}
+
 impl Authorization {
+    fn bearer(token: Secret, from: impl Fn() -> String) -> Result<Self, AuthError> {
+        Self::new(&format!("Bearer {}", token.expose()), vec![token], from)
+    }
+
+    fn new(text: &str, secrets: Vec<Secret>, from: impl Fn() -> String) -> Result<Self, AuthError> {
+        let mut header = HeaderValue::try_from(text).map_err(|_| AuthError::NotAHeader(from()))?;
+        header.set_sensitive(true);
+        Ok(Self { header, secrets })
+    }
+
     /// `text` without the secrets.
     pub fn hide(&self, text: &str) -> String {
         self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.expose(), HIDDEN))
@@ -73,6 +162,15 @@ impl Authorization {
     pub fn longest(&self) -> usize {
         self.secrets.iter().map(|secret| secret.expose().len()).max().unwrap_or_default()
     }
+
+    #[cfg(test)]
+    pub(super) fn of(credential: &Credential) -> Result<Self, AuthError> {
+        match credential {
+            Credential::Bearer(source) => bearer(source),
+            Credential::Basic { user, password } => basic(user, password),
+            Credential::Grant(grant) => bearer(&grant.client_secret),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -81,24 +179,20 @@ mod tests {
 
     #[test]
     fn both_schemes() {
-        let basic = Credential::Basic {
-            user: "sample_connection".into(),
-            password: SecretSource::Value(Secret::new("sample_connection")),
-        };
-        let authorization = basic.authorization().unwrap();
+        let password = SecretSource::Value(Secret::new("sample_connection"));
+        let authorization = basic("sample_connection", &password).unwrap();
         let quoted = "Basic c2FtcGxlX2Nvbm5lY3Rpb246c2FtcGxlX2Nvbm5lY3Rpb24=";
         assert_eq!(authorization.header, quoted);
         assert_eq!(authorization.hide(&format!("{quoted} sample_connection")), "Basic <hidden> <hidden>");
-        let bearer = Credential::Bearer(SecretSource::Value(Secret::new("t0ken")));
-        let authorization = bearer.authorization().unwrap();
+        let credential = Credential::Bearer(SecretSource::Value(Secret::new("t0ken")));
+        let authorization = Authorization::of(&credential).unwrap();
         assert_eq!(authorization.header, "Bearer t0ken");
-        assert!(!format!("{authorization:?} {bearer:?}").contains("t0ken"));
+        assert!(!format!("{authorization:?} {credential:?}").contains("t0ken"));
     }
 
     #[test]
     fn a_secret_that_is_no_header_is_refused_without_showing_it() {
-        let bearer = Credential::Bearer(SecretSource::Value(Secret::new("hunter2\nX-Evil: 1")));
-        let error = bearer.authorization().unwrap_err();
+        let error = bearer(&SecretSource::Value(Secret::new("hunter2\nX-Evil: 1"))).unwrap_err();
         assert!(matches!(error, AuthError::NotAHeader(_)));
         assert!(!format!("{error:?} {error}").contains("hunter2"));
     }

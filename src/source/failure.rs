@@ -15,7 +15,7 @@ pub enum Class {
     BadBody,
     /// 5xx, 408.
     ServerError,
-    /// 402: too many connections are open; slots of broken connections are freed by themselves.
+    /// 402, 409: too many connections are open; slots of broken connections are freed by themselves.
     TooManyConnections,
     /// 429.
     RateLimited,
@@ -25,6 +25,8 @@ pub enum Class {
     Forbidden,
     /// 404: no data yet for this app.
     NoData,
+    /// 424: the stream must be enabled first, which takes a while.
+    NotEnabled,
     /// The service refused the position, most likely as too old.
     PositionRejected,
     /// 400, 405, 406 and the like: the request will not get better by itself.
@@ -63,7 +65,7 @@ pub struct Failure {
 
 impl Class {
     /// All classes, for metrics that must exist from the start.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Ended,
         Self::Network,
         Self::Silence,
@@ -74,6 +76,7 @@ impl Class {
         Self::Unauthorized,
         Self::Forbidden,
         Self::NoData,
+        Self::NotEnabled,
         Self::PositionRejected,
         Self::Rejected,
         Self::Redirect,
@@ -93,6 +96,7 @@ impl Class {
             Self::Unauthorized => "unauthorized",
             Self::Forbidden => "forbidden",
             Self::NoData => "no_data",
+            Self::NotEnabled => "not_enabled",
             Self::PositionRejected => "position_rejected",
             Self::Rejected => "rejected",
             Self::Redirect => "redirect",
@@ -110,6 +114,7 @@ impl Class {
             Self::Unauthorized
             | Self::Forbidden
             | Self::NoData
+            | Self::NotEnabled
             | Self::Rejected
             | Self::Redirect
             | Self::Credential => Pace::Permanent,

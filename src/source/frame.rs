@@ -76,6 +76,12 @@ impl Framer {
         self.ready.pop_front()
     }
 
+    /// The beginning of a line whose end was not appended; of one above the cap its head.
+    pub fn partial(&self) -> Option<&[u8]> {
+        let partial = self.skipping.as_ref().map_or(&self.buffer[..], |skipping| &skipping.head);
+        (self.skipping.is_some() || !partial.is_empty()).then_some(partial)
+    }
+
     fn push_lines(&mut self, lines: BytesMut) {
         if !lines.is_empty() {
             self.ready.push_back(Block::Lines(lines.freeze()));

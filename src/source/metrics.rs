@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
 
 use super::failure::Class;
 
@@ -44,6 +45,8 @@ pub struct Metrics {
     pub bytes: Counter,
     /// Endings by class, in the order of [`Class::ALL`].
     pub reconnects: [Counter; Class::ALL.len()],
+    /// Connections that are open.
+    pub connections: Gauge,
     /// Positions that the service refused and that were given up.
     pub positions_abandoned: Counter,
     was_connected: Arc<AtomicBool>,
@@ -64,14 +67,25 @@ impl Metrics {
         self.reconnects.iter().map(|counter| counter.get()).sum()
     }
 
-    /// Sets the connection's state. While a person has to act, the next attempt alone changes nothing: readiness
-    /// would flap with each.
+    /// A connection is open.
+    pub fn opened(&self) {
+        self.connections.inc();
+        self.was_connected.store(true, Ordering::Relaxed);
+        self.state.store(ConnectionState::Connected as i64, Ordering::Relaxed);
+    }
+
+    /// A connection is no longer open. What follows is said with [`Self::set_state`].
+    pub fn closed(&self) {
+        self.connections.dec();
+    }
+
+    /// Sets the state of what is not open. It counts only while no other connection is. While a person has to act, the
+    /// next attempt alone changes nothing: readiness would flap with each.
     pub fn set_state(&self, state: ConnectionState) {
-        if state == ConnectionState::Connecting && self.state() == ConnectionState::NeedsOperator {
-            return;
+        let attempt = state == ConnectionState::Connecting && self.state() == ConnectionState::NeedsOperator;
+        if !attempt && self.connections.get() == 0 {
+            self.state.store(state as i64, Ordering::Relaxed);
         }
-        self.was_connected.fetch_or(state == ConnectionState::Connected, Ordering::Relaxed);
-        self.state.store(state as i64, Ordering::Relaxed);
     }
 
     /// The connection's state.
@@ -114,7 +128,12 @@ mod tests {
         metrics.set_state(ConnectionState::NeedsOperator);
         metrics.set_state(ConnectionState::Connecting);
         assert_eq!(metrics.state(), ConnectionState::NeedsOperator);
-        metrics.set_state(ConnectionState::Connected);
+        metrics.opened();
         assert_eq!(metrics.state(), ConnectionState::Connected);
+        metrics.set_state(ConnectionState::BackingOff);
+        assert_eq!(metrics.state(), ConnectionState::Connected, "another connection is open");
+        metrics.closed();
+        metrics.set_state(ConnectionState::BackingOff);
+        assert_eq!(metrics.state(), ConnectionState::BackingOff);
     }
 }

@@ -8,17 +8,46 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
 use prometheus_client::metrics::gauge::Gauge;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::model::block::Block;
 
-/// A block and what the reader knows of it.
+/// What a reader hands over.
 #[derive(Debug)]
-pub struct Item {
-    /// The lines.
-    pub block: Block,
-    /// Whether it is the first after a connect that sent a position: the place to look for a gap.
-    pub resumed: bool,
+pub enum Item {
+    /// Lines.
+    Block {
+        /// The lines.
+        block: Block,
+        /// Whether it is the first after a connect that goes on somewhere: the place to look for a gap.
+        resumed: bool,
+    },
+    /// Something that is no line, in its place among them.
+    Note(Note),
+}
+
+/// What readers of a stream tell whose position the service keeps.
+#[derive(Debug)]
+pub enum Note {
+    /// A connection broke off: what was sent on it and did not arrive is lost, unless a replay brings it back.
+    BrokeOff {
+        /// Whether a replay follows.
+        replay_owed: bool,
+    },
+    /// Every connection is closed, and the next one reads from the oldest event held.
+    ReplayBegins {
+        /// Milliseconds since the Unix epoch.
+        at_ms: i64,
+        /// Told when the note is committed: the latest received time among the events delivered by then.
+        committed: oneshot::Sender<Option<i64>>,
+    },
+    /// The replay has reached what was delivered before it.
+    CaughtUp {
+        /// Whether another replay is owed.
+        replay_owed: bool,
+    },
+    /// The stop could not wait until nothing more arrived.
+    Torn,
 }
 
 /// The reader's end.
@@ -63,11 +92,20 @@ pub fn queue(limit: usize, waiting: Gauge) -> (Input, Output) {
     (Input { sender, room: Arc::clone(&room), limit, waiting }, Output { receiver, room, limit })
 }
 
+impl Item {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Block { block, .. } => block.len(),
+            Self::Note(_) => 0,
+        }
+    }
+}
+
 impl Input {
     /// Waits for room, then hands the block over.
     pub async fn send(&self, item: Item) -> Result<(), Closed> {
         // A block above the whole limit waits for all of it, and then goes through alone.
-        let bytes = u32::try_from(item.block.len()).unwrap_or(u32::MAX).min(self.limit);
+        let bytes = u32::try_from(item.bytes()).unwrap_or(u32::MAX).min(self.limit);
         let permit = Arc::clone(&self.room).acquire_many_owned(bytes).await.map_err(|_| Closed)?;
         self.sender.send((item, permit)).map_err(|_| Closed)?;
         self.waiting.set(used(&self.room, self.limit) as i64);
@@ -110,7 +148,7 @@ mod tests {
     use super::*;
 
     fn item(bytes: usize) -> Item {
-        Item { block: Block::Lines(Bytes::from(vec![b'x'; bytes])), resumed: false }
+        Item::Block { block: Block::Lines(Bytes::from(vec![b'x'; bytes])), resumed: false }
     }
 
     #[tokio::test]

@@ -5,9 +5,6 @@
 
 use url::Url;
 
-/// Redirects followed within one connect. Clients that had no limit were seen looping hundreds of times a second.
-pub const MAX_HOPS: usize = 10;
-
 /// Which targets may get the credential.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Policy {
@@ -15,6 +12,10 @@ pub struct Policy {
     pub hosts: Vec<String>,
     /// Whether `http` is accepted for hosts that are not loopback.
     pub allow_plain_http: bool,
+    /// Redirects followed within one connect. Clients that had no limit were seen looping hundreds of times a second.
+    pub max_hops: usize,
+    /// Whether the parameters go along to a `Location` that has none of its own.
+    pub keeps_query: bool,
 }
 
 /// Why a redirect is not followed.
@@ -31,8 +32,8 @@ pub enum RedirectError {
     #[error("redirected to plain http at {0}; the credential was not sent there")]
     NotHttps(String),
     /// The chain did not end.
-    #[error("more than {MAX_HOPS} redirects in a row")]
-    TooMany,
+    #[error("more than {0} redirects in a row")]
+    TooMany(usize),
 }
 
 impl Policy {
@@ -44,6 +45,9 @@ impl Policy {
         // Userinfo in a Location would replace our credential, and would be logged.
         if target.set_username("").is_err() || target.set_password(None).is_err() {
             return Err(RedirectError::BadLocation);
+        }
+        if self.keeps_query && target.query().is_none() {
+            target.set_query(current.query());
         }
         if target.origin() == current.origin() {
             return Ok(target);
@@ -79,8 +83,8 @@ mod tests {
     use super::*;
 
     fn target(location: Option<&str>) -> Result<String, RedirectError> {
-        let policy =
-            Policy { hosts: vec!["urbanairship.com".into(), "127.0.0.1".into()], allow_plain_http: false };
+        let hosts = vec!["urbanairship.com".into(), "127.0.0.1".into()];
+        let policy = Policy { hosts, allow_plain_http: false, max_hops: 10, keeps_query: false };
         let current = Url::parse("https://connect.urbanairship.com/api/events/").unwrap();
         policy.target(&current, location).map(|url| url.to_string())
     }
@@ -88,6 +92,21 @@ mod tests {
     #[test]
     fn no_location_repeats_the_request() {
         assert_eq!(target(None).unwrap(), "https://connect.urbanairship.com/api/events/");
+    }
+
+    #[test]
+    fn parameters_go_along_only_where_there_are_none() {
+        let hosts = vec!["livestream.adobe.net".into()];
+        let policy = Policy { hosts, allow_plain_http: false, max_hops: 5, keeps_query: true };
+        let current = Url::parse("https://livestream.adobe.net/api/1/stream/x?maxConnections=2").unwrap();
+        let target = |location| policy.target(&current, Some(location)).unwrap().to_string();
+        let expected = "https://sjo.livestream.adobe.net/y?maxConnections=2";
+        assert_eq!(target("https://sjo.livestream.adobe.net/y"), expected);
+        assert_eq!(
+            target("https://sjo.livestream.adobe.net/y?z=1"),
+            "https://sjo.livestream.adobe.net/y?z=1"
+        );
+        assert_eq!(target("../x2"), "https://livestream.adobe.net/api/1/x2?maxConnections=2");
     }
 
     #[test]

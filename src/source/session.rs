@@ -1,5 +1,5 @@
-//! The reconnect loop of one shard: from a position, blocks into the queue, until told to stop. Knows neither Kafka
-//! nor dedupe.
+//! The reconnect loop of a shard that says where to resume (Airship): one connection, from an offset, blocks into the
+//! queue, until told to stop. Knows neither Kafka nor dedupe.
 //!
 //! Invariant: a reconnect resumes after the last block that was queued, never from the last commit: what was queued
 //! is not asked for again.
@@ -11,30 +11,39 @@ use tracing::{debug, error, info, warn};
 
 use super::airship::{self, Begin, OnExpired, Start};
 use super::backoff::Backoff;
-use super::body::{Body, BodyError};
 use super::connect::{Connector, Opened};
 use super::failure::{Class, Failure};
-use super::frame::Framer;
+use super::lines::Lines;
 use super::metrics::{ConnectionState, Metrics};
 use super::queue::{Closed, Input, Item};
 use super::retry::{Plan, Retry};
-use super::{Config, Service};
+use super::{Config, Reader};
 use crate::model::block::Block;
 use crate::model::errors::chain;
-use crate::model::types::Position;
 
 /// Keeps one shard's stream open.
 pub struct Session {
     config: Arc<Config>,
+    airship: airship::Config,
     connector: Connector,
     shard: u32,
-    position: Option<Position>,
-    /// Where to begin without a position.
+    /// After the last line that was queued.
+    offset: Option<String>,
+    /// Where to begin without an offset.
     start: Start,
     retry: Retry,
     input: Input,
     metrics: Metrics,
     stop: CancellationToken,
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session")
+            .field("shard", &self.shard)
+            .field("offset", &self.offset)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why a connection is over.
@@ -44,20 +53,19 @@ enum End {
 }
 
 impl Session {
-    /// Prepares a session that begins after `position`, or at the configured start.
+    /// Prepares a session that begins after `offset`, or at the configured start.
     pub fn new(
         config: Arc<Config>,
+        airship: airship::Config,
         shard: u32,
-        position: Option<Position>,
-        input: Input,
-        metrics: Metrics,
-        stop: CancellationToken,
+        offset: Option<String>,
+        reader: Reader,
     ) -> Result<Self, Failure> {
         let connector = Connector::new(Arc::clone(&config))?;
-        let Service::Airship(airship) = &config.service;
         let (min, max) = airship.backoff;
         let (start, retry) = (airship.start, Retry::new(Backoff { min, max }, airship.on_expired));
-        Ok(Self { config, connector, shard, position, start, retry, input, metrics, stop })
+        let Reader { input, metrics, stop } = reader;
+        Ok(Self { config, airship, connector, shard, offset, start, retry, input, metrics, stop })
     }
 
     /// Runs until it is told to stop or the shard takes no more lines.
@@ -92,46 +100,38 @@ impl Session {
     /// One connection, from connect to its end.
     async fn connection(&mut self) -> End {
         self.metrics.set_state(ConnectionState::Connecting);
-        let begin = self.position.as_ref().map_or(Begin::At(self.start), Begin::After);
+        let begin = self.offset.as_deref().map_or(Begin::At(self.start), Begin::After);
+        let request = airship::request(&self.airship, self.shard, begin);
         let opened = tokio::select! {
             () = self.stop.cancelled() => return End::Stopped,
-            opened = self.connector.open(self.shard, begin) => opened,
+            opened = self.connector.open(&request) => opened,
         };
         match opened {
             Ok(opened) => {
                 info!(
                     stream = %self.config.stream, shard = self.shard,
-                    resume = self.position.as_ref().map(tracing::field::display), "connected"
+                    resume = self.offset.as_deref(), "connected"
                 );
-                self.metrics.set_state(ConnectionState::Connected);
-                self.read(opened).await
+                self.metrics.opened();
+                let end = self.read(opened).await;
+                self.metrics.closed();
+                end
             }
             Err(failure) => End::Failed(failure),
         }
     }
 
     async fn read(&mut self, opened: Opened) -> End {
-        let metrics = self.metrics.clone();
-        let mut body =
-            Body::new(opened.response.bytes_stream(), opened.coding, self.config.silence, move |bytes| {
-                metrics.received(bytes, jiff::Timestamp::now().as_millisecond());
-            });
-        let mut framer = Framer::new(self.config.max_line);
-        let mut resumed = self.position.is_some();
+        let mut lines = Lines::new(opened, &self.config, self.metrics.clone());
+        let mut resumed = self.offset.is_some();
         loop {
-            let read = tokio::select! {
+            let ended = tokio::select! {
                 // What was received before a stop is taken; whether more would come is not waited for.
                 biased;
                 () = self.stop.cancelled() => return End::Stopped,
-                read = body.read(framer.buffer()) => read,
+                ended = lines.read() => ended,
             };
-            let ended = match read {
-                Ok(0) => Some(Failure::new(Class::Ended, "the service closed the stream")),
-                Ok(_) => None,
-                Err(error) => Some(failure_of(error)),
-            };
-            framer.cut();
-            while let Some(block) = framer.next_block() {
+            while let Some(block) = lines.next_block() {
                 if self.hand_over(block, &mut resumed).await.is_err() {
                     return End::Stopped;
                 }
@@ -144,30 +144,29 @@ impl Session {
 
     /// Queues a block, and moves the position to its end.
     async fn hand_over(&mut self, block: Block, resumed: &mut bool) -> Result<(), Closed> {
-        let position = match &block {
-            Block::Lines(bytes) => airship::last_position(bytes),
+        let offset = match &block {
+            Block::Lines(bytes) => airship::last_offset(bytes),
             Block::Oversize { .. } => None,
         };
         self.retry.received_data();
-        self.input.send(Item { block, resumed: std::mem::take(resumed) }).await?;
-        if position.is_some() {
-            self.position = position;
+        self.input.send(Item::Block { block, resumed: std::mem::take(resumed) }).await?;
+        if offset.is_some() {
+            self.offset = offset;
         }
         Ok(())
     }
 
     fn abandon_position(&mut self) {
-        let Service::Airship(airship) = &self.config.service;
-        self.start = match airship.on_expired {
+        self.start = match self.airship.on_expired {
             OnExpired::Latest => Start::Latest,
             OnExpired::Earliest | OnExpired::Stop => Start::Earliest,
         };
         warn!(
-            stream = %self.config.stream, shard = self.shard, position = ?self.position, begin = ?self.start,
+            stream = %self.config.stream, shard = self.shard, offset = ?self.offset, begin = ?self.start,
             "the service no longer accepts the position; beginning anew, events in between may be missing"
         );
         self.metrics.positions_abandoned.inc();
-        self.position = None;
+        self.offset = None;
     }
 
     fn report(&self, failure: &Failure, plan: &Plan) {
@@ -182,13 +181,4 @@ impl Session {
             warn!(%stream, shard, class, reason, retry_in_ms, "disconnected");
         }
     }
-}
-
-fn failure_of(error: BodyError) -> Failure {
-    let (class, message) = match &error {
-        BodyError::Silent(_) => (Class::Silence, "the stream fell silent"),
-        BodyError::Damaged(_) => (Class::BadBody, "the stream cannot be inflated"),
-        BodyError::Broken(_) | BodyError::Truncated => (Class::Network, "the stream broke off"),
-    };
-    Failure::caused(class, message, error)
 }

@@ -1,0 +1,201 @@
+//! How far a stream has got whose position the service keeps, and what a replay of it brings: pure decisions.
+//!
+//! A replay reads again from the oldest event held. What was delivered is dropped: by its id where all ids are still
+//! known, by its received time before that. The rule stays in force a while beyond the point where the replay meets what
+//! was delivered last, since events come a little out of order.
+
+use crate::dedupe::Extent;
+use crate::model::types::Watermark;
+
+/// How much earlier than its predecessors an event may have been received and still not be taken for a new one by its
+/// time alone. Events reach the stream minutes after they were received.
+const DISORDER_MS: i64 = 5 * 60 * 1000;
+
+/// What replays brought since the process began.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ReplayCounts {
+    /// Events dropped since their id was known.
+    pub dropped_by_id: u64,
+    /// Events dropped since they were received in a time of which not all ids are known.
+    pub dropped_by_time: u64,
+    /// Of those, the ones received when something may have been lost: they may be missing.
+    pub doubtful: u64,
+    /// Events delivered that were received before the replay began: without it they would be missing.
+    pub brought_back: u64,
+}
+
+impl ReplayCounts {
+    /// What was added since `before`; all of it if a replay began in between.
+    pub fn since(self, before: Self) -> Self {
+        let since = |now: u64, before: u64| now.checked_sub(before).unwrap_or(now);
+        Self {
+            dropped_by_id: since(self.dropped_by_id, before.dropped_by_id),
+            dropped_by_time: since(self.dropped_by_time, before.dropped_by_time),
+            doubtful: since(self.doubtful, before.doubtful),
+            brought_back: since(self.brought_back, before.brought_back),
+        }
+    }
+}
+
+/// Where a stream is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Mark {
+    /// What the checkpoint holds.
+    pub watermark: Watermark,
+    /// What replays brought.
+    pub counts: ReplayCounts,
+    /// The earliest received time in the replay at work.
+    oldest_ms: Option<i64>,
+}
+
+/// What a replay at its end cannot tell for sure, and what it did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Report {
+    /// What it brought.
+    pub counts: ReplayCounts,
+    /// Time between the gap's beginning and the oldest event that the service still held, milliseconds: what was
+    /// received in it may be missing.
+    pub uncovered_ms: i64,
+}
+
+impl Mark {
+    /// Something may have been lost: a replay has to go back to before this.
+    pub fn owe_replay(&mut self) {
+        self.watermark.owed_from_ms.get_or_insert(self.watermark.received_ms.unwrap_or(0));
+    }
+
+    /// A replay begins at `at_ms`, by our clock.
+    pub fn begin_replay(&mut self, at_ms: i64) {
+        self.owe_replay();
+        self.watermark.replayed_ms = Some(at_ms);
+        // Where nothing was delivered there is nothing to drop.
+        self.watermark.replaying_until_ms =
+            self.watermark.received_ms.map(|ms| ms.saturating_add(DISORDER_MS));
+        (self.counts, self.oldest_ms) = (ReplayCounts::default(), None);
+    }
+
+    /// The replay has met what was delivered.
+    pub fn caught_up(&mut self, replay_owed: bool) -> Report {
+        let gap_ms = self.watermark.owed_from_ms.unwrap_or(i64::MAX);
+        let uncovered_ms = self.oldest_ms.map_or(0, |oldest| oldest.saturating_sub(gap_ms).max(0));
+        self.watermark.owed_from_ms = None;
+        if replay_owed {
+            self.owe_replay();
+        }
+        // Before anything was delivered, no time is missing.
+        Report { counts: self.counts, uncovered_ms: if gap_ms == 0 { 0 } else { uncovered_ms } }
+    }
+
+    /// Whether a replay may bring events that were delivered.
+    pub fn is_replaying(&self) -> bool {
+        self.watermark.replaying_until_ms.is_some()
+    }
+
+    /// Whether ids are needed however old they are.
+    pub fn needs_old_ids(&self) -> bool {
+        self.is_replaying() || self.watermark.owed_from_ms.is_some()
+    }
+
+    /// Whether an event of a replay is to be dropped by its time. Its id is not known.
+    pub fn drops(&mut self, received_ms: Option<i64>) -> bool {
+        let (Some(received_ms), Some(forgotten_ms)) = (received_ms, self.watermark.forgotten_ms) else {
+            return false;
+        };
+        if received_ms > forgotten_ms {
+            return false;
+        }
+        self.counts.dropped_by_time += 1;
+        self.counts.doubtful += u64::from(self.watermark.owed_from_ms.is_some_and(|gap| received_ms >= gap));
+        true
+    }
+
+    /// A replay brought an event whose id is known, or one that was delivered now.
+    pub fn count(&mut self, received_ms: Option<i64>, is_new: bool) {
+        let Some(until_ms) = self.watermark.replaying_until_ms else { return };
+        if !is_new {
+            self.counts.dropped_by_id += 1;
+        } else if received_ms.is_some_and(|ms| ms <= until_ms - DISORDER_MS) {
+            self.counts.brought_back += 1;
+        }
+    }
+
+    /// An event was taken, whatever became of it.
+    pub fn pass(&mut self, received_ms: i64) {
+        if let Some(until_ms) = self.watermark.replaying_until_ms {
+            self.oldest_ms = Some(self.oldest_ms.map_or(received_ms, |oldest| oldest.min(received_ms)));
+            if received_ms > until_ms {
+                self.watermark.replaying_until_ms = None;
+            }
+        }
+        self.watermark.received_ms = self.watermark.received_ms.max(Some(received_ms));
+    }
+
+    /// What the checkpoint says after a commit with which the window knows `extent`.
+    pub fn after(&self, extent: Extent) -> Watermark {
+        let forgotten_ms = self.watermark.forgotten_ms.max(extent.forgotten_ms);
+        Watermark { forgotten_ms, ids_since_ms: Some(extent.since_ms), ..self.watermark }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark(received_ms: Option<i64>, forgotten_ms: Option<i64>) -> Mark {
+        Mark {
+            watermark: Watermark { received_ms, forgotten_ms, ..Default::default() },
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn a_replay_drops_by_time_only_what_may_be_forgotten() {
+        let mut mark = mark(Some(10_000), Some(4_000));
+        mark.begin_replay(99_000);
+        assert!(mark.drops(Some(3_999)) && mark.drops(Some(4_000)));
+        assert!(!mark.drops(Some(4_001)), "its id would be known");
+        assert!(!mark.drops(None), "an event without a time is judged by its id");
+        mark.count(Some(5_000), false);
+        mark.count(Some(6_000), true);
+        mark.count(Some(11_000), true);
+        let counts = ReplayCounts { dropped_by_id: 1, dropped_by_time: 2, doubtful: 0, brought_back: 1 };
+        assert_eq!(mark.counts, counts);
+    }
+
+    #[test]
+    fn the_rule_ends_well_beyond_what_was_delivered() {
+        let mut mark = mark(Some(10_000), Some(10_000));
+        mark.begin_replay(99_000);
+        for received_ms in [2_000, 10_000, 10_000 + DISORDER_MS] {
+            mark.pass(received_ms);
+            assert!(mark.is_replaying(), "{received_ms}");
+        }
+        mark.pass(10_001 + DISORDER_MS);
+        assert!(!mark.is_replaying());
+        assert_eq!(mark.watermark.received_ms, Some(10_001 + DISORDER_MS));
+    }
+
+    #[test]
+    fn what_may_be_missing_is_said_in_numbers() {
+        let mut mark = mark(Some(10_000), Some(11_000));
+        mark.owe_replay();
+        mark.pass(12_000);
+        mark.begin_replay(99_000);
+        assert_eq!(mark.watermark.owed_from_ms, Some(10_000), "the gap began before");
+        mark.pass(10_500);
+        assert!(mark.drops(Some(10_500)));
+        let report = mark.caught_up(false);
+        assert_eq!((report.uncovered_ms, report.counts.doubtful), (500, 1));
+        assert_eq!(mark.watermark.owed_from_ms, None);
+    }
+
+    #[test]
+    fn a_stream_that_delivered_nothing_has_nothing_to_drop() {
+        let mut mark = mark(None, None);
+        mark.begin_replay(99_000);
+        assert!(!mark.is_replaying() && !mark.drops(Some(0)));
+        mark.pass(5_000);
+        assert_eq!(mark.caught_up(true).uncovered_ms, 0);
+        assert_eq!(mark.watermark.owed_from_ms, Some(5_000));
+    }
+}

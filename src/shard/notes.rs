@@ -1,0 +1,111 @@
+//! What a shard does with what its reader tells beside lines, and what it reports of gaps and replays.
+
+use tracing::{debug, info, warn};
+
+use super::mark::Report;
+use super::{Closing, Exit, Shard, now_ms};
+use crate::sink::{Opened, Sink};
+use crate::source::adobe::OnUnclean;
+use crate::source::queue::Note;
+
+/// A first event after a resume that is this much later than the last one committed may mean that some are missing.
+const POSSIBLE_GAP_MS: i64 = 3600 * 1000;
+
+impl<S: Sink> Shard<S> {
+    /// Acts on a note, in its place among the lines.
+    pub(super) fn note(&mut self, note: Note) -> Result<(), Exit> {
+        match note {
+            Note::BrokeOff { replay_owed } => {
+                self.report_lost("a connection broke off", replay_owed);
+                if replay_owed {
+                    self.pipeline.owe_replay();
+                }
+            }
+            Note::ReplayBegins { at_ms, committed } => {
+                self.close(Closing::Now)?;
+                self.pipeline.begin_replay(at_ms);
+                // Before the service is asked: whatever it sends from then on is judged as a replay, also after a crash.
+                self.close(Closing::Now)?;
+                self.metrics.replays.inc();
+                if committed.send(self.checkpoint.received_ms()).is_err() {
+                    debug!(shard = %self.config.id, "the replay was called off");
+                }
+            }
+            Note::CaughtUp { replay_owed } => {
+                self.close(Closing::Now)?;
+                let report = self.pipeline.replay_caught_up(replay_owed);
+                self.close(Closing::Now)?;
+                self.report_replay(&report, replay_owed);
+            }
+            Note::Torn => self.torn = true,
+        }
+        Ok(())
+    }
+
+    /// Looks at how the shard was left.
+    pub(super) fn take_up(&mut self, opened: &Opened) {
+        self.report_old_checkpoint();
+        let Some(on_unclean) = self.config.on_unclean else { return };
+        self.pipeline.keep_mark(opened.checkpoint.position.as_ref(), opened.has_all_ids);
+        if opened.stopped_in_order == Some(false) {
+            let replay_owed = on_unclean == OnUnclean::Replay;
+            self.report_lost("the last stop was not in order", replay_owed);
+            if replay_owed {
+                self.pipeline.owe_replay();
+            }
+        }
+    }
+
+    fn report_lost(&self, reason: &str, replay_owed: bool) {
+        let received_ms = self.checkpoint.received_ms();
+        warn!(
+            shard = %self.config.id, reason, replay_owed, last_received_ms = received_ms,
+            "possible gap: what the service had sent and did not arrive is lost{}",
+            if replay_owed { ", until a replay brings it back" } else { "; on_unclean = \"replay\" would bring it back" }
+        );
+        self.metrics.possible_gaps.inc();
+    }
+
+    fn report_replay(&self, report: &Report, replay_owed: bool) {
+        let counts = report.counts;
+        info!(
+            shard = %self.config.id, brought_back = counts.brought_back, dropped_by_id = counts.dropped_by_id,
+            dropped_by_time = counts.dropped_by_time, may_be_missing = counts.doubtful,
+            uncovered_s = report.uncovered_ms / 1000, replay_owed,
+            "replay: what was delivered before is reached"
+        );
+        if counts.doubtful > 0 || report.uncovered_ms > 0 {
+            warn!(
+                shard = %self.config.id, may_be_missing = counts.doubtful, uncovered_s = report.uncovered_ms / 1000,
+                "possible gap: the replay could not bring back everything: of the time in question ids are forgotten \
+                 (dedupe.window, dedupe.max_ids), or the service no longer holds it"
+            );
+            self.metrics.possible_gaps.inc();
+        }
+    }
+
+    fn report_old_checkpoint(&self) {
+        let age_ms = now_ms() - self.checkpoint.committed_ms;
+        if self.checkpoint.position.is_some() && age_ms > super::millis(self.config.retention) {
+            warn!(
+                shard = %self.config.id, age_s = age_ms / 1000, retention_s = self.config.retention.as_secs(),
+                "possible gap: the checkpoint is older than what the service keeps"
+            );
+            self.metrics.possible_gaps.inc();
+        }
+    }
+
+    pub(super) fn report_gap(&self) {
+        let (Some(before), Some(first)) = (self.checkpoint.processed_ms, self.pipeline.first_processed_ms())
+        else {
+            return;
+        };
+        if first - before > POSSIBLE_GAP_MS {
+            warn!(
+                shard = %self.config.id, last_processed_ms = before, first_processed_ms = first,
+                "possible gap: the first event after resuming was processed much later than the last one committed"
+            );
+            self.metrics.possible_gaps.inc();
+        }
+    }
+}

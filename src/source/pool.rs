@@ -1,0 +1,261 @@
+//! The connections of a stream whose position the service keeps (Adobe): 1 to 8 that share the stream, and the replays
+//! that bring back what may have been lost. Knows neither Kafka nor dedupe.
+//!
+//! A *round* goes from all connections closed to all closed again. A replay can only begin between two rounds: `reset`
+//! has an effect only while nothing is open. Within a round each connection lives its own life; none waits for another,
+//! but at the beginning of a round that resets.
+//!
+//! Invariant: `reset` is sent by the first connect of such a round, until it is answered with a stream, and never else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, debug, error, info, warn};
+
+use super::adobe::{self, OnUnclean, Reset};
+use super::connect::Connector;
+use super::failure::Failure;
+use super::metrics::ConnectionState;
+use super::queue::{Item, Note};
+use super::{Config, Reader, Resume};
+use crate::model::types::Position;
+
+mod connection;
+mod schedule;
+
+use connection::{Connection, Event, Shared, Target};
+use schedule::Schedule;
+
+/// Keeps the connections of one stream.
+pub struct Pool {
+    shared: Arc<Shared>,
+    schedule: Schedule,
+    stop: CancellationToken,
+    /// When the shard was last known to be connected, as far as a deliberate reset has to wait for it.
+    last_seen_ms: Option<i64>,
+}
+
+/// How a round begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Begin {
+    /// All connections at once, where the service's position is.
+    Plain,
+    /// One connection with a reset; the others when it is open.
+    Reset(Reset),
+    /// One connection that reads from the oldest event held; the others when it has caught up with this received time.
+    Replay(Option<i64>),
+}
+
+/// How a round ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Ended {
+    /// Told to stop, or nobody takes lines any more.
+    Stopped,
+    /// A replay is due.
+    ReplayDue,
+}
+
+impl Pool {
+    /// Prepares the connections.
+    pub fn new(
+        config: Arc<Config>,
+        adobe: adobe::Config,
+        resume: Resume,
+        reader: Reader,
+    ) -> Result<Self, Failure> {
+        let connector = Connector::new(Arc::clone(&config))?;
+        let (replayed_ms, owed) = match &resume.position {
+            Some(Position::Watermark(mark)) => (mark.replayed_ms, mark.owed_from_ms.is_some()),
+            _ => (None, false),
+        };
+        let replays = adobe.on_unclean == OnUnclean::Replay;
+        let schedule = Schedule::new(replays, adobe.replay_interval, replayed_ms, owed || resume.unclean);
+        let Reader { input, metrics, stop } = reader;
+        let shared = Arc::new(Shared::new(config, adobe, connector, input, metrics));
+        Ok(Self { shared, schedule, stop, last_seen_ms: resume.committed_ms })
+    }
+
+    /// Runs until told to stop or until the shard takes no more lines.
+    pub async fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        tokio::select! {
+            () = self.rounds() => {}
+            // Never ends; a fetched token is renewed beside the streams, which do not notice.
+            () = shared.connector.keep_token_fresh() => {}
+        }
+        shared.metrics.set_state(ConnectionState::Idle);
+        debug!(stream = %shared.config.stream, "connections closed");
+    }
+
+    async fn rounds(&mut self) {
+        let mut begin = match self.shared.adobe.reset {
+            Some(Reset::Largest) => {
+                self.wait_out_last_connection().await;
+                Some(Begin::Reset(Reset::Largest))
+            }
+            Some(Reset::Smallest) => {
+                self.wait_out_last_connection().await;
+                self.announce_replay().await.map(Begin::Replay)
+            }
+            None if self.schedule.is_due(now_ms()) => self.prepare_replay().await,
+            None => Some(Begin::Plain),
+        };
+        while let Some(next) = begin {
+            begin = match self.round(next).await {
+                Ended::Stopped => None,
+                Ended::ReplayDue => self.prepare_replay().await,
+            };
+        }
+    }
+
+    /// Keeps connections open until a stop or until a replay is due, then closes all of them.
+    async fn round(&mut self, begin: Begin) -> Ended {
+        let (events, mut happened) = mpsc::unbounded_channel();
+        let closing = self.stop.child_token();
+        let mut connections = JoinSet::new();
+        let shared = Arc::clone(&self.shared);
+        let connect = |number, reset, target| {
+            let (shared, events, closing) = (Arc::clone(&shared), events.clone(), closing.clone());
+            let connection = Connection::new(shared, number, reset, target, events, closing);
+            connection.run().instrument(tracing::debug_span!("connection", number))
+        };
+        let all = self.shared.adobe.max_connections;
+        let (first, reset, target) = match begin {
+            Begin::Plain => (all, None, None),
+            Begin::Reset(reset) => (1, Some(reset), Some(Target::Opened)),
+            Begin::Replay(watermark_ms) => (1, Some(Reset::Smallest), Some(Target::Received(watermark_ms))),
+        };
+        for number in 0..first {
+            drop(connections.spawn(connect(number, reset, target)));
+        }
+        let ended = loop {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => break Ended::Stopped,
+                event = happened.recv() => match event {
+                    Some(Event::BrokeOff { number }) => self.broke_off(number).await,
+                    Some(Event::Reached { reached_back }) => {
+                        if matches!(begin, Begin::Replay(_)) {
+                            self.caught_up(reached_back).await;
+                        }
+                        for number in 1..all {
+                            drop(connections.spawn(connect(number, None, None)));
+                        }
+                    }
+                    None => break Ended::Stopped,
+                },
+                // A connection ends by itself only when nobody takes its lines, or by a defect.
+                joined = connections.join_next() => {
+                    if let Some(Err(defect)) = joined {
+                        error!(stream = %self.shared.config.stream, %defect, "a connection's task failed");
+                    }
+                    break Ended::Stopped;
+                }
+                () = sleep_until(self.schedule.due_at()) => break Ended::ReplayDue,
+            }
+        };
+        closing.cancel();
+        let mut torn = false;
+        while let Some(joined) = connections.join_next().await {
+            torn |= joined.unwrap_or(true);
+        }
+        while let Ok(Event::BrokeOff { number }) = happened.try_recv() {
+            self.broke_off(number).await;
+        }
+        if torn && ended == Ended::Stopped {
+            self.note(Note::Torn).await;
+        }
+        ended
+    }
+
+    async fn broke_off(&mut self, number: u32) {
+        self.schedule.owe();
+        let replay_owed = self.schedule.is_owed();
+        let due_in_s = self.schedule.due_at().map(|due| (due - now_ms()).max(0) / 1000);
+        info!(stream = %self.shared.config.stream, number, replay_owed, due_in_s, "what was on its way may be lost");
+        self.note(Note::BrokeOff { replay_owed }).await;
+    }
+
+    async fn caught_up(&mut self, reached_back: bool) {
+        self.schedule.finished(reached_back);
+        if !reached_back {
+            warn!(
+                stream = %self.shared.config.stream, tried_again = self.schedule.is_owed(),
+                "the replay brought nothing from before: the service holds nothing older, or counted a connection as \
+                 open and did not reset"
+            );
+        }
+        self.note(Note::CaughtUp { replay_owed: self.schedule.is_owed() }).await;
+    }
+
+    /// Between rounds: notes the replay, and waits until the service has noticed that all connections are closed.
+    async fn prepare_replay(&mut self) -> Option<Begin> {
+        let watermark_ms = self.announce_replay().await?;
+        let pause = self.shared.adobe.reconnect_pause.mul_f64(1.0 + 0.2 * rand::random::<f64>());
+        info!(
+            stream = %self.shared.config.stream, pause_ms = pause.as_millis() as u64,
+            "replay: all connections are closed; waiting until the service has noticed"
+        );
+        self.wait(pause).await.then_some(Begin::Replay(watermark_ms))
+    }
+
+    /// Has the shard commit that a replay begins; gives what it has got to.
+    async fn announce_replay(&mut self) -> Option<Option<i64>> {
+        let at_ms = now_ms();
+        self.schedule.began(at_ms);
+        let (committed, answer) = oneshot::channel();
+        self.note(Note::ReplayBegins { at_ms, committed }).await;
+        answer.await.ok()
+    }
+
+    /// A deliberate reset has no effect while the service still counts the connections of the last run.
+    async fn wait_out_last_connection(&self) {
+        let Some(last_seen_ms) = self.last_seen_ms else { return };
+        let since = Duration::from_millis(u64::try_from(now_ms() - last_seen_ms).unwrap_or(0));
+        let left = self.shared.adobe.reconnect_pause.saturating_sub(since);
+        if !left.is_zero() {
+            info!(stream = %self.shared.config.stream, left_s = left.as_secs(), "waiting before the reset");
+            self.wait(left).await;
+        }
+    }
+
+    /// Whether the time passed without a stop.
+    async fn wait(&self, pause: Duration) -> bool {
+        self.shared.metrics.set_state(ConnectionState::BackingOff);
+        tokio::select! {
+            () = self.stop.cancelled() => false,
+            () = tokio::time::sleep(pause) => true,
+        }
+    }
+
+    async fn note(&self, note: Note) {
+        if self.shared.input.send(Item::Note(note)).await.is_err() {
+            // It has its own reason, and says it.
+            debug!(stream = %self.shared.config.stream, "the shard takes nothing more");
+        }
+    }
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("schedule", &self.schedule).finish_non_exhaustive()
+    }
+}
+
+async fn sleep_until(at_ms: Option<i64>) {
+    match at_ms {
+        Some(at_ms) => {
+            let left = u64::try_from(at_ms - now_ms()).unwrap_or(0);
+            tokio::time::sleep(Duration::from_millis(left)).await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// The wall clock, milliseconds since the Unix epoch: what is remembered across restarts is dated by it.
+fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}

@@ -1,0 +1,380 @@
+//! One connection of a pool: connect, read, hand over, wait, again, until its round closes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use crate::model::block::Block;
+use crate::model::errors::chain;
+use crate::source::Config;
+use crate::source::adobe::{self, Reset};
+use crate::source::connect::{Connector, Opened};
+use crate::source::failure::{Class, Failure};
+use crate::source::lines::Lines;
+use crate::source::metrics::{ConnectionState, Metrics};
+use crate::source::queue::{Closed, Input, Item};
+use crate::source::refusal::quote;
+
+/// When a connection is closed, it is over once nothing arrived for so long and no line is torn: what was on its way
+/// has come.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// Limit for that, and for a connect that is under way.
+const CLOSING_LIMIT: Duration = Duration::from_secs(3);
+
+/// A replay has caught up when no line came for so long, even if nothing as late as what was delivered came.
+const CATCH_UP_IDLE: Duration = Duration::from_secs(10);
+
+/// A server's `Retry-After` is not followed beyond this.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+/// Conflicts in a row after which a person is asked: about two minutes.
+const LASTING_CONFLICT: u32 = 3;
+
+/// What the connections of a stream share.
+pub(super) struct Shared {
+    pub(super) config: Arc<Config>,
+    pub(super) adobe: adobe::Config,
+    pub(super) connector: Connector,
+    pub(super) input: Input,
+    pub(super) metrics: Metrics,
+    /// Whether the service was asked to enable the stream since it was last open.
+    enabling: AtomicBool,
+}
+
+/// What a connection tells its pool.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Event {
+    /// It ended in a way that may have lost what was on its way.
+    BrokeOff { number: u32 },
+    /// Its target is reached; `reached_back` tells whether a replay brought something from before.
+    Reached { reached_back: bool },
+}
+
+/// What the others wait for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Target {
+    /// The stream is open.
+    Opened,
+    /// An event came that was received at this time, milliseconds since the Unix epoch, or later.
+    Received(Option<i64>),
+}
+
+/// One connection.
+pub(super) struct Connection {
+    shared: Arc<Shared>,
+    number: u32,
+    reset: Option<Reset>,
+    target: Option<Target>,
+    /// Whether an event from before the target came.
+    reached_back: bool,
+    events: UnboundedSender<Event>,
+    closing: CancellationToken,
+    failures: u32,
+    last: Option<Class>,
+    last_event: Instant,
+    resumed: bool,
+}
+
+/// Why a stream is over.
+enum End {
+    /// It failed or was ended; `lost` tells whether something may be lost.
+    Failed { failure: Failure, lost: bool },
+    /// Its round closes; `torn` tells whether something may be lost.
+    Closed { torn: bool },
+}
+
+impl Shared {
+    pub(super) fn new(
+        config: Arc<Config>,
+        adobe: adobe::Config,
+        connector: Connector,
+        input: Input,
+        metrics: Metrics,
+    ) -> Self {
+        Self { config, adobe, connector, input, metrics, enabling: AtomicBool::new(false) }
+    }
+}
+
+impl Connection {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        number: u32,
+        reset: Option<Reset>,
+        target: Option<Target>,
+        events: UnboundedSender<Event>,
+        closing: CancellationToken,
+    ) -> Self {
+        Self {
+            shared,
+            number,
+            reset,
+            target,
+            reached_back: false,
+            events,
+            closing,
+            failures: 0,
+            last: None,
+            last_event: Instant::now(),
+            // Once is enough to look for a gap.
+            resumed: number == 0,
+        }
+    }
+
+    /// Runs until its round closes; tells whether something may be lost with that.
+    pub(super) async fn run(mut self) -> bool {
+        loop {
+            let (failure, lost) = match self.stream().await {
+                End::Closed { torn } => return torn,
+                End::Failed { failure, lost } => (failure, lost),
+            };
+            if lost {
+                self.tell(Event::BrokeOff { number: self.number });
+            }
+            self.shared.metrics.count_reconnect(failure.class);
+            let pause = self.pause(&failure);
+            if failure.class == Class::NotEnabled {
+                self.enable().await;
+            }
+            tokio::select! {
+                () = self.closing.cancelled() => return false,
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// One stream, from connect to its end.
+    async fn stream(&mut self) -> End {
+        if self.closing.is_cancelled() {
+            return End::Closed { torn: false };
+        }
+        let shared = Arc::clone(&self.shared);
+        shared.metrics.set_state(ConnectionState::Connecting);
+        let request = adobe::request(&shared.adobe, self.reset);
+        let mut opening = std::pin::pin!(shared.connector.open(&request));
+        let opened = tokio::select! {
+            opened = &mut opening => opened,
+            // The service may send from the moment it answers, so an answer that is on its way is waited for.
+            () = self.closing.cancelled() => match tokio::time::timeout(CLOSING_LIMIT, opening).await {
+                Ok(opened) => opened,
+                Err(_) => return End::Closed { torn: true },
+            },
+        };
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(failure) => return End::Failed { failure, lost: false },
+        };
+        info!(stream = %shared.config.stream, connection = self.number, reset = ?self.reset, "connected");
+        self.reset = None;
+        self.last_event = Instant::now();
+        shared.enabling.store(false, Ordering::Relaxed);
+        if self.target == Some(Target::Opened) {
+            self.reached();
+        }
+        shared.metrics.opened();
+        let end = self.read(opened).await;
+        shared.metrics.closed();
+        end
+    }
+
+    async fn read(&mut self, opened: Opened) -> End {
+        let authorization = opened.authorization.clone();
+        let mut lines = Lines::new(opened, &self.shared.config, self.shared.metrics.clone());
+        // Until the first record shows whether this is a stream at all.
+        let mut vetted = false;
+        let closing = self.closing.clone();
+        let mut closing_since = None;
+        loop {
+            let ended = match closing_since {
+                None => tokio::select! {
+                    ended = lines.read() => ended,
+                    () = closing.cancelled() => {
+                        closing_since = Some(Instant::now());
+                        continue;
+                    }
+                    () = self.idle() => {
+                        self.reached();
+                        continue;
+                    }
+                },
+                Some(since) => {
+                    let limit = since + CLOSING_LIMIT;
+                    match tokio::time::timeout(QUIET, lines.read()).await {
+                        Ok(ended) => ended,
+                        Err(_) if lines.partial().is_none() => return End::Closed { torn: false },
+                        Err(_) => None,
+                    }
+                    .or_else(|| {
+                        (Instant::now() >= limit)
+                            .then(|| Failure::new(Class::Ended, "closed while events were still arriving"))
+                    })
+                }
+            };
+            let mut refused = None;
+            while let Some(block) = lines.next_block() {
+                let (block, refusal) = self.vet(block, &mut vetted, |text| quote(text, true, &authorization));
+                if let Some(block) = block
+                    && self.hand_over(block).await.is_err()
+                {
+                    return End::Closed { torn: true };
+                }
+                if refusal.is_some() {
+                    refused = refusal;
+                    break;
+                }
+            }
+            let partial = lines.partial();
+            if refused.is_none() && ended.is_some() {
+                // The text may come without a line end.
+                refused = partial
+                    .and_then(|text| refusal_of(text, vetted, |text| quote(text, true, &authorization)));
+            }
+            if let Some(failure) = refused {
+                self.shared.connector.refused(&authorization);
+                return End::Failed { failure, lost: false };
+            }
+            if let Some(failure) = ended {
+                let orderly = matches!(failure.class, Class::Ended | Class::Silence);
+                let lost = !orderly || partial.is_some();
+                return match closing_since {
+                    Some(since) => {
+                        let late = since.elapsed() >= CLOSING_LIMIT;
+                        End::Closed { torn: lost || late }
+                    }
+                    None => End::Failed { failure, lost },
+                };
+            }
+        }
+    }
+
+    /// Takes what is no event out of a block, and tells whether the stream is over with it.
+    fn vet(
+        &self,
+        block: Block,
+        vetted: &mut bool,
+        quote: impl Fn(&[u8]) -> String,
+    ) -> (Option<Block>, Option<Failure>) {
+        let Block::Lines(mut bytes) = block else { return (Some(block), None) };
+        if !*vetted {
+            match adobe::begins_as_stream(&bytes) {
+                Some(true) => *vetted = true,
+                Some(false) => return (None, refusal_of(&bytes, false, quote)),
+                None => {}
+            }
+        }
+        match adobe::refusal_line(&bytes) {
+            Some(at) => {
+                let refusal = refusal_of(&bytes.split_off(at), false, quote);
+                ((!bytes.is_empty()).then_some(Block::Lines(bytes)), refusal)
+            }
+            None => (Some(Block::Lines(bytes)), None),
+        }
+    }
+
+    async fn hand_over(&mut self, block: Block) -> Result<(), Closed> {
+        // Blank lines are no events: a server that sends one and then fails would be hammered.
+        let is_blank = matches!(&block, Block::Lines(bytes) if adobe::begins_as_stream(bytes).is_none());
+        if !is_blank {
+            (self.failures, self.last, self.last_event) = (0, None, Instant::now());
+        }
+        let received_ms = match (&self.target, &block) {
+            (Some(Target::Received(_)), Block::Lines(bytes)) => adobe::last_received_ms(bytes),
+            _ => None,
+        };
+        let resumed = std::mem::take(&mut self.resumed);
+        self.shared.input.send(Item::Block { block, resumed }).await?;
+        if let (Some(Target::Received(until_ms)), Some(received_ms)) = (self.target, received_ms) {
+            self.reached_back |= until_ms.is_none_or(|until| received_ms <= until);
+            // Where nothing was delivered before there is nothing to catch up with.
+            if until_ms.is_none_or(|until| received_ms >= until) {
+                self.reached();
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends when a replay brought nothing for so long that it must be over.
+    async fn idle(&self) {
+        match self.target {
+            Some(Target::Received(_)) => tokio::time::sleep_until(self.last_event + CATCH_UP_IDLE).await,
+            _ => std::future::pending().await,
+        }
+    }
+
+    fn reached(&mut self) {
+        if self.target.take().is_some() {
+            self.tell(Event::Reached { reached_back: self.reached_back });
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        if self.events.send(event).is_err() {
+            debug!(stream = %self.shared.config.stream, ?event, "nobody listens: all connections are being closed");
+        }
+    }
+
+    /// How long to wait, said in the log.
+    fn pause(&mut self, failure: &Failure) -> Duration {
+        self.failures = if self.last == Some(failure.class) { self.failures.saturating_add(1) } else { 1 };
+        self.last = Some(failure.class);
+        let usual = self.shared.adobe.reconnect_pause;
+        let pause = adobe::pause(failure.class, self.failures, usual, rand::random());
+        let pause = failure.retry_after.map_or(pause, |wish| pause.max(wish.min(MAX_RETRY_AFTER)));
+        // The first refusal of a token is mended by a new one.
+        let mended = failure.class == Class::Unauthorized && self.failures == 1;
+        let lasting = failure.class == Class::TooManyConnections && self.failures >= LASTING_CONFLICT;
+        let needs_operator = lasting || (failure.class.needs_operator() && !mended);
+        self.shared.metrics.set_state(if needs_operator {
+            ConnectionState::NeedsOperator
+        } else {
+            ConnectionState::BackingOff
+        });
+        let (stream, connection) = (&self.shared.config.stream, self.number);
+        let (class, reason, retry_in_ms) = (failure.class.name(), chain(failure), pause.as_millis() as u64);
+        if needs_operator {
+            error!(%stream, connection, class, reason, retry_in_ms, "cannot connect until this is mended");
+        } else if failure.class == Class::Ended {
+            info!(%stream, connection, class, reason, retry_in_ms, "disconnected");
+        } else {
+            warn!(%stream, connection, class, reason, retry_in_ms, "disconnected");
+        }
+        pause
+    }
+
+    /// Asks once for the stream to be enabled, whichever connection comes first.
+    async fn enable(&self) {
+        if self.shared.enabling.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let stream = &self.shared.config.stream;
+        let Some(url) = adobe::enable_url(&self.shared.config.url) else {
+            error!(%stream, "the stream must be enabled, but its address has no /stream/ to tell where; check url");
+            return;
+        };
+        let request = adobe::request(&self.shared.adobe, None);
+        match self.shared.connector.ask(url, &request).await {
+            Ok(()) => info!(%stream, "asked for the stream to be enabled"),
+            Err(failure) => error!(%stream, reason = chain(&failure), "the stream cannot be enabled"),
+        }
+    }
+}
+
+/// What a text means that stands where events should be; `None` where it may be the beginning of an event.
+fn refusal_of(text: &[u8], vetted: bool, quote: impl Fn(&[u8]) -> String) -> Option<Failure> {
+    if adobe::refusal_line(text) == Some(0) {
+        return Some(Failure::new(
+            Class::Unauthorized,
+            "the service says `not authorized` in place of events",
+        ));
+    }
+    if vetted || adobe::begins_as_stream(text) != Some(false) {
+        return None;
+    }
+    let message = format!("the service answered 200 with something that is no stream ({})", quote(text));
+    Some(Failure::new(Class::BadBody, message))
+}
