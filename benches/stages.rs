@@ -149,7 +149,7 @@ fn route(group: &mut BenchmarkGroup<'_, WallTime>, text: &[u8]) {
 fn pipeline(group: &mut BenchmarkGroup<'_, WallTime>, text: &[u8]) {
     // With half of the ids forgotten after each half, every event is new again.
     whole(group, "pipeline", support::pipeline(EVENTS as usize / 3), text);
-    let hits = support::hits(EVENTS, support::VISITORS[0], "");
+    let hits = support::hits(EVENTS, support::VISITORS[0], support::CONTAINERS);
     group.throughput(Throughput::ElementsAndBytes { elements: EVENTS, bytes: hits.len() as u64 });
     whole(group, "pipeline_adobe", support::adobe_pipeline(EVENTS as usize / 3), &hits);
 }

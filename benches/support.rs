@@ -39,12 +39,16 @@ pub(crate) fn text(events: u64) -> Vec<u8> {
     text
 }
 
-/// Adobe hits, all of their fields used.
-pub(crate) fn hits(events: u64, visitor: &str, nested: &str) -> Vec<u8> {
+/// What hits hold beside the fields that are used, nested as it is there.
+pub(crate) const CONTAINERS: &str =
+    "\"evars\":{\"evars\":{\"eVar1\":\"home\"}},\"events\":{\"event1\":[{\"count\":1}]},";
+
+/// Adobe hits with all fields that are used, and `others`.
+pub(crate) fn hits(events: u64, visitor: &str, others: &str) -> Vec<u8> {
     let hit = |n: u64| {
         format!(
             "{{\"reportSuite\":\"suite\",\"bot\":\"<Not a bot>\",\"exclude\":{{\"id\":\"0\",\"value\":\"no\"}},\
-             \"evars\":{{\"evars\":{{\"eVar1\":\"home\"}}}},\"hitIdHigh\":{},\"hitIdLow\":{},{visitor}{nested}\
+             \"hitIdHigh\":{},\"hitIdLow\":{},{visitor}{others}\
              \"props\":{{\"prop1\":\"nl\"}},\"receivedTimeGMT\":1781512803,\"timeGMT\":1781512803}}\n",
             3_581_960_277_124_087_808 + n,
             n << 63 | n

@@ -32,9 +32,8 @@ fn the_event_path_allocates_nothing_per_event() {
         let flat = allocations(support::adobe_pipeline(WINDOW), &support::hits(EVENTS, visitor, ""));
         assert!(flat <= PER_BATCH, "{flat} allocations for {EVENTS} hits with visitor {n}");
     }
-    let nested = "\"events\":{\"event1\":[{\"count\":1,\"exponent\":0,\"unique\":\"\"}]},";
-    let nested =
-        allocations(support::adobe_pipeline(WINDOW), &support::hits(EVENTS, support::VISITORS[0], nested));
+    let nested = support::hits(EVENTS, support::VISITORS[0], support::CONTAINERS);
+    let nested = allocations(support::adobe_pipeline(WINDOW), &nested);
     assert!(nested <= EVENTS as usize + PER_BATCH, "{nested} allocations for {EVENTS} hits");
 }
 
