@@ -6,6 +6,11 @@
 
 pub mod airship;
 mod control;
+pub mod fault;
+mod feed;
+mod gzip;
+mod random;
+mod reply;
 mod server;
 mod stats;
 mod wire;

@@ -8,16 +8,13 @@ mod calendar;
 pub mod config;
 pub mod event;
 pub mod fault;
-mod feed;
 pub mod filter;
-mod gzip;
 pub mod log;
 pub mod offset;
 mod pin;
 mod predicate;
 mod prepared;
-mod random;
-pub(super) mod reply;
+mod reply;
 pub mod request;
 pub(super) mod service;
 mod session;
@@ -37,10 +34,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
+use super::fault::Board;
+use super::feed::Feed;
 use super::stats::Counters;
 use auth::Credentials;
-use fault::Board;
-use feed::Feed;
+
 use pin::Pins;
 use prepared::Prepared;
 use slots::Slots;

@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::airship::reply::{Body, text};
 use super::airship::{Armed, Fault};
+use super::reply::{Body, text};
 use super::server::Shared;
 
 /// What the paths of the control plane start with.
