@@ -5,6 +5,7 @@
 //! `airship` is the RTDS half.
 
 pub mod airship;
+mod clock;
 mod control;
 pub mod fault;
 mod feed;

@@ -20,7 +20,8 @@ pub(super) mod service;
 mod session;
 mod slots;
 
-pub use config::{Config, Encoding, Epoch, OnBadOffset, Pin};
+pub use super::clock::Epoch;
+pub use config::{Config, Encoding, OnBadOffset, Pin};
 pub use event::{Event, Events};
 pub use fault::{Armed, ErrorBody, Fault};
 pub use filter::LatencyFrom;
@@ -30,10 +31,10 @@ pub use reply::Refusal;
 pub use request::{Endpoint, Selection, Start, Subscription};
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
+use super::clock::now_ms;
 use super::fault::Board;
 use super::feed::Feed;
 use super::stats::Counters;
@@ -138,9 +139,4 @@ impl Airship {
 
 fn line_end(config: &Config) -> &'static str {
     if config.crlf { "\r\n" } else { "\n" }
-}
-
-/// Milliseconds since 1970.
-fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis() as u64
 }
