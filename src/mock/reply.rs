@@ -24,7 +24,12 @@ pub(super) fn redirect(code: u16, location: Option<&str>, cookies: &[String]) ->
 
 /// A whole body of `content_type`.
 pub(super) fn text(status: u16, content_type: &'static str, body: String) -> Response<Body> {
-    let mut response = Response::new(Full::from(body).map_err(|never| match never {}).boxed_unsync());
+    bytes(status, content_type, body)
+}
+
+/// The same, of bytes.
+pub(super) fn bytes(status: u16, content_type: &'static str, body: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Full::new(body.into()).map_err(|never| match never {}).boxed_unsync());
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
