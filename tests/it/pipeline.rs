@@ -23,13 +23,13 @@ use tributary::mock::{self, Handle};
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
 /// How long ago the first event of a log was processed: within any retention, and never in the future.
-const LOG_AGE_MS: u64 = 3_600_000;
+pub(crate) const LOG_AGE_MS: u64 = 3_600_000;
 
 /// The name of the stream in a [`Setup`] with one.
 pub(crate) const STREAM: &str = "mobile";
 
 /// The mocks of all tests run here, so that tests need no runtime of their own.
-static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
+pub(crate) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
 
 /// A mock service, which stops when this is dropped.
 pub(crate) struct Mock(Handle);
