@@ -2,10 +2,17 @@
 //!
 //! Invariant: it shares no code with the connector, so that one bug cannot sit on both ends, and what it delivers can
 //! be recomputed: `Handle::log`, or `Log::new` with the options of `GET /_mock/config` in another process.
-//! `airship` is the RTDS half.
+//! `airship` is the RTDS half, `adobe` the Livestream half.
 
+pub mod adobe;
 pub mod airship;
+mod clock;
 mod control;
+pub mod fault;
+mod feed;
+mod gzip;
+mod random;
+mod reply;
 mod server;
 mod stats;
 mod wire;
@@ -22,7 +29,9 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use airship::{Airship, Armed, Fault, Log};
+use adobe::Adobe;
+use airship::{Airship, Log};
+use fault::{Armed, Fault};
 use server::Shared;
 use stats::Counters;
 
@@ -36,12 +45,16 @@ pub struct Config {
     /// The Airship half.
     #[command(flatten)]
     pub airship: airship::Config,
+    /// The Adobe half.
+    #[command(flatten)]
+    pub adobe: adobe::Config,
 }
 
 /// A running mock service, which stops when this is dropped.
 #[derive(Debug)]
 pub struct Handle {
     addr: SocketAddr,
+    second: Option<SocketAddr>,
     shared: Shared,
     task: JoinHandle<io::Result<()>>,
 }
@@ -50,25 +63,44 @@ pub struct Handle {
 pub async fn start(config: Config) -> io::Result<Handle> {
     let listener = TcpListener::bind(&config.listen).await?;
     let addr = listener.local_addr()?;
+    let second_listener = match &config.adobe.second_listen {
+        Some(listen) => Some(TcpListener::bind(listen).await?),
+        None => None,
+    };
+    let second = second_listener.as_ref().map(TcpListener::local_addr).transpose()?;
     let counters = Arc::new(Counters::default());
     let airship = Arc::new(Airship::new(config.airship, Arc::clone(&counters)));
-    let preparing = Arc::clone(&airship);
-    tokio::task::spawn_blocking(move || preparing.prepare()).await.map_err(io::Error::other)??;
-    let shared = Shared { airship, counters };
-    let task = server::spawn(listener, shared.clone());
-    Ok(Handle { addr, shared, task })
+    let adobe = Arc::new(Adobe::new(config.adobe, Arc::clone(&counters)));
+    if let Some(second) = second {
+        adobe.second_at(&format!("http://{second}"));
+    }
+    let preparing = (Arc::clone(&airship), Arc::clone(&adobe));
+    let prepare = move || preparing.0.prepare().and_then(|()| preparing.1.prepare());
+    tokio::task::spawn_blocking(prepare).await.map_err(io::Error::other)??;
+    let shared = Shared { airship, adobe, counters };
+    let task = server::spawn(listener, second_listener, shared.clone());
+    Ok(Handle { addr, second, shared, task })
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:8080".to_owned(), airship: airship::Config::default() }
+        Self {
+            listen: "127.0.0.1:8080".to_owned(),
+            airship: airship::Config::default(),
+            adobe: adobe::Config::default(),
+        }
     }
 }
 
 impl Config {
     /// For tests: any free port of this machine.
     pub fn local(airship: airship::Config) -> Self {
-        Self { listen: "127.0.0.1:0".to_owned(), airship }
+        Self { listen: "127.0.0.1:0".to_owned(), airship, ..Self::default() }
+    }
+
+    /// The same for the Adobe half.
+    pub fn local_adobe(adobe: adobe::Config) -> Self {
+        Self { listen: "127.0.0.1:0".to_owned(), adobe, ..Self::default() }
     }
 }
 
@@ -81,6 +113,16 @@ impl Handle {
     /// Its base address, without a path and a slash at the end.
     pub fn url(&self) -> String {
         format!("http://{}", self.addr)
+    }
+
+    /// The base address of the second port, if there is one.
+    pub fn second_url(&self) -> Option<String> {
+        self.second.map(|second| format!("http://{second}"))
+    }
+
+    /// The Adobe half; all else here is of the Airship half, but addresses, statistics and connections.
+    pub fn adobe(&self) -> adobe::Handle {
+        adobe::Handle::new(Arc::clone(&self.shared.adobe))
     }
 
     /// The log that it serves, for verifiers.

@@ -25,6 +25,7 @@ pub mod mark;
 pub mod metrics;
 mod notes;
 pub mod pipeline;
+pub mod progress;
 
 use metrics::Metrics;
 use pipeline::Pipeline;

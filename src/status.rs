@@ -93,9 +93,13 @@ pub fn describe(figures: &ShardFigures, rate: u64, now_ms: i64) -> String {
         _ => format!("{:.1} s", (now_ms - since_ms).max(0) as f64 / 1000.0),
     };
     let shard = &figures.shard;
+    let open = match figures.source.connections.get() {
+        0 | 1 => String::new(),
+        several => format!(" x{several}"),
+    };
     // Short enough for a terminal of 80 columns at six-digit figures.
     format!(
-        "{} {}  {}/s  {} total  lag {}  {} dup  {} dead  commit {} ago",
+        "{} {}{open}  {}/s  {} total  lag {}  {} dup  {} dead  commit {} ago",
         figures.id,
         figures.source.state().name(),
         HumanCount(rate),

@@ -154,16 +154,16 @@ impl Shards {
                     .collect()
             },
         )?;
-        self.classified(encoder, "tributary_events_filtered", "Events left out by `drop`", |figures| {
-            let counts = Drop::ALL.iter().zip(&figures.shard.filtered);
-            counts.map(|(drop, counter)| ("reason", drop.name(), counter.get())).collect()
-        })?;
         self.classified(encoder, "tributary_replay_events", "Events that replays brought", |figures| {
             REPLAY_OUTCOMES
                 .iter()
                 .zip(&figures.shard.replayed)
                 .map(|(outcome, counter)| ("outcome", *outcome, counter.get()))
                 .collect()
+        })?;
+        self.classified(encoder, "tributary_events_filtered", "Events left out by `drop`", |figures| {
+            let counts = Drop::ALL.iter().zip(&figures.shard.filtered);
+            counts.map(|(drop, counter)| ("reason", drop.name(), counter.get())).collect()
         })?;
         self.classified(encoder, "tributary_reconnects", "Connections that ended or failed", |figures| {
             Class::ALL

@@ -21,6 +21,16 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         let mut mock =
             mock::start(arguments.config).await.with_context(|| format!("cannot listen at {listen}"))?;
         println!("mock Airship service at {}/api/events/ (control plane: {0}/_mock/stats)", mock.url());
+        for name in mock.adobe().names() {
+            println!("mock Adobe Livestream service at {}/api/1/stream/{name}", mock.url());
+        }
+        println!(
+            "mock Adobe token service at {}/ims/token/v3 (control plane: {0}/_mock/adobe/config)",
+            mock.url()
+        );
+        if let Some(second) = mock.second_url() {
+            println!("Adobe connects are redirected to {second}");
+        }
         tokio::select! {
             error = mock.failed() => Err(error).context("the mock service failed"),
             signal = tokio::signal::ctrl_c() => signal.context("cannot listen for SIGINT"),

@@ -4,14 +4,15 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context;
-use clap::Args;
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{Configured, Logging};
 use crate::config::Config;
+use crate::source::{Service, adobe};
 use crate::status::Status;
 use crate::supervisor::{self, Ended, Plan, Stream};
 use crate::{admin, exit, task, telemetry};
@@ -26,13 +27,33 @@ pub(super) struct Arguments {
     /// No live status line, even on a terminal
     #[arg(long)]
     no_status: bool,
+    /// Adobe: with this start alone, move the service's position to its oldest or newest hit
+    ///
+    /// For an operator, when the position itself is the trouble (503 that lasts) or when what the service still holds is
+    /// to be read again. `smallest` drops what was delivered before; `largest` gives up what was not read yet. Every
+    /// Adobe stream of the configuration is reset. Refused unless the last run stopped in order, since another
+    /// instance may hold the stream otherwise.
+    #[arg(long, value_enum)]
+    reset: Option<Reset>,
+}
+
+/// Where the service's position goes.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Reset {
+    /// To the oldest hit held
+    Smallest,
+    /// To the newest
+    Largest,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let config = match arguments.configured.load() {
+    let mut config = match arguments.configured.load() {
         Ok(config) => config,
         Err(code) => return Ok(code),
     };
+    if let Some(reset) = arguments.reset {
+        request_reset(&mut config, reset)?;
+    }
     let status = (std::io::stderr().is_terminal() && !arguments.no_status).then(Status::default);
     telemetry::init_log(arguments.logging.log_format, status.as_ref().map(Status::around));
     for warning in config.warnings() {
@@ -48,6 +69,24 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Ended::AllFenced => exit::FENCED,
         Ended::Failed => exit::FAILURE,
     }))
+}
+
+/// Has every Adobe stream begin with a reset.
+fn request_reset(config: &mut Config, reset: Reset) -> anyhow::Result<()> {
+    let mut found = false;
+    for stream in &mut config.streams {
+        if let Service::Adobe(adobe) = &mut stream.source.service {
+            found = true;
+            adobe.reset = Some(match reset {
+                Reset::Smallest => adobe::Reset::Smallest,
+                Reset::Largest => adobe::Reset::Largest,
+            });
+        }
+    }
+    if !found {
+        bail!("--reset is for Adobe streams, and the configuration has none");
+    }
+    Ok(())
 }
 
 async fn connect(config: &Config, status: Option<Status>) -> anyhow::Result<Ended> {

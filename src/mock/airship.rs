@@ -8,22 +8,20 @@ mod calendar;
 pub mod config;
 pub mod event;
 pub mod fault;
-mod feed;
 pub mod filter;
-mod gzip;
 pub mod log;
 pub mod offset;
 mod pin;
 mod predicate;
 mod prepared;
-mod random;
-pub(super) mod reply;
+mod reply;
 pub mod request;
 pub(super) mod service;
 mod session;
 mod slots;
 
-pub use config::{Config, Encoding, Epoch, OnBadOffset, Pin};
+pub use super::clock::Epoch;
+pub use config::{Config, Encoding, OnBadOffset, Pin};
 pub use event::{Event, Events};
 pub use fault::{Armed, ErrorBody, Fault};
 pub use filter::LatencyFrom;
@@ -33,14 +31,15 @@ pub use reply::Refusal;
 pub use request::{Endpoint, Selection, Start, Subscription};
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
+use super::clock::now_ms;
+use super::fault::Board;
+use super::feed::Feed;
 use super::stats::Counters;
 use auth::Credentials;
-use fault::Board;
-use feed::Feed;
+
 use pin::Pins;
 use prepared::Prepared;
 use slots::Slots;
@@ -140,9 +139,4 @@ impl Airship {
 
 fn line_end(config: &Config) -> &'static str {
     if config.crlf { "\r\n" } else { "\n" }
-}
-
-/// Milliseconds since 1970.
-fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis() as u64
 }

@@ -2,6 +2,8 @@
 //!
 //! Invariant: does nothing that the `Handle` cannot do. Not counted as requests of the service.
 
+use std::sync::Arc;
+
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
@@ -9,8 +11,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::airship::reply::{Body, text};
-use super::airship::{Armed, Fault};
+use super::adobe::{self, control as adobe_control};
+use super::fault::{Armed, Fault};
+use super::reply::{Body, text};
 use super::server::Shared;
 
 /// What the paths of the control plane start with.
@@ -60,6 +63,10 @@ fn answer(
     path: &str,
     body: &[u8],
 ) -> Result<Option<Value>, serde_json::Error> {
+    if let Some(path) = path.strip_prefix("adobe/") {
+        let handle = adobe::Handle::new(Arc::clone(&shared.adobe));
+        return adobe_control::answer(&handle, method, path, body);
+    }
     let airship = &shared.airship;
     Ok(Some(match (method.as_str(), path) {
         ("GET", "stats") => serde_json::to_value(shared.counters.snapshot())?,
@@ -67,12 +74,7 @@ fn answer(
         ("GET", "faults") => serde_json::to_value(airship.armed())?,
         ("POST", "faults") => {
             let value: Value = serde_json::from_slice(body)?;
-            let faults = match value {
-                Value::Array(faults) => faults,
-                fault => vec![fault],
-            };
-            // All or none: a mistake in the second must not leave the first armed.
-            let armed = faults.into_iter().map(Armed::from_json).collect::<Result<Vec<_>, _>>()?;
+            let armed = parse_armed(value)?;
             let count = armed.len();
             armed.into_iter().for_each(|armed| airship.arm(armed));
             json!({ "armed": count })
@@ -115,10 +117,20 @@ fn answer(
     }))
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
+/// One fault or several.
+pub(super) fn parse_armed(value: Value) -> Result<Vec<Armed>, serde_json::Error> {
+    let faults = match value {
+        Value::Array(faults) => faults,
+        fault => vec![fault],
+    };
+    // All or none: a mistake in the second must not leave the first armed.
+    faults.into_iter().map(Armed::from_json).collect()
+}
+
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
     serde_json::from_slice(body)
 }
 
-fn parse_fault(body: &[u8]) -> Result<Fault, serde_json::Error> {
+pub(super) fn parse_fault(body: &[u8]) -> Result<Fault, serde_json::Error> {
     Armed::from_json(serde_json::from_slice(body)?).map(|armed| armed.fault)
 }

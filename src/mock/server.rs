@@ -1,7 +1,7 @@
 //! Accepts connections and serves HTTP/1.1 on each.
 //!
 //! Invariant: every connection is a child of the accept loop and ends with it. Knows paths only as far as to tell the
-//! control plane from the rest.
+//! control plane and the two halves apart.
 
 use std::convert::Infallible;
 use std::io;
@@ -13,7 +13,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::airship::{Airship, service};
+use super::adobe::{Adobe, service as adobe};
+use super::airship::{Airship, service as airship};
 use super::control;
 use super::stats::Counters;
 use super::wire::Wire;
@@ -22,31 +23,46 @@ use super::wire::Wire;
 #[derive(Clone, Debug)]
 pub(super) struct Shared {
     pub(super) airship: Arc<Airship>,
+    pub(super) adobe: Arc<Adobe>,
     pub(super) counters: Arc<Counters>,
 }
 
-/// Starts the accept loop.
+/// Starts the accept loop; `second` is the port that redirects lead to.
 #[expect(
     clippy::disallowed_methods,
     reason = "the mock shares nothing with the crate, so not its task module either"
 )]
-pub(super) fn spawn(listener: TcpListener, shared: Shared) -> JoinHandle<io::Result<()>> {
-    tokio::spawn(accept(listener, shared))
+pub(super) fn spawn(
+    first: TcpListener,
+    second: Option<TcpListener>,
+    shared: Shared,
+) -> JoinHandle<io::Result<()>> {
+    tokio::spawn(accept(first, second, shared))
 }
 
-async fn accept(listener: TcpListener, shared: Shared) -> io::Result<()> {
+async fn accept(first: TcpListener, second: Option<TcpListener>, shared: Shared) -> io::Result<()> {
     let mut connections = JoinSet::new();
     let mut number = 0;
     loop {
-        let (stream, _) = listener.accept().await?;
+        let (stream, is_second) = tokio::select! {
+            accepted = first.accept() => (accepted?.0, false),
+            accepted = accept_at(second.as_ref()) => (accepted?, true),
+        };
         number += 1;
-        connections.spawn(serve(stream, number, shared.clone()));
+        connections.spawn(serve(stream, number, is_second, shared.clone()));
         // Reaps those that ended, so that the set does not grow with the connections of a long run.
         while connections.try_join_next().is_some() {}
     }
 }
 
-async fn serve(stream: TcpStream, number: u64, shared: Shared) {
+async fn accept_at(listener: Option<&TcpListener>) -> io::Result<TcpStream> {
+    match listener {
+        Some(listener) => Ok(listener.accept().await?.0),
+        None => std::future::pending().await,
+    }
+}
+
+async fn serve(stream: TcpStream, number: u64, second: bool, shared: Shared) {
     // Small flushes must leave at once; a socket that refuses is about to fail anyway.
     drop(stream.set_nodelay(true));
     let _open = OpenConnection::new(Arc::clone(&shared.counters));
@@ -54,10 +70,14 @@ async fn serve(stream: TcpStream, number: u64, shared: Shared) {
     let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
         let (shared, end) = (shared.clone(), end.clone());
         async move {
-            let response = if request.uri().path().starts_with(control::PREFIX) {
+            let path = request.uri().path();
+            let response = if path.starts_with(control::PREFIX) {
                 control::handle(&shared, request).await
+            } else if adobe::is_for(path) {
+                let origin = adobe::Origin { connection: number, second, wire: end };
+                adobe::handle(shared.adobe, origin, request).await
             } else {
-                service::handle(shared.airship, number, end, request).await
+                airship::handle(shared.airship, number, end, request).await
             };
             Ok::<_, Infallible>(response)
         }

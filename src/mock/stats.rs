@@ -39,6 +39,8 @@ pub struct Stats {
     pub fired: VecDeque<Fired>,
     /// The latest requests, in order.
     pub requests: VecDeque<Seen>,
+    /// The same of the Adobe half; all above but connections is of the Airship half.
+    pub adobe: super::adobe::Stats,
 }
 
 /// A fault that fired.
@@ -127,6 +129,7 @@ impl Counters {
             *stats = Stats {
                 open_connections: stats.open_connections,
                 open_streams: stats.open_streams,
+                adobe: stats.adobe.after_reset(),
                 ..Stats::default()
             };
         });

@@ -9,7 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
 use super::mark::ReplayCounts;
-use super::pipeline::Added;
+use super::progress::Added;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::types::{DeadLetterReason, Drop};
 
@@ -91,11 +91,11 @@ impl Metrics {
         for (counter, count) in self.dead_letters.iter().zip(added.dead_letters) {
             counter.inc_by(count);
         }
-        for (counter, count) in self.filtered.iter().zip(added.filtered) {
-            counter.inc_by(count);
-        }
         let ReplayCounts { brought_back, dropped_by_id, dropped_by_time, .. } = added.replay;
         for (counter, count) in self.replayed.iter().zip([brought_back, dropped_by_id, dropped_by_time]) {
+            counter.inc_by(count);
+        }
+        for (counter, count) in self.filtered.iter().zip(added.filtered) {
             counter.inc_by(count);
         }
         self.commits.inc();

@@ -6,16 +6,17 @@
 use crate::dedupe::Window;
 use crate::failpoint;
 use crate::model::block::{Block, OVERSIZE_HEAD};
-use crate::model::checkpoint::{Checkpoint, Totals};
-use crate::model::types::{
-    Dated, DeadLetterReason, Drop, EventId, Headers, OutRecord, Position, Record, Watermark,
-};
+use crate::model::checkpoint::Checkpoint;
+use crate::model::types::{Dated, DeadLetterReason, EventId, Headers, OutRecord, Record};
 use crate::record::{ExtractError, Extractor, Line};
 use crate::route::Router;
 use crate::sink::{Sink, SinkError};
 
-use super::mark::{Mark, ReplayCounts, Report};
+use super::mark::ReplayCounts;
 use super::now_ms;
+use super::progress::{DeadLetters, Progress};
+
+mod place;
 
 /// Longest detail of a dead letter, bytes.
 const MAX_DETAIL: usize = 256;
@@ -33,6 +34,8 @@ pub struct Pipeline {
     progress: Progress,
     /// The part of it that replays do not make again.
     base: Progress,
+    /// What replays had brought by the last commit.
+    counted: ReplayCounts,
     /// Dead letters of this batch by reason, for the metrics.
     dead_letters: DeadLetters,
     /// Whether the service keeps the position, so that ours is a watermark.
@@ -44,12 +47,6 @@ pub struct Pipeline {
     clock_ms: i64,
 }
 
-/// Counts by reason, in the order of [`DeadLetterReason::ALL`].
-pub type DeadLetters = [u64; DeadLetterReason::ALL.len()];
-
-/// Counts by reason, in the order of [`Drop::ALL`].
-pub type Filtered = [u64; Drop::ALL.len()];
-
 /// What was done to a part of a block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Taken {
@@ -57,32 +54,6 @@ pub struct Taken {
     pub lines: usize,
     /// Bytes from the block's beginning.
     pub bytes: usize,
-}
-
-/// What a batch adds.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Added {
-    /// The totals.
-    pub totals: Totals,
-    /// Dead letters by reason.
-    pub dead_letters: DeadLetters,
-    /// Events left out by reason.
-    pub filtered: Filtered,
-    /// What replays brought.
-    pub replay: ReplayCounts,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Progress {
-    /// The last offset seen. A buffer that is used again and again.
-    offset: Vec<u8>,
-    moved: bool,
-    processed_ms: Option<i64>,
-    added: Totals,
-    /// Kept here and not beside the dead letters: blocks without records are folded, not replayed.
-    filtered: Filtered,
-    /// Where the service keeps the position. Unlike the rest it goes on from batch to batch.
-    mark: Mark,
 }
 
 impl Pipeline {
@@ -95,6 +66,7 @@ impl Pipeline {
             dead_letter_topic,
             progress: Progress::default(),
             base: Progress::default(),
+            counted: ReplayCounts::default(),
             dead_letters: DeadLetters::default(),
             keeps_mark: false,
             begun: false,
@@ -106,47 +78,6 @@ impl Pipeline {
     /// Adds ids from the journal.
     pub fn seed(&mut self, dated: Dated, ids: &[EventId]) {
         self.window.seed(dated, ids.iter().copied());
-    }
-
-    /// From now on a watermark is kept, beginning with that of the checkpoint. `has_all_ids` tells whether the seed was
-    /// complete.
-    pub fn keep_mark(&mut self, position: Option<&Position>, has_all_ids: bool) {
-        let watermark = match position {
-            Some(Position::Watermark(watermark)) => *watermark,
-            _ => Watermark::default(),
-        };
-        self.window.note_forgotten(watermark.forgotten_ms);
-        if !has_all_ids {
-            self.window.note_forgotten(watermark.received_ms);
-        }
-        self.keeps_mark = true;
-        self.change_mark(|mark| mark.watermark = watermark);
-    }
-
-    /// Something may have been lost that a replay brings back.
-    pub fn owe_replay(&mut self) {
-        self.change_mark(Mark::owe_replay);
-    }
-
-    /// A replay begins. The batch must be empty.
-    pub fn begin_replay(&mut self, at_ms: i64) {
-        self.change_mark(|mark| mark.begin_replay(at_ms));
-    }
-
-    /// The replay has met what was delivered. The batch must be empty.
-    pub fn replay_caught_up(&mut self, replay_owed: bool) -> Report {
-        self.change_mark(|mark| mark.caught_up(replay_owed))
-    }
-
-    /// Changes the mark, outside of what a batch changes in it.
-    fn change_mark<T>(&mut self, change: impl Fn(&mut Mark) -> T) -> T {
-        change(&mut self.base.mark);
-        let result = change(&mut self.progress.mark);
-        self.progress.mark.watermark.forgotten_ms = self.window.forgotten_ms();
-        self.base.mark.watermark.forgotten_ms = self.window.forgotten_ms();
-        (self.progress.moved, self.base.moved) = (true, true);
-        self.window.keep_old(self.progress.mark.needs_old_ids());
-        result
     }
 
     /// Takes back what [`Self::seed`] added, for a new attempt to open.
@@ -167,29 +98,6 @@ impl Pipeline {
     /// Processing time of the first event since the last commit.
     pub fn first_processed_ms(&self) -> Option<i64> {
         self.first_processed_ms
-    }
-
-    /// New position, last processing time and totals of the batch, if it is committed at `committed_ms`.
-    pub fn progress(&self, committed_ms: i64) -> (Option<Position>, Option<i64>, Totals) {
-        let position = if self.keeps_mark {
-            let received_ms = self.progress.mark.watermark.received_ms;
-            let extent = self.window.extent_after(Dated { committed_ms, received_ms });
-            Some(Position::Watermark(self.progress.mark.after(extent)))
-        } else {
-            let offset = || Position::offset(String::from_utf8_lossy(&self.progress.offset));
-            self.progress.moved.then(offset)
-        };
-        (position, self.progress.processed_ms, self.progress.added)
-    }
-
-    /// What the batch adds, for the metrics.
-    pub fn added(&self) -> Added {
-        Added {
-            totals: self.progress.added,
-            dead_letters: self.dead_letters,
-            filtered: self.progress.filtered,
-            replay: self.progress.mark.counts.since(self.base.mark.counts),
-        }
     }
 
     /// Puts at most `room` lines of a block into the sink's transaction, beginning it with the first record.
@@ -233,6 +141,7 @@ impl Pipeline {
         self.window.commit(Dated { committed_ms, received_ms });
         self.progress.mark.watermark.forgotten_ms = self.window.forgotten_ms();
         self.progress.start_anew();
+        self.counted = self.progress.mark.counts;
         self.base.clone_from(&self.progress);
         self.dead_letters = DeadLetters::default();
         self.begun = false;
@@ -290,28 +199,6 @@ impl Pipeline {
             }
         }
         Ok(())
-    }
-
-    /// Notes when the service processed the latest event.
-    fn processed(&mut self, processed_ms: Option<i64>) {
-        let Some(processed_ms) = processed_ms else { return };
-        self.progress.processed_ms = Some(processed_ms);
-        self.first_processed_ms.get_or_insert(processed_ms);
-        if self.keeps_mark {
-            self.progress.moved = true;
-            self.progress.mark.pass(processed_ms);
-        }
-    }
-
-    /// Whether the event is one that was delivered before. Its id is known from now on.
-    fn is_repeated(&mut self, id: EventId, received_ms: Option<i64>) -> bool {
-        let mark = &mut self.progress.mark;
-        if mark.is_replaying() && !self.window.contains(id) && mark.drops(received_ms) {
-            return true;
-        }
-        let is_new = self.window.insert(id);
-        mark.count(received_ms, is_new);
-        !is_new
     }
 
     fn event(&mut self, line: &[u8], record: &Record<'_>, sink: &mut impl Sink) -> Result<(), SinkError> {
@@ -405,29 +292,6 @@ struct DeadLetter<'a> {
     reason: DeadLetterReason,
     detail: &'a str,
     line: &'a [u8],
-}
-
-impl Progress {
-    fn move_to(&mut self, offset: Option<&[u8]>) {
-        if let Some(offset) = offset {
-            self.offset.clear();
-            self.offset.extend_from_slice(offset);
-            self.moved = true;
-        }
-    }
-
-    fn filter(&mut self, reason: Drop) {
-        self.added.filtered += 1;
-        if let Some(index) = Drop::ALL.iter().position(|known| *known == reason) {
-            self.filtered[index] += 1;
-        }
-    }
-
-    fn start_anew(&mut self) {
-        self.offset.clear();
-        (self.moved, self.processed_ms, self.added) = (false, None, Totals::default());
-        self.filtered = Filtered::default();
-    }
 }
 
 fn detail(error: &ExtractError<'_>) -> String {

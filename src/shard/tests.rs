@@ -177,3 +177,5 @@ proptest! {
         prop_assert_eq!(cluster.journal.iter().map(|(_, ids)| ids.len()).sum::<usize>(), next);
     }
 }
+
+mod replay;

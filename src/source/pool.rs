@@ -259,3 +259,6 @@ async fn sleep_until(at_ms: Option<i64>) {
 fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@ use super::filter::LatencyFrom;
 use super::log::{DEFAULT_EPOCH_MS, LogOptions};
 use super::offset::OffsetStyle;
 use super::request::Start;
+use crate::mock::clock::{Epoch, parse_epoch};
 
 /// Settings of the Airship half. Each unknown of the real service is a knob.
 #[derive(Clone, Debug, PartialEq, clap::Args)]
@@ -155,15 +156,6 @@ pub struct Config {
     pub faults: Vec<Armed>,
 }
 
-/// What the events' clock starts from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Epoch {
-    /// Milliseconds since 1970.
-    At(u64),
-    /// When the mock starts.
-    Now,
-}
-
 /// When responses are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Encoding {
@@ -286,10 +278,6 @@ impl Config {
         let by_rate = if self.rate > 0.0 { (1e6 / self.rate) as u64 } else { LogOptions::default().step_us };
         self.step.map_or(by_rate, |step| step.as_micros() as u64).max(1)
     }
-}
-
-fn parse_epoch(text: &str) -> Result<Epoch, std::num::ParseIntError> {
-    if text == "now" { Ok(Epoch::Now) } else { text.parse().map(Epoch::At) }
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ mod tests;
 pub(super) use identity::write_decimal;
 
 use super::calendar::write_iso;
-use super::random::{Draw, Lane};
+use crate::mock::random::{Draw, Lane};
 use catalog::{Choice, Shape};
 use devices::Key;
 use identity::User;

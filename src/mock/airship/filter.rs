@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::event::Event;
 use super::log::{Expected, Log};
-use super::random::{hash, mix};
 use super::request::{DeviceRef, Endpoint, Filter, PushRef, Selection, Subset, UserRef};
+use crate::mock::random::{hash, mix};
 
 /// From which moment `latency` counts back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::event::{Event, Events, Stamp};
 use super::offset::{OffsetNumber, OffsetStyle};
-use super::random::{Draw, Lane};
+use crate::mock::random::{Draw, Lane};
 
 /// What a log consists of.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]

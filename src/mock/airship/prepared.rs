@@ -7,8 +7,8 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use super::gzip::Segment;
 use super::log::Log;
+use crate::mock::gzip::Segment;
 
 /// Positions in a segment: about 300 kB of text, so that flush and call costs vanish.
 pub(super) const SEGMENT_POSITIONS: u64 = 512;

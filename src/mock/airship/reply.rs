@@ -1,15 +1,11 @@
-//! Responses that are not streams.
+//! Refusals in the forms of Airship.
 //!
 //! Invariant: an error says nothing about the credential. Knows the shapes of bodies and nothing about why.
 
-use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
 
 use super::fault::ErrorBody;
-
-/// The body of any response of the mock.
-pub(in crate::mock) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
+use crate::mock::reply::{Body, text};
 
 /// A request that is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,26 +65,5 @@ pub(super) fn error(refusal: &Refusal, form: ErrorBody, retry_after: Option<u64>
     if let Some(seconds) = retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
-    response
-}
-
-/// A redirect.
-pub(super) fn redirect(code: u16, location: Option<&str>, cookies: &[String]) -> Response<Body> {
-    let mut response = text(code, "text/plain", String::new());
-    // What is no header value is left out: the control plane may ask for anything.
-    if let Some(location) = location.and_then(|location| HeaderValue::from_str(location).ok()) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    for cookie in cookies.iter().filter_map(|cookie| HeaderValue::from_str(cookie).ok()) {
-        response.headers_mut().append(header::SET_COOKIE, cookie);
-    }
-    response
-}
-
-/// A whole body of `content_type`.
-pub(in crate::mock) fn text(status: u16, content_type: &'static str, body: String) -> Response<Body> {
-    let mut response = Response::new(Full::from(body).map_err(|never| match never {}).boxed_unsync());
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }

@@ -13,10 +13,11 @@ use tokio::time::Instant;
 use super::config::{Encoding, OnBadOffset};
 use super::fault::Fault;
 use super::offset::OffsetNumber;
-use super::reply::{self, Body, Refusal};
+use super::reply::{self, Refusal};
 use super::request::{Endpoint, Start, Subscription};
 use super::session::{Opening, Session};
 use super::{Airship, pin};
+use crate::mock::reply::{Body, redirect};
 use crate::mock::stats::{Fired, Seen};
 use crate::mock::wire::WireEnd;
 
@@ -73,9 +74,7 @@ pub(in crate::mock) async fn handle(
             let refusal = message.map_or_else(|| Refusal::usual(code), |message| Refusal::new(code, message));
             reply::error(&refusal, body, retry_after)
         }
-        Some(Fault::Redirect { code, location, cookies }) => {
-            reply::redirect(code, location.as_deref(), &cookies)
-        }
+        Some(Fault::Redirect { code, location, cookies }) => redirect(code, location.as_deref(), &cookies),
         _ => match airship.open(&head.method, &head.uri, &head.headers, &body) {
             Ok(mut opening) => {
                 opening.connection = connection;
@@ -86,12 +85,12 @@ pub(in crate::mock) async fn handle(
                 airship.stream(opening)
             }
             Err(No::Refusal(refusal)) => reply::error(&refusal, airship.config.error_body, None),
-            Err(No::Pin(redirect)) => {
-                let location = redirect.has_location.then(|| {
+            Err(No::Pin(pinned)) => {
+                let location = pinned.has_location.then(|| {
                     let host = text(&head.headers, "host").unwrap_or_default();
                     format!("http://{host}{}", head.uri.path())
                 });
-                reply::redirect(307, location.as_deref(), &redirect.cookies)
+                redirect(307, location.as_deref(), &pinned.cookies)
             }
         },
     };

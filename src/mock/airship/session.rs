@@ -18,14 +18,15 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::calendar::write_iso;
-use super::fault::Progress;
 use super::filter::LatencyFrom;
 use super::offset::OffsetNumber;
 use super::prepared::SEGMENT_POSITIONS;
-use super::reply::Body;
 use super::request::Subscription;
 use super::slots::Slot;
-use super::{Airship, line_end, now_ms};
+use super::{Airship, line_end};
+use crate::mock::clock::now_ms;
+use crate::mock::fault::Progress;
+use crate::mock::reply::Body;
 use crate::mock::stats::{Fired, Stats};
 use crate::mock::wire::WireEnd;
 use encoder::Encoder;
@@ -111,7 +112,7 @@ impl Session {
             changes: airship.feed.subscribe(),
             airship,
             encoder: Encoder::new(opening.compress),
-            progress: Progress::starting_at(opening.position),
+            progress: Progress::starting_at(opening.connection, opening.position),
             subscription: opening.subscription,
             connection: opening.connection,
             wire: opening.wire,

@@ -8,7 +8,7 @@ use super::devices::Form;
 use super::kinds::{self, Kind};
 use super::kinds_in_app;
 use super::template::Template;
-use crate::mock::airship::random::Draw;
+use crate::mock::random::Draw;
 
 /// A type of event, ready to be filled.
 #[derive(Debug)]

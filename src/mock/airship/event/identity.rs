@@ -3,7 +3,7 @@
 //! Invariant: an event id is a function of (seed, index) alone, and everything about a user of (seed, user number)
 //! alone, so that many events share a device and a verifier can name it without the line.
 
-use crate::mock::airship::random::{Draw, Lane};
+use crate::mock::random::{Draw, Lane};
 
 /// Users per log: enough that keys spread over partitions, few enough that each has many events.
 pub(super) const USERS: u64 = 5_000;

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::identity::{self, User};
 use super::pools;
 use crate::mock::airship::calendar::write_iso;
-use crate::mock::airship::random::Draw;
+use crate::mock::random::Draw;
 
 /// A template, cut into its parts once.
 #[derive(Debug)]

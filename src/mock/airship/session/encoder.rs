@@ -6,7 +6,7 @@ use std::io;
 
 use bytes::Bytes;
 
-use crate::mock::airship::gzip::{GzipWriter, Segment};
+use crate::mock::gzip::{GzipWriter, Segment};
 
 #[derive(Debug)]
 pub(super) enum Encoder {

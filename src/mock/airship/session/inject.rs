@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{Drip, Session, Step, Tally};
-use crate::mock::airship::fault::{Fault, garbage_line, huge_line};
+use crate::mock::airship::fault::{Fault, array_line, garbage_line, huge_line};
 use crate::mock::stats::Fired;
 
 /// Lines that go into a deflate block which is then cut: enough that its half is more than a header.
@@ -51,6 +51,10 @@ impl Session {
             }
             Fault::GarbageLine {} => {
                 self.push_line(garbage_line(self.progress.position))?;
+                self.steps.push_back(fired);
+            }
+            Fault::ArrayLine {} => {
+                self.push_line(array_line(self.progress.position))?;
                 self.steps.push_back(fired);
             }
             Fault::HugeLine { bytes, valid } => {

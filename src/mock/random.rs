@@ -20,6 +20,16 @@ pub(super) enum Lane {
     User,
     /// Identifiers of pushes, drawn by push number.
     Push,
+    /// Shape, owner and clock readings of an Adobe hit.
+    Hit,
+    /// Identifiers of Adobe hits.
+    HitId,
+    /// The values inside an Adobe hit.
+    HitFill,
+    /// Properties of an Adobe visitor, drawn by visitor number.
+    Visitor,
+    /// Tokens, drawn by their number.
+    Token,
 }
 
 /// A sequence of numbers (SplitMix64).

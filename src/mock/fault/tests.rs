@@ -1,7 +1,8 @@
 //! How faults are written.
 
 use super::*;
-use crate::mock::airship::log::LogOptions;
+use crate::mock::airship::fault::huge_line;
+use crate::mock::airship::log::{Log, LogOptions};
 
 #[test]
 fn flags_and_json_say_the_same() {

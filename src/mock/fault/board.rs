@@ -9,18 +9,20 @@ use super::{Armed, Fault};
 
 /// How far a connection has come, as faults see it.
 #[derive(Debug, Default)]
-pub(in crate::mock::airship) struct Progress {
+pub(in crate::mock) struct Progress {
     /// Events written.
-    pub(in crate::mock::airship) events: u64,
+    pub(in crate::mock) events: u64,
     /// The next position to consider.
-    pub(in crate::mock::airship) position: u64,
+    pub(in crate::mock) position: u64,
+    /// The stream's number.
+    pub(in crate::mock) stream: u64,
     /// Faults that fired here, with `events` at that time.
     fired: Vec<(u64, u64)>,
 }
 
 /// All armed faults.
 #[derive(Debug, Default)]
-pub(in crate::mock::airship) struct Board(Mutex<BoardState>);
+pub(in crate::mock) struct Board(Mutex<BoardState>);
 
 #[derive(Debug, Default)]
 struct BoardState {
@@ -29,31 +31,31 @@ struct BoardState {
 }
 
 impl Progress {
-    /// Of a new connection that begins at `position`.
-    pub(in crate::mock::airship) fn starting_at(position: u64) -> Self {
-        Self { position, ..Self::default() }
+    /// Of the new stream with this number, which begins at `position`.
+    pub(in crate::mock) fn starting_at(stream: u64, position: u64) -> Self {
+        Self { stream, position, ..Self::default() }
     }
 }
 
 impl Board {
-    pub(in crate::mock::airship) fn arm(&self, armed: Armed) {
+    pub(in crate::mock) fn arm(&self, armed: Armed) {
         let mut state = self.state();
         let id = state.next_id;
         state.next_id += 1;
         state.armed.push((id, armed));
     }
 
-    pub(in crate::mock::airship) fn clear(&self) {
+    pub(in crate::mock) fn clear(&self) {
         self.state().armed.clear();
     }
 
     /// What is still armed, with the times that are left.
-    pub(in crate::mock::airship) fn armed(&self) -> Vec<Armed> {
+    pub(in crate::mock) fn armed(&self) -> Vec<Armed> {
         self.state().armed.iter().map(|(_, armed)| armed.clone()).collect()
     }
 
     /// The fault that this connect suffers.
-    pub(in crate::mock::airship) fn claim_connect(&self) -> Option<Fault> {
+    pub(in crate::mock) fn claim_connect(&self) -> Option<Fault> {
         let mut state = self.state();
         let at = state.armed.iter_mut().position(|(_, armed)| {
             if !armed.fault.is_at_connect() {
@@ -68,22 +70,22 @@ impl Board {
     }
 
     /// The fault that a stream suffers now.
-    pub(in crate::mock::airship) fn claim(&self, progress: &mut Progress) -> Option<Fault> {
+    pub(in crate::mock) fn claim(&self, progress: &mut Progress) -> Option<Fault> {
         let mut state = self.state();
         let at = state
             .armed
             .iter()
-            .position(|(id, armed)| !armed.fault.is_at_connect() && armed.is_due(*id, progress))?;
+            .position(|(id, armed)| armed.concerns(progress) && armed.is_due(*id, progress))?;
         progress.fired.push((state.armed[at].0, progress.events));
         Some(state.fire(at))
     }
 
     /// Events and positions that may pass before the next `claim`.
-    pub(in crate::mock::airship) fn distance(&self, progress: &Progress) -> (u64, u64) {
+    pub(in crate::mock) fn distance(&self, progress: &Progress) -> (u64, u64) {
         self.state()
             .armed
             .iter()
-            .filter(|(_, armed)| !armed.fault.is_at_connect())
+            .filter(|(_, armed)| armed.concerns(progress))
             .map(|(id, armed)| armed.distance(*id, progress))
             .fold((u64::MAX, u64::MAX), |least, next| (least.0.min(next.0), least.1.min(next.1)))
     }
@@ -109,6 +111,10 @@ impl BoardState {
 }
 
 impl Armed {
+    fn concerns(&self, progress: &Progress) -> bool {
+        !self.fault.is_at_connect() && self.stream.is_none_or(|stream| stream == progress.stream)
+    }
+
     fn is_due(&self, id: u64, progress: &Progress) -> bool {
         let last = progress.fired.iter().rev().find(|(fired, _)| *fired == id);
         match (self.at_position, last) {
@@ -138,7 +144,7 @@ mod tests {
     use super::*;
 
     fn progress(events: u64, position: u64) -> Progress {
-        Progress { events, position, fired: Vec::new() }
+        Progress { events, position, ..Progress::default() }
     }
 
     #[test]
@@ -169,6 +175,15 @@ mod tests {
         assert_eq!(board.claim(&mut connection), Some(Fault::Reset {}));
         assert_eq!(board.claim(&mut connection), None);
         assert_eq!(board.claim(&mut progress(0, 101)), Some(Fault::Reset {}));
+    }
+
+    #[test]
+    fn a_stream_can_be_singled_out() {
+        let board = Board::default();
+        board.arm(Armed::now(Fault::Eof {}).on(7));
+        let mut other = Progress::starting_at(6, 0);
+        assert_eq!((board.claim(&mut other), board.distance(&other)), (None, (u64::MAX, u64::MAX)));
+        assert_eq!(board.claim(&mut Progress::starting_at(7, 0)), Some(Fault::Eof {}));
     }
 
     #[test]

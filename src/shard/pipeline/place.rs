@@ -1,0 +1,96 @@
+//! Where the stream is, as the event path goes along: offset or watermark, and whether a replay is at work.
+
+use super::super::mark::{Mark, ReplayCounts, Report};
+use super::super::progress::Added;
+use super::Pipeline;
+use crate::model::checkpoint::Totals;
+use crate::model::types::{Dated, EventId, Position, Watermark};
+
+impl Pipeline {
+    /// From now on a watermark is kept, beginning with that of the checkpoint. `has_all_ids` tells whether the seed was
+    /// complete.
+    pub fn keep_mark(&mut self, position: Option<&Position>, has_all_ids: bool) {
+        let watermark = match position {
+            Some(Position::Watermark(watermark)) => *watermark,
+            _ => Watermark::default(),
+        };
+        self.window.note_forgotten(watermark.forgotten_ms);
+        if !has_all_ids {
+            self.window.note_forgotten(watermark.received_ms);
+        }
+        self.keeps_mark = true;
+        self.change_mark(|mark| mark.watermark = watermark);
+    }
+
+    /// Something may have been lost that a replay brings back.
+    pub fn owe_replay(&mut self) {
+        self.change_mark(Mark::owe_replay);
+    }
+
+    /// A replay begins. The batch must be empty.
+    pub fn begin_replay(&mut self, at_ms: i64) {
+        self.counted = ReplayCounts::default();
+        self.change_mark(|mark| mark.begin_replay(at_ms));
+    }
+
+    /// The replay has met what was delivered. The batch must be empty.
+    pub fn replay_caught_up(&mut self, replay_owed: bool) -> Report {
+        self.change_mark(|mark| mark.caught_up(replay_owed))
+    }
+
+    /// Changes the mark, outside of what a batch changes in it.
+    fn change_mark<T>(&mut self, change: impl Fn(&mut Mark) -> T) -> T {
+        change(&mut self.base.mark);
+        let result = change(&mut self.progress.mark);
+        self.progress.mark.watermark.forgotten_ms = self.window.forgotten_ms();
+        self.base.mark.watermark.forgotten_ms = self.window.forgotten_ms();
+        (self.progress.moved, self.base.moved) = (true, true);
+        self.window.keep_old(self.progress.mark.needs_old_ids());
+        result
+    }
+
+    /// New position, last processing time and totals of the batch, if it is committed at `committed_ms`.
+    pub fn progress(&self, committed_ms: i64) -> (Option<Position>, Option<i64>, Totals) {
+        let position = if self.keeps_mark {
+            let received_ms = self.progress.mark.watermark.received_ms;
+            let extent = self.window.extent_after(Dated { committed_ms, received_ms });
+            Some(Position::Watermark(self.progress.mark.after(extent)))
+        } else {
+            let offset = || Position::offset(String::from_utf8_lossy(&self.progress.offset));
+            self.progress.moved.then(offset)
+        };
+        (position, self.progress.processed_ms, self.progress.added)
+    }
+
+    /// What the batch adds, for the metrics.
+    pub fn added(&self) -> Added {
+        Added {
+            totals: self.progress.added,
+            dead_letters: self.dead_letters,
+            replay: self.progress.mark.counts.since(self.counted),
+            filtered: self.progress.filtered,
+        }
+    }
+
+    /// Notes when the service processed the latest event.
+    pub(super) fn processed(&mut self, processed_ms: Option<i64>) {
+        let Some(processed_ms) = processed_ms else { return };
+        self.progress.processed_ms = Some(processed_ms);
+        self.first_processed_ms.get_or_insert(processed_ms);
+        if self.keeps_mark {
+            self.progress.moved = true;
+            self.progress.mark.pass(processed_ms);
+        }
+    }
+
+    /// Whether the event is one that was delivered before. Its id is known from now on.
+    pub(super) fn is_repeated(&mut self, id: EventId, received_ms: Option<i64>) -> bool {
+        let mark = &mut self.progress.mark;
+        if mark.is_replaying() && !self.window.contains(id) && mark.drops(received_ms) {
+            return true;
+        }
+        let is_new = self.window.insert(id);
+        mark.count(received_ms, is_new);
+        !is_new
+    }
+}

@@ -1,0 +1,206 @@
+//! Pools against the mock service, with everything behind the queue left out.
+
+use std::collections::HashSet;
+
+use super::*;
+use crate::mock;
+use crate::mock::adobe::{Config as Service, OnExpiry};
+use crate::mock::fault::{Armed, ErrorBody, Fault};
+use crate::model::block::{Block, lines};
+use crate::model::secret::{Secret, SecretSource};
+use crate::model::types::Watermark;
+use crate::source::auth::{Credential, Grant, GrantScheme};
+use crate::source::metrics::Metrics;
+use crate::source::queue::{Output, Received, queue};
+use crate::source::{Service as Known, adobe};
+
+const HITS: u64 = 600;
+
+/// What came out of the queue.
+#[derive(Debug, Default)]
+struct Taken {
+    lines: Vec<Vec<u8>>,
+    broke_off: usize,
+    replays: usize,
+    caught_up: usize,
+    torn: bool,
+}
+
+struct Running {
+    pool: tokio::task::JoinHandle<()>,
+    taken: tokio::task::JoinHandle<Taken>,
+    metrics: Metrics,
+    stop: CancellationToken,
+}
+
+async fn service(config: Service) -> mock::Handle {
+    mock::start(mock::Config::local_adobe(Service { events: HITS, ..config })).await.unwrap()
+}
+
+fn grant(mock: &mock::Handle) -> Credential {
+    Credential::Grant(Grant {
+        scheme: GrantScheme::Ims,
+        token_url: format!("{}/ims/token/v3", mock.url()).parse().unwrap(),
+        client_id: "id".into(),
+        client_secret: SecretSource::Value(Secret::new("secret")),
+        scopes: vec!["openid".into(), "AdobeID".into()],
+    })
+}
+
+fn start(mock: &mock::Handle, connections: u32, on_unclean: OnUnclean, resume: Resume) -> Running {
+    let adobe = adobe::Config {
+        api_key: Some("id".into()),
+        max_connections: connections,
+        smoothing: None,
+        reconnect_pause: Duration::from_millis(60),
+        on_unclean,
+        replay_interval: Duration::from_millis(10),
+        reset: None,
+    };
+    let config = Config {
+        stream: "web".into(),
+        url: format!("{}{}", mock.url(), mock.adobe().path()).parse().unwrap(),
+        auth: grant(mock),
+        redirect_hosts: vec!["127.0.0.1".into()],
+        allow_plain_http: false,
+        service: Known::Adobe(adobe.clone()),
+        silence: Duration::from_secs(30),
+        connect_timeout: Duration::from_secs(5),
+        max_line: 1 << 20,
+        queue_bytes: 1 << 20,
+    };
+    let (input, output) = queue(config.queue_bytes, Default::default());
+    let (metrics, stop) = (Metrics::default(), CancellationToken::new());
+    let reader = Reader { input, metrics: metrics.clone(), stop: stop.clone() };
+    let pool = Pool::new(Arc::new(config), adobe, resume, reader).unwrap();
+    let runtime = tokio::runtime::Handle::current();
+    let taken = tokio::task::spawn_blocking(move || take(&output));
+    Running { pool: crate::task::spawn(&runtime, "pool", pool.run()), taken, metrics, stop }
+}
+
+fn take(output: &Output) -> Taken {
+    let mut taken = Taken::default();
+    loop {
+        match output.receive(Duration::from_secs(60)) {
+            Received::Closed => return taken,
+            Received::Timeout => {}
+            Received::Item(Item::Block { block: Block::Lines(bytes), .. }) => {
+                taken.lines.extend(lines(&bytes).map(<[u8]>::to_vec));
+            }
+            Received::Item(Item::Block { .. }) => {}
+            Received::Item(Item::Note(note)) => match note {
+                Note::BrokeOff { .. } => taken.broke_off += 1,
+                Note::CaughtUp { .. } => taken.caught_up += 1,
+                Note::Torn => taken.torn = true,
+                Note::ReplayBegins { committed, .. } => {
+                    taken.replays += 1;
+                    committed.send(None).unwrap();
+                }
+            },
+        }
+    }
+}
+
+impl Running {
+    async fn stopped(self) -> Taken {
+        self.stop.cancel();
+        self.pool.await.unwrap();
+        self.taken.await.unwrap()
+    }
+}
+
+/// All hits of the log that are in there, which must be nothing else.
+fn distinct(taken: &Taken, mock: &mock::Handle) -> usize {
+    let expected: HashSet<Vec<u8>> = (0..HITS).map(|n| mock.adobe().log().line(n)).collect();
+    let found: HashSet<_> = taken.lines.iter().collect();
+    assert!(found.iter().all(|line| expected.contains(*line)), "a line that is no hit");
+    found.len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_connections_share_a_stream_and_one_token() {
+    for connections in [1, 8] {
+        let mock = service(Service::default()).await;
+        let running = start(&mock, connections, OnUnclean::Continue, Resume::default());
+        mock.adobe().wait_for(|stats| stats.hits - stats.duplicates == HITS).await;
+        assert_eq!(running.metrics.connections.get(), i64::from(connections));
+        let taken = running.stopped().await;
+        assert_eq!(distinct(&taken, &mock), HITS as usize);
+        assert!(!taken.torn, "nothing was on its way any more");
+        let stats = mock.adobe().stats();
+        assert_eq!((stats.minted, stats.streams), (1, u64::from(connections)));
+        let streams = stats.requests.iter().filter(|seen| seen.stream.is_some());
+        let expected = [("maxConnections".to_owned(), connections.to_string())];
+        streams.for_each(|seen| assert_eq!((seen.query.as_slice(), seen.has_api_key), (&expected[..], true)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_token_is_replaced_at_once_and_once() {
+    for on_expiry in [OnExpiry::Cut, OnExpiry::Line, OnExpiry::Text] {
+        let mock = service(Service { on_expiry, hold_at: Some(100), ..Service::default() }).await;
+        let running = start(&mock, 2, OnUnclean::Continue, Resume::default());
+        mock.adobe().wait_for(|stats| stats.open_streams == 2 && stats.hits >= 100).await;
+        mock.adobe().expire_tokens();
+        mock.adobe().wait_for(|stats| stats.streams == 4 && stats.minted == 2).await;
+        mock.adobe().release(HITS);
+        mock.adobe().wait_for(|stats| stats.hits - stats.duplicates == HITS).await;
+        let taken = running.stopped().await;
+        assert_eq!(distinct(&taken, &mock), HITS as usize, "{on_expiry:?}");
+        assert_eq!(mock.adobe().stats().minted, 2, "{on_expiry:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_broke_off_is_made_good_by_a_replay() {
+    let mock = service(Service { hold_at: Some(300), ..Service::default() }).await;
+    let running = start(&mock, 3, OnUnclean::Replay, Resume::default());
+    mock.adobe().wait_for(|stats| stats.hits - stats.duplicates == 300).await;
+    mock.adobe().disconnect_one(1, &Fault::Reset {});
+    mock.adobe().wait_for(|stats| stats.faults.get("reset") == Some(&1)).await;
+    mock.adobe().release(HITS);
+    mock.adobe().wait_for(|stats| stats.resets_honoured == 1 && stats.open_streams == 3).await;
+    let taken = running.stopped().await;
+    assert_eq!((taken.broke_off, taken.replays, taken.caught_up), (1, 1, 1));
+    assert_eq!(distinct(&taken, &mock), HITS as usize);
+    assert_eq!(mock.adobe().stats().resets_ignored, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_an_unclean_stop_the_first_connect_resets() {
+    let mock = service(Service::default()).await;
+    let watermark = Watermark { received_ms: Some(1), ..Watermark::default() };
+    let resume =
+        Resume { position: Some(Position::Watermark(watermark)), unclean: true, committed_ms: Some(0) };
+    let running = start(&mock, 2, OnUnclean::Replay, resume.clone());
+    mock.adobe().wait_for(|stats| stats.open_streams == 2).await;
+    let taken = running.stopped().await;
+    assert_eq!((taken.replays, taken.caught_up), (1, 1));
+    let resets: Vec<_> = mock.adobe().stats().requests.iter().map(|seen| seen.query.len()).collect();
+    assert_eq!(resets.iter().filter(|parameters| **parameters == 2).count(), 1, "{resets:?}");
+    let running = start(&mock, 2, OnUnclean::Continue, resume);
+    mock.adobe().wait_for(|stats| stats.streams == 4).await;
+    assert_eq!(running.stopped().await.replays, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_stream_is_never_an_event() {
+    let mock = service(Service { gzip_errors: true, ..Service::default() }).await;
+    let page = Fault::Status { code: 200, body: ErrorBody::Html, message: None, retry_after: None };
+    mock.adobe().arm(Armed::now(page).times(2));
+    let running = start(&mock, 1, OnUnclean::Continue, Resume::default());
+    mock.adobe().wait_for(|stats| stats.hits == HITS).await;
+    let taken = running.stopped().await;
+    assert_eq!(distinct(&taken, &mock), HITS as usize);
+    assert_eq!((taken.lines.len(), taken.broke_off), (HITS as usize, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_is_enabled_once() {
+    let delay = Duration::from_millis(500);
+    let mock = service(Service { needs_enable: true, enable_delay: delay, ..Service::default() }).await;
+    let running = start(&mock, 4, OnUnclean::Continue, Resume::default());
+    mock.adobe().wait_for(|stats| stats.open_streams == 4).await;
+    running.stopped().await;
+    assert_eq!(mock.adobe().stats().enabled, 1);
+}
