@@ -94,6 +94,8 @@ pub enum StreamKind {
     Airship,
     /// Airship's compliance stream.
     AirshipCompliance,
+    /// Adobe Analytics Livestream.
+    Adobe,
 }
 
 /// Who runs a shard.

@@ -51,9 +51,7 @@ pub(super) fn resolve(raw: &mut Raw) {
         match stream {
             Stream::Airship(stream) => airship::resolve(stream, false, &dead_letters),
             Stream::AirshipCompliance(stream) => airship::resolve(stream, true, &dead_letters),
-            Stream::Adobe(stream) => {
-                stream.dead_letter_topic.get_or_insert(dead_letters.clone());
-            }
+            Stream::Adobe(stream) => adobe::resolve(stream, &dead_letters),
         }
     }
 }
@@ -88,8 +86,7 @@ pub(super) fn validate(raw: &Raw, numbers: &[usize], errors: &mut Errors) -> Opt
                     airship::validate(stream, true, queue_bytes, &state, &path, errors)
                 }
                 Stream::Adobe(stream) => {
-                    adobe::validate(stream, &state, &path, errors);
-                    None
+                    adobe::validate(stream, queue_bytes, raw.dedupe.window.0, &state, &path, errors)
                 }
             }
         })

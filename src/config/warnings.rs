@@ -3,7 +3,7 @@
 use super::errors::Path;
 use super::raw::Raw;
 use super::raw::secret::{Property, SecretKeys};
-use super::raw::stream::{Airship, Stream};
+use super::raw::stream::Stream;
 
 const WRITTEN: &str =
     "the secret is written into the configuration: use { env = \"NAME\" } or { file = \"PATH\" }";
@@ -24,16 +24,32 @@ pub(super) fn of(raw: &Raw) -> Vec<String> {
     }
     for (n, stream) in raw.stream.iter().enumerate() {
         let path = Path::top("stream").index(n).key("auth");
-        if let Stream::Airship(stream) | Stream::AirshipCompliance(stream) = stream {
-            let auth = stream.auth.as_ref();
-            secret(auth.and_then(|auth| auth.bearer.as_ref()), &path.key("bearer"));
-            let basic = auth.and_then(|auth| auth.basic.as_ref());
-            secret(basic.and_then(|basic| basic.password.as_ref()), &path.key("basic").key("password"));
+        match stream {
+            Stream::Airship(stream) | Stream::AirshipCompliance(stream) => {
+                let auth = stream.auth.as_ref();
+                secret(auth.and_then(|auth| auth.bearer.as_ref()), &path.key("bearer"));
+                let basic = auth.and_then(|auth| auth.basic.as_ref());
+                secret(basic.and_then(|basic| basic.password.as_ref()), &path.key("basic").key("password"));
+            }
+            Stream::Adobe(stream) => {
+                let auth = stream.auth.as_ref();
+                secret(auth.and_then(|auth| auth.bearer.as_ref()), &path.key("bearer"));
+                let ims = auth.and_then(|auth| auth.ims.as_ref());
+                secret(ims.and_then(|ims| ims.client_secret.as_ref()), &path.key("ims").key("client_secret"));
+                let oauth2 = auth.and_then(|auth| auth.oauth2.as_ref());
+                let client_secret = oauth2.and_then(|oauth2| oauth2.client_secret.as_ref());
+                secret(client_secret, &path.key("oauth2").key("client_secret"));
+            }
         }
     }
     for (n, stream) in raw.stream.iter().enumerate() {
-        if let Stream::Airship(stream) | Stream::AirshipCompliance(stream) = stream {
-            warnings.extend(plain_http(stream, &Path::top("stream").index(n)));
+        let allowed = match stream {
+            Stream::Airship(stream) | Stream::AirshipCompliance(stream) => stream.allow_plain_http,
+            Stream::Adobe(stream) => stream.allow_plain_http,
+        };
+        if allowed {
+            let path = Path::top("stream").index(n).key("allow_plain_http");
+            warnings.push(format!("{path}: the credential may be sent unencrypted"));
         }
     }
     for name in ["enable.ssl.certificate.verification", "ssl.endpoint.identification.algorithm"] {
@@ -50,9 +66,4 @@ pub(super) fn of(raw: &Raw) -> Vec<String> {
         }
     }
     warnings
-}
-
-fn plain_http(stream: &Airship, path: &Path) -> Option<String> {
-    let path = path.key("allow_plain_http");
-    stream.allow_plain_http.then(|| format!("{path}: the credential may be sent unencrypted"))
 }

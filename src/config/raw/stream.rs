@@ -17,7 +17,7 @@ pub(in crate::config) enum Stream {
     Airship(Box<Airship>),
     /// Airship's compliance stream: e-mail and SMS consent events.
     AirshipCompliance(Box<Airship>),
-    /// Adobe Analytics Livestream. Not supported by this version yet.
+    /// Adobe Analytics Livestream.
     Adobe(Box<Adobe>),
 }
 

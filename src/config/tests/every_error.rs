@@ -98,7 +98,6 @@ topic = "a b.checkpoints"
         "stream[1].auth.ims.client_id: missing: this key is required",
         "stream[1].auth.ims.client_secret: expected exactly one of { env = \"NAME\" }, { file = \"PATH\" } and { value = \"…\" }",
         "stream[1].auth.ims.scopes: must not be empty",
-        "stream[1].kind: `adobe` is not supported by this version yet",
         "stream[1].max_connections: must be from 1 to 8",
         "stream[1].name: missing: this key is required",
         "stream[1].url: missing: this key is required",

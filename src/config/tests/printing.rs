@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::{DESIGN, EXAMPLE, errors, parse, schema};
 use crate::config::errors::Errors;
 use crate::config::layers::Layers;
+use crate::config::raw::adobe::{Adobe, AdobeAuth, Drop, Ims, OAuth2, OnUnclean};
 use crate::config::raw::secret::{Property, SecretKeys};
 use crate::config::raw::stream::{Airship, Auth, Backoff, Basic, Device, Filter, Start, Stream, Subset};
 use crate::config::raw::{Kafka, Raw};
@@ -35,6 +36,21 @@ fn secrets_are_nowhere_to_be_seen() {
         name = "b"
         kind = "airship_compliance"
         auth = { basic = { user = "k", password = { file = "/run/secrets/b" } } }
+        [[stream]]
+        name = "c"
+        kind = "adobe"
+        url = "https://livestream.adobe.net/api/1/stream/c"
+        auth = { ims = { client_id = "i", client_secret = { value = "hunter2" }, scopes = ["openid"] } }
+        [[stream]]
+        name = "d"
+        kind = "adobe"
+        url = "https://livestream.adobe.net/api/1/stream/d"
+        auth = { oauth2 = { token_url = "https://t/", client_id = "i", client_secret = { value = "hunter2" } } }
+        [[stream]]
+        name = "e"
+        kind = "adobe"
+        url = "https://livestream.adobe.net/api/1/stream/e"
+        auth = { bearer = { value = "hunter2" } }
     "#;
     let config = parse(toml).unwrap();
     let printed = format!("{}\n{config:?}\n{config:#?}\n{:?}", config.render(), config.warnings());
@@ -46,7 +62,7 @@ fn secrets_are_nowhere_to_be_seen() {
     ] {
         assert!(config.render().contains(shown), "{}", config.render());
     }
-    assert_eq!(config.warnings().len(), 4, "{:#?}", config.warnings());
+    assert_eq!(config.warnings().len(), 7, "{:#?}", config.warnings());
     // What was hidden loads as the word for hidden, and so prints the same.
     assert_eq!(parse(&config.render()).unwrap().render(), config.render());
 }
@@ -74,7 +90,7 @@ fn errors_do_not_repeat_secrets() {
 
 #[test]
 fn what_is_printed_loads_again() {
-    for toml in [EXAMPLE, &DESIGN[..DESIGN.rfind("[[stream]]").unwrap()]] {
+    for toml in [EXAMPLE, DESIGN] {
         let config = parse(toml).unwrap();
         let again = parse(&config.render()).unwrap();
         assert_eq!(config.effective, again.effective);
@@ -186,6 +202,47 @@ fn airship() -> impl Strategy<Value = Airship> {
     )
 }
 
+fn adobe() -> impl Strategy<Value = Adobe> {
+    let texts = proptest::collection::vec(any::<String>(), 0..3);
+    let topics = proptest::collection::btree_map(any::<String>(), any::<String>(), 0..3);
+    let ims = (any::<Option<String>>(), keys(), texts.clone(), any::<String>()).prop_map(
+        |(client_id, secret, scopes, token_url)| AdobeAuth {
+            ims: Some(Ims { client_id, client_secret: Some(secret), scopes: Some(scopes), token_url }),
+            ..AdobeAuth::default()
+        },
+    );
+    let oauth2 =
+        (any::<[Option<String>; 3]>(), keys()).prop_map(|([token_url, client_id, scope], secret)| {
+            let oauth2 = OAuth2 { token_url, client_id, client_secret: Some(secret), scope };
+            AdobeAuth { oauth2: Some(oauth2), ..AdobeAuth::default() }
+        });
+    let bearer = keys().prop_map(|token| AdobeAuth { bearer: Some(token), ..AdobeAuth::default() });
+    let auth = prop_oneof![ims, oauth2, bearer];
+    let some = (any::<[Option<String>; 4]>(), any::<String>(), any::<Option<u32>>(), any::<bool>());
+    (some, texts, topics, auth, span(), span()).prop_map(
+        |(([name, url, api_key, default_topic], topic, bucket, flag), key, topics, auth, pause, interval)| {
+            Adobe {
+                name,
+                url,
+                api_key,
+                topic,
+                topics,
+                default_topic,
+                auth: Some(auth),
+                smoothing: flag,
+                smoothing_bucket_size: bucket,
+                on_unclean: if flag { OnUnclean::Replay } else { OnUnclean::Continue },
+                drop: if flag { vec![Drop::Bot, Drop::Excluded] } else { Vec::new() },
+                redirect_hosts: flag.then(|| key.clone()),
+                key: (!flag).then_some(key),
+                reconnect_pause: pause,
+                replay_interval: interval,
+                ..Adobe::default()
+            }
+        },
+    )
+}
+
 fn raw() -> impl Strategy<Value = Raw> {
     let properties = proptest::collection::btree_map(any::<String>(), property(), 0..4);
     let kafka = (any::<Option<String>>(), properties).prop_map(
@@ -195,10 +252,11 @@ fn raw() -> impl Strategy<Value = Raw> {
             ..Kafka::default()
         },
     );
-    let stream = (airship(), any::<bool>()).prop_map(|(stream, compliance)| {
-        let make = if compliance { Stream::AirshipCompliance } else { Stream::Airship };
-        make(Box::new(stream))
-    });
+    let stream = prop_oneof![
+        airship().prop_map(|stream| Stream::Airship(Box::new(stream))),
+        airship().prop_map(|stream| Stream::AirshipCompliance(Box::new(stream))),
+        adobe().prop_map(|stream| Stream::Adobe(Box::new(stream))),
+    ];
     (kafka, proptest::collection::vec(stream, 0..3), any::<String>(), 0..=i64::MAX as u64).prop_map(
         |(kafka, stream, prefix, bytes)| {
             let mut raw = Raw { kafka, stream, ..Raw::default() };

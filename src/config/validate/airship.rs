@@ -62,7 +62,7 @@ pub(super) fn validate(
     let service = service(stream, compliance, path, errors);
     let route = route(stream, state, path, errors);
     let dead_letter_topic = stream.dead_letter_topic.clone().unwrap_or_default();
-    place::topic(&dead_letter_topic, false, state, &path.key("dead_letter_topic"), errors);
+    place::topic(&dead_letter_topic, place::Names::Fixed, state, &path.key("dead_letter_topic"), errors);
     let topic =
         place::topic_spec(stream.partitions, stream.replication_factor, stream.retention, path, errors);
     let record = record(stream, path, errors);
@@ -160,14 +160,14 @@ fn service(stream: &Airship, compliance: bool, path: &Path, errors: &mut Errors)
 
 fn route(stream: &Airship, state: &[String], path: &Path, errors: &mut Errors) -> route::Config {
     let topic = stream.topic.clone().unwrap_or_default();
-    place::topic(&topic, true, state, &path.key("topic"), errors);
+    place::topic(&topic, place::Names::OfType, state, &path.key("topic"), errors);
     for (event_type, topic) in &stream.topics {
         let path = path.key("topics").key(event_type);
-        place::topic(topic, false, state, &path, errors);
+        place::topic(topic, place::Names::Fixed, state, &path, errors);
         errors.add_if(!filters::is_event_type(event_type), &path, filters::EVENT_TYPE);
     }
     if let Some(topic) = &stream.default_topic {
-        place::topic(topic, false, state, &path.key("default_topic"), errors);
+        place::topic(topic, place::Names::Fixed, state, &path.key("default_topic"), errors);
     }
     route::Config {
         topic,
@@ -182,11 +182,7 @@ fn route(stream: &Airship, state: &[String], path: &Path, errors: &mut Errors) -
 
 /// The members of Airship's event format, version 3.
 fn record(stream: &Airship, path: &Path, errors: &mut Errors) -> record::Config {
-    for (n, key) in stream.key.iter().enumerate() {
-        let wrong = key.split('.').any(str::is_empty);
-        let message = "expected member names with dots between them, such as \"device.channel\"";
-        errors.add_if(wrong, &path.key("key").index(n), message);
-    }
+    place::fields(&stream.key, "device.channel", &path.key("key"), errors);
     record::Config {
         id: Id::Field("id".to_owned()),
         key: Key::Fields(stream.key.clone()),

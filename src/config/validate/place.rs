@@ -7,10 +7,19 @@ use url::{Host, Url};
 use super::{LARGEST_MESSAGE, LONGEST_TOPIC, at_least_one, is_name_char, positive, size};
 use crate::config::errors::{Errors, Path};
 use crate::config::units::{Size, Span};
+use crate::route::Template;
 use crate::sink::TopicSpec;
 
-/// What a topic template may hold in braces.
-const PLACEHOLDER: &str = "{type}";
+/// What a topic may be besides a fixed name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Names {
+    /// Nothing.
+    Fixed,
+    /// A template with `{type}`.
+    OfType,
+    /// A template with a field's path in braces.
+    OfField,
+}
 
 /// Whether this is a legal topic name.
 pub(super) fn is_topic(name: &str) -> bool {
@@ -21,16 +30,43 @@ pub(super) fn is_topic(name: &str) -> bool {
         && name != ".."
 }
 
-/// Checks a topic's name, or a template if `template`. State topics are refused.
-pub(super) fn topic(name: &str, template: bool, state: &[String], path: &Path, errors: &mut Errors) {
-    // What `{type}` becomes is not known; any event type is at least one letter.
-    let filled = if template { name.replace(PLACEHOLDER, "T") } else { name.to_owned() };
-    let wish =
-        if template { "a topic name, in which `{type}` stands for the event type" } else { "a topic name" };
+/// Checks a topic's name or template. State topics are refused.
+pub(super) fn topic(name: &str, names: Names, state: &[String], path: &Path, errors: &mut Errors) {
+    let template = Template::parse(name).filter(|template| match names {
+        Names::Fixed => false,
+        Names::OfType => template.field == "type",
+        Names::OfField => true,
+    });
+    // What the placeholder becomes is not known; any value is at least one letter.
+    let filled = template.map(|template| format!("{}T{}", template.before, template.after));
+    let wish = match names {
+        Names::Fixed => "a topic name",
+        Names::OfType => "a topic name, in which `{type}` stands for the event type",
+        Names::OfField => {
+            "a topic name, in which one field in braces, such as `{reportSuite}`, stands for its value"
+        }
+    };
     let message = format!("expected {wish}: 1 to {LONGEST_TOPIC} letters, digits, `.`, `_` and `-`");
-    errors.add_if(!is_topic(&filled), path, message);
+    errors.add_if(!is_topic(filled.as_deref().unwrap_or(name)), path, message);
+    if let Some(template) = template {
+        let message = "expected member names with dots between them in the braces";
+        errors.add_if(!is_field(template.field) || template.field.contains('{'), path, message);
+    }
     let message = "this topic holds the connector's state: choose another name";
     errors.add_if(state.iter().any(|state| state == name), path, message);
+}
+
+/// Whether this is a field's path: member names with dots between them.
+fn is_field(path: &str) -> bool {
+    !path.split('.').any(str::is_empty)
+}
+
+/// Checks paths of fields.
+pub(super) fn fields(fields: &[String], example: &str, path: &Path, errors: &mut Errors) {
+    for (n, field) in fields.iter().enumerate() {
+        let message = format!("expected member names with dots between them, such as {example:?}");
+        errors.add_if(!is_field(field), &path.index(n), message);
+    }
 }
 
 /// Checks how topics are created.

@@ -1,0 +1,231 @@
+//! Streams of kind `adobe`.
+
+use std::time::Duration;
+
+use super::{DESIGN, errors, parse};
+use crate::config::{StreamConfig, StreamKind};
+use crate::model::secret::SecretSource;
+use crate::model::types::Drop;
+use crate::record::{EventType, Id, Key};
+use crate::route::Timestamp;
+use crate::source::Service;
+use crate::source::adobe::{Config, OnUnclean};
+use crate::source::auth::{Credential, Grant, GrantScheme};
+
+const URL: &str = "https://livestream.adobe.net/api/1/stream/adobe-livestream-acme";
+const BEARER: &str = "{ bearer = { env = \"T\" } }";
+
+/// A configuration of one stream with these keys beside name and kind.
+fn with(url: &str, auth: &str, more: &str) -> String {
+    format!(
+        "kafka.bootstrap_servers = \"k\"\n[[stream]]\nname = \"web\"\nkind = \"adobe\"\nurl = \"{url}\"\nauth = {auth}\n{more}\n"
+    )
+}
+
+fn stream(toml: &str) -> StreamConfig {
+    parse(toml).unwrap().streams.pop().unwrap()
+}
+
+fn service(stream: &StreamConfig) -> &Config {
+    match &stream.source.service {
+        Service::Adobe(service) => service,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_design_example_says_what_it_says() {
+    let stream = stream(DESIGN);
+    assert_eq!((&*stream.name, stream.kind, stream.shards), ("web", StreamKind::Adobe, 1));
+    assert_eq!(
+        stream.source.auth,
+        Credential::Grant(Grant {
+            scheme: GrantScheme::Ims,
+            token_url: "https://ims-na1.adobelogin.com/ims/token/v3".parse().unwrap(),
+            client_id: "…".into(),
+            client_secret: SecretSource::Env("ADOBE_SECRET".into()),
+            scopes: vec!["openid".into(), "AdobeID".into()],
+        })
+    );
+    assert_eq!(
+        service(&stream),
+        &Config {
+            api_key: Some("…".into()),
+            max_connections: 2,
+            smoothing: None,
+            reconnect_pause: Duration::from_secs(60),
+            on_unclean: OnUnclean::Continue,
+            replay_interval: Duration::from_secs(600),
+            reset: None,
+        }
+    );
+    assert_eq!(stream.source.redirect_hosts, ["livestream.adobe.net"]);
+    assert_eq!(stream.dead_letter_topic, "tributary.dead-letters");
+}
+
+#[test]
+fn defaults_are_those_of_hits() {
+    let stream = stream(&with(&format!("{URL}?beta=true"), BEARER, ""));
+    assert_eq!(stream.source.url.query(), Some("beta=true"));
+    assert_eq!(stream.source.auth, Credential::Bearer(SecretSource::Env("T".into())));
+    assert_eq!(service(&stream).api_key, None);
+    assert_eq!((service(&stream).max_connections, service(&stream).smoothing), (1, None));
+    assert_eq!(stream.source.silence, Duration::from_secs(90));
+    assert_eq!((stream.route.topic.as_str(), stream.route.timestamp), ("adobe.hits", Timestamp::Processed));
+    assert!(stream.headers);
+    let record = &stream.record;
+    assert_eq!(record.id, Id::Pair { high: "hitIdHigh".into(), low: "hitIdLow".into() });
+    assert_eq!(record.key, Key::AdobeVisitor);
+    assert_eq!(record.event_type, EventType::Constant("com.adobe.analytics.hit"));
+    assert_eq!((&record.topic_field, &record.offset), (&None, &None));
+    assert_eq!((&*record.processed, &*record.occurred), ("receivedTimeGMT", "timeGMT"));
+    assert!(record.ignore_evar_case && record.drop.is_empty());
+}
+
+#[test]
+fn every_key_arrives() {
+    let auth = "{ oauth2 = { token_url = \"https://idp.example.com/token\", client_id = \"me\", client_secret = { file = \"/s\" }, scope = \"a b\" } }";
+    let more = r#"
+        api_key = "key"
+        max_connections = 8
+        smoothing = true
+        smoothing_bucket_size = 600
+        on_unclean = "replay"
+        replay_interval = "20m"
+        reconnect_pause = "2s"
+        topic = "adobe.{evars.evars.eVar5}.x"
+        topics = { gold = "golden" }
+        default_topic = "others"
+        timestamp = "occurred"
+        headers = false
+        key = ["evars.evars.eVar1", "ip"]
+        drop = ["bot", "excluded"]
+        partitions = 6
+        replication_factor = 2
+        retention = "1day"
+        dead_letter_topic = "dead"
+        silence = "1m"
+        connect_timeout = "3s"
+        max_line = "1MiB"
+        redirect_hosts = ["a.example.com"]
+    "#;
+    let stream = stream(&with(URL, auth, more));
+    let Credential::Grant(grant) = &stream.source.auth else { panic!("{stream:?}") };
+    assert_eq!(
+        (grant.scheme, &*grant.client_id, &*grant.scopes),
+        (GrantScheme::Basic, "me", &["a b".to_owned()][..])
+    );
+    assert_eq!(grant.client_secret, SecretSource::File("/s".into()));
+    assert_eq!(
+        service(&stream),
+        &Config {
+            api_key: Some("key".into()),
+            max_connections: 8,
+            smoothing: Some(Some(600)),
+            reconnect_pause: Duration::from_secs(2),
+            on_unclean: OnUnclean::Replay,
+            replay_interval: Duration::from_secs(1200),
+            reset: None,
+        }
+    );
+    assert_eq!(stream.record.topic_field.as_deref(), Some("evars.evars.eVar5"));
+    assert_eq!(stream.record.key, Key::Fields(vec!["evars.evars.eVar1".into(), "ip".into()]));
+    assert_eq!(stream.record.drop, Drop::ALL);
+    assert_eq!(stream.route.topics["gold"], "golden");
+    assert_eq!(
+        (stream.route.default_topic.as_deref(), stream.route.timestamp),
+        (Some("others"), Timestamp::Occurred)
+    );
+    assert_eq!((stream.topic.partitions, stream.topic.replication_factor), (Some(6), Some(2)));
+    assert_eq!(stream.source.redirect_hosts, ["a.example.com"]);
+    assert_eq!(
+        (&*stream.dead_letter_topic, stream.headers, stream.source.max_line),
+        ("dead", false, 1 << 20)
+    );
+}
+
+#[test]
+fn smoothing_may_leave_the_bucket_to_the_service() {
+    assert_eq!(service(&stream(&with(URL, BEARER, "smoothing = true"))).smoothing, Some(None));
+}
+
+#[test]
+fn a_loopback_address_redirects_to_itself() {
+    for (url, host) in [
+        ("http://127.0.0.1:8080/s", "127.0.0.1"),
+        ("http://[::1]:1/s", "[::1]"),
+        ("https://localhost/s", "localhost"),
+    ] {
+        assert_eq!(stream(&with(url, BEARER, "")).source.redirect_hosts, [host]);
+    }
+    assert_eq!(
+        stream(&with("https://sjo.livestream.adobe.net/s", BEARER, "")).source.redirect_hosts,
+        ["livestream.adobe.net"]
+    );
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    let one = |toml: &str, key: &str, part: &str| {
+        let found = errors(toml);
+        let right = found.len() == 1
+            && found[0].starts_with(&format!("stream[0].{key}: "))
+            && found[0].contains(part);
+        assert!(right, "{key}, {part}: {found:#?}");
+    };
+    let key = |more: &str, key: &str, part: &str| one(&with(URL, BEARER, more), key, part);
+    key("max_connections = 0", "max_connections", "from 1 to 8");
+    key("smoothing_bucket_size = 60", "smoothing_bucket_size", "smoothing = true");
+    key("smoothing = true\nsmoothing_bucket_size = 7201", "smoothing_bucket_size", "from 1 to 7200");
+    key("reconnect_pause = \"0s\"", "reconnect_pause", "longer than zero");
+    key("on_unclean = \"replay\"\nreplay_interval = \"30m\"", "replay_interval", "dedupe.window");
+    key("api_key = \"a b\"", "api_key", "visible ASCII");
+    key("topic = \"adobe.{type}\"", "topic", "hits have no type");
+    key("topic = \"adobe.{a}.{b}\"", "topic", "one field in braces");
+    key("topic = \"adobe.{a\"", "topic", "one field in braces");
+    key("topic = \"adobe.{}\"", "topic", "member names");
+    key("topic = \"adobe.{a..b}\"", "topic", "member names");
+    key("topic = \"a b.{reportSuite}\"", "topic", "a topic name");
+    key("topic = \"tributary.ids\"", "topic", "state");
+    key("topics = { a = \"b\" }", "topics", "no effect");
+    key("topic = \"{reportSuite}\"\ntopics = { a = \"b c\" }", "topics.a", "a topic name");
+    key("topic = \"{reportSuite}\"\ndefault_topic = \"{x}\"", "default_topic", "a topic name");
+    key("default_topic = \"other\"", "default_topic", "no effect");
+    key("key = [\"ip\", \".a\"]", "key[1]", "eVar5");
+    let many: Vec<String> = (0..30).map(|n| format!("f{n}")).collect();
+    key(&format!("key = {many:?}"), "key", "at most 24");
+    key("drop = [\"bots\"]", "drop[0]", "did you mean `bot`?");
+    key("max_conections = 2", "max_conections", "did you mean `max_connections`?");
+    key("shards = 2", "shards", "unknown key");
+    key("redirect_hosts = [\"*.adobe.net\"]", "redirect_hosts[0]", "host name");
+    for (query, part) in [
+        ("reset=smallest", "run --reset"),
+        ("maxConnections=2", "`max_connections`"),
+        ("smoothing=1", "`smoothing = true`"),
+        ("smoothingBucketSize=5", "`smoothing_bucket_size`"),
+    ] {
+        one(&with(&format!("{URL}?beta=true&{query}"), BEARER, ""), "url", part);
+    }
+    one(&with("http://livestream.adobe.net/", BEARER, ""), "url", "plain http");
+    for auth in [
+        "{}",
+        "{ bearer = { env = \"T\" }, ims = { client_id = \"a\", client_secret = { env = \"S\" }, scopes = [\"a\"] } }",
+    ] {
+        one(&with(URL, auth, ""), "auth", "exactly one");
+    }
+    let secret = "client_id = \"a\", client_secret = { env = \"S\" }";
+    one(
+        &with(URL, &format!("{{ ims = {{ {secret}, scopes = [\"a,b\"] }} }}"), ""),
+        "auth.ims.scopes[0]",
+        "one scope",
+    );
+    one(&with(URL, &format!("{{ oauth2 = {{ {secret} }} }}"), ""), "auth.oauth2.token_url", "missing");
+    let plain = format!("{{ oauth2 = {{ {secret}, token_url = \"http://idp.example.com\" }} }}");
+    one(&with(URL, &plain, ""), "auth.oauth2.token_url", "plain http");
+}
+
+#[test]
+fn plain_http_is_pointed_out() {
+    let config = parse(&with("http://livestream.adobe.net/", BEARER, "allow_plain_http = true")).unwrap();
+    assert_eq!(config.warnings(), ["stream[0].allow_plain_http: the credential may be sent unencrypted"]);
+}
