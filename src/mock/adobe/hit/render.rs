@@ -180,7 +180,7 @@ impl Hit {
 }
 
 fn word(draw: &mut Draw, words: &[&'static str]) -> &'static str {
-    *draw.pick(words)
+    draw.pick::<&'static str>(words)
 }
 
 /// The name `prefix` + `at`, and a colon.
