@@ -67,6 +67,20 @@ async fn invented_lines_stand_between_hits() {
 }
 
 #[tokio::test]
+async fn a_fault_at_a_position_that_has_passed_strikes_at_once() {
+    let handle = serve(AdobeConfig { hold_at: Some(20), ..config(30) }).await;
+    let mut reader = open(&handle, "").await;
+    reader.byte_lines(20).await;
+    drop(reader);
+    handle.adobe().wait_for(|stats| stats.open_streams == 0).await;
+    handle.adobe().release(30);
+    handle.adobe().arm(Armed::at(5, Fault::GarbageLine {}));
+    let text = open(&handle, "").await.byte_lines(11).await;
+    let wanted = [garbage_line(20), b"\r\n".to_vec(), expected(&handle.adobe().log(), 20..30)].concat();
+    assert!(text == wanted);
+}
+
+#[tokio::test]
 async fn a_stall_a_split_and_a_drip_lose_nothing() {
     for fault in [
         Fault::Stall { ms: Some(1) },

@@ -96,11 +96,10 @@ async fn ghosts_hold_their_slot_and_reset_off() {
 
 #[tokio::test]
 async fn a_quick_reconnect_can_be_refused() {
-    let handle = serve(AdobeConfig { min_reconnect: Duration::from_millis(50), ..config(10) }).await;
+    let handle = serve(AdobeConfig { min_reconnect: Duration::from_secs(3_600), ..config(10) }).await;
     drop(open(&handle, "").await);
     handle.adobe().wait_for(|stats| stats.open_streams == 0).await;
     assert_eq!(status(request(&handle, "")).await, 503);
-    while status(request(&handle, "")).await == 503 {}
 }
 
 #[tokio::test]
