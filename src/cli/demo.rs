@@ -13,12 +13,13 @@ use clap::Args;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::run::{plan, stop_on_signals};
+use super::run::stop_on_signals;
 use crate::mock::airship::Epoch;
 use crate::mock::{adobe, airship};
 use crate::status::{self, Status};
 use crate::supervisor::{self, ShardFigures};
 use crate::telemetry::{self, LogFormat};
+use crate::wiring::plan;
 use crate::{config, exit, mock, shard, task};
 
 mod broker;
