@@ -182,7 +182,7 @@ fn only_one_place_builds_kafka_clients_and_gives_secrets_out() {
     // The first asks whether there is anything in it.
     assert_eq!(
         named(".expose()"),
-        ["config/validate.rs", "sink/client.rs", "sink/oauth.rs", "source/auth.rs"]
+        ["config/validate.rs", "sink/client.rs", "sink/oauth.rs", "source/auth.rs", "source/auth/token.rs"]
     );
     let rdkafka = named("rdkafka::");
     // The second is the demo's in-process broker.

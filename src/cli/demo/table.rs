@@ -125,7 +125,7 @@ mod tests {
         let right = outcome(Service::Adobe, 980, Some(Counted { records: 980, distinct: 980 }));
         let table = render("a broker", &[wrong, right]);
         for line in [
-            "                                               airship         adobe\n",
+            "                                             airship         adobe\n",
             "  lost                                             1             0\n",
             "  delivered twice                                  2             0\n",
         ] {
