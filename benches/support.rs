@@ -11,8 +11,8 @@ use tributary::mock::airship::{Log, LogOptions};
 use tributary::model::block::Block;
 use tributary::model::checkpoint::Checkpoint;
 use tributary::model::types::{EventId, OutRecord};
-use tributary::record::{self, Drop, EventType, Extractor, Id, Key, TimeFormat};
-use tributary::route::{self, Router};
+use tributary::record::Extractor;
+use tributary::route::Router;
 use tributary::shard::pipeline::Pipeline;
 use tributary::sink::{Opened, Seed, Sink, SinkError};
 
@@ -70,51 +70,43 @@ pub(crate) fn blocks(text: &[u8]) -> Vec<Block> {
 
 /// The defaults of an Airship stream, as the configuration fills them in.
 pub(crate) fn defaults() -> Config {
-    let keys = [
-        ("kafka.bootstrap_servers", "nowhere:9092"),
-        ("stream[0].kind", "airship"),
-        ("stream[0].name", "bench"),
-        ("stream[0].app_key", "app"),
-        ("stream[0].auth.bearer.value", "token"),
-    ];
-    let overrides = keys.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
+    load(&[("kind", "airship"), ("app_key", "app")])
+}
+
+/// An Adobe stream that uses all that it can of a hit.
+fn adobe() -> Config {
+    load(&[
+        ("kind", "adobe"),
+        ("url", "https://livestream.adobe.net/api/1/stream/bench"),
+        ("topic", "adobe.{reportSuite}"),
+        ("drop", "[\"bot\", \"excluded\"]"),
+    ])
+}
+
+fn load(keys: &[(&str, &str)]) -> Config {
+    let common = [("name", "bench"), ("auth.bearer.value", "token")];
+    let stream =
+        common.iter().chain(keys).map(|(key, value)| (format!("stream[0].{key}"), (*value).to_owned()));
+    let servers = ("kafka.bootstrap_servers".to_owned(), "nowhere:9092".to_owned());
+    let overrides = stream.chain([servers]).collect();
     config::load(&Sources { overrides, ..Sources::default() }).expect("a sound configuration")
 }
 
 /// The event path with the defaults, and a window of `max_ids`.
 pub(crate) fn pipeline(max_ids: usize) -> Pipeline {
-    let stream = defaults().streams.remove(0);
-    path(&stream.record, stream.route, max_ids)
+    path(defaults(), max_ids)
 }
 
-/// The event path of an Adobe stream with a topic for each report suite, and a window of `max_ids`.
+/// The event path of an Adobe stream, and a window of `max_ids`.
 pub(crate) fn adobe_pipeline(max_ids: usize) -> Pipeline {
-    let fields = record::Config {
-        id: Id::Pair { high: "hitIdHigh".into(), low: "hitIdLow".into() },
-        key: Key::AdobeVisitor,
-        event_type: EventType::Constant("com.adobe.analytics.hit"),
-        topic_field: Some("reportSuite".into()),
-        occurred: "timeGMT".into(),
-        processed: "receivedTimeGMT".into(),
-        times: TimeFormat::UnixSeconds,
-        offset: None,
-        position_only_type: None,
-        ignore_evar_case: true,
-        drop: Drop::ALL.to_vec(),
-    };
-    let routes = route::Config {
-        topic: "adobe.{reportSuite}".into(),
-        topics: Default::default(),
-        default_topic: None,
-        timestamp: Default::default(),
-    };
-    path(&fields, routes, max_ids)
+    path(adobe(), max_ids)
 }
 
-fn path(fields: &record::Config, routes: route::Config, max_ids: usize) -> Pipeline {
+fn path(mut config: Config, max_ids: usize) -> Pipeline {
+    let stream = config.streams.remove(0);
     let window = Window::new(dedupe::Config { window: Duration::from_secs(1800), max_ids }, max_ids);
-    let extractor = Extractor::new(fields).expect("sound fields");
-    Pipeline::new(extractor, Router::new(routes), window, "dead-letters".into())
+    let extractor = Extractor::new(&stream.record).expect("sound fields");
+    Pipeline::new(extractor, Router::new(stream.route), window, stream.dead_letter_topic)
 }
 
 /// One batch: all blocks, then the commit.

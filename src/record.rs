@@ -4,7 +4,6 @@
 //! unparsed, so fields that drift in shape never break a line. Nothing is allocated for a line whose fields
 //! hold no JSON escapes, but for a visitor's own id of more than 46 bytes.
 
-use std::borrow::Cow;
 use std::fmt::Write;
 
 use crate::model::text::Text;
@@ -12,6 +11,7 @@ use crate::model::types::{DeadLetterReason, EventId, Record};
 
 mod config;
 mod fields;
+mod mend;
 mod tree;
 mod visitor;
 
@@ -185,14 +185,14 @@ impl Extractor {
 
     /// The line's values, and whether the line had to be mended for that.
     ///
-    /// A value that is used has to be UTF-8; where one is not, the line is read again with U+FFFD in its place.
+    /// A value that is used has to be sound text; where one is not, the line is read again with U+FFFD in its place.
     fn fields<'a>(&self, line: &'a [u8]) -> serde_json::Result<(Fields<'a>, bool)> {
         let error = match self.tree.take(line) {
             Ok(fields) => return Ok((fields, false)),
             Err(error) => error,
         };
-        let Cow::Owned(mended) = String::from_utf8_lossy(line) else { return Err(error) };
-        let fields = self.tree.take(mended.as_bytes()).map_err(|_| error)?;
+        let Some(mended) = mend::mended(line) else { return Err(error) };
+        let fields = self.tree.take(&mended).map_err(|_| error)?;
         Ok((fields.into_owned(), true))
     }
 
@@ -256,7 +256,7 @@ impl Extractor {
 }
 
 impl FoundId<'_> {
-    /// Whether the text holds what stands for bytes that are not UTF-8.
+    /// Whether the text holds what stands for broken text.
     fn was_mended(&self) -> bool {
         std::str::from_utf8(&self.text).is_ok_and(|text| text.contains(char::REPLACEMENT_CHARACTER))
     }

@@ -99,6 +99,12 @@ fn invalid_utf8_in_fields_that_are_used_is_mended() {
 }
 
 #[test]
+fn half_of_a_surrogate_pair_breaks_no_line() {
+    let record = event(br#"{"id":"a","device":{"channel":"caf\ud83d"},"body":"\ud83d"}"#);
+    assert_eq!(record.key.as_deref(), Some("caf\u{fffd}".as_bytes()));
+}
+
+#[test]
 fn different_ids_that_are_not_utf8_stay_different() {
     let (one, other) = (b"{\"id\":\"a\xff\"}", b"{\"id\":\"a\xfe\"}");
     assert_eq!(event(one).id_text, event(other).id_text);

@@ -125,6 +125,9 @@ fn ids_are_unsigned_64_bit_numbers_however_they_are_written() {
         r#""hitIdHigh":"009223372036854775808","hitIdLow":"\u002d1""#,
     ] {
         assert_eq!(id(halves), top, "{halves}");
+        // So a hit that comes twice is known again, however it is written.
+        let same = hit(&format!("{{{halves}}}"), |record| record.id);
+        assert_eq!(same, EventId::from_pair(1 << 63, u64::MAX), "{halves}");
     }
 }
 
