@@ -243,3 +243,48 @@ pub(crate) fn wait_connections_metric(process: &Process, connections: u32) {
         process.metrics().sum("tributary_connections_open", &[]) == f64::from(connections)
     });
 }
+
+/// Hits that become readable little by little while something is waited for, so that a stream is never idle.
+pub(crate) struct Flow<'a> {
+    service: &'a Service,
+    released: u64,
+}
+
+/// Hits that become readable at each look of a [`Flow`], which are some 10 ms apart.
+const FLOW_STEP: u64 = 5;
+
+impl<'a> Flow<'a> {
+    /// The service must have `hold_at`.
+    pub(crate) fn new(service: &'a Service) -> Self {
+        Self { service, released: service.readable().end }
+    }
+
+    /// Makes so many more hits readable at once; gives how many are by now.
+    pub(crate) fn release(&mut self, hits: u64) -> u64 {
+        self.released += hits;
+        assert!(self.released <= self.service.log().len(), "the log is too short for this machine");
+        self.service.release(self.released);
+        self.released
+    }
+
+    /// Lets hits flow until `condition` holds.
+    #[track_caller]
+    pub(crate) fn until(&mut self, what: impl Display, mut condition: impl FnMut() -> bool) {
+        wait_until(LIMIT, what, || {
+            let holds = condition();
+            if !holds {
+                self.release(FLOW_STEP);
+            }
+            holds
+        });
+    }
+}
+
+/// The last line of the log that contains `part`, as JSON.
+#[track_caller]
+pub(crate) fn last_logged(process: &Process, part: &str) -> serde_json::Value {
+    let lines = process.log();
+    let line = lines.iter().rev().find(|line| line.contains(part));
+    let line = line.unwrap_or_else(|| panic!("no {part:?} in the log:\n{}", lines.join("\n")));
+    serde_json::from_str(line).expect("the log is JSON")
+}
