@@ -1,9 +1,9 @@
 //! `kill -9` at each place of the write path, against a service that loses what was on its way.
 
-use crate::adobe_support::{Flow, Service, Setup, service};
+use super::held;
+use crate::adobe_support::{Flow, Service, Setup};
 use crate::pipeline::oracle::Repeats;
 use crate::pipeline::{count_log, stop, wait_hit};
-use tributary::mock::adobe;
 
 /// All failpoints of the write path, in its order.
 const POINTS: [&str; 6] =
@@ -19,11 +19,6 @@ const BATCH: usize = 40;
 
 /// What the last process has to itself.
 const LAST: u64 = 300;
-
-/// A log of which nothing is readable yet.
-fn held() -> adobe::Config {
-    adobe::Config { hold_at: Some(0), ..service(1_000_000) }
-}
 
 #[test]
 fn one_connection_goes_on_behind_what_was_in_flight() {

@@ -1,17 +1,13 @@
 //! Stops in order: while nothing flows, and under load.
 
-use crate::adobe_support::{Flow, Service, Setup, service};
+use super::held;
+use crate::adobe_support::{Flow, Service, Setup};
 use crate::pipeline::oracle::Repeats;
 use crate::pipeline::{count_log, stop};
-use tributary::mock::adobe;
 
 const HITS: u64 = 500;
 
 const STOPS: usize = 2;
-
-fn held() -> adobe::Config {
-    adobe::Config { hold_at: Some(0), ..service(1_000_000) }
-}
 
 #[test]
 fn an_idle_stop_is_in_order_and_needs_no_replay() {
@@ -29,7 +25,7 @@ fn an_idle_stop_is_in_order_and_needs_no_replay() {
             let last = setup.progress().wait_for("a clean end", |at| at.clean && at.delivered == all);
             assert_eq!(last.position["owed_from_ms"], serde_json::Value::Null);
             assert_eq!(count_log(&process, "possible gap"), 0);
-            assert_eq!(count_log(&process, "replay"), 0);
+            assert_eq!(count_log(&process, "replay:"), 0);
         }
         assert_eq!(service.resets(), Vec::<String>::new());
         setup.check_all(&service);
