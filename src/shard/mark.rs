@@ -78,9 +78,9 @@ impl Mark {
     pub fn caught_up(&mut self, replay_owed: bool) -> Report {
         let gap_ms = self.watermark.owed_from_ms.unwrap_or(i64::MAX);
         let uncovered_ms = self.oldest_ms.map_or(0, |oldest| oldest.saturating_sub(gap_ms).max(0));
-        self.watermark.owed_from_ms = None;
-        if replay_owed {
-            self.owe_replay();
+        // What is still owed, since this one had no effect or a connection broke off in it, may be as old as ever.
+        if !replay_owed {
+            self.watermark.owed_from_ms = None;
         }
         // Before anything was delivered, no time is missing.
         Report { counts: self.counts, uncovered_ms: if gap_ms == 0 { 0 } else { uncovered_ms } }
@@ -196,6 +196,19 @@ mod tests {
         assert!(!mark.is_replaying() && !mark.drops(Some(0)));
         mark.pass(5_000);
         assert_eq!(mark.caught_up(true).uncovered_ms, 0);
-        assert_eq!(mark.watermark.owed_from_ms, Some(5_000));
+        assert_eq!(mark.watermark.owed_from_ms, Some(0));
+    }
+
+    #[test]
+    fn what_stays_owed_keeps_its_beginning() {
+        let mut mark = mark(Some(10_000), None);
+        mark.owe_replay();
+        mark.begin_replay(99_000);
+        mark.pass(20_000);
+        mark.caught_up(true);
+        assert_eq!(mark.watermark.owed_from_ms, Some(10_000));
+        mark.begin_replay(199_000);
+        mark.caught_up(false);
+        assert_eq!(mark.watermark.owed_from_ms, None);
     }
 }
