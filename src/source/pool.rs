@@ -184,7 +184,7 @@ impl Pool {
         if !reached_back {
             warn!(
                 stream = %self.shared.config.stream, tried_again = self.schedule.is_owed(),
-                "the replay brought nothing from before: the service holds nothing older, or counted a connection as \
+                "the replay did not clearly go back: the service holds nothing older, or counted a connection as \
                  open and did not reset"
             );
         }
@@ -194,7 +194,8 @@ impl Pool {
     /// Between rounds: notes the replay, and waits until the service has noticed that all connections are closed.
     async fn prepare_replay(&mut self) -> Option<Begin> {
         let watermark_ms = self.announce_replay().await?;
-        let pause = self.shared.adobe.reconnect_pause.mul_f64(1.0 + 0.2 * rand::random::<f64>());
+        let usual = self.shared.adobe.reconnect_pause * self.schedule.pauses();
+        let pause = usual.mul_f64(1.0 + 0.2 * rand::random::<f64>());
         info!(
             stream = %self.shared.config.stream, pause_ms = pause.as_millis() as u64,
             "replay: all connections are closed; waiting until the service has noticed"

@@ -30,6 +30,10 @@ const CLOSING_LIMIT: Duration = Duration::from_secs(3);
 /// A replay has caught up when no line came for so long, even if nothing as late as what was delivered came.
 const CATCH_UP_IDLE: Duration = Duration::from_secs(10);
 
+/// A replay has gone back when its first event was received so much earlier than what was delivered last. Where the service
+/// did not reset, the next event may be from before that too, but only by as much as events are out of order: minutes.
+const CLEARLY_BEFORE_MS: i64 = 5 * 60 * 1000;
+
 /// A server's `Retry-After` is not followed beyond this.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
@@ -71,8 +75,8 @@ pub(super) struct Connection {
     number: u32,
     reset: Option<Reset>,
     target: Option<Target>,
-    /// Whether an event from before the target came.
-    reached_back: bool,
+    /// Whether the first event came from well before the target; `None` until it came.
+    reached_back: Option<bool>,
     events: UnboundedSender<Event>,
     closing: CancellationToken,
     failures: u32,
@@ -115,7 +119,7 @@ impl Connection {
             number,
             reset,
             target,
-            reached_back: false,
+            reached_back: None,
             events,
             closing,
             failures: 0,
@@ -283,13 +287,19 @@ impl Connection {
             (self.failures, self.last, self.last_event) = (0, None, Instant::now());
         }
         let received_ms = match (&self.target, &block) {
-            (Some(Target::Received(_)), Block::Lines(bytes)) => adobe::last_received_ms(bytes),
+            (Some(Target::Received(until_ms)), Block::Lines(bytes)) => {
+                if self.reached_back.is_none() {
+                    // Where nothing was delivered before there is nothing to reach back to.
+                    let is_old = |first| until_ms.is_none_or(|until| first <= until - CLEARLY_BEFORE_MS);
+                    self.reached_back = adobe::first_received_ms(bytes).map(is_old);
+                }
+                adobe::last_received_ms(bytes)
+            }
             _ => None,
         };
         let resumed = std::mem::take(&mut self.resumed);
         self.shared.input.send(Item::Block { block, resumed }).await?;
         if let (Some(Target::Received(until_ms)), Some(received_ms)) = (self.target, received_ms) {
-            self.reached_back |= until_ms.is_none_or(|until| received_ms <= until);
             // Where nothing was delivered before there is nothing to catch up with.
             if until_ms.is_none_or(|until| received_ms >= until) {
                 self.reached();
@@ -308,7 +318,7 @@ impl Connection {
 
     fn reached(&mut self) {
         if self.target.take().is_some() {
-            self.tell(Event::Reached { reached_back: self.reached_back });
+            self.tell(Event::Reached { reached_back: self.reached_back == Some(true) });
         }
     }
 

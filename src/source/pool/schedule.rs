@@ -35,6 +35,12 @@ impl Schedule {
         self.owed
     }
 
+    /// How many usual pauses to wait before a replay: if the last reset had no effect, the service counts closed
+    /// connections for longer than was thought.
+    pub(super) fn pauses(&self) -> u32 {
+        1 + self.futile.min(FUTILE - 1)
+    }
+
     /// A replay begins. What was lost before is no longer owed, once it has finished.
     pub(super) fn began(&mut self, now_ms: i64) {
         (self.last_ms, self.running, self.owed) = (Some(now_ms), true, false);
@@ -96,10 +102,12 @@ mod tests {
             .map(|n| {
                 schedule.began(n);
                 schedule.finished(false);
-                schedule.is_owed()
+                (schedule.is_owed(), schedule.pauses())
             })
             .collect();
-        assert_eq!(owed, [true, true, false]);
+        assert_eq!(owed, [(true, 2), (true, 3), (false, 3)]);
+        schedule.finished(true);
+        assert_eq!(schedule.pauses(), 1);
     }
 
     #[test]

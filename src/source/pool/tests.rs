@@ -201,6 +201,20 @@ async fn after_an_unclean_stop_the_first_connect_resets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_first_block_that_goes_beyond_what_was_delivered_reaches_back_too() {
+    // A block holds some 75 of these.
+    let mock = service(Service { step: Some(Duration::from_secs(5)), ..Service::default() }).await;
+    let delivered_ms = (mock.adobe().log().hit(65).received_s * 1000) as i64;
+    let watermark = Watermark { received_ms: Some(delivered_ms), ..Watermark::default() };
+    let resume =
+        Resume { position: Some(Position::Watermark(watermark)), unclean: true, committed_ms: Some(0) };
+    let running = start(&mock, 2, OnUnclean::Replay, resume);
+    mock.adobe().wait_for(|stats| stats.open_streams == 2 && stats.hits - stats.duplicates == HITS).await;
+    let taken = running.stopped().await;
+    assert_eq!((taken.replays, distinct(&taken, &mock)), (1, HITS as usize));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_stream_is_never_an_event() {
     let mock = service(Service { gzip_errors: true, ..Service::default() }).await;
     let page = Fault::Status { code: 200, body: ErrorBody::Html, message: None, retry_after: None };
