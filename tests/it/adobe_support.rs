@@ -7,7 +7,7 @@ pub(crate) mod oracle;
 
 use crate::kafka::{broker, free_port, unique_prefix};
 use crate::pipeline::progress::{Checkpoint, Progress};
-use crate::pipeline::{LIMIT, LOG_AGE_MS, RUNTIME};
+use crate::pipeline::{LIMIT, RUNTIME};
 use crate::process::{self, Process};
 use crate::wait::wait_until;
 use std::fmt::Display;
@@ -20,8 +20,12 @@ use tributary::mock::airship::Epoch;
 /// The name of the stream in a [`Setup`].
 pub(crate) const STREAM: &str = "web";
 
-/// Five hits a second, by their received times: so a few thousand spread over many minutes.
-const STEP: Duration = Duration::from_millis(200);
+/// A hit a second, by their received times: so a few thousand spread over an hour.
+const STEP: Duration = Duration::from_secs(1);
+
+/// How long ago the first hit was received: within any retention, and longer than any test's log, so that no hit is of
+/// the future.
+const LOG_AGE_MS: u64 = 24 * 3_600_000;
 
 /// The Adobe half of a mock service, which stops when this is dropped.
 pub(crate) struct Service {
@@ -37,7 +41,6 @@ pub(crate) fn service(hits: u64) -> adobe::Config {
     adobe::Config {
         events: hits,
         seed: rand::random::<u32>().into(),
-        // Within any retention, and never in the future.
         epoch: Epoch::At(now_ms - LOG_AGE_MS),
         step: Some(STEP),
         // Few enough that each has several hits, whose order can be compared.
@@ -161,10 +164,6 @@ impl Setup {
 
     pub(crate) fn checkpoints(&self) -> String {
         format!("{}.checkpoints", self.prefix)
-    }
-
-    pub(crate) fn dead_letters(&self) -> String {
-        format!("{}.dead-letters", self.prefix)
     }
 
     /// The text of the configuration file, with a port of its own for the metrics.

@@ -23,7 +23,7 @@ use tributary::mock::{self, Handle};
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
 /// How long ago the first event of a log was processed: within any retention, and never in the future.
-pub(crate) const LOG_AGE_MS: u64 = 3_600_000;
+const LOG_AGE_MS: u64 = 3_600_000;
 
 /// The name of the stream in a [`Setup`] with one.
 pub(crate) const STREAM: &str = "mobile";

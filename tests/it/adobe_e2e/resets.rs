@@ -5,6 +5,7 @@ use crate::adobe_support::{Flow, Service, Setup};
 use crate::pipeline::oracle::Repeats;
 use crate::pipeline::{LIMIT, stop};
 use crate::process::Process;
+use tributary::mock::adobe;
 use tributary::mock::fault::Fault;
 
 const HITS: u64 = 600;
@@ -40,7 +41,8 @@ fn smallest_reads_all_again_and_drops_what_was_delivered() {
 
 #[test]
 fn largest_skips_what_was_not_read() {
-    let service = Service::start(held());
+    // A rebalance would bring some of the skipped hits back.
+    let service = Service::start(adobe::Config { rebalance_replay: 0, ..held() });
     let setup = Setup::new("adobe-largest", &service).connections(2);
     let mut flow = Flow::new(&service);
     delivered_and_stopped(&setup, &mut flow);
@@ -51,7 +53,7 @@ fn largest_skips_what_was_not_read() {
     setup.wait_delivered(2 * HITS);
     stop(&mut process);
     let found = setup.judge(&service, Repeats::Forbidden);
-    assert_eq!(found.missing, (HITS..skipped).collect(), "of {all}");
+    assert!(found.missing.iter().copied().eq(HITS..skipped), "{} of {all} are missing", found.missing.len());
     assert_eq!((service.resets(), service.stats().resets_honoured), (vec!["largest".to_owned()], 1));
 }
 
