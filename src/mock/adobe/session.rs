@@ -68,7 +68,7 @@ enum Step {
     Data(Chunk),
     Pause(Duration),
     Fired(Fired),
-    /// Nothing more, ever.
+    /// Nothing more but other faults.
     Stall,
     /// The last chunk.
     EndBody,
@@ -132,7 +132,11 @@ impl Session {
                 Some(Step::Fired(fired)) => {
                     self.adobe.counters.update(|stats| stats.adobe.fault_fired(fired));
                 }
-                Some(Step::Stall) => std::future::pending().await,
+                Some(Step::Stall) => {
+                    if let Err(error) = self.stall().await {
+                        return Some(Err(error));
+                    }
+                }
                 Some(Step::EndBody) => {
                     self.end = End::Orderly;
                     return None;
@@ -153,6 +157,18 @@ impl Session {
                         return Some(Err(error));
                     }
                 }
+            }
+        }
+    }
+
+    /// Nothing, until another fault is armed for this stream.
+    async fn stall(&mut self) -> io::Result<()> {
+        loop {
+            if let Some(fault) = self.adobe.board.claim(&mut self.progress) {
+                return self.inject(fault);
+            }
+            if self.changes.changed().await.is_err() {
+                std::future::pending::<()>().await;
             }
         }
     }
@@ -356,6 +372,7 @@ impl Drop for Session {
         let was_too_slow = self.opening.wire.was_too_slow();
         let end = if was_too_slow { End::Fault } else { self.end };
         let effects = self.opening.stream.group().leave(number, end, Instant::now());
+        self.adobe.board.forget(number);
         self.adobe.counters.update(|stats| {
             stats.adobe.closed(number);
             stats.adobe.slow_readers += u64::from(was_too_slow);
