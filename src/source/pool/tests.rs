@@ -172,7 +172,7 @@ async fn a_connection_that_broke_off_is_made_good_by_a_replay() {
     let mock = service(Service { hold_at: Some(300), ..Service::default() }).await;
     let running = start(&mock, 3, OnUnclean::Replay, Resume::default());
     mock.adobe().wait_for(|stats| stats.hits - stats.duplicates == 300).await;
-    mock.adobe().disconnect_one(1, &Fault::Reset {});
+    mock.adobe().disconnect_one(1, Fault::Reset {});
     mock.adobe().wait_for(|stats| stats.faults.get("reset") == Some(&1)).await;
     mock.adobe().release(HITS);
     mock.adobe().wait_for(|stats| stats.resets_honoured == 1 && stats.open_streams == 3).await;
