@@ -36,7 +36,7 @@ fn seven_connections_do_not_notice_that_one_is_cut() {
     for (turn, (fault, _)) in FAULTS.iter().enumerate() {
         flow.release(100);
         let before = service.connections();
-        let cut = service.disconnect_one(turn, fault).expect("eight are open");
+        let cut = service.disconnect_one(turn, fault.clone()).expect("eight are open");
         cut_streams.push(cut);
         let streams = u64::from(CONNECTIONS) + turn as u64 + 1;
         flow.until(format_args!("{} and a new connection", fault.name()), || {
@@ -71,7 +71,7 @@ fn replays_make_good_what_cut_connections_lost() {
     for (turn, (fault, lossy)) in FAULTS.iter().enumerate() {
         flow.release(100);
         let streams = service.stats().streams;
-        service.disconnect_one(turn, fault).expect("eight are open");
+        service.disconnect_one(turn, fault.clone()).expect("eight are open");
         replays += u64::from(*lossy);
         let reached = || count_log(&process, "replay: what was delivered before is reached") as u64;
         let opened = if *lossy { u64::from(CONNECTIONS) } else { 1 };
@@ -121,7 +121,7 @@ fn reset_with_hits_in_flight(mode: &'static str) -> (Service, Setup, usize) {
     let mut flow = Flow::new(&service);
     let before = flow.release(1_000);
     setup.wait_delivered(before - WITHHELD);
-    service.disconnect_one(0, &Fault::Reset {});
+    service.disconnect_one(0, Fault::Reset {});
     let replays = if mode == "replay" { 1 } else { 0 };
     flow.until("a reset and what follows", || {
         service.fired("reset") == 1
@@ -133,7 +133,7 @@ fn reset_with_hits_in_flight(mode: &'static str) -> (Service, Setup, usize) {
     service.wait("everything to be taken", |_| service.positions().iter().all(|at| *at >= all));
     // An end in order brings what is held back.
     let streams = service.stats().streams;
-    service.disconnect(&Fault::Eof {});
+    service.disconnect(Fault::Eof {});
     service.wait("new connections", |stats| stats.streams >= streams + 2 && stats.open_streams == 2);
     if mode == "replay" {
         setup.wait_delivered(all);

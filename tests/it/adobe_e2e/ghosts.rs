@@ -55,7 +55,7 @@ fn a_replay_waits_until_the_service_has_noticed_that_all_is_closed() {
     service.wait_open(3);
     let delivered = flow.release(HITS);
     setup.wait_delivered(delivered);
-    service.disconnect_one(1, &Fault::CutMidGzip {});
+    service.disconnect_one(1, Fault::CutMidGzip {});
     flow.until("the replay", || count_log(&process, REACHED) > 0);
     service.wait_open(3);
     let all = flow.release(HITS);
@@ -82,7 +82,7 @@ fn a_reset_that_had_no_effect_is_made_again_after_a_longer_pause() {
     service.wait_open(3);
     let delivered = flow.release(HITS);
     setup.wait_delivered(delivered);
-    service.disconnect_one(1, &Fault::CutMidLine {});
+    service.disconnect_one(1, Fault::CutMidLine {});
     flow.until("a replay that goes back", || count_log(&process, REACHED) == 2);
     service.wait_open(3);
     let all = flow.release(HITS);

@@ -29,7 +29,7 @@ fn smallest_reads_all_again_and_drops_what_was_delivered() {
         process.log().iter().any(|line| line.contains("replay: what was delivered before is reached"))
     });
     service.wait_open(2);
-    service.disconnect_one(0, &Fault::Eof {});
+    service.disconnect_one(0, Fault::Eof {});
     flow.until("a new connection", || service.fired("eof") == 1 && service.open_streams() == 2);
     let all = flow.release(HITS);
     let last = setup.wait_delivered(all);
