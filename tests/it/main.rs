@@ -10,6 +10,7 @@
 //! - [`wait`]: waiting for a condition. Nothing else in the tests may sleep.
 #![cfg(test)]
 
+mod adobe_faults;
 mod broker_faults;
 mod e2e;
 mod faults;
