@@ -37,3 +37,4 @@ pub mod status;
 pub mod supervisor;
 pub mod task;
 pub mod telemetry;
+pub mod wiring;

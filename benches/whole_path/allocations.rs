@@ -7,12 +7,12 @@ use std::time::Duration;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tokio_util::sync::CancellationToken;
 use tributary::config::{self, Sources};
-use tributary::source;
-use tributary::supervisor::{self, Plan, Stream};
-use tributary::task;
+use tributary::supervisor;
+use tributary::{task, wiring};
 
 use crate::Arguments;
 use crate::broker::Broker;
+use crate::connector::Service;
 use crate::{connector, mock};
 
 #[global_allocator]
@@ -30,11 +30,12 @@ pub(crate) fn measure(arguments: &Arguments, broker: &Broker) {
     let topic = broker.new_topic(arguments.partitions);
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("tributary.toml");
-    std::fs::write(&file, connector::configuration(broker, &mock, &topic, "127.0.0.1:1")).expect("a file");
+    std::fs::write(&file, connector::configuration(broker, &mock, Service::Airship, &topic, "127.0.0.1:1"))
+        .expect("a file");
     let pairs = arguments.overrides.iter().filter_map(|pair| pair.split_once('='));
     let overrides = pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
     let sources = Sources { file: Some(file), overrides, ..Sources::default() };
-    let plan = Arc::new(plan(&config::load(&sources).expect("a sound configuration")));
+    let plan = Arc::new(wiring::plan(&config::load(&sources).expect("a sound configuration")));
     let figures = plan.figures();
     let delivered = figures[0].shard.delivered.clone();
     let stop = CancellationToken::new();
@@ -66,25 +67,4 @@ pub(crate) fn measure(arguments: &Arguments, broker: &Broker) {
         change.allocations,
         change.reallocations
     );
-}
-
-/// As `tributary run` makes it.
-fn plan(config: &config::Config) -> Plan {
-    let stream = |stream: &config::StreamConfig| Stream {
-        shards: stream.shards,
-        source: stream.source.clone(),
-        record: stream.record.clone(),
-        route: stream.route.clone(),
-        topic_spec: stream.topic,
-        headers: stream.headers,
-        dead_letter_topic: stream.dead_letter_topic.clone(),
-        retention: source::airship::RETENTION,
-    };
-    Plan {
-        streams: config.streams.iter().map(stream).collect(),
-        sink: config.kafka.clone(),
-        batch: config.batch,
-        dedupe: config.dedupe,
-        shutdown_timeout: config.shutdown_timeout,
-    }
 }

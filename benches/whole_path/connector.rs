@@ -29,24 +29,53 @@ pub(crate) struct Connector {
     dir: TempDir,
 }
 
+/// What the mock plays, and how it is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Service {
+    /// Airship, one connection.
+    Airship,
+    /// Adobe, so many connections.
+    Adobe(u32),
+}
+
 /// The configuration file of a connector from `mock` to `topic`.
-pub(crate) fn configuration(broker: &Broker, mock: &Mock, topic: &str, admin: &str) -> String {
+pub(crate) fn configuration(
+    broker: &Broker,
+    mock: &Mock,
+    service: Service,
+    topic: &str,
+    admin: &str,
+) -> String {
+    let (kafka, prefix) = (&broker.address, topic.trim_end_matches(".{type}"));
+    let host = &mock.address;
+    let stream = match service {
+        Service::Airship => format!(
+            "kind = \"airship\"\nurl = \"http://{host}/api/events/\"\napp_key = \"app\"\n\
+             auth = {{ bearer = {{ value = \"token\" }} }}\nstart = \"earliest\"\n"
+        ),
+        Service::Adobe(connections) => format!(
+            "kind = \"adobe\"\nurl = \"http://{host}/api/1/stream/adobe-livestream-test\"\n\
+             auth = {{ bearer = {{ value = \"token\" }} }}\nmax_connections = {connections}\n"
+        ),
+    };
     format!(
-        "[kafka]\nbootstrap_servers = \"{}\"\n[state]\nprefix = \"{}\"\n[admin]\nlisten = \"{admin}\"\n\
-         [[stream]]\nname = \"bench\"\nkind = \"airship\"\nurl = \"http://{}/api/events/\"\napp_key = \"app\"\n\
-         auth = {{ bearer = {{ value = \"token\" }} }}\nstart = \"earliest\"\ntopic = \"{topic}\"\n",
-        broker.address,
-        topic.trim_end_matches(".{type}"),
-        mock.address
+        "[kafka]\nbootstrap_servers = \"{kafka}\"\n[state]\nprefix = \"{prefix}\"\n[admin]\nlisten = \"{admin}\"\n\
+         [[stream]]\nname = \"bench\"\n{stream}topic = \"{topic}\"\n"
     )
 }
 
 /// Starts the real binary.
-pub(crate) fn start(arguments: &Arguments, broker: &Broker, mock: &Mock, topic: &str) -> Connector {
+pub(crate) fn start(
+    arguments: &Arguments,
+    broker: &Broker,
+    mock: &Mock,
+    service: Service,
+    topic: &str,
+) -> Connector {
     let admin = format!("127.0.0.1:{}", free_port());
     let dir = tempfile::tempdir().expect("a directory");
     let file: PathBuf = dir.path().join("tributary.toml");
-    let mut text = configuration(broker, mock, topic, &admin);
+    let mut text = configuration(broker, mock, service, topic, &admin);
     text.push_str(&format!("partitions = {}\n", arguments.partitions));
     std::fs::write(&file, text).expect("a file");
     let started = Instant::now();
@@ -55,6 +84,10 @@ pub(crate) fn start(arguments: &Arguments, broker: &Broker, mock: &Mock, topic: 
             .arg("run")
             .arg("--config")
             .arg(&file)
+            // The service keeps the position, and each round reads everything.
+            .args(
+                matches!(service, Service::Adobe(_)).then_some(["--reset", "smallest"]).into_iter().flatten(),
+            )
             .args(arguments.overrides.iter().flat_map(|pair| ["--set", pair]))
             .stdout(Stdio::null())
             .stderr(std::fs::File::create(dir.path().join("log")).expect("a file")),
@@ -63,10 +96,11 @@ pub(crate) fn start(arguments: &Arguments, broker: &Broker, mock: &Mock, topic: 
 }
 
 /// One round over all events of the mock.
-pub(crate) fn round(arguments: &Arguments, broker: &Broker, mock: &Mock) -> Row {
+pub(crate) fn round(arguments: &Arguments, broker: &Broker, mock: &Mock, service: Service) -> Row {
     let prefix = broker.new_topic(arguments.partitions);
-    let topic = if arguments.topic_per_type { format!("{prefix}.{{type}}") } else { prefix.clone() };
-    let connector = start(arguments, broker, mock, &topic);
+    let by_type = arguments.topic_per_type && matches!(service, Service::Airship);
+    let topic = if by_type { format!("{prefix}.{{type}}") } else { prefix.clone() };
+    let connector = start(arguments, broker, mock, service, &topic);
     let (first, first_events) = connector.wait_for(POLLS.0, |delivered| delivered > 0);
     let (last, events) = connector.wait_for(POLLS.1, |delivered| delivered >= arguments.events);
     let row = Row {

@@ -12,6 +12,8 @@
 //! - commits: the connector's own histogram, from the closing of a batch to its known commit;
 //! - peak memory: `VmHWM`.
 //!
+//! `--adobe 1,2,8` adds rounds of Adobe hits, about 1.5 kB each, over so many connections.
+//!
 //! Latency: `--rate` events a second; from the moment the mock lets an event go (its place in the row, since
 //! `processed` is jittered) to its arrival at a `read_committed` consumer in this process. That is more than the commit
 //! takes by the consumer's fetch.
@@ -33,6 +35,7 @@ mod proc;
 mod table;
 
 use broker::Broker;
+use connector::Service;
 
 /// Measures the whole path against a real Kafka.
 #[derive(Debug, Parser)]
@@ -46,6 +49,9 @@ struct Arguments {
     /// Rounds of each program
     #[arg(long, default_value_t = 3)]
     rounds: u32,
+    /// Rounds of Adobe hits as well, over so many connections, separated by commas
+    #[arg(long, value_delimiter = ',', value_name = "CONNECTIONS")]
+    adobe: Vec<u32>,
     /// A program to compare with: FLOOR SERVICE BROKER TOPIC
     #[arg(long, value_name = "PATH")]
     floor: Option<PathBuf>,
@@ -97,11 +103,43 @@ fn throughput(arguments: &Arguments, broker: &Broker) {
             row.print("floor");
             floors.push(row);
         }
-        let row = connector::round(arguments, broker, &mock);
+        let row = connector::round(arguments, broker, &mock, Service::Airship);
         row.print("tributary");
         ours.push(row);
     }
     table::summary(&ours, &floors);
+    drop(mock);
+    if !arguments.adobe.is_empty() {
+        adobe(arguments, broker);
+    }
+}
+
+/// The same over Adobe hits, each number of connections in turn.
+fn adobe(arguments: &Arguments, broker: &Broker) {
+    let mut rows: Vec<Vec<_>> = arguments.adobe.iter().map(|_| Vec::new()).collect();
+    for (connections, rows) in arguments.adobe.iter().zip(&mut rows) {
+        // What is compressed ahead depends on how many share it.
+        let prepare = if *connections == 1 { "one" } else { "many" };
+        let events = arguments.events.to_string();
+        let mock = mock::start(&[
+            "--adobe-prepare",
+            prepare,
+            "--adobe-prepared-mib",
+            "4096",
+            "--adobe-events",
+            &events,
+            "--adobe-journal",
+            "false",
+        ]);
+        for _ in 0..arguments.rounds {
+            let row = connector::round(arguments, broker, &mock, Service::Adobe(*connections));
+            row.print(&format!("adobe x{connections}"));
+            rows.push(row);
+        }
+    }
+    for (connections, rows) in arguments.adobe.iter().zip(&rows) {
+        table::median_of(&format!("adobe x{connections}"), rows);
+    }
 }
 
 fn num_cpus() -> usize {

@@ -88,6 +88,15 @@ impl Row {
     }
 }
 
+/// The medians of one program.
+pub(crate) fn median_of(name: &str, rows: &[Row]) {
+    let cpu = median(rows.iter().map(Row::cpu_per_million));
+    println!(
+        "median: {name} {cpu:.2} CPU s/M, {:.0} events/s",
+        median(rows.iter().map(Row::events_a_second))
+    );
+}
+
 /// Medians, and the ratio of the two programs.
 pub(crate) fn summary(ours: &[Row], floors: &[Row]) {
     let cpu = |rows: &[Row]| median(rows.iter().map(Row::cpu_per_million));

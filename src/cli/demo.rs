@@ -1,4 +1,4 @@
-//! `tributary demo`: mock service, Kafka, and the real connector between them, with nothing to install.
+//! `tributary demo`: mock services, Kafka, and the real connector between them, with nothing to install.
 //!
 //! The figures of the final table come from three places that know nothing of one another: what the mock made, what
 //! the connector counted, and, with `--kafka`, what a consumer reads back.
@@ -13,24 +13,32 @@ use clap::Args;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::run::{plan, stop_on_signals};
-use crate::mock::airship::{self, Epoch};
+use super::run::stop_on_signals;
+use crate::mock::airship::Epoch;
+use crate::mock::{adobe, airship};
 use crate::status::{self, Status};
 use crate::supervisor::{self, ShardFigures};
 use crate::telemetry::{self, LogFormat};
+use crate::wiring::plan;
 use crate::{config, exit, mock, shard, task};
 
 mod broker;
 mod script;
+mod service;
 mod table;
 
 use broker::Broker;
+use service::{Selection, Service};
+use table::Outcome;
 
 /// Each n-th line of the stream repeats an earlier event.
 const DUPLICATE_EVERY: u64 = 50;
 
 /// Lines that the mock can make: a day at the default rate.
 const MOST_EVENTS: u64 = 200_000_000;
+
+/// Seconds of hits that the Adobe service holds.
+const ADOBE_RETENTION_S: u64 = 60;
 
 /// How often the mock makes events, and how often the demo looks at its figures.
 const TICK: Duration = Duration::from_millis(50);
@@ -50,10 +58,13 @@ pub(super) struct Arguments {
     /// Use a real Kafka at HOST:PORT, read the topic back and prove the table by counting
     #[arg(long, value_name = "HOST:PORT")]
     kafka: Option<String>,
-    /// Events a second that the mock service makes
+    /// Which service to show
+    #[arg(long, value_enum, default_value = "both")]
+    service: Selection,
+    /// Events a second that each service makes
     #[arg(long, default_value_t = 2000)]
     rate: u64,
-    /// A service that always behaves
+    /// Services that always behave
     #[arg(long)]
     no_faults: bool,
 }
@@ -70,18 +81,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 async fn demo(arguments: &Arguments, status: Option<Status>) -> anyhow::Result<ExitCode> {
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
-    let mock = mock::start(mock::Config::local(airship::Config {
-        events: MOST_EVENTS,
-        duplicate_every: DUPLICATE_EVERY,
-        epoch: Epoch::Now,
-        step: Some(Duration::from_secs_f64(1.0 / arguments.rate.max(1) as f64)),
-        hold_at: Some(0),
-        prepared_mib: 0,
-        ..airship::Config::default()
-    }))
-    .await
-    .context("cannot start the mock service")?;
-    let broker = Broker::start(arguments.kafka.as_deref())?;
+    let services = arguments.service.services();
+    let mock = mock::start(mock_config(arguments.rate)).await.context("cannot start the mock service")?;
+    let broker = Broker::start(services, arguments.kafka.as_deref())?;
     let config = config::parse(&broker.configuration(&mock.url())).context("the demo's configuration")?;
     println!("{}", broker.introduction(&mock.url(), arguments.rate));
 
@@ -95,21 +97,52 @@ async fn demo(arguments: &Arguments, status: Option<Status>) -> anyhow::Result<E
     };
     let connector = task::spawn(&tokio::runtime::Handle::current(), "connector", connector);
     let made = make_events(arguments, &mock, &figures, &stop, drawing.is_none()).await;
-    let caught_up = catch_up(&mock, made, &figures).await;
+    let caught_up = catch_up(services, &mock, made, &figures).await;
     draining.cancel();
     let ended = connector.await.context("the connector panicked")?;
     if let (Some(status), Some(drawing)) = (&status, drawing) {
         drawing.abort();
         status.clear();
     }
-    let counted = broker.count()?;
-    let outcome = table::Outcome::new(mock.log().distinct(made), made, &figures, counted);
-    println!("\n{}", outcome.render(&broker.description()));
-    if !caught_up || ended != supervisor::Ended::Stopped || !outcome.is_right() {
+    let mut outcomes = Vec::new();
+    for service in services {
+        let counts = (service.distinct(&mock, made), service.repeated(&mock, made));
+        outcomes.push(Outcome::new(*service, counts, &figures, broker.count(*service)?));
+    }
+    println!("\n{}", table::render(&broker.description(), &outcomes));
+    if !caught_up || ended != supervisor::Ended::Stopped || !outcomes.iter().all(Outcome::is_right) {
         eprintln!("the figures do not add up (connector: {ended:?}); this is a defect, please report it");
         return Ok(ExitCode::from(exit::MISCOUNT));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Both services, making nothing until they are told to.
+fn mock_config(rate: u64) -> mock::Config {
+    let step = Some(Duration::from_secs_f64(1.0 / rate.max(1) as f64));
+    mock::Config {
+        adobe: adobe::Config {
+            names: vec!["adobe-livestream-demo".to_owned()],
+            events: MOST_EVENTS,
+            epoch: Epoch::Now,
+            step,
+            hold_at: Some(0),
+            // What a replay reads again.
+            retention_hits: rate.max(1) * ADOBE_RETENTION_S,
+            prepared_mib: 0,
+            journal: false,
+            ..adobe::Config::default()
+        },
+        ..mock::Config::local(airship::Config {
+            events: MOST_EVENTS,
+            duplicate_every: DUPLICATE_EVERY,
+            epoch: Epoch::Now,
+            step,
+            hold_at: Some(0),
+            prepared_mib: 0,
+            ..airship::Config::default()
+        })
+    }
 }
 
 /// Releases events at the wanted rate, with a fault now and then, until the time is over; tells how many lines.
@@ -121,7 +154,8 @@ async fn make_events(
     report: bool,
 ) -> u64 {
     let started = Instant::now();
-    let mut script = script::Script::new(!arguments.no_faults);
+    let services = arguments.service.services();
+    let mut script = script::Script::new(if arguments.no_faults { &[] } else { services });
     let (mut made, mut reported) = (0, started);
     let mut ticks = tokio::time::interval(TICK);
     loop {
@@ -133,7 +167,7 @@ async fn make_events(
         let elapsed = arguments.run_for.map_or(elapsed, |limit| elapsed.min(limit));
         made = (elapsed.as_secs_f64() * arguments.rate as f64) as u64;
         made = made.min(MOST_EVENTS);
-        mock.release(made);
+        services.iter().for_each(|service| service.release(mock, made));
         script.play(elapsed, mock);
         if report && reported.elapsed() >= REPORT_EVERY {
             reported = Instant::now();
@@ -148,13 +182,16 @@ async fn make_events(
 }
 
 /// Waits until every event made is committed.
-async fn catch_up(mock: &mock::Handle, made: u64, figures: &[ShardFigures]) -> bool {
-    mock.disarm();
-    let wanted = mock.log().distinct(made);
+async fn catch_up(services: &[Service], mock: &mock::Handle, made: u64, figures: &[ShardFigures]) -> bool {
+    services.iter().for_each(|service| service.disarm(mock));
     let deadline = Instant::now() + CATCH_UP;
     let mut ticks = tokio::time::interval(TICK);
     while Instant::now() < deadline {
-        if figures.iter().map(|shard| shard.shard.delivered.get()).sum::<u64>() >= wanted {
+        let has_all = |service: &Service| {
+            let delivered: u64 = service.figures(figures).map(|shard| shard.shard.delivered.get()).sum();
+            delivered >= service.distinct(mock, made)
+        };
+        if services.iter().all(has_all) {
             return true;
         }
         ticks.tick().await;

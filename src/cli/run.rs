@@ -14,7 +14,8 @@ use super::{Configured, Logging};
 use crate::config::Config;
 use crate::source::{Service, adobe};
 use crate::status::Status;
-use crate::supervisor::{self, Ended, Plan, Stream};
+use crate::supervisor::{self, Ended};
+use crate::wiring::plan;
 use crate::{admin, exit, task, telemetry};
 
 /// Arguments of `run`.
@@ -130,26 +131,5 @@ async fn either(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str 
     tokio::select! {
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
-    }
-}
-
-/// What the supervisor needs of the configuration.
-pub(super) fn plan(config: &Config) -> Plan {
-    let streams = config.streams.iter().map(|stream| Stream {
-        shards: stream.shards,
-        source: stream.source.clone(),
-        record: stream.record.clone(),
-        route: stream.route.clone(),
-        topic_spec: stream.topic,
-        headers: stream.headers,
-        dead_letter_topic: stream.dead_letter_topic.clone(),
-        retention: stream.source.service.retention(),
-    });
-    Plan {
-        streams: streams.collect(),
-        sink: config.kafka.clone(),
-        batch: config.batch,
-        dedupe: config.dedupe,
-        shutdown_timeout: config.shutdown_timeout,
     }
 }

@@ -110,6 +110,7 @@ fn answer(
         }
         ("POST", "reset") => {
             airship.disarm();
+            adobe::Handle::new(Arc::clone(&shared.adobe)).reset();
             shared.counters.reset();
             json!({})
         }

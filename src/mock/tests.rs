@@ -1,6 +1,7 @@
 //! The mock over the wire: what a client of it sees, and that each fault really happens.
 
 mod faults;
+mod livestream;
 mod protocol;
 
 use std::io::Write as _;
@@ -98,10 +99,15 @@ impl Reader {
 
     /// Reads until there are `lines` line ends.
     async fn lines(&mut self, lines: usize) -> String {
+        String::from_utf8(self.byte_lines(lines).await).unwrap()
+    }
+
+    /// The same, for text that is not all UTF-8.
+    async fn byte_lines(&mut self, lines: usize) -> Vec<u8> {
         loop {
             let text = self.text();
             if text.iter().filter(|byte| **byte == b'\n').count() >= lines {
-                return String::from_utf8(text).unwrap();
+                return text;
             }
             self.chunk().await.unwrap();
         }

@@ -165,12 +165,17 @@ fn words(text: &str) -> Cow<'_, str> {
 pub fn pause(class: Class, failures: u32, usual: Duration, random: f64) -> Duration {
     match class {
         // A fresh token may mend it at once; a second refusal in a row is for an operator.
-        Class::Unauthorized if failures == 1 => Duration::ZERO,
+        _ if is_mended_by_a_token(class, failures) => Duration::ZERO,
         Class::Ended if failures == 1 => (usual / QUICK_SHARE).mul_f64(1.0 + random),
         Class::NotEnabled => usual * ENABLE_PAUSES,
         _ if class.pace() == Pace::Permanent => (usual * 2).mul_f64(1.0 + random),
         _ => usual.mul_f64(0.8 + 0.4 * random),
     }
+}
+
+/// Whether a refusal may be the old token's fault alone: the first one in a row.
+pub fn is_mended_by_a_token(class: Class, failures: u32) -> bool {
+    matches!(class, Class::Unauthorized | Class::Forbidden) && failures == 1
 }
 
 /// When the last hit of a block was received by Adobe, milliseconds since the Unix epoch.

@@ -11,6 +11,7 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::service::Service;
 use crate::sink::client::{Clients, Context as ClientContext};
 use crate::sink::kafka::StateTopics;
 use crate::{config, shard};
@@ -22,6 +23,7 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Where the demo's events go.
 pub(super) struct Broker {
+    services: &'static [Service],
     bootstrap: String,
     prefix: String,
     /// Kept alive: dropping it stops the in-process broker.
@@ -39,57 +41,45 @@ pub(super) struct Counted {
 
 impl Broker {
     /// The cluster at `kafka`, else one in this process.
-    pub(super) fn start(kafka: Option<&str>) -> anyhow::Result<Self> {
+    pub(super) fn start(services: &'static [Service], kafka: Option<&str>) -> anyhow::Result<Self> {
         // A prefix of its own: a demo must not resume from the one before.
         let run = shard::new_owner();
         let prefix = format!("tributary-demo-{}", run.split('-').next().unwrap_or_default());
         if let Some(bootstrap) = kafka {
-            return Ok(Self { bootstrap: bootstrap.to_owned(), prefix, in_process: None });
+            return Ok(Self { services, bootstrap: bootstrap.to_owned(), prefix, in_process: None });
         }
         let cluster = MockCluster::new(1).context("cannot start librdkafka's in-process broker")?;
         let state = StateTopics::new(&prefix);
         let dead_letters = format!("{prefix}.dead-letters");
-        let topics = [
-            (format!("{prefix}.events"), PARTITIONS),
-            (state.checkpoints, 1),
-            (state.ids, 1),
-            (dead_letters, 1),
-        ];
-        // It knows no CreateTopics request.
-        for (topic, partitions) in &topics {
-            cluster.create_topic(topic, *partitions, 1).with_context(|| format!("cannot create {topic}"))?;
+        // It knows no CreateTopics request. Each shard has a partition of the state topics.
+        let shards = services.len() as i32;
+        let broker = Self { services, bootstrap: cluster.bootstrap_servers(), prefix, in_process: None };
+        let events = services.iter().map(|service| (broker.topic(*service), PARTITIONS));
+        let others = [(state.checkpoints, shards), (state.ids, shards), (dead_letters, 1)];
+        for (topic, partitions) in events.chain(others) {
+            cluster.create_topic(&topic, partitions, 1).with_context(|| format!("cannot create {topic}"))?;
         }
-        Ok(Self { bootstrap: cluster.bootstrap_servers(), prefix, in_process: Some(cluster) })
+        Ok(Self { in_process: Some(cluster), ..broker })
     }
 
-    fn topic(&self) -> String {
-        format!("{}.events", self.prefix)
+    fn topic(&self, service: Service) -> String {
+        format!("{}.{}", self.prefix, service.name())
+    }
+
+    fn topics(&self) -> Vec<String> {
+        self.services.iter().map(|service| self.topic(*service)).collect()
     }
 
     /// The connector's configuration: what a user would write.
     pub(super) fn configuration(&self, mock: &str) -> String {
         // The in-process broker leaves the question unanswered.
         let limit = if self.in_process.is_some() { "max_message_bytes = \"1MB\"" } else { "" };
+        let streams = self.services.iter();
+        let streams: String =
+            streams.map(|service| service.configuration(mock, &self.topic(*service), PARTITIONS)).collect();
+        let Self { bootstrap, prefix, .. } = self;
         format!(
-            r#"
-[kafka]
-bootstrap_servers = "{bootstrap}"
-{limit}
-[state]
-prefix = "{prefix}"
-[[stream]]
-name = "demo"
-kind = "airship"
-url = "{mock}/api/events/"
-app_key = "demo"
-auth = {{ bearer = {{ value = "demo" }} }}
-start = "earliest"
-topic = "{topic}"
-partitions = {PARTITIONS}
-"#,
-            bootstrap = self.bootstrap,
-            prefix = self.prefix,
-            topic = self.topic(),
+            "[kafka]\nbootstrap_servers = \"{bootstrap}\"\n{limit}\n[state]\nprefix = \"{prefix}\"\n{streams}"
         )
     }
 
@@ -100,30 +90,37 @@ partitions = {PARTITIONS}
                         isolates nothing,\nso the table counts what the connector committed; --kafka HOST:PORT proves \
                         it on a real one."
                 .to_owned(),
-            None => format!("Kafka: {}, topic {}, read back with isolation.level=read_committed.", self.bootstrap, self.topic()),
+            None => format!(
+                "Kafka: {}, topics {}, read back with isolation.level=read_committed.",
+                self.bootstrap,
+                self.topics().join(" and ")
+            ),
         }
     }
 
     /// What is printed first.
     pub(super) fn introduction(&self, mock: &str, rate: u64) -> String {
         let kind = if self.in_process.is_some() { "librdkafka's in-process mock broker" } else { "Kafka" };
+        let names: Vec<_> = self.services.iter().map(|service| service.name()).collect();
+        let command = |topic| format!("    kcat -b {} -t {topic} -C -o end -f '%k  %s\\n'\n", self.bootstrap);
+        let commands: String = self.topics().into_iter().map(command).collect();
         format!(
-            "mock Airship service at {mock}  ->  tributary  ->  {kind} at {bootstrap}\n\
-             {rate} events a second; each 50th is a repeat; now and then the service misbehaves.\n\
-             Read along in another terminal:\n\n    kcat -b {bootstrap} -t {topic} -C -o end -f '%k  %s\\n'\n",
+            "mock services ({names}) at {mock}  ->  tributary  ->  {kind} at {bootstrap}\n\
+             {rate} events a second each; some come twice, and now and then a service misbehaves.\n\
+             Read along in another terminal:\n\n{commands}",
+            names = names.join(" and "),
             bootstrap = self.bootstrap,
-            topic = self.topic(),
         )
     }
 
-    /// Reads the topic back; `None` for the in-process broker, which keeps only the last megabytes.
-    pub(super) fn count(&self) -> anyhow::Result<Option<Counted>> {
+    /// Reads a service's topic back; `None` for the in-process broker, which keeps only the last megabytes.
+    pub(super) fn count(&self, service: Service) -> anyhow::Result<Option<Counted>> {
         if self.in_process.is_some() {
             return Ok(None);
         }
         let config = config::parse(&self.configuration("http://127.0.0.1:1"))?;
         let consumer = Clients::new(config.kafka, tokio::runtime::Handle::current()).consumer(true)?;
-        count(&consumer, &self.topic()).map(Some)
+        count(&consumer, &self.topic(service)).map(Some)
     }
 }
 

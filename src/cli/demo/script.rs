@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::service::Service;
 use crate::mock;
-use crate::mock::airship::{Armed, ErrorBody, Fault};
+use crate::mock::fault::{Armed, ErrorBody, Fault};
 
 /// First fault, and the time between faults.
 const FIRST: Duration = Duration::from_secs(3);
@@ -12,40 +13,82 @@ const EVERY: Duration = Duration::from_secs(5);
 /// Answers of the burst.
 const BURST: u64 = 3;
 
-/// Plays one fault after the other, again and again.
+/// Plays one fault after the other on each service, again and again.
 pub(super) struct Script {
+    plays: Vec<Play>,
+}
+
+/// The faults of one service.
+struct Play {
+    service: Service,
+    first: Duration,
     played: u32,
-    enabled: bool,
 }
 
 impl Script {
-    pub(super) fn new(enabled: bool) -> Self {
-        Self { played: 0, enabled }
+    /// For these services. The second begins when the first is between two faults.
+    pub(super) fn new(services: &[Service]) -> Self {
+        let play = |(service, n): (&Service, u32)| Play {
+            service: *service,
+            first: FIRST + EVERY / 2 * n,
+            played: 0,
+        };
+        Self { plays: services.iter().zip(0..).map(play).collect() }
     }
 
-    /// Arms the next fault when its time has come.
+    /// Arms what is due.
     pub(super) fn play(&mut self, elapsed: Duration, mock: &mock::Handle) {
-        if !self.enabled || elapsed < FIRST + EVERY * self.played {
-            return;
+        for play in &mut self.plays {
+            if elapsed >= play.first + EVERY * play.played {
+                let what = match play.service {
+                    Service::Airship => airship(play.played, mock),
+                    Service::Adobe => adobe(play.played, &mock.adobe()),
+                };
+                play.played += 1;
+                tracing::warn!("mock {}: {what}", play.service.name());
+            }
         }
-        let what = match self.played % 3 {
-            0 => {
-                mock.arm(Armed::now(Fault::CutMidLine {}));
-                "the service cuts the connection in the middle of a line"
-            }
-            1 => {
-                let busy =
-                    Fault::Status { code: 503, body: ErrorBody::Html, message: None, retry_after: None };
-                mock.arm(Armed::now(busy).times(BURST));
-                mock.disconnect(Fault::Eof {});
-                "the service closes the stream, and answers 503 with an HTML page three times"
-            }
-            _ => {
-                mock.arm(Armed::now(Fault::Reset {}));
-                "the service resets the connection in the middle of the gzip stream"
-            }
-        };
-        self.played += 1;
-        tracing::warn!("mock: {what}");
+    }
+}
+
+fn busy() -> Armed {
+    let busy = Fault::Status { code: 503, body: ErrorBody::Html, message: None, retry_after: None };
+    Armed::now(busy).times(BURST)
+}
+
+fn airship(number: u32, mock: &mock::Handle) -> &'static str {
+    match number % 3 {
+        0 => {
+            mock.arm(Armed::now(Fault::CutMidLine {}));
+            "the service cuts the connection in the middle of a line"
+        }
+        1 => {
+            mock.arm(busy());
+            mock.disconnect(Fault::Eof {});
+            "the service closes the stream, and answers 503 with an HTML page three times"
+        }
+        _ => {
+            mock.arm(Armed::now(Fault::Reset {}));
+            "the service resets the connection in the middle of the gzip stream"
+        }
+    }
+}
+
+fn adobe(number: u32, mock: &mock::adobe::Handle) -> &'static str {
+    match number % 3 {
+        0 => {
+            mock.disconnect_one(0, &Fault::Reset {});
+            "the service resets one of two connections: what was on its way is lost, until a replay brings it back"
+        }
+        1 => {
+            mock.expire_tokens();
+            mock.disconnect(&Fault::Eof {});
+            "the service closes both connections, and the token is no longer good"
+        }
+        _ => {
+            mock.arm(busy());
+            mock.disconnect_one(0, &Fault::CutMidLine {});
+            "the service cuts a connection in the middle of a line, and answers 503 three times"
+        }
     }
 }

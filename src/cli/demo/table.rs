@@ -3,11 +3,13 @@
 use indicatif::HumanCount;
 
 use super::broker::Counted;
+use super::service::Service;
 use crate::supervisor::ShardFigures;
 
-/// What happened, in numbers.
+/// What happened to the events of one service, in numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Outcome {
+    service: Service,
     /// Distinct events that the service made.
     made: u64,
     /// Lines in which it repeated one.
@@ -16,20 +18,28 @@ pub(super) struct Outcome {
     duplicates: u64,
     dead_letters: u64,
     reconnects: u64,
+    replays: u64,
     commits: u64,
     counted: Option<Counted>,
 }
 
 impl Outcome {
-    pub(super) fn new(made: u64, lines: u64, figures: &[ShardFigures], counted: Option<Counted>) -> Self {
-        let sum = |of: fn(&ShardFigures) -> u64| figures.iter().map(of).sum();
+    pub(super) fn new(
+        service: Service,
+        (made, repeated): (u64, u64),
+        figures: &[ShardFigures],
+        counted: Option<Counted>,
+    ) -> Self {
+        let sum = |of: fn(&ShardFigures) -> u64| service.figures(figures).map(of).sum();
         Self {
+            service,
             made,
-            repeated: lines - made,
+            repeated,
             delivered: sum(|shard| shard.shard.delivered.get()),
             duplicates: sum(|shard| shard.shard.duplicates.get()),
             dead_letters: sum(|shard| shard.shard.total_dead_letters()),
             reconnects: sum(|shard| shard.source.total_reconnects()),
+            replays: sum(|shard| shard.shard.replays.get()),
             commits: sum(|shard| shard.shard.commits.get()),
             counted,
         }
@@ -41,15 +51,15 @@ impl Outcome {
         self.delivered == self.made && counted.records == self.made && counted.distinct == self.made
     }
 
-    /// The table.
-    pub(super) fn render(&self, broker: &str) -> String {
+    fn rows(&self) -> Vec<(&'static str, u64)> {
         let mut rows = vec![
             ("events made by the service", self.made),
-            ("lines in which it repeated one", self.repeated),
+            ("times it sent one again", self.repeated),
             ("events delivered to Kafka", self.delivered),
             ("duplicates dropped", self.duplicates),
             ("dead letters", self.dead_letters),
             ("reconnects", self.reconnects),
+            ("replays", self.replays),
             ("commits", self.commits),
         ];
         if let Some(counted) = self.counted {
@@ -66,25 +76,39 @@ impl Outcome {
                 counted.records - counted.distinct
             }),
         ));
-        let rows = rows
-            .into_iter()
-            .map(|(name, count)| format!("  {name:<36}{:>14}\n", HumanCount(count).to_string()));
-        format!("{broker}\n\n{}", rows.collect::<String>())
+        rows
     }
+}
+
+/// The table: a column for each service.
+pub(super) fn render(broker: &str, outcomes: &[Outcome]) -> String {
+    let columns: Vec<_> = outcomes.iter().map(Outcome::rows).collect();
+    let heads = outcomes.iter().map(|outcome| format!("{:>14}", outcome.service.name())).collect::<String>();
+    let names = columns.first().into_iter().flatten().map(|(name, _)| *name);
+    let line = |(at, name): (usize, &str)| {
+        let cells = columns.iter().filter_map(|rows| rows.get(at));
+        let cells: String =
+            cells.map(|(_, count)| format!("{:>14}", HumanCount(*count).to_string())).collect();
+        format!("  {name:<36}{cells}\n")
+    };
+    let lines: String = names.enumerate().map(line).collect();
+    format!("{broker}\n\n  {:<36}{heads}\n{lines}", "")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn outcome(delivered: u64, counted: Option<Counted>) -> Outcome {
+    fn outcome(service: Service, delivered: u64, counted: Option<Counted>) -> Outcome {
         Outcome {
+            service,
             made: 980,
             repeated: 20,
             delivered,
             duplicates: 20,
             dead_letters: 0,
             reconnects: 3,
+            replays: 0,
             commits: 9,
             counted,
         }
@@ -92,12 +116,20 @@ mod tests {
 
     #[test]
     fn only_equal_counts_are_right() {
-        assert!(outcome(980, None).is_right());
-        assert!(!outcome(979, None).is_right());
-        assert!(outcome(980, Some(Counted { records: 980, distinct: 980 })).is_right());
-        assert!(!outcome(980, Some(Counted { records: 981, distinct: 980 })).is_right());
-        let table = outcome(980, Some(Counted { records: 981, distinct: 979 })).render("a broker");
-        assert!(table.contains("lost                                             1\n"), "{table}");
-        assert!(table.contains("delivered twice                                  2\n"), "{table}");
+        let airship = |delivered, counted| outcome(Service::Airship, delivered, counted);
+        assert!(airship(980, None).is_right());
+        assert!(!airship(979, None).is_right());
+        assert!(airship(980, Some(Counted { records: 980, distinct: 980 })).is_right());
+        let wrong = airship(980, Some(Counted { records: 981, distinct: 979 }));
+        assert!(!wrong.is_right());
+        let right = outcome(Service::Adobe, 980, Some(Counted { records: 980, distinct: 980 }));
+        let table = render("a broker", &[wrong, right]);
+        for line in [
+            "                                             airship         adobe\n",
+            "  lost                                             1             0\n",
+            "  delivered twice                                  2             0\n",
+        ] {
+            assert!(table.contains(line), "{line:?} is missing in\n{table}");
+        }
     }
 }

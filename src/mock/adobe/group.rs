@@ -231,6 +231,12 @@ impl Group {
         self.ghosts.clear();
     }
 
+    /// The least position of what connection `number` owns.
+    pub(super) fn next_of(&self, number: u64) -> Option<u64> {
+        let own = self.partitions.iter().filter(|partition| partition.owner == Some(number));
+        own.map(|partition| partition.sent).min()
+    }
+
     /// The positions of all partitions.
     pub(super) fn positions(&self) -> Vec<u64> {
         self.partitions.iter().map(|partition| partition.sent).collect()

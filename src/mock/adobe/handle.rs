@@ -128,6 +128,12 @@ impl Handle {
         self.0.token_board.clear();
     }
 
+    /// Disarms all faults and forgets what was sent; positions stay.
+    pub fn reset(&self) {
+        self.disarm();
+        lock(&self.0.journal).clear();
+    }
+
     /// The hits that are readable now.
     pub fn readable(&self) -> std::ops::Range<u64> {
         self.0.window_at(Instant::now())

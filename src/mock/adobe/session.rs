@@ -88,6 +88,9 @@ impl Session {
     /// The opening has joined its group, which this leaves.
     pub(super) fn new(adobe: Arc<Adobe>, opening: Opening) -> Self {
         let now = Instant::now();
+        if let Some(patience) = adobe.config.slow_reader {
+            opening.wire.set_patience(patience);
+        }
         adobe.counters.update(|stats| {
             stats.adobe.opened(opening.number, &opening.stream.name, opening.connection);
         });
@@ -187,6 +190,9 @@ impl Session {
                 }
             };
         }
+        if let Some(next) = self.opening.stream.group().next_of(self.opening.number) {
+            self.progress.position = self.progress.position.max(next);
+        }
         if let Some(fault) = self.adobe.board.claim(&mut self.progress) {
             return self.inject(fault);
         }
@@ -229,8 +235,7 @@ impl Session {
         let below = self.progress.position.saturating_add(fault_positions);
         let limits = Limits {
             hits,
-            // A fault at a position that is behind waits for nothing.
-            below: if fault_positions == 0 { u64::MAX } else { below },
+            below,
             blocks: config.prepared_mib > 0
                 && config.flush == Flush::Batch
                 && self.transfer.takes_segments()
@@ -348,9 +353,12 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         let number = self.opening.number;
-        let effects = self.opening.stream.group().leave(number, self.end, Instant::now());
+        let was_too_slow = self.opening.wire.was_too_slow();
+        let end = if was_too_slow { End::Fault } else { self.end };
+        let effects = self.opening.stream.group().leave(number, end, Instant::now());
         self.adobe.counters.update(|stats| {
             stats.adobe.closed(number);
+            stats.adobe.slow_readers += u64::from(was_too_slow);
             stats.adobe.happened(effects);
         });
         // The others have more to send now.

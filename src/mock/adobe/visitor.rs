@@ -145,7 +145,7 @@ fn custom(draw: &mut Draw, number: u64) -> String {
 
 /// An address of a private or documentation network that no other visitor has.
 fn ip(number: u64) -> String {
-    if number < 1 << 24 && number % 3 != 0 {
+    if number < 1 << 24 && !number.is_multiple_of(3) {
         format!("10.{}.{}.{}", number >> 16, number >> 8 & 255, number & 255)
     } else {
         format!(

@@ -325,8 +325,7 @@ impl Connection {
         let usual = self.shared.adobe.reconnect_pause;
         let pause = adobe::pause(failure.class, self.failures, usual, rand::random());
         let pause = failure.retry_after.map_or(pause, |wish| pause.max(wish.min(MAX_RETRY_AFTER)));
-        // The first refusal of a token is mended by a new one.
-        let mended = failure.class == Class::Unauthorized && self.failures == 1;
+        let mended = adobe::is_mended_by_a_token(failure.class, self.failures);
         let lasting = failure.class == Class::TooManyConnections && self.failures >= LASTING_CONFLICT;
         let needs_operator = lasting || (failure.class.needs_operator() && !mended);
         self.shared.metrics.set_state(if needs_operator {

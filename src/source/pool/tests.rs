@@ -1,6 +1,7 @@
 //! Pools against the mock service, with everything behind the queue left out.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 use crate::mock;
@@ -27,6 +28,8 @@ struct Taken {
 }
 
 struct Running {
+    /// Different lines so far.
+    distinct: Arc<AtomicUsize>,
     pool: tokio::task::JoinHandle<()>,
     taken: tokio::task::JoinHandle<Taken>,
     metrics: Metrics,
@@ -74,18 +77,22 @@ fn start(mock: &mock::Handle, connections: u32, on_unclean: OnUnclean, resume: R
     let reader = Reader { input, metrics: metrics.clone(), stop: stop.clone() };
     let pool = Pool::new(Arc::new(config), adobe, resume, reader).unwrap();
     let runtime = tokio::runtime::Handle::current();
-    let taken = tokio::task::spawn_blocking(move || take(&output));
-    Running { pool: crate::task::spawn(&runtime, "pool", pool.run()), taken, metrics, stop }
+    let distinct = Arc::<AtomicUsize>::default();
+    let count = Arc::clone(&distinct);
+    let taken = tokio::task::spawn_blocking(move || take(&output, &count));
+    Running { distinct, pool: crate::task::spawn(&runtime, "pool", pool.run()), taken, metrics, stop }
 }
 
-fn take(output: &Output) -> Taken {
-    let mut taken = Taken::default();
+fn take(output: &Output, distinct: &AtomicUsize) -> Taken {
+    let (mut taken, mut known) = (Taken::default(), HashSet::new());
     loop {
         match output.receive(Duration::from_secs(60)) {
             Received::Closed => return taken,
             Received::Timeout => {}
             Received::Item(Item::Block { block: Block::Lines(bytes), .. }) => {
                 taken.lines.extend(lines(&bytes).map(<[u8]>::to_vec));
+                known.extend(lines(&bytes).map(<[u8]>::to_vec));
+                distinct.store(known.len(), Ordering::Relaxed);
             }
             Received::Item(Item::Block { .. }) => {}
             Received::Item(Item::Note(note)) => match note {
@@ -102,6 +109,13 @@ fn take(output: &Output) -> Taken {
 }
 
 impl Running {
+    /// Waits until every hit has come out of the queue.
+    async fn has_all(&self) {
+        while self.distinct.load(Ordering::Relaxed) < HITS as usize {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     async fn stopped(self) -> Taken {
         self.stop.cancel();
         self.pool.await.unwrap();
@@ -124,6 +138,7 @@ async fn several_connections_share_a_stream_and_one_token() {
         let running = start(&mock, connections, OnUnclean::Continue, Resume::default());
         mock.adobe().wait_for(|stats| stats.hits - stats.duplicates == HITS).await;
         assert_eq!(running.metrics.connections.get(), i64::from(connections));
+        running.has_all().await;
         let taken = running.stopped().await;
         assert_eq!(distinct(&taken, &mock), HITS as usize);
         assert!(!taken.torn, "nothing was on its way any more");
@@ -145,6 +160,7 @@ async fn a_refused_token_is_replaced_at_once_and_once() {
         mock.adobe().wait_for(|stats| stats.streams == 4 && stats.minted == 2).await;
         mock.adobe().release(HITS);
         mock.adobe().wait_for(|stats| stats.hits - stats.duplicates == HITS).await;
+        running.has_all().await;
         let taken = running.stopped().await;
         assert_eq!(distinct(&taken, &mock), HITS as usize, "{on_expiry:?}");
         assert_eq!(mock.adobe().stats().minted, 2, "{on_expiry:?}");
@@ -160,6 +176,7 @@ async fn a_connection_that_broke_off_is_made_good_by_a_replay() {
     mock.adobe().wait_for(|stats| stats.faults.get("reset") == Some(&1)).await;
     mock.adobe().release(HITS);
     mock.adobe().wait_for(|stats| stats.resets_honoured == 1 && stats.open_streams == 3).await;
+    running.has_all().await;
     let taken = running.stopped().await;
     assert_eq!((taken.broke_off, taken.replays, taken.caught_up), (1, 1, 1));
     assert_eq!(distinct(&taken, &mock), HITS as usize);
@@ -190,6 +207,7 @@ async fn what_is_no_stream_is_never_an_event() {
     mock.adobe().arm(Armed::now(page).times(2));
     let running = start(&mock, 1, OnUnclean::Continue, Resume::default());
     mock.adobe().wait_for(|stats| stats.hits == HITS).await;
+    running.has_all().await;
     let taken = running.stopped().await;
     assert_eq!(distinct(&taken, &mock), HITS as usize);
     assert_eq!((taken.lines.len(), taken.broke_off), (HITS as usize, 0));

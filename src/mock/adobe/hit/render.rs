@@ -30,7 +30,7 @@ impl Hit {
         let is_plain = self.bot || self.excluded;
         hit.text("bot", if self.bot { "<Bot>" } else { "<Not a bot>" });
         hit.raw(word(draw, pools::PLACES));
-        let is_phone = draw.below(4) == 0;
+        let is_phone = draw.below(6) == 0;
         hit.raw(word(draw, if is_phone { pools::PHONES } else { pools::BROWSERS }));
         self.render_custom(hit);
         self.render_evars(hit, draw, "eVar");
@@ -45,7 +45,7 @@ impl Hit {
         if !self.excluded {
             render_props(hit, draw);
         }
-        if draw.below(7) == 0 {
+        if draw.below(10) == 0 {
             render_products(hit, draw);
         }
         hit.text("purchaseId", "");
@@ -61,7 +61,7 @@ impl Hit {
         hit.number("usesPersistentCookie", if self.bot { 2 } else { 1 });
         self.render_visitor_id(hit, "visId", self.visitor.vis);
         hit.number("visIdType", self.vis_id_type());
-        if draw.below(9) == 0 {
+        if draw.below(14) == 0 {
             hit.raw(word(draw, pools::RARE));
         }
     }
@@ -153,7 +153,7 @@ impl Hit {
         evars.out.extend_from_slice(kind.as_bytes());
         evars.out.push(b'"');
         let mut at = 1;
-        for _ in 0..draw.below(6) {
+        for _ in 0..draw.below(5) {
             at += 1 + draw.below(8);
             numbered(&mut evars, prefix, at);
             value(evars.out, draw);
@@ -180,7 +180,7 @@ impl Hit {
 }
 
 fn word(draw: &mut Draw, words: &[&'static str]) -> &'static str {
-    *draw.pick(words)
+    draw.pick::<&'static str>(words)
 }
 
 /// The name `prefix` + `at`, and a colon.
@@ -243,7 +243,7 @@ fn render_props(hit: &mut Members<'_>, draw: &mut Draw) {
     let mut props = Members::open(hit.out, "{");
     props.text("site_section", word(draw, &["home", "outdoor", "kitchen", "checkout", "インテリア"]));
     let mut at = 0;
-    for _ in 0..1 + draw.below(4) {
+    for _ in 0..draw.below(4) {
         at += 1 + draw.below(9);
         numbered(&mut props, "prop", at);
         value(props.out, draw);
