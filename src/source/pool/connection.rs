@@ -341,7 +341,7 @@ impl Connection {
         pause
     }
 
-    /// Asks once for the stream to be enabled, whichever connection comes first.
+    /// Asks once for the stream to be enabled, whichever connection comes first; after a failure the next one does.
     async fn enable(&self) {
         if self.shared.enabling.swap(true, Ordering::Relaxed) {
             return;
@@ -354,7 +354,10 @@ impl Connection {
         let request = adobe::request(&self.shared.adobe, None);
         match self.shared.connector.ask(url, &request).await {
             Ok(()) => info!(%stream, "asked for the stream to be enabled"),
-            Err(failure) => error!(%stream, reason = chain(&failure), "the stream cannot be enabled"),
+            Err(failure) => {
+                self.shared.enabling.store(false, Ordering::Relaxed);
+                error!(%stream, reason = chain(&failure), "the stream cannot be enabled yet");
+            }
         }
     }
 }
