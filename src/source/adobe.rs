@@ -178,23 +178,15 @@ pub fn is_mended_by_a_token(class: Class, failures: u32) -> bool {
     matches!(class, Class::Unauthorized | Class::Forbidden) && failures == 1
 }
 
-/// When the first hit of a block was received by Adobe, milliseconds since the Unix epoch.
-pub fn first_received_ms(block: &[u8]) -> Option<i64> {
-    lines(block).find_map(received_ms)
-}
-
 /// When the last hit of a block was received by Adobe, milliseconds since the Unix epoch.
 pub fn last_received_ms(block: &[u8]) -> Option<i64> {
-    lines(block).rev().find_map(received_ms)
-}
-
-fn received_ms(line: &[u8]) -> Option<i64> {
     #[derive(Deserialize)]
     struct Received {
         #[serde(rename = "receivedTimeGMT")]
         seconds: i64,
     }
-    serde_json::from_slice::<Received>(line).ok()?.seconds.checked_mul(1000)
+    let received = |line: &[u8]| serde_json::from_slice::<Received>(line).ok();
+    lines(block).rev().find_map(received).and_then(|found| found.seconds.checked_mul(1000))
 }
 
 /// Where in a block the text line stands that means a refused token.
@@ -292,11 +284,10 @@ mod tests {
     }
 
     #[test]
-    fn the_received_times_at_both_ends_of_a_block() {
+    fn the_last_received_time_of_a_block() {
         let block = b"\n{}\n{\"receivedTimeGMT\":5}\n{\"receivedTimeGMT\":7,\"x\":{}}\ngarbage\n\n";
-        assert_eq!(first_received_ms(block), Some(5000));
         assert_eq!(last_received_ms(block), Some(7000));
-        assert_eq!((first_received_ms(b"{}\n"), last_received_ms(b"{}\n")), (None, None));
+        assert_eq!(last_received_ms(b"{}\n"), None);
     }
 
     #[test]

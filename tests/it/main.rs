@@ -11,6 +11,7 @@
 #![cfg(test)]
 
 mod adobe_e2e;
+mod adobe_faults;
 mod adobe_support;
 mod broker_faults;
 mod e2e;

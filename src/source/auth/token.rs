@@ -3,6 +3,7 @@
 //! Invariants:
 //! - one request at a time, whoever needs a token; those who wait get what it brought;
 //! - an endpoint that refused or throttled is left alone for as long as it asked, or for the usual pause;
+//! - nor is it asked more often because tokens are refused or live too shortly: once in the usual pause;
 //! - the client secret goes to the configured address alone: redirects are not followed.
 
 use std::sync::{Mutex, PoisonError};
@@ -56,6 +57,7 @@ struct State {
 #[derive(Clone, Debug)]
 struct Token {
     secret: Secret,
+    fetched_at: Instant,
     renew_at: Instant,
     expires_at: Instant,
 }
@@ -107,10 +109,12 @@ impl Tokens {
         fetched.map(|token| token.secret)
     }
 
-    /// Gives up a token that the service refused; a newer one stays.
+    /// Gives up a token that the service refused; a newer one stays. So does one that was fetched a moment ago: another
+    /// would be refused as well, and each connection would use up one after the other.
     pub fn forget(&self, refused: &Secret) {
         let mut state = self.lock();
-        if state.token.as_ref().is_some_and(|token| token.secret == *refused) {
+        let is_old = |token: &Token| token.fetched_at.elapsed() >= self.pause;
+        if state.token.as_ref().is_some_and(|token| token.secret == *refused && is_old(token)) {
             state.token = None;
         }
     }
@@ -124,23 +128,33 @@ impl Tokens {
             match renew_at {
                 None => tokio::time::sleep(self.pause).await,
                 Some(at) if at > now => tokio::time::sleep_until(at).await,
-                Some(_) => {
-                    let fetching = self.fetching.lock().await;
-                    let fetched = self.fetch().await;
-                    drop(fetching);
-                    match fetched {
-                        Ok(_) => debug!(stream, "token renewed"),
-                        Err(failure) => {
-                            warn!(
-                                stream,
-                                reason = chain(&failure),
-                                "the token cannot be renewed yet; open streams go on"
-                            );
-                            tokio::time::sleep(failure.retry_after.unwrap_or(self.pause)).await;
-                        }
+                Some(_) => match self.renew().await {
+                    Ok(()) => {
+                        debug!(stream, "token renewed");
+                        tokio::time::sleep(self.pause).await;
                     }
-                }
+                    Err(failure) => {
+                        warn!(
+                            stream,
+                            reason = chain(&failure),
+                            "the token cannot be renewed yet; open streams go on"
+                        );
+                        tokio::time::sleep(failure.retry_after.unwrap_or(self.pause)).await;
+                    }
+                },
             }
+        }
+    }
+
+    /// Fetches a newer token, unless that was done or refused while this waited for its turn.
+    async fn renew(&self) -> Result<(), Failure> {
+        let _fetching = self.fetching.lock().await;
+        if self.lock().token.as_ref().is_none_or(|token| token.renew_at > Instant::now()) {
+            return Ok(());
+        }
+        match self.refused_until_later() {
+            Some(failure) => Err(failure),
+            None => self.fetch().await.map(drop),
         }
     }
 
@@ -230,7 +244,12 @@ impl Tokens {
 impl Token {
     fn new(secret: Secret, asked_at: Instant, life: Duration) -> Self {
         let margin = (life / 10).min(LONGEST_MARGIN);
-        Self { secret, renew_at: asked_at + (life - margin), expires_at: asked_at + life }
+        Self {
+            secret,
+            fetched_at: asked_at,
+            renew_at: asked_at + (life - margin),
+            expires_at: asked_at + life,
+        }
     }
 }
 

@@ -30,10 +30,6 @@ const CLOSING_LIMIT: Duration = Duration::from_secs(3);
 /// A replay has caught up when no line came for so long, even if nothing as late as what was delivered came.
 const CATCH_UP_IDLE: Duration = Duration::from_secs(10);
 
-/// A replay has gone back when its first event was received so much earlier than what was delivered last. Where the service
-/// did not reset, the next event may be from before that too, but only by as much as events are out of order: minutes.
-const CLEARLY_BEFORE_MS: i64 = 5 * 60 * 1000;
-
 /// A server's `Retry-After` is not followed beyond this.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
@@ -56,8 +52,8 @@ pub(super) struct Shared {
 pub(super) enum Event {
     /// It ended in a way that may have lost what was on its way.
     BrokeOff { number: u32 },
-    /// Its target is reached; `reached_back` tells whether a replay brought something from before.
-    Reached { reached_back: bool },
+    /// Its target is reached.
+    Reached,
 }
 
 /// What the others wait for.
@@ -75,8 +71,6 @@ pub(super) struct Connection {
     number: u32,
     reset: Option<Reset>,
     target: Option<Target>,
-    /// Whether the first event came from well before the target; `None` until it came.
-    reached_back: Option<bool>,
     events: UnboundedSender<Event>,
     closing: CancellationToken,
     failures: u32,
@@ -119,7 +113,6 @@ impl Connection {
             number,
             reset,
             target,
-            reached_back: None,
             events,
             closing,
             failures: 0,
@@ -287,14 +280,7 @@ impl Connection {
             (self.failures, self.last, self.last_event) = (0, None, Instant::now());
         }
         let received_ms = match (&self.target, &block) {
-            (Some(Target::Received(until_ms)), Block::Lines(bytes)) => {
-                if self.reached_back.is_none() {
-                    // Where nothing was delivered before there is nothing to reach back to.
-                    let is_old = |first| until_ms.is_none_or(|until| first <= until - CLEARLY_BEFORE_MS);
-                    self.reached_back = adobe::first_received_ms(bytes).map(is_old);
-                }
-                adobe::last_received_ms(bytes)
-            }
+            (Some(Target::Received(_)), Block::Lines(bytes)) => adobe::last_received_ms(bytes),
             _ => None,
         };
         let resumed = std::mem::take(&mut self.resumed);
@@ -318,7 +304,7 @@ impl Connection {
 
     fn reached(&mut self) {
         if self.target.take().is_some() {
-            self.tell(Event::Reached { reached_back: self.reached_back == Some(true) });
+            self.tell(Event::Reached);
         }
     }
 
@@ -355,7 +341,7 @@ impl Connection {
         pause
     }
 
-    /// Asks once for the stream to be enabled, whichever connection comes first.
+    /// Asks once for the stream to be enabled, whichever connection comes first; after a failure the next one does.
     async fn enable(&self) {
         if self.shared.enabling.swap(true, Ordering::Relaxed) {
             return;
@@ -368,7 +354,10 @@ impl Connection {
         let request = adobe::request(&self.shared.adobe, None);
         match self.shared.connector.ask(url, &request).await {
             Ok(()) => info!(%stream, "asked for the stream to be enabled"),
-            Err(failure) => error!(%stream, reason = chain(&failure), "the stream cannot be enabled"),
+            Err(failure) => {
+                self.shared.enabling.store(false, Ordering::Relaxed);
+                error!(%stream, reason = chain(&failure), "the stream cannot be enabled yet");
+            }
         }
     }
 }

@@ -46,11 +46,11 @@ impl Schedule {
         (self.last_ms, self.running, self.owed) = (Some(now_ms), true, false);
     }
 
-    /// The replay has caught up. One that did not reach back to what was delivered before is tried again, a few times.
-    pub(super) fn finished(&mut self, reached_back: bool) {
+    /// The replay is over. One that brought nothing that is known is tried again, a few times.
+    pub(super) fn finished(&mut self, went_back: bool) {
         self.running = false;
-        self.futile = if reached_back { 0 } else { self.futile + 1 };
-        if !reached_back && self.futile < FUTILE {
+        self.futile = if went_back { 0 } else { self.futile + 1 };
+        if !went_back && self.futile < FUTILE {
             self.owe();
         }
     }

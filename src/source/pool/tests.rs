@@ -97,7 +97,11 @@ fn take(output: &Output, distinct: &AtomicUsize) -> Taken {
             Received::Item(Item::Block { .. }) => {}
             Received::Item(Item::Note(note)) => match note {
                 Note::BrokeOff { .. } => taken.broke_off += 1,
-                Note::CaughtUp { .. } => taken.caught_up += 1,
+                Note::CaughtUp { went_back } => {
+                    taken.caught_up += 1;
+                    went_back.send(true).unwrap();
+                }
+                Note::ReplayDone { replay_owed } => assert!(!replay_owed),
                 Note::Torn => taken.torn = true,
                 Note::ReplayBegins { committed, .. } => {
                     taken.replays += 1;
@@ -109,6 +113,13 @@ fn take(output: &Output, distinct: &AtomicUsize) -> Taken {
 }
 
 impl Running {
+    /// Waits until so many connections are open.
+    async fn has_open(&self, connections: u32) {
+        while self.metrics.connections.get() != i64::from(connections) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     /// Waits until every hit has come out of the queue.
     async fn has_all(&self) {
         while self.distinct.load(Ordering::Relaxed) < HITS as usize {
@@ -137,7 +148,7 @@ async fn several_connections_share_a_stream_and_one_token() {
         let mock = service(Service::default()).await;
         let running = start(&mock, connections, OnUnclean::Continue, Resume::default());
         mock.adobe().wait_for(|stats| stats.hits - stats.duplicates == HITS).await;
-        assert_eq!(running.metrics.connections.get(), i64::from(connections));
+        running.has_open(connections).await;
         running.has_all().await;
         let taken = running.stopped().await;
         assert_eq!(distinct(&taken, &mock), HITS as usize);
