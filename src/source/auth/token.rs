@@ -9,6 +9,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use http::StatusCode;
 use reqwest::{Client, Response};
 use serde::Deserialize;
@@ -19,7 +21,7 @@ use super::{Grant, GrantScheme};
 use crate::model::errors::chain;
 use crate::model::secret::{HIDDEN, Secret};
 use crate::source::failure::{Class, Failure};
-use crate::source::refusal::{printable, retry_after};
+use crate::source::refusal::{MAX_ERROR_TEXT, printable, retry_after};
 
 /// Limit for one token request.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -128,22 +130,20 @@ impl Tokens {
             match renew_at {
                 None => tokio::time::sleep(self.pause).await,
                 Some(at) if at > now => tokio::time::sleep_until(at).await,
-                Some(_) => {
-                    match self.renew().await {
-                        Ok(()) => {
-                            debug!(stream, "token renewed");
-                            tokio::time::sleep(self.pause).await;
-                        }
-                        Err(failure) => {
-                            warn!(
-                                stream,
-                                reason = chain(&failure),
-                                "the token cannot be renewed yet; open streams go on"
-                            );
-                            tokio::time::sleep(failure.retry_after.unwrap_or(self.pause)).await;
-                        }
+                Some(_) => match self.renew().await {
+                    Ok(()) => {
+                        debug!(stream, "token renewed");
+                        tokio::time::sleep(self.pause).await;
                     }
-                }
+                    Err(failure) => {
+                        warn!(
+                            stream,
+                            reason = chain(&failure),
+                            "the token cannot be renewed yet; open streams go on"
+                        );
+                        tokio::time::sleep(failure.retry_after.unwrap_or(self.pause)).await;
+                    }
+                },
             }
         }
     }
@@ -195,6 +195,14 @@ impl Tokens {
         fetched
     }
 
+    /// `text` without the secret in any of the forms in which it is sent, for servers that say back what they were sent.
+    fn hide(&self, secret: &Secret, text: String) -> String {
+        let plain = secret.expose();
+        let form: String = url::form_urlencoded::byte_serialize(plain.as_bytes()).collect();
+        let basic = BASE64_STANDARD.encode(format!("{}:{plain}", self.grant.client_id));
+        [plain, &form, &basic].into_iter().fold(text, |text, form| text.replace(form, HIDDEN))
+    }
+
     async fn ask(&self) -> Result<Token, Failure> {
         let Grant { scheme, token_url, client_id, client_secret, scopes } = &self.grant;
         let secret = client_secret
@@ -233,7 +241,8 @@ impl Tokens {
                     judge(status, answer.as_ref().and_then(|answer| answer.error.as_deref()));
                 let said = answer.map(|answer| [answer.error, answer.error_description]);
                 let said = said.into_iter().flatten().flatten().collect::<Vec<_>>().join(": ");
-                let said = printable(&said.replace(secret.expose(), HIDDEN));
+                let mut said = printable(&self.hide(&secret, said));
+                said.truncate(said.floor_char_boundary(MAX_ERROR_TEXT));
                 let said = if said.is_empty() { String::new() } else { format!(" ({said})") };
                 let message =
                     format!("{} from the token endpoint at {host}: {advice}{said}", status.as_u16());
@@ -246,7 +255,12 @@ impl Tokens {
 impl Token {
     fn new(secret: Secret, asked_at: Instant, life: Duration) -> Self {
         let margin = (life / 10).min(LONGEST_MARGIN);
-        Self { secret, fetched_at: asked_at, renew_at: asked_at + (life - margin), expires_at: asked_at + life }
+        Self {
+            secret,
+            fetched_at: asked_at,
+            renew_at: asked_at + (life - margin),
+            expires_at: asked_at + life,
+        }
     }
 }
 
