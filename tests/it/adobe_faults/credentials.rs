@@ -68,7 +68,8 @@ fn secrets_are_rotated_without_a_restart_and_a_wrong_one_is_for_an_operator() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("secret");
     fs::write(&file, "old-secret\n").unwrap();
-    let config = Config { client_secrets: vec!["old-secret".into(), "new-secret".into()], ..held(HITS, HALF) };
+    let config =
+        Config { client_secrets: vec!["old-secret".into(), "new-secret".into()], ..held(HITS, HALF) };
     let auth = ims("{mock}", &format!("{{ file = {file:?} }}"));
     let mut scene = Setup::one("rotation", config, &format!("auth = {auth}\nmax_connections = 8")).start();
     let mock = scene.mock("s");

@@ -62,8 +62,7 @@ fn assert_paused(scene: &Scene, name: &str, class: &str) {
 fn all_endings_on_several_connections() {
     // The stall is left out: it would hold its share of the visitors back.
     let all = ENDINGS.iter().filter(|(_, class, _)| *class != "silence");
-    let faults: Vec<_> =
-        all.zip(1..).map(|((fault, ..), n)| Armed::at(n * 500, fault.clone())).collect();
+    let faults: Vec<_> = all.zip(1..).map(|((fault, ..), n)| Armed::at(n * 500, fault.clone())).collect();
     let count = faults.len();
     let hits = (count as u64 + 1) * 500;
     let config = Config {

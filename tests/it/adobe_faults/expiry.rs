@@ -9,12 +9,8 @@ const HITS: u64 = 3_000;
 /// When so many hits are there, tokens expire: hits are on their way then, and many are to come.
 const EARLY: u64 = 1_200;
 
-const WAYS: [(&str, OnExpiry); 4] = [
-    ("cut", OnExpiry::Cut),
-    ("line", OnExpiry::Line),
-    ("text", OnExpiry::Text),
-    ("keep", OnExpiry::Keep),
-];
+const WAYS: [(&str, OnExpiry); 4] =
+    [("cut", OnExpiry::Cut), ("line", OnExpiry::Line), ("text", OnExpiry::Text), ("keep", OnExpiry::Keep)];
 
 #[test]
 fn one_refresh_and_an_immediate_reconnect() {

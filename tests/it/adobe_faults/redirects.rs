@@ -109,9 +109,11 @@ fn a_stranger_gets_nothing() {
     let count = locations.len();
     let hops = locations.iter().zip(CODES.iter().cycle());
     let faults = hops.map(|(location, code)| redirect(*code, location.clone())).collect();
-    let setup = Setup::new("strangers")
-        .add("stream", Config { faults, ..all_at_once(HITS) }, "")
-        .add("token", held(HITS, HITS), "max_connections = 4");
+    let setup = Setup::new("strangers").add("stream", Config { faults, ..all_at_once(HITS) }, "").add(
+        "token",
+        held(HITS, HITS),
+        "max_connections = 4",
+    );
     // With 307 and 308 a library would send the body again, and with it the client secret.
     let token = format!("http://{address}/ims/token/v3");
     let mut scene = setup.start_after(|mocks| {

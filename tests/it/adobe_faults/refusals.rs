@@ -11,7 +11,12 @@ const HALF: u64 = 300;
 
 /// A status, how it is said, what the connector makes of it, and what it tells the operator.
 const REFUSALS: [(u16, ErrorBody, &str, &str); 11] = [
-    (400, ErrorBody::Json, "rejected", "400 a parameter was refused: check url, max_connections and smoothing"),
+    (
+        400,
+        ErrorBody::Json,
+        "rejected",
+        "400 a parameter was refused: check url, max_connections and smoothing",
+    ),
     (401, ErrorBody::Text, "unauthorized", "401 the credential was refused; check that the token is good"),
     (403, ErrorBody::Html, "forbidden", "403 the credential was refused; check that the token is good"),
     (404, ErrorBody::Text, "rejected", "404 there is no such stream: check the address"),
@@ -19,7 +24,12 @@ const REFUSALS: [(u16, ErrorBody, &str, &str); 11] = [
     (406, ErrorBody::Html, "rejected", "406 the request was refused; check url"),
     (409, ErrorBody::Json, "too_many_connections", "409 too many connections are open for this stream"),
     (429, ErrorBody::Json, "rate_limited", "429 the service limits the rate of requests"),
-    (500, ErrorBody::Html, "server_error", "500 the service failed; if this lasts, ask Adobe's customer care"),
+    (
+        500,
+        ErrorBody::Html,
+        "server_error",
+        "500 the service failed; if this lasts, ask Adobe's customer care",
+    ),
     (503, ErrorBody::Text, "server_error", "503 the stream is being moved, has no hits yet"),
     (505, ErrorBody::Text, "rejected", "505 the request was refused; check url"),
 ];
@@ -60,7 +70,8 @@ fn each_class_says_what_to_do_and_recovers() {
     REFUSALS.iter().for_each(|(code, ..)| scene.mock(&name(*code)).disarm());
     scene.wait_ready(200);
     REFUSALS.iter().for_each(|(code, ..)| scene.wait_delivered(&name(*code), HITS));
-    let counted: Vec<_> = REFUSALS.iter().map(|(code, _, class, _)| scene.reconnects(&name(*code), class)).collect();
+    let counted: Vec<_> =
+        REFUSALS.iter().map(|(code, _, class, _)| scene.reconnects(&name(*code), class)).collect();
     let all = REFUSALS.map(|(code, ..)| scene.metric("tributary_reconnects_total", &name(code)));
     assert_eq!(counted, all, "no other class was counted");
     scene.finish_all();
@@ -74,16 +85,25 @@ fn each_class_says_what_to_do_and_recovers() {
         let pauses = scene.pauses(&name, class);
         let (quick, rest) = pauses.split_at(1);
         if FOR_OPERATORS.contains(code) {
-            assert!(rest.iter().all(|ms| *ms >= 2 * PAUSE.as_millis() as u64), "{code}: slowly, not {pauses:?}");
+            assert!(
+                rest.iter().all(|ms| *ms >= 2 * PAUSE.as_millis() as u64),
+                "{code}: slowly, not {pauses:?}"
+            );
             let token = matches!(code, 401 | 403);
             assert_eq!(quick[0] == 0, token, "{code}: only a new token is tried at once");
         } else {
             let about = 150..=250;
-            assert!(pauses.iter().all(|ms| about.contains(ms)), "{code}: about the usual pause, not {pauses:?}");
+            assert!(
+                pauses.iter().all(|ms| about.contains(ms)),
+                "{code}: about the usual pause, not {pauses:?}"
+            );
         }
     }
     // The description alone, not the JSON around it.
-    assert!(scene.lines("s409", "(words of 409)").len() >= 3 && scene.lines("s409", "error_description").is_empty());
+    assert!(
+        scene.lines("s409", "(words of 409)").len() >= 3
+            && scene.lines("s409", "error_description").is_empty()
+    );
 }
 
 /// A token that was just fetched is not given up again and again.
@@ -92,7 +112,8 @@ fn an_account_without_the_service_does_not_use_up_tokens() {
     let faults = vec![Armed::now(status(401, ErrorBody::Text, "no product profile")).times(0)];
     let config = Config { faults, ..all_at_once(HITS) };
     let mut scene = Setup::one("no-profile", config, "max_connections = 8").start();
-    let attempts = |stats: &tributary::mock::adobe::Stats| stats.statuses.get(&401).copied().unwrap_or_default();
+    let attempts =
+        |stats: &tributary::mock::adobe::Stats| stats.statuses.get(&401).copied().unwrap_or_default();
     scene.wait_mock("s", "several attempts of each", |stats| attempts(stats) >= 64);
     let stats = scene.stats("s");
     let (attempts, minted) = (attempts(&stats), stats.minted);

@@ -54,7 +54,8 @@ fn oauth2(base: &str, secret: &str) -> String {
 
 /// Streams with every kind of credential; the secrets are checked by the services.
 fn everything(setup: Setup, file: &std::path::Path) -> Setup {
-    let any = |config: Config| Config { client_secrets: vec![VALUE.into(), FILE.into(), ENV.into()], ..config };
+    let any =
+        |config: Config| Config { client_secrets: vec![VALUE.into(), FILE.into(), ENV.into()], ..config };
     // Through a refusal, a redirect and a cut, of which the log tells.
     let faults = vec![
         Armed::now(Fault::Status { code: 401, body: Default::default(), message: None, retry_after: None }),
@@ -110,7 +111,10 @@ fn nothing_shows_them_through_renewals_redirects_and_refusals() {
     assert_eq!(printed.wait_exit(GENEROUS).code(), Some(0));
     let text = printed.log().join("\n");
     assert_hidden("config", &text);
-    assert!(text.contains("TEST_SECRET") && text.contains("<hidden>"), "where they come from is shown: {text}");
+    assert!(
+        text.contains("TEST_SECRET") && text.contains("<hidden>"),
+        "where they come from is shown: {text}"
+    );
 }
 
 /// Servers that say back what they were sent, in all the ways in which that can be done.
@@ -140,10 +144,8 @@ fn what_a_server_says_back_is_hidden() {
         ("granted", at(&granted, ims(&granted, "{ env = \"TEST_SECRET\" }"))),
         ("bearer", at(&refused, "{ bearer = { env = \"TEST_TOKEN\" } }".to_owned())),
     ];
-    let setup = Setup::new("echoes")
-        .env("TEST_SECRET", ENV)
-        .env("TEST_TOKEN", TOKEN)
-        .env("TRIBUTARY_LOG", "trace");
+    let setup =
+        Setup::new("echoes").env("TEST_SECRET", ENV).env("TEST_TOKEN", TOKEN).env("TRIBUTARY_LOG", "trace");
     let setup = streams.iter().fold(setup, |setup, (name, keys)| setup.add(name, all_at_once(0), keys));
     let mut scene = setup.start();
     for (name, _) in &streams {
@@ -169,7 +171,8 @@ fn echo(number: usize, heard: &Heard) -> Vec<u8> {
     let line = heard.head.lines().find(|line| line.to_ascii_lowercase().starts_with("authorization:"));
     let sent = line.and_then(|line| line.split_once(':')).map_or("", |(_, value)| value.trim());
     let (status, sent) = (401, format!("{sent} {}", heard.body));
-    let decoded: Vec<_> = url::form_urlencoded::parse(heard.body.as_bytes()).map(|(_, value)| value).collect();
+    let decoded: Vec<_> =
+        url::form_urlencoded::parse(heard.body.as_bytes()).map(|(_, value)| value).collect();
     let said = format!("you sent {sent} {decoded:?}");
     let body = match number % 4 {
         0 | 1 => serde_json::json!({ "error": "invalid_client", "error_description": said }).to_string(),

@@ -12,10 +12,10 @@ use crate::reader::Message;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use toml::{Table, Value};
-use tributary::mock::adobe::{Config, Log};
-use tributary::mock::fault::{Armed, ErrorBody, Fault};
-use tributary::mock::airship::Epoch;
 use tributary::mock;
+use tributary::mock::adobe::{Config, Log};
+use tributary::mock::airship::Epoch;
+use tributary::mock::fault::{Armed, ErrorBody, Fault};
 
 /// The credential of streams that say nothing else.
 pub(super) const CLIENT: &str = "client-5e21";
@@ -222,7 +222,9 @@ impl Expected {
         for message in messages {
             let id = message.header("ce_id").expect("every hit has its id");
             let line = missing.remove(id).unwrap_or_else(|| match self.0.contains_key(id) {
-                true => panic!("{stream}: {id} came twice, again at {}/{}", message.partition, message.offset),
+                true => {
+                    panic!("{stream}: {id} came twice, again at {}/{}", message.partition, message.offset)
+                }
                 false => panic!("{stream}: {id} was never sent: {}", String::from_utf8_lossy(bytes(message))),
             });
             assert!(

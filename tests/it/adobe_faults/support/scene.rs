@@ -7,8 +7,8 @@ use crate::reader::{self, Isolation, Message};
 use crate::wait::{self, GENEROUS};
 use std::time::Duration;
 use tokio::runtime::Runtime;
-use tributary::mock::adobe::{Handle, Log, Stats};
 use tributary::mock;
+use tributary::mock::adobe::{Handle, Log, Stats};
 
 /// For a few thousand hits to arrive through a few reconnects, with other tests on the same machine.
 const ARRIVE: Duration = Duration::from_secs(120);
