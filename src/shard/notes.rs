@@ -31,9 +31,15 @@ impl<S: Sink> Shard<S> {
                     debug!(shard = %self.config.id, "the replay was called off");
                 }
             }
-            Note::CaughtUp { replay_owed } => {
+            Note::CaughtUp { went_back } => {
                 self.close(Closing::Now)?;
-                let report = self.pipeline.replay_caught_up(replay_owed);
+                if went_back.send(self.pipeline.replay_went_back()).is_err() {
+                    debug!(shard = %self.config.id, "nobody waits for the replay any more");
+                }
+            }
+            Note::ReplayDone { replay_owed } => {
+                self.close(Closing::Now)?;
+                let report = self.pipeline.end_replay(replay_owed);
                 self.close(Closing::Now)?;
                 self.report_replay(&report, replay_owed);
             }

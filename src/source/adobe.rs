@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn the_last_received_time_of_a_block() {
-        let block = b"{\"receivedTimeGMT\":5}\n{\"receivedTimeGMT\":7,\"x\":{}}\ngarbage\n\n";
+        let block = b"\n{}\n{\"receivedTimeGMT\":5}\n{\"receivedTimeGMT\":7,\"x\":{}}\ngarbage\n\n";
         assert_eq!(last_received_ms(block), Some(7000));
         assert_eq!(last_received_ms(b"{}\n"), None);
     }

@@ -37,7 +37,7 @@ fn one_token_for_all_connections_is_renewed_ahead_of_its_expiry() {
     assert_eq!(stats.token_statuses.keys().collect::<Vec<_>>(), [&200]);
     assert_eq!(scene.metric("tributary_reconnects_total", "s"), 0.0);
     // Connections made now have the newest token: the first one is no longer good.
-    scene.mock("s").disconnect(&Fault::Eof {});
+    scene.mock("s").disconnect(Fault::Eof {});
     scene.wait_mock("s", "reconnects", |stats| stats.streams == 2 * CONNECTIONS);
     scene.mock("s").release(HITS);
     scene.finish_all();
@@ -81,7 +81,7 @@ fn secrets_are_rotated_without_a_restart_and_a_wrong_one_is_for_an_operator() {
     fs::write(&file, "new-secret\n").unwrap();
     mock.rotate_secrets(&["new-secret"]);
     mock.expire_tokens();
-    mock.disconnect(&Fault::Eof {});
+    mock.disconnect(Fault::Eof {});
     scene.wait_mock("s", "all connections again", |stats| stats.streams == 2 * CONNECTIONS);
     let stats = scene.stats("s");
     assert_eq!((stats.minted, &stats.token_statuses), (2, &[(200, 2)].into()), "once, with the new secret");
@@ -91,7 +91,7 @@ fn secrets_are_rotated_without_a_restart_and_a_wrong_one_is_for_an_operator() {
     mock.rotate_secrets(&["third-secret"]);
     mock.expire_tokens();
     let since = Instant::now();
-    mock.disconnect(&Fault::Eof {});
+    mock.disconnect(Fault::Eof {});
     scene.wait_ready(503);
     wait::wait_until(GENEROUS, "several attempts of each", || scene.reconnects("s", "credential") >= 40.0);
     let refused = scene.stats("s").token_statuses[&401];
@@ -119,7 +119,7 @@ fn a_throttled_token_endpoint_is_left_alone_by_all_connections() {
     scene.wait_mock("s", "all connections", |stats| stats.open_streams == CONNECTIONS);
     mock.throttle(1, 2);
     mock.expire_tokens();
-    mock.disconnect(&Fault::Eof {});
+    mock.disconnect(Fault::Eof {});
     scene.wait_mock("s", "a throttled request", |stats| stats.token_statuses.contains_key(&429));
     let since = Instant::now();
     scene.wait_mock("s", "a token", |stats| stats.minted == 2);
@@ -159,12 +159,12 @@ fn other_schemes() {
     let mock = scene.mock("bearer");
     mock.rotate_token("second-token");
     fs::write(&file, "second-token\n").unwrap();
-    mock.disconnect(&Fault::Eof {});
+    mock.disconnect(Fault::Eof {});
     scene.wait_mock("bearer", "a reconnect", |stats| stats.streams == 2);
     assert_eq!(scene.stats("bearer").statuses, [(200, 2)].into(), "the file was read again");
     // A token that is no longer good needs an operator, until the file has another.
     mock.rotate_token("third-token");
-    mock.disconnect(&Fault::Eof {});
+    mock.disconnect(Fault::Eof {});
     scene.wait_mock("bearer", "refusals", |stats| stats.statuses.get(&401).is_some_and(|count| *count >= 3));
     assert_eq!(scene.readiness("bearer"), (false, "needs an operator".to_owned()));
     fs::write(&file, "third-token\n").unwrap();

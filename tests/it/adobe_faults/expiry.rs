@@ -25,7 +25,7 @@ fn one_refresh_and_an_immediate_reconnect() {
             // The stream goes on; who connects later learns of it.
             scene.wait_delivered(name, EARLY + 200);
             assert_eq!(scene.stats(name).streams, 2);
-            scene.mock(name).disconnect(&Fault::Eof {});
+            scene.mock(name).disconnect(Fault::Eof {});
         }
     }
     for (name, _) in WAYS {

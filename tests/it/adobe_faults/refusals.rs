@@ -229,7 +229,7 @@ fn gone(scene: &Scene) {
     scene.wait_delivered("gone", HALF);
     let name = mock.names().remove(0);
     assert!(mock.disable(&name, true));
-    mock.disconnect(&Fault::Eof {});
+    mock.disconnect(Fault::Eof {});
     wait::wait_until(GENEROUS, "an alarm", || scene.readiness("gone").1 == "needs an operator");
     assert!(!scene.lines("gone", "a stream that nobody read for 90 days is disabled").is_empty());
     mock.disable(&name, false);
