@@ -2,6 +2,7 @@
 //! [`crate::adobe_support::oracle`]: nothing twice ever, nothing lost that the service sends again.
 
 mod breaks;
+mod chaos;
 mod ghosts;
 mod kills;
 mod plain;

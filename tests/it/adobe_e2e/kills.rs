@@ -9,15 +9,18 @@ use crate::pipeline::{count_log, stop, wait_hit};
 const POINTS: [&str; 6] =
     ["after_begin", "mid_batch", "before_checkpoint", "after_checkpoint", "before_commit", "after_commit"];
 
-/// At which pass of its failpoint a process is killed. The first is mostly the claim when the shard is opened; of one that
+/// At which passes of its failpoint a process is killed. The first is mostly the claim when the shard is opened; of one that
 /// replays, the next two say so.
-const PASSES: [u64; 2] = [4, 2];
+const CONTINUING: [u64; 1] = [3];
+const REPLAYING: [u64; 1] = [4];
+const BEFORE_TOO: [u64; 2] = [2, 4];
 
 /// Hits that become readable for each process, and lines of a batch: enough batches for every pass.
 const HITS: u64 = 200;
 const BATCH: usize = 40;
 
-/// What the last process has to itself.
+/// What the first process has to itself, which is not killed, and the last one.
+const FIRST: u64 = 500;
 const LAST: u64 = 300;
 
 #[test]
@@ -32,18 +35,22 @@ fn eight_connections_go_on_behind_what_was_in_flight() {
 
 #[test]
 fn one_connection_replays_what_was_in_flight() {
-    replays(1);
+    replays(1, &REPLAYING);
 }
 
 #[test]
 fn three_connections_replay_what_was_in_flight() {
-    replays(3);
+    replays(3, &BEFORE_TOO);
 }
 
 /// Kills one process after the other, each at another point; gives how many were told of the kill before.
-fn kill_at_all_points(setup: &Setup, service: &Service, flow: &mut Flow<'_>) -> usize {
+fn kill_at_all_points(setup: &Setup, service: &Service, flow: &mut Flow<'_>, passes: &[u64]) -> usize {
+    let mut process = setup.start();
+    let first = flow.release(FIRST);
+    setup.wait_delivered(first);
+    stop(&mut process);
     let mut reported = 0;
-    for pass in PASSES {
+    for pass in passes {
         for point in POINTS {
             flow.release(HITS);
             let mut process = setup.start_with(&format!("{point}={pass}:pause"));
@@ -62,8 +69,8 @@ fn continues(connections: u32) {
     let mut setup = Setup::new(&format!("adobe-kill-go-on-{connections}"), &service).connections(connections);
     setup.max_events = BATCH;
     let mut flow = Flow::new(&service);
-    let reported = kill_at_all_points(&setup, &service, &mut flow);
-    let kills = PASSES.len() * POINTS.len();
+    let reported = kill_at_all_points(&setup, &service, &mut flow, &CONTINUING);
+    let kills = CONTINUING.len() * POINTS.len();
     assert_eq!(reported, kills - 1, "each but the first says that something may be missing");
     let last_killed = service.stats().streams;
     let sent = service.sent().len();
@@ -84,13 +91,13 @@ fn continues(connections: u32) {
     assert_eq!(service.resets(), Vec::<String>::new());
 }
 
-fn replays(connections: u32) {
+fn replays(connections: u32, passes: &[u64]) {
     let service = Service::start(held());
     let setup = Setup::new(&format!("adobe-kill-replay-{connections}"), &service).connections(connections);
     let mut setup = setup.replaying();
     setup.max_events = BATCH;
     let mut flow = Flow::new(&service);
-    kill_at_all_points(&setup, &service, &mut flow);
+    kill_at_all_points(&setup, &service, &mut flow, passes);
     let mut process = setup.start();
     let all = flow.release(LAST);
     setup.wait_delivered(all);
@@ -99,7 +106,7 @@ fn replays(connections: u32) {
 
     setup.check_all(&service);
     let stats = service.stats();
-    let kills = (PASSES.len() * POINTS.len()) as u64;
+    let kills = (passes.len() * POINTS.len()) as u64;
     eprintln!("{kills} kills, {connections} connections: {} replays", stats.resets_honoured);
     assert_eq!(stats.resets_ignored, 0, "all connections were gone");
     assert!(stats.resets_honoured >= kills / 2 && stats.resets_honoured <= kills, "{stats:?}");

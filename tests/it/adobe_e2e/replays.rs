@@ -3,8 +3,9 @@
 use super::held;
 use crate::adobe_support::{Flow, Service, Setup, last_logged};
 use crate::pipeline::oracle::Repeats;
-use crate::pipeline::{count_log, stop, wait_hit};
+use crate::pipeline::{LIMIT, count_log, stop, wait_hit};
 use crate::process::Process;
+use crate::wait::wait_until;
 
 /// Delivered before anything goes wrong: ten minutes of hits.
 const HITS: u64 = 3_000;
@@ -57,6 +58,12 @@ fn a_window_that_forgot_most_ids_brings_back_what_is_newer() {
     flow.until("the replay", || count_log(&process, REACHED) == 1);
     let all = flow.release(1);
     setup.wait_delivered(all);
+    let dropped = || {
+        let metrics = process.metrics();
+        let of = |outcome: &str| metrics.sum("tributary_replay_events_total", &[outcome]);
+        (of("outcome=\"dropped_by_id\"") + of("outcome=\"dropped_by_time\"")) as u64
+    };
+    wait_until(LIMIT, "the metrics to count what was delivered before", || dropped() == HITS);
     let [brought_back, dropped_by_id, dropped_by_time, may_be_missing] = outcomes(&process);
     eprintln!("{brought_back} brought back, {dropped_by_id} + {dropped_by_time} dropped");
     assert_eq!(may_be_missing, 0, "what was lost is newer than what was forgotten");
@@ -106,6 +113,36 @@ fn what_may_be_missing_is_said() {
     assert!(!found.missing.is_empty() && may_be_missing >= found.missing.len() as u64);
     assert!(gaps >= 1.0);
     assert_eq!(count_log(&process, "the replay could not bring back everything"), 1);
+}
+
+#[test]
+fn what_the_service_no_longer_holds_is_said() {
+    let service = Service::start(held());
+    let setup = Setup::new("adobe-not-held", &service).replaying();
+    let mut flow = Flow::new(&service);
+    killed_with_hits_in_flight(&setup, &mut flow);
+    let oldest = HITS + LOST + 60;
+    flow.release(100);
+    service.expire(oldest);
+    let mut process = setup.start();
+    // The first one looks as if the reset had been ignored.
+    flow.until("two replays", || count_log(&process, REACHED) == 2);
+    let all = flow.release(1_000);
+    setup.wait_delivered(HITS + all - oldest);
+    let line = last_logged(&process, REACHED);
+    assert!(line["uncovered_s"].as_u64().is_some_and(|seconds| seconds >= LOST), "{line}");
+    assert_eq!(line["replay_owed"], false, "{line}");
+    let metrics = process.metrics();
+    assert_eq!(metrics.sum("tributary_replays_total", &[]), 2.0);
+    assert_eq!(
+        metrics.sum("tributary_possible_gaps_total", &[]),
+        3.0,
+        "the kill, and twice what is not held"
+    );
+    stop(&mut process);
+    assert_eq!(service.resets().len(), 2);
+    let found = setup.judge(&service, Repeats::Forbidden);
+    assert!(found.missing.iter().copied().eq(HITS..oldest), "{}", found.missing.len());
 }
 
 #[test]
