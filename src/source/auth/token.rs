@@ -9,6 +9,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use http::StatusCode;
 use reqwest::{Client, Response};
 use serde::Deserialize;
@@ -19,7 +21,7 @@ use super::{Grant, GrantScheme};
 use crate::model::errors::chain;
 use crate::model::secret::{HIDDEN, Secret};
 use crate::source::failure::{Class, Failure};
-use crate::source::refusal::{printable, retry_after};
+use crate::source::refusal::{MAX_ERROR_TEXT, printable, retry_after};
 
 /// Limit for one token request.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -193,6 +195,14 @@ impl Tokens {
         fetched
     }
 
+    /// `text` without the secret in any of the forms in which it is sent, for servers that say back what they were sent.
+    fn hide(&self, secret: &Secret, text: String) -> String {
+        let plain = secret.expose();
+        let form: String = url::form_urlencoded::byte_serialize(plain.as_bytes()).collect();
+        let basic = BASE64_STANDARD.encode(format!("{}:{plain}", self.grant.client_id));
+        [plain, &form, &basic].into_iter().fold(text, |text, form| text.replace(form, HIDDEN))
+    }
+
     async fn ask(&self) -> Result<Token, Failure> {
         let Grant { scheme, token_url, client_id, client_secret, scopes } = &self.grant;
         let secret = client_secret
@@ -231,7 +241,8 @@ impl Tokens {
                     judge(status, answer.as_ref().and_then(|answer| answer.error.as_deref()));
                 let said = answer.map(|answer| [answer.error, answer.error_description]);
                 let said = said.into_iter().flatten().flatten().collect::<Vec<_>>().join(": ");
-                let said = printable(&said.replace(secret.expose(), HIDDEN));
+                let mut said = printable(&self.hide(&secret, said));
+                said.truncate(said.floor_char_boundary(MAX_ERROR_TEXT));
                 let said = if said.is_empty() { String::new() } else { format!(" ({said})") };
                 let message =
                     format!("{} from the token endpoint at {host}: {advice}{said}", status.as_u16());

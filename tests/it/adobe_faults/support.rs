@@ -28,7 +28,6 @@ pub(super) const PAUSE: Duration = Duration::from_millis(200);
 /// A connector that is not started yet.
 pub(super) struct Setup {
     prefix: String,
-    top: Table,
     env: Vec<(String, String)>,
     streams: Vec<Stream>,
 }
@@ -79,8 +78,7 @@ pub(super) fn redirect(code: u16, location: impl Into<String>) -> Armed {
 impl Setup {
     /// Without a stream.
     pub(super) fn new(test_name: &str) -> Self {
-        let (top, env, streams) = (Table::new(), Vec::new(), Vec::new());
-        Self { prefix: unique_prefix(test_name), top, env, streams }
+        Self { prefix: unique_prefix(test_name), env: Vec::new(), streams: Vec::new() }
     }
 
     /// One stream, called `s`.
@@ -95,13 +93,6 @@ impl Setup {
         let seed = rand::random::<u32>().into();
         let adobe = Config { seed, ..adobe };
         self.streams.push(Stream { name: name.to_owned(), adobe, keys: keys.to_owned() });
-        self
-    }
-
-    /// Keys outside of the streams, in TOML.
-    #[track_caller]
-    pub(super) fn top(mut self, toml: &str) -> Self {
-        self.top.extend(toml.parse::<Table>().expect("TOML"));
         self
     }
 
@@ -137,7 +128,6 @@ impl Setup {
         )
         .parse()
         .expect("TOML");
-        config.extend(self.top.clone());
         let streams = self.streams.iter().map(|stream| {
             let mock = &mocks.0[&stream.name];
             Value::Table(stream.table(prefix, &mock.url(), &mock.adobe().path()))
