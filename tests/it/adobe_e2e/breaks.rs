@@ -121,6 +121,10 @@ fn reset_with_hits_in_flight(mode: &'static str) -> (Service, Setup, usize) {
     let mut flow = Flow::new(&service);
     let before = flow.release(1_000);
     setup.wait_delivered(before - WITHHELD);
+    flow.until("the first connection to hold some hits back", || {
+        let readable = service.readable().end;
+        service.positions().iter().all(|at| *at >= readable) && held_back(&service, readable) >= 5
+    });
     service.disconnect_one(0, Fault::Reset {});
     let replays = if mode == "replay" { 1 } else { 0 };
     flow.until("a reset and what follows", || {
@@ -141,4 +145,12 @@ fn reset_with_hits_in_flight(mode: &'static str) -> (Service, Setup, usize) {
     stop(&mut process);
     let gaps = count_log(&process, "possible gap");
     (service, setup, gaps)
+}
+
+/// Hits that the first of two connections has taken and not sent.
+fn held_back(service: &Service, readable: u64) -> u64 {
+    // Partitions are given to the connections in turn.
+    let own = (0..readable).filter(|hit| service.log().partition(*hit).is_multiple_of(2)).count() as u64;
+    let first = service.connections()[0].number;
+    own - service.stats().by_stream[&first].hits
 }
