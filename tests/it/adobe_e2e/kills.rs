@@ -4,6 +4,7 @@ use super::held;
 use crate::adobe_support::{Flow, Service, Setup};
 use crate::pipeline::oracle::Repeats;
 use crate::pipeline::{count_log, stop, wait_hit};
+use std::thread;
 
 /// All failpoints of the write path, in its order.
 const POINTS: [&str; 6] =
@@ -23,24 +24,25 @@ const BATCH: usize = 40;
 const FIRST: u64 = 500;
 const LAST: u64 = 300;
 
+// Mostly it is waited for Kafka to open a shard, so two at a time.
+
 #[test]
-fn one_connection_goes_on_behind_what_was_in_flight() {
-    continues(1);
+fn without_replays_only_what_was_in_flight_is_lost() {
+    thread::scope(|scope| {
+        for connections in [1, 8] {
+            scope.spawn(move || continues(connections));
+        }
+    });
 }
 
 #[test]
-fn eight_connections_go_on_behind_what_was_in_flight() {
-    continues(8);
-}
-
-#[test]
-fn one_connection_replays_what_was_in_flight() {
-    replays(1, &REPLAYING);
-}
-
-#[test]
-fn three_connections_replay_what_was_in_flight() {
-    replays(3, &BEFORE_TOO);
+fn replays_bring_back_what_was_in_flight() {
+    let lines: [(u32, &[u64]); 2] = [(1, &REPLAYING), (3, &BEFORE_TOO)];
+    thread::scope(|scope| {
+        for (connections, passes) in lines {
+            scope.spawn(move || replays(connections, passes));
+        }
+    });
 }
 
 /// Kills one process after the other, each at another point; gives how many were told of the kill before.

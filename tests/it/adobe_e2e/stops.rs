@@ -4,6 +4,7 @@ use super::held;
 use crate::adobe_support::{Flow, Service, Setup};
 use crate::pipeline::oracle::Repeats;
 use crate::pipeline::{count_log, stop};
+use std::thread;
 
 const HITS: u64 = 500;
 
@@ -11,25 +12,32 @@ const STOPS: usize = 2;
 
 #[test]
 fn an_idle_stop_is_in_order_and_needs_no_replay() {
-    for (mode, connections) in [("continue", 1), ("replay", 8)] {
-        let service = Service::start(held());
-        let mut setup = Setup::new(&format!("adobe-idle-{mode}"), &service).connections(connections);
-        setup.on_unclean = mode;
-        let mut flow = Flow::new(&service);
-        for _ in 0..3 {
-            let mut process = setup.start();
-            let all = flow.release(HITS);
-            service.wait_open(connections.into());
-            setup.wait_delivered(all);
-            stop(&mut process);
-            let last = setup.progress().wait_for("a clean end", |at| at.clean && at.delivered == all);
-            assert_eq!(last.position["owed_from_ms"], serde_json::Value::Null);
-            assert_eq!(count_log(&process, "possible gap"), 0);
-            assert_eq!(count_log(&process, "replay:"), 0);
+    let modes = [("continue", 1), ("replay", 8)];
+    thread::scope(|scope| {
+        for (mode, connections) in modes {
+            scope.spawn(move || idle_stops(mode, connections));
         }
-        assert_eq!(service.resets(), Vec::<String>::new());
-        setup.check_all(&service);
+    });
+}
+
+fn idle_stops(mode: &'static str, connections: u32) {
+    let service = Service::start(held());
+    let mut setup = Setup::new(&format!("adobe-idle-{mode}"), &service).connections(connections);
+    setup.on_unclean = mode;
+    let mut flow = Flow::new(&service);
+    for _ in 0..3 {
+        let mut process = setup.start();
+        let all = flow.release(HITS);
+        service.wait_open(connections.into());
+        setup.wait_delivered(all);
+        stop(&mut process);
+        let last = setup.progress().wait_for("a clean end", |at| at.clean && at.delivered == all);
+        assert_eq!(last.position["owed_from_ms"], serde_json::Value::Null);
+        assert_eq!(count_log(&process, "possible gap"), 0);
+        assert_eq!(count_log(&process, "replay:"), 0);
     }
+    assert_eq!(service.resets(), Vec::<String>::new());
+    setup.check_all(&service);
 }
 
 #[test]
