@@ -80,7 +80,8 @@ impl<S: Sink> Shard<S> {
             uncovered_s = report.uncovered_ms / 1000, replay_owed,
             "replay: what was delivered before is reached"
         );
-        if counts.doubtful > 0 || report.uncovered_ms > 0 {
+        // Where another one follows, the last word is its own.
+        if !replay_owed && (counts.doubtful > 0 || report.uncovered_ms > 0) {
             warn!(
                 shard = %self.config.id, may_be_missing = counts.doubtful, uncovered_s = report.uncovered_ms / 1000,
                 "possible gap: the replay could not bring back everything: of the time in question ids are forgotten \

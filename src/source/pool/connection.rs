@@ -166,7 +166,7 @@ impl Connection {
             Ok(opened) => opened,
             Err(failure) => return End::Failed { failure, lost: false },
         };
-        info!(stream = %shared.config.stream, connection = self.number, reset = ?self.reset, "connected");
+        info!(stream = %shared.config.stream, connection = self.number, reset = self.reset.map(Reset::name), "connected");
         self.reset = None;
         self.last_event = Instant::now();
         shared.enabling.store(false, Ordering::Relaxed);

@@ -77,6 +77,7 @@ fn secrets_are_rotated_without_a_restart_and_a_wrong_one_is_for_an_operator() {
     scene.wait_mock("s", "all connections", all_open);
     scene.wait_ready(200);
 
+    scene.wait_quiet("s");
     // Both are good while the file is replaced; then the old one is removed.
     fs::write(&file, "new-secret\n").unwrap();
     mock.rotate_secrets(&["new-secret"]);
@@ -117,6 +118,7 @@ fn a_throttled_token_endpoint_is_left_alone_by_all_connections() {
     let mut scene = Setup::one("throttle", held(HITS, HALF), "max_connections = 8").start();
     let mock = scene.mock("s");
     scene.wait_mock("s", "all connections", |stats| stats.open_streams == CONNECTIONS);
+    scene.wait_quiet("s");
     mock.throttle(1, 2);
     mock.expire_tokens();
     mock.disconnect(Fault::Eof {});

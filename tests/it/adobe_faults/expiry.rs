@@ -1,12 +1,12 @@
 //! Tokens that expire in mid-stream, in each way in which the service may show it.
 
-use super::support::{Scene, Setup, lively};
+use super::support::{Scene, Setup, held};
 use tributary::mock::adobe::{Config, OnExpiry};
 use tributary::mock::fault::Fault;
 
 const HITS: u64 = 3_000;
 
-/// When so many hits are there, tokens expire: hits are on their way then, and many are to come.
+/// When so many hits are there, tokens expire and the rest begins to flow.
 const EARLY: u64 = 1_200;
 
 const WAYS: [(&str, OnExpiry); 4] =
@@ -15,17 +15,24 @@ const WAYS: [(&str, OnExpiry); 4] =
 #[test]
 fn one_refresh_and_an_immediate_reconnect() {
     let setup = WAYS.iter().fold(Setup::new("expiry"), |setup, (name, on_expiry)| {
-        setup.add(name, Config { on_expiry: *on_expiry, ..lively(HITS) }, "max_connections = 2")
+        setup.add(name, Config { on_expiry: *on_expiry, ..held(HITS, EARLY) }, "max_connections = 2")
     });
     let mut scene = setup.start();
     for (name, on_expiry) in WAYS {
         scene.wait_delivered(name, EARLY);
-        scene.mock(name).expire_tokens();
+        scene.wait_quiet(name);
+        let mock = scene.mock(name);
         if on_expiry == OnExpiry::Keep {
+            mock.expire_tokens();
             // The stream goes on; who connects later learns of it.
-            scene.wait_delivered(name, EARLY + 200);
+            mock.release(EARLY + 500);
+            scene.wait_delivered(name, EARLY + 500);
             assert_eq!(scene.stats(name).streams, 2);
-            scene.mock(name).disconnect(Fault::Eof {});
+            mock.release(HITS);
+            mock.disconnect(Fault::Eof {});
+        } else {
+            mock.release(HITS);
+            mock.expire_tokens();
         }
     }
     for (name, _) in WAYS {

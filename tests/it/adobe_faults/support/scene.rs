@@ -87,6 +87,13 @@ impl Scene {
         wait::wait_until(ARRIVE, format_args!("{what} ({name})"), || holds(&self.stats(name)));
     }
 
+    /// Waits for a blank line: its token, and whatever was done before, is older than the usual pause then.
+    #[track_caller]
+    pub(in crate::adobe_faults) fn wait_quiet(&self, name: &str) {
+        let before = self.stats(name).blank_lines;
+        self.wait_mock(name, "blank lines", |stats| stats.blank_lines >= before + stats.open_streams.max(1));
+    }
+
     #[track_caller]
     pub(in crate::adobe_faults) fn wait_ready(&self, status: u16) {
         wait::wait_until(GENEROUS, format_args!("/ready to answer {status}"), || {
