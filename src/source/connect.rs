@@ -1,5 +1,5 @@
 //! One attempt to open a stream: request, credential, redirects, response class. Knows neither retries nor gzip, and
-//! of the services only what [`Service`] says.
+//! of the services only what [`super::Service`] says.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
