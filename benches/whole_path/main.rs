@@ -128,6 +128,7 @@ fn adobe(arguments: &Arguments, broker: &Broker) {
             "4096",
             "--adobe-events",
             &events,
+            "--adobe-no-auth",
             "--adobe-journal",
             "false",
         ]);

@@ -1,7 +1,7 @@
 //! The mock service in a process of its own.
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
 
 use crate::broker::free_port;
 use crate::proc::Killed;
@@ -14,6 +14,8 @@ pub(crate) struct Mock {
     /// `HOST:PORT`
     pub(crate) address: String,
     _process: Killed,
+    /// Open, so that it may say more.
+    _output: BufReader<ChildStdout>,
 }
 
 /// Starts one that serves from the earliest event to whoever asks, and waits until it is ready.
@@ -26,8 +28,8 @@ pub(crate) fn start(arguments: &[&str]) -> Mock {
             .stdout(Stdio::piped()),
     );
     let mut line = String::new();
-    let output = process.0.stdout.take().expect("a pipe");
-    BufReader::new(output).read_line(&mut line).expect("text");
+    let mut output = BufReader::new(process.0.stdout.take().expect("a pipe"));
+    output.read_line(&mut line).expect("text");
     assert!(line.contains(&address), "the mock does not serve: {line}");
-    Mock { address, _process: process }
+    Mock { address, _process: process, _output: output }
 }

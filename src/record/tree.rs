@@ -32,6 +32,8 @@ struct Node {
     slot: Option<usize>,
     /// What is wanted inside it when it is an object.
     children: Vec<Node>,
+    /// A bit for each kind of name among them, see [`kind`]: most members are unwanted, and one look tells.
+    kinds: u64,
     /// Every slot at or below this node.
     slots: Vec<usize>,
 }
@@ -79,6 +81,7 @@ impl Node {
             return;
         };
         let place = self.children.iter().position(|child| child.name == name.as_bytes());
+        self.kinds |= kind(name.as_bytes());
         let place = place.unwrap_or_else(|| {
             self.children.push(Node { name: name.as_bytes().to_vec(), any_case, ..Node::default() });
             self.children.len() - 1
@@ -89,6 +92,12 @@ impl Node {
     fn is_called(&self, name: &[u8]) -> bool {
         if self.any_case { self.name.eq_ignore_ascii_case(name) } else { self.name == name }
     }
+}
+
+/// One of 64 kinds of names, by length and first letter in whatever case.
+fn kind(name: &[u8]) -> u64 {
+    let first = name.first().map_or(0, |first| usize::from(first & 0x1f));
+    1 << ((name.len() + 13 * first) % 64)
 }
 
 impl Tree {
@@ -152,6 +161,9 @@ impl<'n> Visitor<'_> for Member<'n> {
     }
 
     fn visit_bytes<E>(self, name: &[u8]) -> Result<Self::Value, E> {
+        if self.node.kinds & kind(name) == 0 {
+            return Ok(None);
+        }
         Ok(self.node.children.iter().find(|child| child.is_called(name)))
     }
 

@@ -11,6 +11,9 @@ use crate::model::types::Watermark;
 /// time alone. Events reach the stream minutes after they were received.
 const DISORDER_MS: i64 = 5 * 60 * 1000;
 
+/// Events that a service may repeat at any connect.
+const FEW: u64 = 50;
+
 /// What replays brought since the process began.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ReplayCounts {
@@ -74,13 +77,21 @@ impl Mark {
         (self.counts, self.oldest_ms) = (ReplayCounts::default(), None);
     }
 
-    /// The replay has met what was delivered.
-    pub fn caught_up(&mut self, replay_owed: bool) -> Report {
+    /// Whether a replay that has met what was delivered really went back: most of what it brought is known. Some of it is
+    /// known even without a reset, since the service repeats a few events at a connect.
+    pub fn went_back(&self) -> bool {
+        let known = self.counts.dropped_by_id + self.counts.dropped_by_time;
+        let had_nothing = self.watermark.owed_from_ms == Some(0);
+        had_nothing || (known > FEW && known > self.counts.brought_back)
+    }
+
+    /// The replay is over.
+    pub fn end_replay(&mut self, replay_owed: bool) -> Report {
         let gap_ms = self.watermark.owed_from_ms.unwrap_or(i64::MAX);
         let uncovered_ms = self.oldest_ms.map_or(0, |oldest| oldest.saturating_sub(gap_ms).max(0));
-        self.watermark.owed_from_ms = None;
-        if replay_owed {
-            self.owe_replay();
+        // What is still owed, since this one had no effect or a connection broke off in it, may be as old as ever.
+        if !replay_owed {
+            self.watermark.owed_from_ms = None;
         }
         // Before anything was delivered, no time is missing.
         Report { counts: self.counts, uncovered_ms: if gap_ms == 0 { 0 } else { uncovered_ms } }
@@ -184,7 +195,7 @@ mod tests {
         assert_eq!(mark.watermark.owed_from_ms, Some(10_000), "the gap began before");
         mark.pass(10_500);
         assert!(mark.drops(Some(10_500)));
-        let report = mark.caught_up(false);
+        let report = mark.end_replay(false);
         assert_eq!((report.uncovered_ms, report.counts.doubtful), (500, 1));
         assert_eq!(mark.watermark.owed_from_ms, None);
     }
@@ -195,7 +206,30 @@ mod tests {
         mark.begin_replay(99_000);
         assert!(!mark.is_replaying() && !mark.drops(Some(0)));
         mark.pass(5_000);
-        assert_eq!(mark.caught_up(true).uncovered_ms, 0);
-        assert_eq!(mark.watermark.owed_from_ms, Some(5_000));
+        assert_eq!(mark.end_replay(true).uncovered_ms, 0);
+        assert_eq!(mark.watermark.owed_from_ms, Some(0));
+    }
+
+    #[test]
+    fn a_few_repeats_are_no_replay() {
+        let mut mark = mark(Some(10_000), None);
+        mark.begin_replay(99_000);
+        (0..FEW).for_each(|_| mark.count(Some(9_000), false));
+        assert!(!mark.went_back(), "a service repeats some at any connect");
+        (0..FEW).for_each(|_| mark.count(Some(1_000), false));
+        assert!(mark.went_back());
+    }
+
+    #[test]
+    fn what_stays_owed_keeps_its_beginning() {
+        let mut mark = mark(Some(10_000), None);
+        mark.owe_replay();
+        mark.begin_replay(99_000);
+        mark.pass(20_000);
+        mark.end_replay(true);
+        assert_eq!(mark.watermark.owed_from_ms, Some(10_000));
+        mark.begin_replay(199_000);
+        mark.end_replay(false);
+        assert_eq!(mark.watermark.owed_from_ms, None);
     }
 }

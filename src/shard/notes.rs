@@ -31,9 +31,15 @@ impl<S: Sink> Shard<S> {
                     debug!(shard = %self.config.id, "the replay was called off");
                 }
             }
-            Note::CaughtUp { replay_owed } => {
+            Note::CaughtUp { went_back } => {
                 self.close(Closing::Now)?;
-                let report = self.pipeline.replay_caught_up(replay_owed);
+                if went_back.send(self.pipeline.replay_went_back()).is_err() {
+                    debug!(shard = %self.config.id, "nobody waits for the replay any more");
+                }
+            }
+            Note::ReplayDone { replay_owed } => {
+                self.close(Closing::Now)?;
+                let report = self.pipeline.end_replay(replay_owed);
                 self.close(Closing::Now)?;
                 self.report_replay(&report, replay_owed);
             }
@@ -74,7 +80,8 @@ impl<S: Sink> Shard<S> {
             uncovered_s = report.uncovered_ms / 1000, replay_owed,
             "replay: what was delivered before is reached"
         );
-        if counts.doubtful > 0 || report.uncovered_ms > 0 {
+        // Where another one follows, the last word is its own.
+        if !replay_owed && (counts.doubtful > 0 || report.uncovered_ms > 0) {
             warn!(
                 shard = %self.config.id, may_be_missing = counts.doubtful, uncovered_s = report.uncovered_ms / 1000,
                 "possible gap: the replay could not bring back everything: of the time in question ids are forgotten \

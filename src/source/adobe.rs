@@ -68,6 +68,16 @@ pub enum Reset {
     Largest,
 }
 
+impl Reset {
+    /// The older spelling, which both versions' documentation describes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Smallest => "smallest",
+            Self::Largest => "largest",
+        }
+    }
+}
+
 /// The request for one connection. `reset` is for a deliberate start or a replay, never for an automatic reconnect.
 pub fn request(config: &Config, reset: Option<Reset>) -> Request {
     let mut headers = HeaderMap::new();
@@ -81,14 +91,7 @@ pub fn request(config: &Config, reset: Option<Reset>) -> Request {
         query.push(("smoothing", "1".to_owned()));
         query.extend(bucket.map(|seconds| ("smoothingBucketSize", seconds.to_string())));
     }
-    query.extend(reset.map(|reset| {
-        // The older spelling, which both versions' documentation describes.
-        let name = match reset {
-            Reset::Smallest => "smallest",
-            Reset::Largest => "largest",
-        };
-        ("reset", name.to_owned())
-    }));
+    query.extend(reset.map(|reset| ("reset", reset.name().to_owned())));
     Request { method: Method::GET, headers, query, body: Bytes::new(), resumed: false }
 }
 
@@ -285,7 +288,7 @@ mod tests {
 
     #[test]
     fn the_last_received_time_of_a_block() {
-        let block = b"{\"receivedTimeGMT\":5}\n{\"receivedTimeGMT\":7,\"x\":{}}\ngarbage\n\n";
+        let block = b"\n{}\n{\"receivedTimeGMT\":5}\n{\"receivedTimeGMT\":7,\"x\":{}}\ngarbage\n\n";
         assert_eq!(last_received_ms(block), Some(7000));
         assert_eq!(last_received_ms(b"{}\n"), None);
     }

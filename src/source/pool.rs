@@ -137,9 +137,9 @@ impl Pool {
                 () = self.stop.cancelled() => break Ended::Stopped,
                 event = happened.recv() => match event {
                     Some(Event::BrokeOff { number }) => self.broke_off(number).await,
-                    Some(Event::Reached { reached_back }) => {
+                    Some(Event::Reached) => {
                         if matches!(begin, Begin::Replay(_)) {
-                            self.caught_up(reached_back).await;
+                            self.caught_up().await;
                         }
                         for number in 1..all {
                             drop(connections.spawn(connect(number, None, None)));
@@ -179,22 +179,27 @@ impl Pool {
         self.note(Note::BrokeOff { replay_owed }).await;
     }
 
-    async fn caught_up(&mut self, reached_back: bool) {
-        self.schedule.finished(reached_back);
-        if !reached_back {
+    async fn caught_up(&mut self) {
+        let (went_back, answer) = oneshot::channel();
+        self.note(Note::CaughtUp { went_back }).await;
+        // A shard that does not answer takes nothing more, and whatever is owed stays so.
+        let Ok(went_back) = answer.await else { return };
+        self.schedule.finished(went_back);
+        if !went_back {
             warn!(
                 stream = %self.shared.config.stream, tried_again = self.schedule.is_owed(),
-                "the replay brought nothing from before: the service holds nothing older, or counted a connection as \
-                 open and did not reset"
+                "the replay brought hardly anything that is known: the service holds nothing older, or counted a \
+                 connection as open and did not reset"
             );
         }
-        self.note(Note::CaughtUp { replay_owed: self.schedule.is_owed() }).await;
+        self.note(Note::ReplayDone { replay_owed: self.schedule.is_owed() }).await;
     }
 
     /// Between rounds: notes the replay, and waits until the service has noticed that all connections are closed.
     async fn prepare_replay(&mut self) -> Option<Begin> {
         let watermark_ms = self.announce_replay().await?;
-        let pause = self.shared.adobe.reconnect_pause.mul_f64(1.0 + 0.2 * rand::random::<f64>());
+        let usual = self.shared.adobe.reconnect_pause * self.schedule.pauses();
+        let pause = usual.mul_f64(1.0 + 0.2 * rand::random::<f64>());
         info!(
             stream = %self.shared.config.stream, pause_ms = pause.as_millis() as u64,
             "replay: all connections are closed; waiting until the service has noticed"

@@ -41,9 +41,14 @@ pub enum Note {
         /// Told when the note is committed: the latest received time among the events delivered by then.
         committed: oneshot::Sender<Option<i64>>,
     },
-    /// The replay has reached what was delivered before it.
+    /// The replay has met what was delivered before it.
     CaughtUp {
-        /// Whether another replay is owed.
+        /// Told whether the service really went back: whether what it sent was known.
+        went_back: oneshot::Sender<bool>,
+    },
+    /// The replay is over.
+    ReplayDone {
+        /// Whether another one is owed: it had no effect, or lost something itself.
         replay_owed: bool,
     },
     /// The stop could not wait until nothing more arrived.

@@ -10,6 +10,9 @@
 //! - [`wait`]: waiting for a condition. Nothing else in the tests may sleep.
 #![cfg(test)]
 
+mod adobe_e2e;
+mod adobe_faults;
+mod adobe_support;
 mod broker_faults;
 mod e2e;
 mod faults;

@@ -29,7 +29,7 @@ const LOG_AGE_MS: u64 = 3_600_000;
 pub(crate) const STREAM: &str = "mobile";
 
 /// The mocks of all tests run here, so that tests need no runtime of their own.
-static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
+pub(crate) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().expect("a runtime"));
 
 /// A mock service, which stops when this is dropped.
 pub(crate) struct Mock(Handle);

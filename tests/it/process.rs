@@ -41,12 +41,18 @@ pub(crate) struct Process {
 /// [`crate::kafka::free_port`] gives one.
 #[track_caller]
 pub(crate) fn tributary(config: &str, env: &[(&str, &str)]) -> Process {
+    tributary_with(config, &[], env)
+}
+
+/// The same with more arguments behind the others.
+#[track_caller]
+pub(crate) fn tributary_with(config: &str, arguments: &[&str], env: &[(&str, &str)]) -> Process {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("tributary.toml");
     fs::write(&file, config).expect("the configuration is written");
     let table: toml::Table = config.parse().expect("the configuration is TOML");
     let admin = table.get("admin").and_then(|admin| admin.get("listen")?.as_str());
-    let mut process = start(binary(dir.path(), env).args(["run", "--config"]).arg(file));
+    let mut process = start(binary(dir.path(), env).args(["run", "--config"]).arg(file).args(arguments));
     process.admin = admin.map(|address| address.parse().expect("admin.listen is ip:port"));
     process.dir = Some(dir);
     process

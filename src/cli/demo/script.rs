@@ -77,17 +77,17 @@ fn airship(number: u32, mock: &mock::Handle) -> &'static str {
 fn adobe(number: u32, mock: &mock::adobe::Handle) -> &'static str {
     match number % 3 {
         0 => {
-            mock.disconnect_one(0, &Fault::Reset {});
+            mock.disconnect_one(0, Fault::Reset {});
             "the service resets one of two connections: what was on its way is lost, until a replay brings it back"
         }
         1 => {
             mock.expire_tokens();
-            mock.disconnect(&Fault::Eof {});
+            mock.disconnect(Fault::Eof {});
             "the service closes both connections, and the token is no longer good"
         }
         _ => {
             mock.arm(busy());
-            mock.disconnect_one(0, &Fault::CutMidLine {});
+            mock.disconnect_one(0, Fault::CutMidLine {});
             "the service cuts a connection in the middle of a line, and answers 503 three times"
         }
     }

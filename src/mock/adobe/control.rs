@@ -122,12 +122,12 @@ pub(in crate::mock) fn answer(
             json!({})
         }
         ("POST", "disconnect") => {
-            adobe.disconnect(&fault(body)?);
+            adobe.disconnect(fault(body)?);
             json!({})
         }
         ("POST", path) if path.starts_with("disconnect/") => {
             let Some(n) = path.trim_start_matches("disconnect/").parse().ok() else { return Ok(None) };
-            json!({ "number": adobe.disconnect_one(n, &fault(body)?) })
+            json!({ "number": adobe.disconnect_one(n, fault(body)?) })
         }
         ("DELETE", "ghosts") => {
             adobe.forget_ghosts();

@@ -150,16 +150,16 @@ impl Handle {
     }
 
     /// Ends all streams that are open with `fault`.
-    pub fn disconnect(&self, fault: &Fault) {
+    pub fn disconnect(&self, fault: Fault) {
         for connection in self.connections() {
             self.arm(Armed::now(fault.clone()).on(connection.number));
         }
     }
 
     /// Ends the `n`-th of the connections that are open, from 0, with `fault`. Returns its number, if there is one.
-    pub fn disconnect_one(&self, n: usize, fault: &Fault) -> Option<u64> {
+    pub fn disconnect_one(&self, n: usize, fault: Fault) -> Option<u64> {
         let number = self.connections().get(n)?.number;
-        self.arm(Armed::now(fault.clone()).on(number));
+        self.arm(Armed::now(fault).on(number));
         Some(number)
     }
 

@@ -4,6 +4,7 @@
 //! that is due is always done before the next hit. Leaves its group exactly once. Knows nothing of requests.
 
 mod inject;
+mod lines;
 
 pub use inject::huge_line;
 
@@ -27,11 +28,6 @@ use crate::mock::fault::Progress;
 use crate::mock::reply::Body;
 use crate::mock::stats::Fired;
 use crate::mock::wire::WireEnd;
-
-/// Pause inside of a split character: long enough for the halves to be read apart.
-const SPLIT_PAUSE: Duration = Duration::from_millis(20);
-/// Hits that can be repeated.
-const RECENT: usize = 100;
 
 /// What a stream is opened with.
 pub(super) struct Opening {
@@ -68,7 +64,7 @@ enum Step {
     Data(Chunk),
     Pause(Duration),
     Fired(Fired),
-    /// Nothing more, ever.
+    /// Nothing more but other faults.
     Stall,
     /// The last chunk.
     EndBody,
@@ -132,7 +128,11 @@ impl Session {
                 Some(Step::Fired(fired)) => {
                     self.adobe.counters.update(|stats| stats.adobe.fault_fired(fired));
                 }
-                Some(Step::Stall) => std::future::pending().await,
+                Some(Step::Stall) => {
+                    if let Err(error) = self.stall().await {
+                        return Some(Err(error));
+                    }
+                }
                 Some(Step::EndBody) => {
                     self.end = End::Orderly;
                     return None;
@@ -153,6 +153,18 @@ impl Session {
                         return Some(Err(error));
                     }
                 }
+            }
+        }
+    }
+
+    /// Nothing, until another fault is armed for this stream.
+    async fn stall(&mut self) -> io::Result<()> {
+        loop {
+            if let Some(fault) = self.adobe.board.claim(&mut self.progress) {
+                return self.inject(fault);
+            }
+            if self.changes.changed().await.is_err() {
+                std::future::pending::<()>().await;
             }
         }
     }
@@ -246,85 +258,6 @@ impl Session {
         self.opening.stream.group().claim(self.opening.number, limits, window, now)
     }
 
-    fn plan_hits(&mut self, claim: Claim, duplicates: u64) -> io::Result<()> {
-        let stream = Arc::clone(&self.opening.stream);
-        let pack = match claim {
-            Claim::Block(block) => stream.prepared.block(block)?,
-            Claim::Part(block, partition) => stream.prepared.part(block, partition)?,
-            Claim::Hits(hits) => return self.plan_lines(hits, duplicates),
-            Claim::Nothing | Claim::Paused(_) => return Ok(()),
-        };
-        self.note(&pack.hits);
-        let tally = Tally { hits: pack.hits.clone(), duplicates, blank_lines: 0 };
-        let chunks = self.transfer.segment(&pack.segment, tally)?;
-        self.push(chunks);
-        Ok(())
-    }
-
-    fn plan_lines(&mut self, hits: Vec<u64>, duplicates: u64) -> io::Result<()> {
-        self.note(&hits);
-        if self.adobe.config.flush == Flush::Record {
-            // The duplicates are counted with the first of them: which one it was matters to nobody.
-            let mut duplicates = duplicates;
-            for hit in hits {
-                self.plan_text(vec![hit], std::mem::take(&mut duplicates))?;
-            }
-            return Ok(());
-        }
-        self.plan_text(hits, duplicates)
-    }
-
-    /// Plans these hits as one write.
-    fn plan_text(&mut self, hits: Vec<u64>, duplicates: u64) -> io::Result<()> {
-        let count = hits.len() as u64;
-        let mut plain = self.text(&hits);
-        if let Some(at) = self.split_next.as_ref().and_then(|_| middle_of_character(&plain)) {
-            let rest = plain.split_off(at);
-            let mut chunks = self.transfer.write(&plain, Tally::default())?;
-            chunks.extend(self.transfer.let_out()?);
-            self.push(chunks);
-            self.steps.push_back(Step::Pause(SPLIT_PAUSE));
-            self.steps.extend(self.split_next.take());
-            plain = rest;
-        }
-        let chunks = self.transfer.write(&plain, Tally { hits, duplicates, blank_lines: 0 })?;
-        let Some(drip) = &mut self.drip else {
-            self.push(chunks);
-            return Ok(());
-        };
-        for (bytes, tally) in chunks {
-            for start in (0..bytes.len()).step_by(drip.bytes) {
-                let piece = bytes.slice(start..bytes.len().min(start + drip.bytes));
-                self.steps.push_back(Step::Data((piece, Tally::default())));
-                self.steps.push_back(Step::Pause(drip.pause));
-            }
-            self.steps.push_back(Step::Data((Bytes::new(), tally)));
-        }
-        drip.hits_left = drip.hits_left.saturating_sub(count);
-        if drip.hits_left == 0 {
-            self.drip = None;
-        }
-        Ok(())
-    }
-
-    /// The lines of these hits.
-    fn text(&self, hits: &[u64]) -> Vec<u8> {
-        let mut plain = Vec::with_capacity(hits.len() * 1_700);
-        for hit in hits {
-            self.opening.stream.log.render(*hit, &mut plain);
-            plain.extend_from_slice(self.adobe.config.line_end().as_bytes());
-        }
-        plain
-    }
-
-    fn note(&mut self, hits: &[u64]) {
-        self.progress.events += hits.len() as u64;
-        self.progress.position = hits.iter().map(|hit| hit + 1).fold(self.progress.position, u64::max);
-        self.recent.extend(&hits[hits.len().saturating_sub(RECENT)..]);
-        let surplus = self.recent.len().saturating_sub(RECENT);
-        self.recent.drain(..surplus);
-    }
-
     fn plan_blank_line(&mut self) -> io::Result<()> {
         let line_end = self.adobe.config.line_end();
         let chunks =
@@ -356,6 +289,7 @@ impl Drop for Session {
         let was_too_slow = self.opening.wire.was_too_slow();
         let end = if was_too_slow { End::Fault } else { self.end };
         let effects = self.opening.stream.group().leave(number, end, Instant::now());
+        self.adobe.board.forget(number);
         self.adobe.counters.update(|stats| {
             stats.adobe.closed(number);
             stats.adobe.slow_readers += u64::from(was_too_slow);
@@ -364,12 +298,6 @@ impl Drop for Session {
         // The others have more to send now.
         self.adobe.feed.changed();
     }
-}
-
-/// Where the first multi-byte character can be cut in two.
-fn middle_of_character(text: &[u8]) -> Option<usize> {
-    // Continuation bytes are 10xxxxxx.
-    text.iter().position(|byte| byte & 0b1100_0000 == 0b1000_0000)
 }
 
 async fn sleep_until(deadline: Option<Instant>) {

@@ -49,6 +49,11 @@ impl Board {
         self.state().armed.clear();
     }
 
+    /// Disarms what was only for a stream that is over.
+    pub(in crate::mock) fn forget(&self, stream: u64) {
+        self.state().armed.retain(|(_, armed)| armed.stream != Some(stream));
+    }
+
     /// What is still armed, with the times that are left.
     pub(in crate::mock) fn armed(&self) -> Vec<Armed> {
         self.state().armed.iter().map(|(_, armed)| armed.clone()).collect()
@@ -184,6 +189,9 @@ mod tests {
         let mut other = Progress::starting_at(6, 0);
         assert_eq!((board.claim(&mut other), board.distance(&other)), (None, (u64::MAX, u64::MAX)));
         assert_eq!(board.claim(&mut Progress::starting_at(7, 0)), Some(Fault::Eof {}));
+        board.arm(Armed::now(Fault::Eof {}).on(7));
+        board.forget(7);
+        assert_eq!(board.armed(), []);
     }
 
     #[test]

@@ -33,9 +33,14 @@ impl Pipeline {
         self.change_mark(|mark| mark.begin_replay(at_ms));
     }
 
-    /// The replay has met what was delivered. The batch must be empty.
-    pub fn replay_caught_up(&mut self, replay_owed: bool) -> Report {
-        self.change_mark(|mark| mark.caught_up(replay_owed))
+    /// Whether the replay that has met what was delivered went back at all.
+    pub fn replay_went_back(&self) -> bool {
+        self.progress.mark.went_back()
+    }
+
+    /// The replay is over. The batch must be empty.
+    pub fn end_replay(&mut self, replay_owed: bool) -> Report {
+        self.change_mark(|mark| mark.end_replay(replay_owed))
     }
 
     /// Changes the mark, outside of what a batch changes in it.

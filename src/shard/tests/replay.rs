@@ -69,7 +69,7 @@ fn replay(held: u64) -> Vec<Item> {
     let (committed, _) = oneshot::channel();
     let begins = Item::Note(Note::ReplayBegins { at_ms: 1, committed });
     let all = (0..held).step_by(13).map(|from| hits(from..(from + 13).min(held)));
-    let ends = Item::Note(Note::CaughtUp { replay_owed: false });
+    let ends = Item::Note(Note::ReplayDone { replay_owed: false });
     std::iter::once(begins).chain(all).chain([ends]).collect()
 }
 

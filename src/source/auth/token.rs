@@ -3,11 +3,14 @@
 //! Invariants:
 //! - one request at a time, whoever needs a token; those who wait get what it brought;
 //! - an endpoint that refused or throttled is left alone for as long as it asked, or for the usual pause;
+//! - nor is it asked more often because tokens are refused or live too shortly: once in the usual pause;
 //! - the client secret goes to the configured address alone: redirects are not followed.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use http::StatusCode;
 use reqwest::{Client, Response};
 use serde::Deserialize;
@@ -18,7 +21,7 @@ use super::{Grant, GrantScheme};
 use crate::model::errors::chain;
 use crate::model::secret::{HIDDEN, Secret};
 use crate::source::failure::{Class, Failure};
-use crate::source::refusal::{printable, retry_after};
+use crate::source::refusal::{MAX_ERROR_TEXT, printable, retry_after};
 
 /// Limit for one token request.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -56,6 +59,7 @@ struct State {
 #[derive(Clone, Debug)]
 struct Token {
     secret: Secret,
+    fetched_at: Instant,
     renew_at: Instant,
     expires_at: Instant,
 }
@@ -107,10 +111,12 @@ impl Tokens {
         fetched.map(|token| token.secret)
     }
 
-    /// Gives up a token that the service refused; a newer one stays.
+    /// Gives up a token that the service refused; a newer one stays. So does one that was fetched a moment ago: another
+    /// would be refused as well, and each connection would use up one after the other.
     pub fn forget(&self, refused: &Secret) {
         let mut state = self.lock();
-        if state.token.as_ref().is_some_and(|token| token.secret == *refused) {
+        let is_old = |token: &Token| token.fetched_at.elapsed() >= self.pause;
+        if state.token.as_ref().is_some_and(|token| token.secret == *refused && is_old(token)) {
             state.token = None;
         }
     }
@@ -124,23 +130,33 @@ impl Tokens {
             match renew_at {
                 None => tokio::time::sleep(self.pause).await,
                 Some(at) if at > now => tokio::time::sleep_until(at).await,
-                Some(_) => {
-                    let fetching = self.fetching.lock().await;
-                    let fetched = self.fetch().await;
-                    drop(fetching);
-                    match fetched {
-                        Ok(_) => debug!(stream, "token renewed"),
-                        Err(failure) => {
-                            warn!(
-                                stream,
-                                reason = chain(&failure),
-                                "the token cannot be renewed yet; open streams go on"
-                            );
-                            tokio::time::sleep(failure.retry_after.unwrap_or(self.pause)).await;
-                        }
+                Some(_) => match self.renew().await {
+                    Ok(()) => {
+                        debug!(stream, "token renewed");
+                        tokio::time::sleep(self.pause).await;
                     }
-                }
+                    Err(failure) => {
+                        warn!(
+                            stream,
+                            reason = chain(&failure),
+                            "the token cannot be renewed yet; open streams go on"
+                        );
+                        tokio::time::sleep(failure.retry_after.unwrap_or(self.pause)).await;
+                    }
+                },
             }
+        }
+    }
+
+    /// Fetches a newer token, unless that was done or refused while this waited for its turn.
+    async fn renew(&self) -> Result<(), Failure> {
+        let _fetching = self.fetching.lock().await;
+        if self.lock().token.as_ref().is_none_or(|token| token.renew_at > Instant::now()) {
+            return Ok(());
+        }
+        match self.refused_until_later() {
+            Some(failure) => Err(failure),
+            None => self.fetch().await.map(drop),
         }
     }
 
@@ -177,6 +193,14 @@ impl Tokens {
             }
         }
         fetched
+    }
+
+    /// `text` without the secret in any of the forms in which it is sent, for servers that say back what they were sent.
+    fn hide(&self, secret: &Secret, text: String) -> String {
+        let plain = secret.expose();
+        let form: String = url::form_urlencoded::byte_serialize(plain.as_bytes()).collect();
+        let basic = BASE64_STANDARD.encode(format!("{}:{plain}", self.grant.client_id));
+        [plain, &form, &basic].into_iter().fold(text, |text, form| text.replace(form, HIDDEN))
     }
 
     async fn ask(&self) -> Result<Token, Failure> {
@@ -217,7 +241,8 @@ impl Tokens {
                     judge(status, answer.as_ref().and_then(|answer| answer.error.as_deref()));
                 let said = answer.map(|answer| [answer.error, answer.error_description]);
                 let said = said.into_iter().flatten().flatten().collect::<Vec<_>>().join(": ");
-                let said = printable(&said.replace(secret.expose(), HIDDEN));
+                let mut said = printable(&self.hide(&secret, said));
+                said.truncate(said.floor_char_boundary(MAX_ERROR_TEXT));
                 let said = if said.is_empty() { String::new() } else { format!(" ({said})") };
                 let message =
                     format!("{} from the token endpoint at {host}: {advice}{said}", status.as_u16());
@@ -230,7 +255,12 @@ impl Tokens {
 impl Token {
     fn new(secret: Secret, asked_at: Instant, life: Duration) -> Self {
         let margin = (life / 10).min(LONGEST_MARGIN);
-        Self { secret, renew_at: asked_at + (life - margin), expires_at: asked_at + life }
+        Self {
+            secret,
+            fetched_at: asked_at,
+            renew_at: asked_at + (life - margin),
+            expires_at: asked_at + life,
+        }
     }
 }
 

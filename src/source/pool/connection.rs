@@ -52,8 +52,8 @@ pub(super) struct Shared {
 pub(super) enum Event {
     /// It ended in a way that may have lost what was on its way.
     BrokeOff { number: u32 },
-    /// Its target is reached; `reached_back` tells whether a replay brought something from before.
-    Reached { reached_back: bool },
+    /// Its target is reached.
+    Reached,
 }
 
 /// What the others wait for.
@@ -71,8 +71,6 @@ pub(super) struct Connection {
     number: u32,
     reset: Option<Reset>,
     target: Option<Target>,
-    /// Whether an event from before the target came.
-    reached_back: bool,
     events: UnboundedSender<Event>,
     closing: CancellationToken,
     failures: u32,
@@ -115,7 +113,6 @@ impl Connection {
             number,
             reset,
             target,
-            reached_back: false,
             events,
             closing,
             failures: 0,
@@ -169,7 +166,7 @@ impl Connection {
             Ok(opened) => opened,
             Err(failure) => return End::Failed { failure, lost: false },
         };
-        info!(stream = %shared.config.stream, connection = self.number, reset = ?self.reset, "connected");
+        info!(stream = %shared.config.stream, connection = self.number, reset = self.reset.map(Reset::name), "connected");
         self.reset = None;
         self.last_event = Instant::now();
         shared.enabling.store(false, Ordering::Relaxed);
@@ -289,7 +286,6 @@ impl Connection {
         let resumed = std::mem::take(&mut self.resumed);
         self.shared.input.send(Item::Block { block, resumed }).await?;
         if let (Some(Target::Received(until_ms)), Some(received_ms)) = (self.target, received_ms) {
-            self.reached_back |= until_ms.is_none_or(|until| received_ms <= until);
             // Where nothing was delivered before there is nothing to catch up with.
             if until_ms.is_none_or(|until| received_ms >= until) {
                 self.reached();
@@ -308,7 +304,7 @@ impl Connection {
 
     fn reached(&mut self) {
         if self.target.take().is_some() {
-            self.tell(Event::Reached { reached_back: self.reached_back });
+            self.tell(Event::Reached);
         }
     }
 
@@ -345,7 +341,7 @@ impl Connection {
         pause
     }
 
-    /// Asks once for the stream to be enabled, whichever connection comes first.
+    /// Asks once for the stream to be enabled, whichever connection comes first; after a failure the next one does.
     async fn enable(&self) {
         if self.shared.enabling.swap(true, Ordering::Relaxed) {
             return;
@@ -358,7 +354,10 @@ impl Connection {
         let request = adobe::request(&self.shared.adobe, None);
         match self.shared.connector.ask(url, &request).await {
             Ok(()) => info!(%stream, "asked for the stream to be enabled"),
-            Err(failure) => error!(%stream, reason = chain(&failure), "the stream cannot be enabled"),
+            Err(failure) => {
+                self.shared.enabling.store(false, Ordering::Relaxed);
+                error!(%stream, reason = chain(&failure), "the stream cannot be enabled yet");
+            }
         }
     }
 }

@@ -35,16 +35,22 @@ impl Schedule {
         self.owed
     }
 
+    /// How many usual pauses to wait before a replay: if the last reset had no effect, the service counts closed
+    /// connections for longer than was thought.
+    pub(super) fn pauses(&self) -> u32 {
+        1 + self.futile.min(FUTILE - 1)
+    }
+
     /// A replay begins. What was lost before is no longer owed, once it has finished.
     pub(super) fn began(&mut self, now_ms: i64) {
         (self.last_ms, self.running, self.owed) = (Some(now_ms), true, false);
     }
 
-    /// The replay has caught up. One that did not reach back to what was delivered before is tried again, a few times.
-    pub(super) fn finished(&mut self, reached_back: bool) {
+    /// The replay is over. One that brought nothing that is known is tried again, a few times.
+    pub(super) fn finished(&mut self, went_back: bool) {
         self.running = false;
-        self.futile = if reached_back { 0 } else { self.futile + 1 };
-        if !reached_back && self.futile < FUTILE {
+        self.futile = if went_back { 0 } else { self.futile + 1 };
+        if !went_back && self.futile < FUTILE {
             self.owe();
         }
     }
@@ -96,10 +102,12 @@ mod tests {
             .map(|n| {
                 schedule.began(n);
                 schedule.finished(false);
-                schedule.is_owed()
+                (schedule.is_owed(), schedule.pauses())
             })
             .collect();
-        assert_eq!(owed, [true, true, false]);
+        assert_eq!(owed, [(true, 2), (true, 3), (false, 3)]);
+        schedule.finished(true);
+        assert_eq!(schedule.pauses(), 1);
     }
 
     #[test]

@@ -97,7 +97,11 @@ fn take(output: &Output, distinct: &AtomicUsize) -> Taken {
             Received::Item(Item::Block { .. }) => {}
             Received::Item(Item::Note(note)) => match note {
                 Note::BrokeOff { .. } => taken.broke_off += 1,
-                Note::CaughtUp { .. } => taken.caught_up += 1,
+                Note::CaughtUp { went_back } => {
+                    taken.caught_up += 1;
+                    went_back.send(true).unwrap();
+                }
+                Note::ReplayDone { replay_owed } => assert!(!replay_owed),
                 Note::Torn => taken.torn = true,
                 Note::ReplayBegins { committed, .. } => {
                     taken.replays += 1;
@@ -109,6 +113,13 @@ fn take(output: &Output, distinct: &AtomicUsize) -> Taken {
 }
 
 impl Running {
+    /// Waits until so many connections are open.
+    async fn has_open(&self, connections: u32) {
+        while self.metrics.connections.get() != i64::from(connections) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     /// Waits until every hit has come out of the queue.
     async fn has_all(&self) {
         while self.distinct.load(Ordering::Relaxed) < HITS as usize {
@@ -137,7 +148,7 @@ async fn several_connections_share_a_stream_and_one_token() {
         let mock = service(Service::default()).await;
         let running = start(&mock, connections, OnUnclean::Continue, Resume::default());
         mock.adobe().wait_for(|stats| stats.hits - stats.duplicates == HITS).await;
-        assert_eq!(running.metrics.connections.get(), i64::from(connections));
+        running.has_open(connections).await;
         running.has_all().await;
         let taken = running.stopped().await;
         assert_eq!(distinct(&taken, &mock), HITS as usize);
@@ -172,7 +183,7 @@ async fn a_connection_that_broke_off_is_made_good_by_a_replay() {
     let mock = service(Service { hold_at: Some(300), ..Service::default() }).await;
     let running = start(&mock, 3, OnUnclean::Replay, Resume::default());
     mock.adobe().wait_for(|stats| stats.hits - stats.duplicates == 300).await;
-    mock.adobe().disconnect_one(1, &Fault::Reset {});
+    mock.adobe().disconnect_one(1, Fault::Reset {});
     mock.adobe().wait_for(|stats| stats.faults.get("reset") == Some(&1)).await;
     mock.adobe().release(HITS);
     mock.adobe().wait_for(|stats| stats.resets_honoured == 1 && stats.open_streams == 3).await;
@@ -198,6 +209,20 @@ async fn after_an_unclean_stop_the_first_connect_resets() {
     let running = start(&mock, 2, OnUnclean::Continue, resume);
     mock.adobe().wait_for(|stats| stats.streams == 4).await;
     assert_eq!(running.stopped().await.replays, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_block_that_goes_beyond_what_was_delivered_reaches_back_too() {
+    // A block holds some 75 of these.
+    let mock = service(Service { step: Some(Duration::from_secs(5)), ..Service::default() }).await;
+    let delivered_ms = (mock.adobe().log().hit(65).received_s * 1000) as i64;
+    let watermark = Watermark { received_ms: Some(delivered_ms), ..Watermark::default() };
+    let resume =
+        Resume { position: Some(Position::Watermark(watermark)), unclean: true, committed_ms: Some(0) };
+    let running = start(&mock, 2, OnUnclean::Replay, resume);
+    mock.adobe().wait_for(|stats| stats.open_streams == 2 && stats.hits - stats.duplicates == HITS).await;
+    let taken = running.stopped().await;
+    assert_eq!((taken.replays, distinct(&taken, &mock)), (1, HITS as usize));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,7 +8,8 @@ use super::{Setup, Stream};
 use crate::kafka::{self, Broker};
 use crate::reader::{Isolation, Message, read_all};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt;
 use tributary::mock::airship::{Endpoint, Log, Selection, Subscription};
 
 /// Where a key may be, best first; the connector's default for Airship.
@@ -39,12 +40,29 @@ pub(crate) struct Expectation {
     topics: BTreeSet<String>,
 }
 
-struct Line {
-    position: u64,
-    topic: String,
-    key: Option<Vec<u8>>,
-    headers: BTreeMap<String, Vec<u8>>,
-    timestamp: i64,
+/// What a record must be.
+pub(crate) struct Line {
+    /// Its place in the service's log.
+    pub(crate) position: u64,
+    pub(crate) topic: String,
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) headers: BTreeMap<String, Vec<u8>>,
+    pub(crate) timestamp: i64,
+}
+
+/// A record that was found, and is as it must be.
+pub(crate) struct Arrival<'a> {
+    pub(crate) position: u64,
+    pub(crate) partition: i32,
+    pub(crate) line: &'a Line,
+}
+
+impl fmt::Debug for Arrival<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { position, partition, line } = self;
+        let key = line.key.as_deref().map(String::from_utf8_lossy);
+        write!(f, "line {position} in partition {partition} of {} with key {key:?}", line.topic)
+    }
 }
 
 /// What a comparison found.
@@ -86,8 +104,13 @@ impl Expectation {
                 (bytes, line)
             })
             .collect();
+        Self::new(setup.partitions, lines)
+    }
+
+    /// These lines, by their bytes.
+    pub(crate) fn new(partitions: i32, lines: HashMap<Vec<u8>, Line>) -> Self {
         let topics = lines.values().map(|line| line.topic.clone()).collect();
-        Self { partitions: setup.partitions, lines, topics }
+        Self { partitions, lines, topics }
     }
 
     /// How many lines must arrive.
@@ -115,42 +138,45 @@ impl Expectation {
     /// The same on any broker, and where repeats may be allowed.
     #[track_caller]
     pub(crate) fn check_at(&self, broker: &Broker, repeats: Repeats) -> Found {
-        let mut copies: HashMap<u64, usize> = HashMap::new();
-        let mut found = Found { records: 0, repeats: 0 };
-        for topic in &self.topics {
-            assert_eq!(broker.partition_count(topic), Some(self.partitions), "partitions of {topic}");
-            // Position of the last record by partition and shard: order is kept within both.
-            let mut last: HashMap<(i32, Vec<u8>), u64> = HashMap::new();
-            for message in read_all(broker, topic, Isolation::Committed) {
-                let line = self.compare(topic, &message);
-                found.records += 1;
-                let copy = copies.entry(line.position).or_default();
-                *copy += 1;
-                if *copy > 1 {
-                    found.repeats += 1;
-                    assert_eq!(repeats, Repeats::Allowed, "twice in {topic}: {}", message.text());
-                } else if repeats == Repeats::Forbidden {
-                    let before = last.insert((message.partition, line.shard().to_vec()), line.position);
-                    assert!(before < Some(line.position), "out of order in {topic}: {}", message.text());
-                }
+        let arrivals = self.arrivals(broker, repeats);
+        let mut copies: HashSet<u64> = HashSet::new();
+        // Position of the last record by topic, partition and shard: order is kept within all three.
+        let mut last: HashMap<(&str, i32, &[u8]), u64> = HashMap::new();
+        for arrival in &arrivals {
+            if copies.insert(arrival.position) && repeats == Repeats::Forbidden {
+                let place = (arrival.line.topic.as_str(), arrival.partition, arrival.line.shard());
+                let before = last.insert(place, arrival.position);
+                assert!(before < Some(arrival.position), "out of order: {arrival:?}");
             }
         }
-        let missing: Vec<u64> =
-            self.lines.values().map(|line| line.position).filter(|p| !copies.contains_key(p)).collect();
-        assert!(
-            missing.is_empty(),
-            "{} of {} lost, first {:?}",
-            missing.len(),
-            self.len(),
-            missing.iter().min()
-        );
-        found
+        let lost: BTreeSet<u64> =
+            self.lines.values().map(|line| line.position).filter(|p| !copies.contains(p)).collect();
+        assert!(lost.is_empty(), "{} of {} lost, first {:?}", lost.len(), self.len(), lost.first());
+        Found { records: arrivals.len(), repeats: arrivals.len() - copies.len() }
+    }
+
+    /// What is in the topics, each partition in its order. Panics at a record that is not as it must be, but says
+    /// nothing of order and of what is missing.
+    #[track_caller]
+    pub(crate) fn arrivals(&self, broker: &Broker, repeats: Repeats) -> Vec<Arrival<'_>> {
+        let mut seen: HashSet<u64> = HashSet::new();
+        let mut arrivals = Vec::new();
+        for topic in &self.topics {
+            assert_eq!(broker.partition_count(topic), Some(self.partitions), "partitions of {topic}");
+            for message in read_all(broker, topic, Isolation::Committed) {
+                let line = self.compare(topic, &message);
+                let is_first = seen.insert(line.position);
+                assert!(is_first || repeats == Repeats::Allowed, "twice in {topic}: {}", lossy(&message));
+                arrivals.push(Arrival { position: line.position, partition: message.partition, line });
+            }
+        }
+        arrivals
     }
 
     /// Finds what the message must be, and compares.
     #[track_caller]
     fn compare(&self, topic: &str, message: &Message) -> &Line {
-        let text = message.text();
+        let text = lossy(message);
         let bytes = message.value.as_deref().expect("a value");
         let line = self.lines.get(bytes).unwrap_or_else(|| panic!("must not be in {topic}: {text}"));
         assert_eq!(line.topic, topic, "topic of {text}");
@@ -193,6 +219,11 @@ impl Line {
     fn shard(&self) -> &[u8] {
         &self.headers["tributary-shard"]
     }
+}
+
+/// For messages of failed tests.
+fn lossy(message: &Message) -> String {
+    String::from_utf8_lossy(message.value.as_deref().unwrap_or_default()).into_owned()
 }
 
 fn key_of(json: &Value) -> Option<Vec<u8>> {

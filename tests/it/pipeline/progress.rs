@@ -13,6 +13,8 @@ pub(crate) struct Checkpoint {
     pub(crate) owner: String,
     /// The offset of the last line taken, in the service's spelling.
     pub(crate) offset: Option<String>,
+    /// The position as it stands there.
+    pub(crate) position: Value,
     pub(crate) committed_ms: i64,
     pub(crate) clean: bool,
     pub(crate) received: u64,
@@ -37,6 +39,7 @@ impl Checkpoint {
             sequence: number("/sequence"),
             owner: text("/owner").expect("an owner"),
             offset: text("/position/offset"),
+            position: json["position"].clone(),
             committed_ms: json["committed_ms"].as_i64().expect("a time"),
             clean: json["clean"].as_bool().expect("a flag"),
             received: number("/totals/received"),
@@ -51,7 +54,13 @@ impl<'a> Progress<'a> {
     /// Waits for the topic to exist.
     #[track_caller]
     pub(crate) fn of(broker: &'a Broker, setup: &Setup, stream: &str, shard: u32) -> Self {
-        let reader = Reader::open(broker, &setup.checkpoints(), Isolation::Committed);
+        Self::at(broker, &setup.checkpoints(), stream, shard)
+    }
+
+    /// The same by the topic's name.
+    #[track_caller]
+    pub(crate) fn at(broker: &'a Broker, topic: &str, stream: &str, shard: u32) -> Self {
+        let reader = Reader::open(broker, topic, Isolation::Committed);
         Self { key: format!("{stream}/{shard}"), reader }
     }
 

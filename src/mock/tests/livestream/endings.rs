@@ -95,18 +95,30 @@ async fn a_stall_a_split_and_a_drip_lose_nothing() {
 }
 
 #[tokio::test]
+async fn a_connection_that_stalls_for_ever_can_still_be_ended() {
+    let faults = vec![Armed::after(10, Fault::Stall { ms: None })];
+    let handle = serve(AdobeConfig { faults, ..config(30) }).await;
+    let mut reader = open(&handle, "").await;
+    reader.byte_lines(10).await;
+    handle.adobe().wait_for(|stats| stats.faults.contains_key("stall")).await;
+    handle.adobe().disconnect(Fault::Reset {});
+    assert_eq!(reader.end().await.1, End::Broken);
+    assert!(reopen(&handle, "").await.byte_lines(20).await == expected(&handle.adobe().log(), 10..30));
+}
+
+#[tokio::test]
 async fn one_of_several_connections_can_be_hit() {
     let handle = serve(AdobeConfig { hold_at: Some(100), ..config(100) }).await;
     let mut readers = Vec::new();
     for _ in 0..3 {
         readers.push(open(&handle, "?maxConnections=3").await);
     }
-    assert_eq!(handle.adobe().disconnect_one(1, &Fault::Reset {}), Some(2));
+    assert_eq!(handle.adobe().disconnect_one(1, Fault::Reset {}), Some(2));
     assert_eq!(readers[1].end().await.1, End::Broken);
     let stats = handle.adobe().wait_for(|stats| stats.open_streams == 2).await;
     assert!(stats.by_stream[&1].open && !stats.by_stream[&2].open && stats.by_stream[&3].open);
-    assert_eq!(handle.adobe().disconnect_one(5, &Fault::Reset {}), None);
-    handle.adobe().disconnect(&Fault::Eof {});
+    assert_eq!(handle.adobe().disconnect_one(5, Fault::Reset {}), None);
+    handle.adobe().disconnect(Fault::Eof {});
     assert_eq!(readers[0].end().await.1, End::Complete);
     assert_eq!(readers[2].end().await.1, End::Complete);
 }

@@ -77,7 +77,7 @@ async fn ghosts_hold_their_slot_and_reset_off() {
     let handle = serve(AdobeConfig { ghost_linger: Duration::from_secs(3_600), ..config(10) }).await;
     // The server's own end leaves none.
     let mut reader = open(&handle, "?reset=smallest").await;
-    handle.adobe().disconnect(&Fault::Eof {});
+    handle.adobe().disconnect(Fault::Eof {});
     reader.end().await;
     let reader = reopen(&handle, "?maxConnections=2").await;
     drop(reader);

@@ -75,7 +75,7 @@ async fn what_was_handed_over_is_gone_unless_told_otherwise() {
         let text = reader.byte_lines(200 - next as usize).await;
         assert!(text == expected(&handle.adobe().log(), next..200));
         // An end in order loses nothing.
-        handle.adobe().disconnect(&Fault::Eof {});
+        handle.adobe().disconnect(Fault::Eof {});
         reader.end().await;
         reopen(&handle, "").await;
         assert_eq!(handle.adobe().positions(), [200]);
@@ -99,4 +99,52 @@ async fn reset_moves_the_position() {
     }
     let stats = handle.adobe().stats();
     assert_eq!((stats.resets_honoured, stats.duplicates), (4, 200));
+}
+
+#[tokio::test]
+async fn nothing_is_lost_while_connections_come_and_go_in_order() {
+    const HITS: u64 = 9_000;
+    let handle = serve(AdobeConfig {
+        rebalance_pause: Duration::from_millis(1),
+        session_hits: 1_500,
+        hold_at: Some(300),
+        ..config(HITS)
+    })
+    .await;
+    let log = handle.adobe().log();
+    let numbers: HashMap<Vec<u8>, u64> = (0..HITS).map(|hit| (log.line(hit), hit)).collect();
+    let mut got: Vec<u64> = Vec::new();
+    while (got.iter().collect::<HashSet<_>>().len() as u64) < HITS {
+        let mut readers = Vec::new();
+        for _ in 0..3 {
+            readers.push(reopen_among(&handle, "?maxConnections=3").await);
+        }
+        handle.adobe().release(HITS);
+        let ending = async {
+            handle.adobe().wait_for(|stats| stats.hits - stats.duplicates == HITS).await;
+            handle.adobe().disconnect(Fault::Eof {});
+            std::future::pending::<()>().await;
+        };
+        let reading = async {
+            for reader in &mut readers {
+                let (text, end) = reader.end().await;
+                assert_eq!(end, End::Complete);
+                got.extend(lines(&text).iter().map(|line| numbers[line]));
+            }
+        };
+        tokio::select! {
+            () = ending => {}
+            () = reading => {}
+        }
+    }
+    let stats = handle.adobe().wait_for(|stats| stats.open_streams == 0).await;
+    assert_eq!((stats.hits, stats.hits - stats.duplicates), (got.len() as u64, HITS));
+    assert!(stats.rebalances > 0 && stats.duplicates > 0);
+    assert_eq!(handle.adobe().sent().len(), got.len());
+}
+
+/// Opens a stream once there is a slot.
+async fn reopen_among(handle: &Handle, query: &str) -> Reader {
+    handle.adobe().wait_for(|stats| stats.open_streams < 3).await;
+    open(handle, query).await
 }

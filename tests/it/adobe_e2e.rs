@@ -1,0 +1,19 @@
+//! End to end for Adobe: the mock service, the real binary and a real broker, with 1, 2 and 8 connections, judged by
+//! [`crate::adobe_support::oracle`]: nothing twice ever, nothing lost that the service sends again.
+
+mod breaks;
+mod chaos;
+mod ghosts;
+mod kills;
+mod plain;
+mod replays;
+mod resets;
+mod stops;
+
+use crate::adobe_support::service;
+use tributary::mock::adobe;
+
+/// A log of which nothing is readable yet.
+fn held() -> adobe::Config {
+    adobe::Config { hold_at: Some(0), ..service(1_000_000) }
+}
