@@ -2,10 +2,10 @@
 #
 #   docker build -t tributary .
 #   docker run --rm tributary demo --for 20s
-#   docker build --target tests -t tributary-tests .        the test suite, see docker-compose.yml
+#
+# Images for real: docker-compose.yml. The test suite's own image: tests/Dockerfile.
 
-# --- Everything that compiles ---------------------------------------------------------------------------------------
-FROM rust:1.95-bookworm AS base
+FROM rust:1.95-bookworm AS build
 RUN apt-get update \
     && apt-get install -y --no-install-recommends cmake perl \
     && rm -rf /var/lib/apt/lists/*
@@ -18,8 +18,6 @@ RUN mkdir -p src tests/it benches/whole_path \
     && for file in src/main.rs tests/it/main.rs tests/allocations.rs benches/stages.rs benches/whole_path/main.rs; do \
            echo 'fn main() {}' >"$file"; \
        done
-
-FROM base AS build
 RUN cargo build --release --locked --bin tributary
 COPY src src
 # Cargo goes by modification times, and those of the stubs are later.
@@ -34,17 +32,6 @@ RUN find src -name '*.rs' -exec touch {} + \
     && echo 'tributary:x:65532:65532::/:/bin/tributary' >/root-of-image/etc/passwd \
     && echo 'tributary:x:65532:' >/root-of-image/etc/group
 
-# --- The test suite, for the profile `test` of docker-compose.yml ----------------------------------------------------
-FROM base AS tests
-RUN apt-get update \
-    && apt-get install -y --no-install-recommends default-jre-headless maven python3 python3-venv curl \
-    && rm -rf /var/lib/apt/lists/*
-RUN cargo test --locked --no-run
-COPY . .
-RUN find src tests benches -name '*.rs' -exec touch {} + && cargo test --locked --no-run
-CMD ["cargo", "test", "--locked"]
-
-# --- The image ------------------------------------------------------------------------------------------------------
 FROM scratch
 ARG VERSION=0.1.0
 LABEL org.opencontainers.image.title="tributary" \
