@@ -3,7 +3,7 @@
 #   docker build -t tributary .
 #   docker run --rm tributary demo --for 20s
 #
-# Images for real: docker-compose.yml. The test suite's own image: tests/Dockerfile.
+# docker-compose.yml runs it beside Kafka and the mock service. The test suite has an image of its own: tests/Dockerfile.
 
 FROM rust:1.95-bookworm AS build
 RUN apt-get update \
