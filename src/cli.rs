@@ -12,6 +12,7 @@ use crate::{config, exit};
 
 mod demo;
 mod mock;
+mod probe;
 mod run;
 mod tail;
 
@@ -43,6 +44,8 @@ enum Command {
     Config(ConfigArguments),
     /// Run the mock service alone
     Mock(Box<mock::Arguments>),
+    /// Ask a running connector, or any URL, whether it is well: for container health checks
+    Probe(probe::Arguments),
 }
 
 /// Where the configuration comes from.
@@ -88,6 +91,7 @@ impl Cli {
             Command::Demo(arguments) => demo::run(&arguments),
             Command::Tail(arguments) => tail::run(&arguments),
             Command::Mock(arguments) => mock::run(*arguments),
+            Command::Probe(arguments) => probe::run(&arguments),
             Command::Config(arguments) => print_config(&arguments),
         }
     }

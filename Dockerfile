@@ -1,0 +1,51 @@
+# Tributary as an image: the binary, the C library that it needs, CA certificates, and nothing else.
+#
+#   docker build -t tributary .
+#   docker run --rm tributary demo --for 20s
+#
+# docker-compose.yml runs it beside Kafka and the mock service. The test suite has an image of its own: tests/Dockerfile.
+
+FROM rust:1.95-bookworm AS build
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends cmake perl \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /build
+# The dependencies in a layer of their own (OpenSSL and librdkafka take minutes): they are built again only when the
+# manifests change.
+COPY Cargo.toml Cargo.lock ./
+RUN mkdir -p src tests/it benches/whole_path \
+    && touch src/lib.rs README.md \
+    && for file in src/main.rs tests/it/main.rs tests/allocations.rs benches/stages.rs benches/whole_path/main.rs; do \
+           echo 'fn main() {}' >"$file"; \
+       done
+RUN cargo build --release --locked --bin tributary
+COPY src src
+# Cargo goes by modification times, and those of the stubs are later.
+RUN find src -name '*.rs' -exec touch {} + \
+    && cargo build --release --locked --bin tributary \
+    && strip target/release/tributary \
+    # The root of the final image: the binary with every library that it is linked to, at the same paths.
+    && mkdir -p /root-of-image/bin /root-of-image/etc/ssl/certs /root-of-image/etc/tributary \
+    && cp target/release/tributary /root-of-image/bin/ \
+    && ldd target/release/tributary | grep -o '/[^ ]*' | xargs -I{} cp --parents -L {} /root-of-image \
+    && cp -L /etc/ssl/certs/ca-certificates.crt /root-of-image/etc/ssl/certs/ \
+    && echo 'tributary:x:65532:65532::/:/bin/tributary' >/root-of-image/etc/passwd \
+    && echo 'tributary:x:65532:' >/root-of-image/etc/group
+
+FROM scratch
+ARG VERSION=0.1.0
+LABEL org.opencontainers.image.title="tributary" \
+      org.opencontainers.image.description="Carries HTTP event streams into Apache Kafka, exactly once" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /root-of-image /
+# Both TLS users, the HTTP client and librdkafka, look here.
+ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
+    TRIBUTARY_CONFIG=/etc/tributary/config.toml \
+    TRIBUTARY_ADMIN__LISTEN=0.0.0.0:9464
+USER 65532:65532
+EXPOSE 9464
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=6s --start-period=30s CMD ["/bin/tributary", "probe"]
+ENTRYPOINT ["/bin/tributary"]
+CMD ["run"]

@@ -1,0 +1,175 @@
+"""What `check` asks about the chart beyond what Helm itself knows.
+
+    chart.py values [--write]       README, values.yaml and the schema must name the same values; --write renews the README
+    chart.py objects VERSION...     the objects on standard input must satisfy the schemas of these Kubernetes versions
+    chart.py config DIRECTORY       takes the configuration, variables and arguments of the pods out of the objects on standard input
+    chart.py example FILE           a configuration file as values, the configuration being a map
+"""
+
+import json
+import re
+import shlex
+import sys
+import tomllib
+from pathlib import Path
+
+import yaml
+
+CHART = Path(__file__).parent.parent
+# Kinds that are not Kubernetes' own; `cluster` holds them against their definition.
+FOREIGN = {"ServiceMonitor"}
+# What the schema allows for the sake of a parent chart.
+PARENTS = {"global", "enabled"}
+BEGIN, END = "<!-- values: written by ci/chart.py -->\n", "<!-- end of values -->\n"
+
+
+def documented(text):
+    """The values with a `# --` comment: path to (default, meaning)."""
+    values, stack, doc, default = {}, [], [], None
+    data = yaml.safe_load(text)
+    for line in text.splitlines():
+        if found := re.match(r" *# -- (.*)", line):
+            doc = [found[1]]
+        elif found := re.match(r" *# @default -- (.*)", line):
+            default = found[1]
+        elif found := re.match(r" *# (.*)", line):
+            doc += [found[1]] if doc else []
+        elif found := re.match(r"( *)([A-Za-z]+):", line):
+            stack[len(found[1]) // 2 :] = [found[2]]
+            if doc:
+                value = data
+                for key in stack:
+                    value = value[key]
+                shown = f"`{json.dumps(value)}`" if value is not None else "none"
+                values[".".join(stack)] = (default or shown, " ".join(doc))
+            doc, default = [], None
+    return values
+
+
+def leaves(value, path=()):
+    """The paths of all values that are no maps, and of all empty maps."""
+    if isinstance(value, dict) and value:
+        return [leaf for key, below in value.items() for leaf in leaves(below, (*path, key))]
+    return [".".join(path)]
+
+
+def in_schema(schema, node, path=()):
+    """The paths of all properties that have none below them."""
+    if "$ref" in node:
+        node = schema["$defs"][node["$ref"].removeprefix("#/$defs/")]
+    below = {key: value for key, value in node.get("properties", {}).items() if path or key not in PARENTS}
+    return [leaf for key in below for leaf in in_schema(schema, below[key], (*path, key))] or [".".join(path)]
+
+
+def covered(path, values):
+    return any(path == value or path.startswith(value + ".") for value in values)
+
+
+def check_values(write):
+    text = (CHART / "values.yaml").read_text()
+    values = documented(text)
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    allowed = in_schema(schema, schema)
+    problems = [f"values.yaml: {leaf} has no # -- comment" for leaf in leaves(yaml.safe_load(text)) if not covered(leaf, values)]
+    problems += [f"values.schema.json: {leaf} is not in values.yaml" for leaf in allowed if not covered(leaf, values)]
+    problems += [
+        f"values.yaml: {value} is not in values.schema.json"
+        for value in values
+        if not any(leaf == value or leaf.startswith(value + ".") for leaf in allowed)
+    ]
+    given = leaves(yaml.safe_load((CHART / "ci/values/everything.yaml").read_text()))
+    problems += [f"ci/values/everything.yaml: {value} is missing" for value in values if not any(covered(leaf, [value]) for leaf in given)]
+    rows = [f"| `{path}` | {default} | {meaning.replace('|', chr(92) + '|')} |" for path, (default, meaning) in values.items()]
+    table = "\n".join(["| value | default | meaning |", "|---|---|---|", *rows, ""])
+    readme = CHART / "README.md"
+    before, _, rest = readme.read_text().partition(BEGIN)
+    old, _, after = rest.partition(END)
+    if write:
+        readme.write_text(before + BEGIN + table + END + after)
+    elif old != table:
+        wrong = sorted(set(old.splitlines()) ^ set(table.splitlines())) or ["the order"]
+        problems += [f"README.md differs from values.yaml (ci/chart.py values --write renews it): {line}" for line in wrong]
+    print("\n".join(problems) or f"{len(values)} values in README, values.yaml and schema")
+    return bool(problems)
+
+
+def texts(value, key=""):
+    """All strings of a configuration, with the nearest key."""
+    if isinstance(value, str):
+        yield key, value
+    elif isinstance(value, dict):
+        for key, below in value.items():
+            yield from texts(below, key)
+    elif isinstance(value, list):
+        for below in value:
+            yield from texts(below, key)
+
+
+def objects():
+    return [item for item in yaml.safe_load_all(sys.stdin) if item]
+
+
+def check_objects(versions):
+    import kubernetes_validate
+
+    kinds, wrong = [], False
+    for item in objects():
+        kinds.append(item["kind"])
+        if item["kind"] in FOREIGN:
+            continue
+        for version in versions:
+            try:
+                kubernetes_validate.validate(item, version, strict=True)
+            except kubernetes_validate.ValidationError as error:
+                wrong = True
+                print(f"{item['kind']} at Kubernetes {version}: {'.'.join(map(str, error.path))}: {error.message}")
+    foreign = "".join(f" (not {kind}: no schema of Kubernetes)" for kind in kinds if kind in FOREIGN)
+    print(f"  {len(kinds)} objects satisfy Kubernetes {', '.join(versions)}{foreign}" if not wrong else "  refused")
+    return wrong
+
+
+def take_config(directory):
+    """Also checks that what the configuration reads from /run is mounted, and that named variables are given."""
+    everything = objects()
+    by_kind = {item["kind"]: item for item in everything}
+    config = by_kind["ConfigMap"]["data"]["config.toml"]
+    pod = by_kind["Deployment"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    plain = {item["name"]: item["value"] for item in container["env"] if "value" in item}
+    here = lambda words: "".join(f"{shlex.quote(word.replace('/etc/tributary', str(directory)))}\n" for word in words)
+    files = {
+        "config.toml": config,
+        "env": here(f"{name}={value}" for name, value in plain.items()),
+        "run": here(container["args"]),
+        "test": here(by_kind["Pod"]["spec"]["containers"][0]["args"]),
+        "grace": pod["terminationGracePeriodSeconds"],
+        "port": container["ports"][0]["containerPort"],
+        "probes": " ".join(container[probe]["httpGet"]["path"] for probe in ("livenessProbe", "readinessProbe")),
+    }
+    for name, content in files.items():
+        directory.joinpath(name).write_text(str(content))
+    mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
+    variables = {item["name"] for item in container["env"]}
+    missing = [
+        text
+        for key, text in texts(tomllib.loads(config))
+        if (key == "env" and text not in variables) or (text.startswith("/run/") and str(Path(text).parent) not in mounts)
+    ]
+    print("".join(f"  the configuration names {name}, which the pod lacks\n" for name in missing), end="")
+    return bool(missing)
+
+
+def main(command, *arguments):
+    match command:
+        case "values":
+            return check_values("--write" in arguments)
+        case "objects":
+            return check_objects(arguments)
+        case "config":
+            return take_config(Path(arguments[0]))
+        case "example":
+            print(json.dumps({"config": tomllib.loads(Path(arguments[0]).read_text())}))
+            return False
+
+
+sys.exit(main(*sys.argv[1:]))
