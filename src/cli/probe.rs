@@ -27,7 +27,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Some(url) => url.clone(),
         None => match arguments.configured.load() {
             Ok(config) => {
-                let listen = config.admin.context("admin.enabled is false, so there is nothing to ask; name a URL")?;
+                let listen =
+                    config.admin.context("admin.enabled is false, so there is nothing to ask; name a URL")?;
                 format!("http://{}/live", reachable(listen))
             }
             Err(code) => return Ok(code),
