@@ -24,6 +24,7 @@ fn line_ends_flushes_and_members() {
     let withheld =
         Config { flush: Flush::Withheld, withhold_bytes: 5_000, session_hits: HITS / 3, ..all(HITS) };
     let mut scene = Setup::new("transfer")
+        .add("plain", Config { blank_every: Duration::ZERO, ..all(HITS) }, "")
         .add("lf", Config { crlf: false, ..slowly() }, "")
         .add("crlf", slowly(), "")
         .add("record", Config { flush: Flush::Record, ..all(HITS) }, "")
@@ -35,7 +36,7 @@ fn line_ends_flushes_and_members() {
         .add("tiny-chunks", Config { chunk_bytes: 1, flush_bytes: 11, crlf: false, ..all(FEW) }, "")
         .add("tiny-flushes", Config { flush_bytes: 3, ..all(FEW) }, "")
         .start();
-    let names = ["lf", "crlf", "record", "members", "split-members", "split-flushes"];
+    let names = ["plain", "lf", "crlf", "record", "members", "split-members", "split-flushes"];
     let tiny = ["tiny-members", "tiny-chunks", "tiny-flushes"];
     scene.wait_mock("lf", "blank lines", |stats| stats.blank_lines >= 5);
     scene.wait_mock("crlf", "blank lines", |stats| stats.blank_lines >= 5);
@@ -47,7 +48,7 @@ fn line_ends_flushes_and_members() {
     }
     assert!(scene.stats("withheld").streams >= 3);
     // Each border costs bytes, so there were some.
-    let plain = scene.stats("crlf").bytes;
+    let plain = scene.stats("plain").bytes;
     for name in ["members", "split-members", "split-flushes"] {
         let bytes = scene.stats(name).bytes;
         assert!(bytes > plain, "{name}: {bytes} bytes, and {plain} without borders");
