@@ -1,7 +1,7 @@
 //! The only place where Kafka clients are configured: owned properties, secrets, the log bridge.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use rdkafka::ClientContext;
@@ -12,6 +12,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
+use rdkafka::types::RDKafkaErrorCode;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -52,6 +53,7 @@ pub struct Clients {
 #[derive(Clone, Debug, Default)]
 pub struct Context {
     failures: Arc<Failures>,
+    refused: Arc<AtomicBool>,
     tokens: Option<Arc<TokenSource>>,
 }
 
@@ -169,6 +171,12 @@ impl Context {
     pub fn failures(&self) -> &Failures {
         &self.failures
     }
+
+    /// Whether a broker has refused the client's credentials, as when a password was rotated: the client has its
+    /// secrets from when it was built, and would try them again for ever. Learnt when the client's events are served.
+    pub fn was_refused(&self) -> bool {
+        self.refused.load(Ordering::Acquire)
+    }
 }
 
 impl Failures {
@@ -221,6 +229,9 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         debug!(%error, reason, "librdkafka reports an error");
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Authentication) {
+            self.refused.store(true, Ordering::Release);
+        }
     }
 }
 

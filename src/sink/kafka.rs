@@ -194,6 +194,7 @@ impl KafkaSink {
         match blocking::send(self.producer()?, record, self.settings.config.transaction_timeout) {
             Ok(()) => Ok(()),
             Err(KafkaError::MessageProduction(Code::QueueFull)) => {
+                self.check_credentials()?;
                 Err(SinkError::Abortable("Kafka took no records for too long".into()))
             }
             Err(KafkaError::MessageProduction(Code::MessageSizeTooLarge)) => {
@@ -210,11 +211,11 @@ impl KafkaSink {
 
     /// Waits until every record is acknowledged.
     fn flush(&self) -> Result<(), SinkError> {
-        let failures = self.context.failures();
-        if !blocking::flush(self.producer()?, failures, self.settings.config.transaction_timeout) {
+        if !blocking::flush(self.producer()?, self.settings.config.transaction_timeout) {
+            self.check_credentials()?;
             return Err(SinkError::Abortable("Kafka did not acknowledge the records in time".into()));
         }
-        match failures.get() {
+        match self.context.failures().get() {
             None => Ok(()),
             Some(code) if code == Code::MessageSizeTooLarge as i32 => {
                 Err(SinkError::Abortable("a topic refused a batch as too large".into()))
@@ -223,6 +224,16 @@ impl KafkaSink {
                 .fatal_error()
                 .unwrap_or_else(|| SinkError::Abortable("records could not be delivered".into()))),
         }
+    }
+
+    /// To be asked where Kafka does not answer. A producer keeps the secrets that it was built with; only one that is
+    /// opened anew reads those that were rotated since.
+    fn check_credentials(&self) -> Result<(), SinkError> {
+        if self.context.was_refused() {
+            let reason = "Kafka refused the producer's credentials, which are now read again";
+            return Err(SinkError::OutcomeUnknown(reason.into()));
+        }
+        Ok(())
     }
 
     fn fatal_error(&self) -> Option<SinkError> {
@@ -366,6 +377,7 @@ impl Sink for KafkaSink {
     fn abort(&mut self) -> Result<(), SinkError> {
         let too_large = self.context.failures().get() == Some(Code::MessageSizeTooLarge as i32);
         self.context.failures().reset();
+        self.check_credentials()?;
         if too_large {
             // A topic's limit was lowered: the limits and the size of batches have to be worked out again.
             return Err(SinkError::OutcomeUnknown("a topic's max.message.bytes has changed".into()));

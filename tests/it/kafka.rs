@@ -13,7 +13,7 @@ mod run;
 
 pub(crate) use admin::watermarks;
 pub(crate) use ports::free_port;
-pub(crate) use private::private_broker;
+pub(crate) use private::{PrivateBroker, private_broker, scram_broker};
 
 use rdkafka::admin::AdminClient;
 use rdkafka::client::DefaultClientContext;

@@ -18,6 +18,7 @@ mod e2e;
 mod faults;
 mod http;
 mod kafka;
+mod kafka_secrets;
 mod murmur2;
 mod official_clients;
 mod pipeline;

@@ -12,7 +12,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use tokio::time::Instant;
 use tracing::debug;
 
-use crate::sink::client::{Context, Failures};
+use crate::sink::client::Context;
 
 /// How long the shard's thread sleeps while the producer's queue is full. The queue lasts for a multiple of it, and
 /// many records then go in at once.
@@ -26,6 +26,10 @@ const FLUSH_PAUSE: Duration = Duration::from_millis(1);
 /// state transition").
 const LEAST_RESUME: Duration = Duration::from_secs(1);
 
+/// How long records may wait in a producer whose credentials a broker has refused. Not given up at once: of several
+/// brokers one may refuse for a moment, as when it starts.
+const REFUSED_PATIENCE: Duration = Duration::from_secs(1);
+
 /// How long one poll may block while a transaction is being aborted.
 const ABORT_POLL: Duration = Duration::from_millis(10);
 
@@ -36,11 +40,11 @@ pub(super) fn send(
     limit: Duration,
 ) -> Result<(), KafkaError> {
     // The clock is read only when the queue is full.
-    let mut deadline = None;
+    let mut since = None;
     loop {
         match producer.send(record) {
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
-                if Instant::now() < *deadline.get_or_insert_with(|| Instant::now() + limit) =>
+                if since.get_or_insert_with(Instant::now).elapsed() < patience(producer, limit) =>
             {
                 record = back;
                 pause(producer, FULL_QUEUE_PAUSE);
@@ -52,12 +56,12 @@ pub(super) fn send(
 
 /// Waits until every record is acknowledged or one failed; `false` when the limit is over first. `flush` with a timeout
 /// would return up to 100 ms late.
-pub(super) fn flush(producer: &BaseProducer<Context>, failures: &Failures, limit: Duration) -> bool {
-    let deadline = Instant::now() + limit;
-    while producer.in_flight_count() > 0 && failures.get().is_none() {
+pub(super) fn flush(producer: &BaseProducer<Context>, limit: Duration) -> bool {
+    let start = Instant::now();
+    while producer.in_flight_count() > 0 && producer.context().failures().get().is_none() {
         // Ends the lingering of what is queued; that records are left is what the loop is for.
         drop(producer.flush(Duration::ZERO));
-        if Instant::now() >= deadline {
+        if start.elapsed() >= patience(producer, limit) {
             return false;
         }
         pause(producer, FLUSH_PAUSE);
@@ -98,6 +102,10 @@ pub(super) fn abort(producer: &BaseProducer<Context>, limit: Duration) -> Result
         done.store(true, Ordering::Release);
         result
     })
+}
+
+fn patience(producer: &BaseProducer<Context>, limit: Duration) -> Duration {
+    if producer.context().was_refused() { limit.min(REFUSED_PATIENCE) } else { limit }
 }
 
 /// Serves the client's events, then sleeps. A poll with a timeout would use up the core in its last millisecond, since

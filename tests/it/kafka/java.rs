@@ -46,7 +46,8 @@ pub(super) fn start_shared() -> Result<Broker, String> {
     Ok(broker)
 }
 
-/// Starts a broker on free ports, with these properties on top of [`properties`].
+/// Starts a broker on free ports, with these properties on top of [`properties`]: one that stands there too is a list,
+/// which grows.
 pub(super) fn start(origin: &'static str, extra: &[(&'static str, &str)]) -> Result<(Java, Broker), String> {
     let prepared = prepared()?;
     let mut last = String::new();
@@ -66,7 +67,12 @@ impl Java {
         let (port, controller) = (free_port(), free_port());
         let data = run_dir.path.join("data");
         let mut all = properties("127.0.0.1", port, controller, &data.to_string_lossy());
-        all.extend(extra.iter().map(|(key, value)| (*key, (*value).to_owned())));
+        for (key, value) in extra {
+            match all.iter_mut().find(|(known, _)| known == key) {
+                Some((_, list)) => *list = format!("{list},{value}"),
+                None => all.push((*key, (*value).to_owned())),
+            }
+        }
         write_properties(&run_dir.path.join("server.properties"), all)?;
         Ok(Self { port, run_dir, jvm: None })
     }
@@ -105,6 +111,17 @@ impl Java {
         let watchdog = Watchdog::kill(child.id(), Some(&self.run_dir.path))?;
         self.jvm = Some((child, watchdog));
         Ok(())
+    }
+
+    /// Runs a tool of Kafka's on the running broker.
+    pub(super) fn tool(&self, class: &str, arguments: &[&str]) -> Result<String, String> {
+        let bootstrap = format!("127.0.0.1:{}", self.port);
+        let mut tool = java(self.run_dir.prepared);
+        tool.arg("-XX:TieredStopAtLevel=1")
+            .arg(class)
+            .args(["--bootstrap-server", &bootstrap])
+            .args(arguments);
+        run(&mut tool, START_LIMIT)
     }
 
     /// The running JVM.

@@ -1,7 +1,7 @@
 //! A broker of a test's own, to be stopped, paused and killed. Always from Maven's jars: a container's ports and
 //! signals would be another matter.
 
-use super::{Broker, java};
+use super::{Broker, free_port, java};
 use crate::wait;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -25,7 +25,32 @@ pub(crate) struct PrivateBroker {
 /// Starts a broker for the calling test alone: 3-5 s on an idle machine, about 300 MiB.
 #[track_caller]
 pub(crate) fn private_broker() -> PrivateBroker {
-    match java::start("Java, private", &SOON_AGAIN) {
+    start(&[])
+}
+
+/// A private broker that also listens at the returned address, for users with a password (SCRAM-SHA-512, see
+/// [`PrivateBroker::set_password`]) that they have to give again every `session`.
+#[track_caller]
+pub(crate) fn scram_broker(session: Duration) -> (PrivateBroker, String) {
+    let address = format!("127.0.0.1:{}", free_port());
+    let (listener, session) = (format!("SASL_PLAINTEXT://{address}"), session.as_millis().to_string());
+    let broker = start(&[
+        ("listeners", &listener),
+        ("advertised.listeners", &listener),
+        ("listener.security.protocol.map", "SASL_PLAINTEXT:SASL_PLAINTEXT"),
+        ("sasl.enabled.mechanisms", "SCRAM-SHA-512"),
+        (
+            "listener.name.sasl_plaintext.scram-sha-512.sasl.jaas.config",
+            "org.apache.kafka.common.security.scram.ScramLoginModule required;",
+        ),
+        ("listener.name.sasl_plaintext.scram-sha-512.connections.max.reauth.ms", &session),
+    ]);
+    (broker, address)
+}
+
+#[track_caller]
+fn start(extra: &[(&'static str, &str)]) -> PrivateBroker {
+    match java::start("Java, private", &[&SOON_AGAIN, extra].concat()) {
         Ok((java, broker)) => PrivateBroker { java, broker },
         Err(why) => panic!(
             "this test stops and starts a broker of its own, which takes Java 17 or newer and Maven (no other broker \
@@ -65,6 +90,16 @@ impl PrivateBroker {
         match self.java.start("Java, private") {
             Ok(broker) => self.broker = broker,
             Err(why) => panic!("the broker did not start again: {why}"),
+        }
+    }
+
+    /// Gives a user a password, instead of the one it had. Sessions go on until they have to be renewed.
+    #[track_caller]
+    pub(crate) fn set_password(&self, user: &str, password: &str) {
+        let added = format!("SCRAM-SHA-512=[iterations=4096,password={password}]");
+        let arguments = ["--alter", "--entity-type", "users", "--entity-name", user, "--add-config", &added];
+        if let Err(why) = self.java.tool("kafka.admin.ConfigCommand", &arguments) {
+            panic!("the password was not set: {why}");
         }
     }
 
