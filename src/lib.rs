@@ -22,6 +22,7 @@
 pub mod admin;
 pub mod batch;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod dedupe;
 pub mod exit;

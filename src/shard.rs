@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::batch::{self, Batch};
+use crate::clock::now_ms;
 use crate::model::block::Block;
 use crate::model::checkpoint::{Checkpoint, Delta};
 use crate::model::types::ShardId;
@@ -374,11 +375,6 @@ fn pause(failures: u32, abandon: &CancellationToken) -> Result<(), Exit> {
 
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// The wall clock, milliseconds since the Unix epoch.
-pub fn now_ms() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
 }
 
 /// A name for this opening of a shard, unlike any other's.

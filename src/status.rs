@@ -7,7 +7,7 @@ use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressDrawTarget, Prog
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::shard::now_ms;
+use crate::clock::now_ms;
 use crate::supervisor::ShardFigures;
 use crate::telemetry::Around;
 

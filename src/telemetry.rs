@@ -12,9 +12,9 @@ use prometheus_client::registry::{Registry, Unit};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::clock::now_ms;
 use crate::model::types::{DeadLetterReason, Drop};
 use crate::shard::metrics::REPLAY_OUTCOMES;
-use crate::shard::now_ms;
 use crate::source::failure::Class;
 use crate::source::metrics::ConnectionState;
 use crate::supervisor::ShardFigures;

@@ -20,7 +20,7 @@ use crate::status::{self, Status};
 use crate::supervisor::{self, ShardFigures};
 use crate::telemetry::{self, LogFormat};
 use crate::wiring::plan;
-use crate::{config, exit, mock, shard, task};
+use crate::{clock, config, exit, mock, task};
 
 mod broker;
 mod script;
@@ -172,7 +172,7 @@ async fn make_events(
         if report && reported.elapsed() >= REPORT_EVERY {
             reported = Instant::now();
             for shard in figures {
-                println!("{}", status::describe(shard, arguments.rate, shard::now_ms()));
+                println!("{}", status::describe(shard, arguments.rate, clock::now_ms()));
             }
         }
         if arguments.run_for.is_some_and(|limit| elapsed >= limit) {

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-/// Length of `\uXXXX`.
+/// Bytes of an escape: a backslash, the letter u, four hexadecimal digits.
 const ESCAPE: usize = 6;
 
 /// The line with U+FFFD for what is broken; `None` if nothing is.

@@ -3,7 +3,8 @@
 use tracing::{debug, info, warn};
 
 use super::mark::Report;
-use super::{Closing, Exit, Shard, now_ms};
+use super::{Closing, Exit, Shard};
+use crate::clock::now_ms;
 use crate::sink::{Opened, Sink};
 use crate::source::adobe::OnUnclean;
 use crate::source::queue::Note;

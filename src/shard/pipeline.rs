@@ -3,6 +3,7 @@
 //! Invariant: what it says of progress is that of the blocks processed since the last commit, fold or replay; a replay
 //! of the same blocks says the same again.
 
+use crate::clock::now_ms;
 use crate::dedupe::Window;
 use crate::failpoint;
 use crate::model::block::{Block, OVERSIZE_HEAD};
@@ -13,7 +14,6 @@ use crate::route::Router;
 use crate::sink::{Sink, SinkError};
 
 use super::mark::ReplayCounts;
-use super::now_ms;
 use super::progress::{DeadLetters, Progress};
 
 mod place;

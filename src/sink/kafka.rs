@@ -19,6 +19,7 @@ use super::journal::{IDS_PER_RECORD, pack_ids};
 use super::progress::{Open, Reader};
 use super::topics::{Topics, Wanted};
 use super::{Config, Delivery, Opened, Seed, Sink, SinkError, TopicSpec};
+use crate::clock::now_ms;
 use crate::failpoint;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::errors::chain;
@@ -145,8 +146,7 @@ impl KafkaSink {
         let count = reader.ids(&self.state().ids, self.settings.partition, &key, since_ms, seed)?;
         debug!(shard = key, ids = count, "journal read back");
         let retention = self.settings.config.journal_retention.as_millis();
-        let kept_ms =
-            jiff::Timestamp::now().as_millisecond() - i64::try_from(retention).unwrap_or(i64::MAX / 2);
+        let kept_ms = now_ms() - i64::try_from(retention).unwrap_or(i64::MAX / 2);
         Ok(since_ms >= kept_ms)
     }
 
@@ -165,10 +165,9 @@ impl KafkaSink {
 
     /// Writes a checkpoint under this owner's name, so that whoever was fenced can see by whom.
     fn claim(&mut self, found: Option<Checkpoint>) -> Result<Checkpoint, SinkError> {
-        let now_ms = jiff::Timestamp::now().as_millisecond();
         let shards = self.settings.shards;
         let claimed = match found {
-            None => Checkpoint::initial(&self.owner, shards, now_ms),
+            None => Checkpoint::initial(&self.owner, shards, now_ms()),
             Some(found) if found.shards != shards => {
                 return Err(SinkError::Unusable(format!(
                     "stream {} was cut into {} shards and is now configured with {shards}; changing the number is \

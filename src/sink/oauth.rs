@@ -13,6 +13,7 @@ use serde::Deserialize;
 use tokio::runtime::Handle;
 
 use super::{Property, SinkError};
+use crate::clock::now_ms;
 use crate::model::secret::SecretSource;
 
 /// Limit for one token request.
@@ -97,7 +98,7 @@ impl TokenSource {
         let secret = self.client_secret.read()?;
         let mut form = vec![("grant_type", "client_credentials")];
         form.extend(self.scope.as_deref().map(|scope| ("scope", scope)));
-        let asked_ms = jiff::Timestamp::now().as_millisecond();
+        let asked_ms = now_ms();
         let granted: Granted = self
             .runtime
             .block_on(async {

@@ -6,6 +6,7 @@ use super::connect::Opened;
 use super::failure::{Class, Failure};
 use super::frame::Framer;
 use super::metrics::Metrics;
+use crate::clock::now_ms;
 use crate::model::block::Block;
 
 /// The lines of one connection.
@@ -17,7 +18,7 @@ pub struct Lines {
 impl Lines {
     /// Begins to read. Bytes are counted as they arrive.
     pub fn new(opened: Opened, config: &Config, metrics: Metrics) -> Self {
-        let on_chunk = move |bytes| metrics.received(bytes, jiff::Timestamp::now().as_millisecond());
+        let on_chunk = move |bytes| metrics.received(bytes, now_ms());
         let body = Body::new(opened.response.bytes_stream(), opened.coding, config.silence, on_chunk);
         Self { body, framer: Framer::new(config.max_line) }
     }

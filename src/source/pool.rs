@@ -21,6 +21,7 @@ use super::failure::Failure;
 use super::metrics::ConnectionState;
 use super::queue::{Item, Note};
 use super::{Config, Reader, Resume};
+use crate::clock::now_ms;
 use crate::model::types::Position;
 
 mod connection;
@@ -258,11 +259,6 @@ async fn sleep_until(at_ms: Option<i64>) {
         }
         None => std::future::pending().await,
     }
-}
-
-/// The wall clock, milliseconds since the Unix epoch: what is remembered across restarts is dated by it.
-fn now_ms() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
 }
 
 #[cfg(test)]
