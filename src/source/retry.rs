@@ -1,10 +1,13 @@
-//! What happens after a failure: pure, the random number is passed in.
+//! What happens after a failure: pure but for the log line, the random number is passed in.
 
 use std::time::Duration;
+
+use tracing::{error, info, warn};
 
 use super::airship::OnExpired;
 use super::backoff::Backoff;
 use super::failure::{Class, Failure, Pace};
+use crate::model::errors::chain;
 
 /// Rejections in a row after which a position counts as expired. One 400 may be a fault of the moment, and
 /// beginning anew at the oldest event is costly.
@@ -18,9 +21,55 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 pub struct Retry {
     backoff: Backoff,
     on_expired: OnExpired,
-    failures: u32,
-    last: Option<Class>,
+    streak: Streak,
     rejections: u32,
+}
+
+/// Failures of one class in a row. Each class has its own count, so that one 503 after many 402s is retried soon.
+#[derive(Debug, Default)]
+pub struct Streak {
+    class: Option<Class>,
+    length: u32,
+}
+
+impl Streak {
+    /// Counts a failure; gives how many of its class there were in a row, this one included.
+    pub fn count(&mut self, class: Class) -> u32 {
+        self.length = if self.class == Some(class) { self.length.saturating_add(1) } else { 1 };
+        self.class = Some(class);
+        self.length
+    }
+
+    /// Data was received: the next failure is the first again. A connect alone does not count, since a server
+    /// that accepts and closes would be hammered.
+    pub fn end(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// A pause, or the server's wish if that is longer, within reason.
+pub fn heed(pause: Duration, failure: &Failure) -> Duration {
+    failure.retry_after.map_or(pause, |wish| pause.max(wish.min(MAX_RETRY_AFTER)))
+}
+
+/// Says in the log why a connection is not open and when the next attempt follows. `connection` is its number within the
+/// shard.
+pub fn report(
+    stream: &str,
+    shard: u32,
+    connection: u32,
+    failure: &Failure,
+    pause: Duration,
+    needs_operator: bool,
+) {
+    let (class, reason, retry_in_ms) = (failure.class.name(), chain(failure), pause.as_millis() as u64);
+    if needs_operator {
+        error!(stream, shard, connection, class, reason, retry_in_ms, "cannot connect until this is mended");
+    } else if failure.class == Class::Ended {
+        info!(stream, shard, connection, class, reason, retry_in_ms, "disconnected");
+    } else {
+        warn!(stream, shard, connection, class, reason, retry_in_ms, "disconnected");
+    }
 }
 
 /// What to do next.
@@ -37,37 +86,34 @@ pub struct Plan {
 impl Retry {
     /// No failures so far.
     pub fn new(backoff: Backoff, on_expired: OnExpired) -> Self {
-        Self { backoff, on_expired, failures: 0, last: None, rejections: 0 }
+        Self { backoff, on_expired, streak: Streak::default(), rejections: 0 }
     }
 
-    /// Data was received: the next failure is the first again. A connect alone does not count, since a server
-    /// that accepts and closes would be hammered.
+    /// Data was received: the next failure is the first again.
     pub fn received_data(&mut self) {
-        (self.failures, self.last, self.rejections) = (0, None, 0);
+        self.streak.end();
+        self.rejections = 0;
     }
 
     /// Decides what follows `failure`; `random` is uniform in 0..1.
     pub fn plan(&mut self, failure: &Failure, random: f64) -> Plan {
-        // Each class has its own count, so that one 503 after many 402s is retried soon.
-        self.failures = if self.last == Some(failure.class) { self.failures.saturating_add(1) } else { 1 };
-        self.last = Some(failure.class);
+        let failures = self.streak.count(failure.class);
         self.rejections =
             if failure.class == Class::PositionRejected { self.rejections + 1 } else { self.rejections };
         let expired = failure.class == Class::PositionRejected && self.rejections >= POSITION_REJECTIONS;
         let stuck = expired && self.on_expired == OnExpired::Stop;
         let pause = match failure.class.pace() {
             // A secret may have been rotated a moment ago: one quick try with what the file holds now.
-            Pace::Permanent if failure.class == Class::Unauthorized && self.failures == 1 => {
+            Pace::Permanent if failure.class == Class::Unauthorized && failures == 1 => {
                 self.backoff.pause(1, random)
             }
             Pace::Permanent => self.backoff.max.mul_f64(1.0 + random),
             _ if stuck => self.backoff.max.mul_f64(1.0 + random),
-            Pace::Slow => Backoff { max: self.backoff.max * 2, ..self.backoff }.pause(self.failures, random),
-            Pace::Quick => self.backoff.pause(self.failures, random),
+            Pace::Slow => Backoff { max: self.backoff.max * 2, ..self.backoff }.pause(failures, random),
+            Pace::Quick => self.backoff.pause(failures, random),
         };
-        let pause = failure.retry_after.map_or(pause, |wish| pause.max(wish.min(MAX_RETRY_AFTER)));
         Plan {
-            pause,
+            pause: heed(pause, failure),
             abandon_position: expired && !stuck,
             needs_operator: stuck || failure.class.needs_operator(),
         }

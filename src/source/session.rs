@@ -7,19 +7,18 @@
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
 use super::airship::{self, Begin, OnExpired, Start};
 use super::backoff::Backoff;
 use super::connect::{Connector, Opened};
-use super::failure::{Class, Failure};
+use super::failure::Failure;
 use super::lines::Lines;
 use super::metrics::{ConnectionState, Metrics};
 use super::queue::{Closed, Input, Item};
-use super::retry::{Plan, Retry};
+use super::retry::{self, Retry};
 use super::{Config, Reader};
 use crate::model::block::Block;
-use crate::model::errors::chain;
 
 /// Keeps one shard's stream open.
 pub struct Session {
@@ -78,7 +77,7 @@ impl Session {
             };
             self.metrics.count_reconnect(failure.class);
             let plan = self.retry.plan(&failure, rand::random());
-            self.report(&failure, &plan);
+            retry::report(&self.config.stream, self.shard, 0, &failure, plan.pause, plan.needs_operator);
             if plan.abandon_position {
                 self.abandon_position();
             }
@@ -167,18 +166,5 @@ impl Session {
         );
         self.metrics.positions_abandoned.inc();
         self.offset = None;
-    }
-
-    fn report(&self, failure: &Failure, plan: &Plan) {
-        let (stream, shard) = (&self.config.stream, self.shard);
-        let (class, reason, retry_in_ms) =
-            (failure.class.name(), chain(failure), plan.pause.as_millis() as u64);
-        if plan.needs_operator {
-            error!(%stream, shard, class, reason, retry_in_ms, "cannot connect until this is mended");
-        } else if failure.class == Class::Ended {
-            info!(%stream, shard, class, reason, retry_in_ms, "disconnected");
-        } else {
-            warn!(%stream, shard, class, reason, retry_in_ms, "disconnected");
-        }
     }
 }

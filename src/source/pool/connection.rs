@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error, info};
 
 use crate::model::block::Block;
 use crate::model::errors::chain;
@@ -19,6 +19,7 @@ use crate::source::lines::Lines;
 use crate::source::metrics::{ConnectionState, Metrics};
 use crate::source::queue::{Closed, Input, Item};
 use crate::source::refusal::quote;
+use crate::source::retry::{self, Streak};
 
 /// When a connection is closed, it is over once nothing arrived for so long and no line is torn: what was on its way
 /// has come.
@@ -30,8 +31,8 @@ const CLOSING_LIMIT: Duration = Duration::from_secs(3);
 /// A replay has caught up when no line came for so long, even if nothing as late as what was delivered came.
 const CATCH_UP_IDLE: Duration = Duration::from_secs(10);
 
-/// A server's `Retry-After` is not followed beyond this.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+/// A stream whose position the service keeps is one shard, whatever its connections.
+const SHARD: u32 = 0;
 
 /// Conflicts in a row after which a person is asked: about two minutes.
 const LASTING_CONFLICT: u32 = 3;
@@ -73,8 +74,7 @@ pub(super) struct Connection {
     target: Option<Target>,
     events: UnboundedSender<Event>,
     closing: CancellationToken,
-    failures: u32,
-    last: Option<Class>,
+    streak: Streak,
     last_event: Instant,
     resumed: bool,
 }
@@ -115,8 +115,7 @@ impl Connection {
             target,
             events,
             closing,
-            failures: 0,
-            last: None,
+            streak: Streak::default(),
             last_event: Instant::now(),
             // Once is enough to look for a gap.
             resumed: number == 0,
@@ -277,7 +276,8 @@ impl Connection {
         // Blank lines are no events: a server that sends one and then fails would be hammered.
         let is_blank = matches!(&block, Block::Lines(bytes) if adobe::begins_as_stream(bytes).is_none());
         if !is_blank {
-            (self.failures, self.last, self.last_event) = (0, None, Instant::now());
+            self.streak.end();
+            self.last_event = Instant::now();
         }
         let received_ms = match (&self.target, &block) {
             (Some(Target::Received(_)), Block::Lines(bytes)) => adobe::last_received_ms(bytes),
@@ -316,28 +316,18 @@ impl Connection {
 
     /// How long to wait, said in the log.
     fn pause(&mut self, failure: &Failure) -> Duration {
-        self.failures = if self.last == Some(failure.class) { self.failures.saturating_add(1) } else { 1 };
-        self.last = Some(failure.class);
-        let usual = self.shared.adobe.reconnect_pause;
-        let pause = adobe::pause(failure.class, self.failures, usual, rand::random());
-        let pause = failure.retry_after.map_or(pause, |wish| pause.max(wish.min(MAX_RETRY_AFTER)));
-        let mended = adobe::is_mended_by_a_token(failure.class, self.failures);
-        let lasting = failure.class == Class::TooManyConnections && self.failures >= LASTING_CONFLICT;
+        let failures = self.streak.count(failure.class);
+        let pause = adobe::pause(failure.class, failures, self.shared.adobe.reconnect_pause, rand::random());
+        let pause = retry::heed(pause, failure);
+        let mended = adobe::is_mended_by_a_token(failure.class, failures);
+        let lasting = failure.class == Class::TooManyConnections && failures >= LASTING_CONFLICT;
         let needs_operator = lasting || (failure.class.needs_operator() && !mended);
         self.shared.metrics.set_state(if needs_operator {
             ConnectionState::NeedsOperator
         } else {
             ConnectionState::BackingOff
         });
-        let (stream, connection) = (&self.shared.config.stream, self.number);
-        let (class, reason, retry_in_ms) = (failure.class.name(), chain(failure), pause.as_millis() as u64);
-        if needs_operator {
-            error!(%stream, connection, class, reason, retry_in_ms, "cannot connect until this is mended");
-        } else if failure.class == Class::Ended {
-            info!(%stream, connection, class, reason, retry_in_ms, "disconnected");
-        } else {
-            warn!(%stream, connection, class, reason, retry_in_ms, "disconnected");
-        }
+        retry::report(&self.shared.config.stream, SHARD, self.number, failure, pause, needs_operator);
         pause
     }
 
