@@ -28,7 +28,7 @@ const TABLE: [(&str, &[&str]); 19] = [
     ("config", &["model", "source", "record", "dedupe", "route", "batch", "sink"]),
     ("wiring", &["config", "supervisor"]),
     ("telemetry", &["clock", "supervisor", "shard", "source", "model"]),
-    ("status", &["clock", "supervisor", "shard", "task", "telemetry"]),
+    ("status", &["clock", "supervisor", "task", "telemetry"]),
     ("admin", &["supervisor", "source", "task", "telemetry"]),
     // Shares nothing with the connector, so that one bug cannot sit on both ends.
     ("mock", &[]),
