@@ -67,6 +67,11 @@ impl Mark {
         self.watermark.owed_from_ms.get_or_insert(self.watermark.received_ms.unwrap_or(0));
     }
 
+    /// No replay will come: on_unclean says so by now. Whether one was owed.
+    pub fn forgive_replay(&mut self) -> bool {
+        self.watermark.owed_from_ms.take().is_some()
+    }
+
     /// A replay begins at `at_ms`, by our clock.
     pub fn begin_replay(&mut self, at_ms: i64) {
         self.owe_replay();

@@ -54,8 +54,11 @@ impl<S: Sink> Shard<S> {
         self.report_old_checkpoint();
         let Some(on_unclean) = self.config.on_unclean else { return };
         self.pipeline.keep_mark(opened.checkpoint.position.as_ref(), opened.has_all_ids);
+        let replay_owed = on_unclean == OnUnclean::Replay;
+        if !replay_owed && self.pipeline.forgive_replay() {
+            self.report_lost("a replay was owed", replay_owed);
+        }
         if opened.stopped_in_order == Some(false) {
-            let replay_owed = on_unclean == OnUnclean::Replay;
             self.report_lost("the last stop was not in order", replay_owed);
             if replay_owed {
                 self.pipeline.owe_replay();

@@ -27,6 +27,11 @@ impl Pipeline {
         self.change_mark(Mark::owe_replay);
     }
 
+    /// No replay will come; tells whether one was owed. Ids would be kept for it for ever.
+    pub fn forgive_replay(&mut self) -> bool {
+        self.change_mark(Mark::forgive_replay)
+    }
+
     /// A replay begins. The batch must be empty.
     pub fn begin_replay(&mut self, at_ms: i64) {
         self.counted = ReplayCounts::default();
@@ -80,11 +85,13 @@ impl Pipeline {
     /// Notes when the service processed the latest event.
     pub(super) fn processed(&mut self, processed_ms: Option<i64>) {
         let Some(processed_ms) = processed_ms else { return };
-        self.progress.processed_ms = Some(processed_ms);
         self.first_processed_ms.get_or_insert(processed_ms);
+        self.progress.processed_ms = Some(processed_ms);
         if self.keeps_mark {
             self.progress.moved = true;
             self.progress.mark.pass(processed_ms);
+            // A replay goes back, but the stream does not lag behind for that.
+            self.progress.processed_ms = self.progress.mark.watermark.received_ms;
         }
     }
 

@@ -46,11 +46,20 @@ fn adobe_pipeline(max_ids: usize) -> Pipeline {
 
 /// One life of a shard: it takes these until they end, or until a fault of the cluster throws it out.
 fn live(cluster: &Arc<Mutex<Cluster>>, max_ids: usize, items: Vec<Item>) -> (Exit, Resume) {
+    live_as(OnUnclean::Replay, cluster, max_ids, items)
+}
+
+fn live_as(
+    on_unclean: OnUnclean,
+    cluster: &Arc<Mutex<Cluster>>,
+    max_ids: usize,
+    items: Vec<Item>,
+) -> (Exit, Resume) {
     let config = Config {
         id: ShardId { stream: "web".into(), index: 0 },
         batch: batch::Config { max_events: 20, ..batch::Config::default() },
         retention: Duration::from_secs(300),
-        on_unclean: Some(OnUnclean::Replay),
+        on_unclean: Some(on_unclean),
     };
     let sink = MemorySink::new(Arc::clone(cluster));
     let never = CancellationToken::new();
@@ -99,6 +108,26 @@ fn a_connection_that_broke_off_is_made_good_by_a_replay() {
     all.sort_unstable();
     assert_eq!(all, (0..120).collect::<Vec<_>>());
     assert_eq!(watermark(&cluster).owed_from_ms, None);
+}
+
+#[test]
+fn what_no_replay_will_come_for_is_not_owed() {
+    let cluster = Arc::<Mutex<Cluster>>::default();
+    live(&cluster, 1000, vec![hits(0..50), Item::Note(Note::BrokeOff { replay_owed: true })]);
+    assert!(watermark(&cluster).owed_from_ms.is_some());
+    live_as(OnUnclean::Continue, &cluster, 1000, vec![hits(60..100)]);
+    assert_eq!(watermark(&cluster).owed_from_ms, None, "ids would never age again");
+}
+
+#[test]
+fn a_replay_does_not_look_like_a_lag() {
+    let cluster = Arc::<Mutex<Cluster>>::default();
+    live(&cluster, 1000, vec![hits(0..500)]);
+    let processed_ms = || cluster.lock().unwrap().checkpoint.as_ref().unwrap().processed_ms;
+    let before = processed_ms();
+    let (committed, _) = oneshot::channel();
+    live(&cluster, 1000, vec![Item::Note(Note::ReplayBegins { at_ms: 1, committed }), hits(0..100)]);
+    assert_eq!(processed_ms(), before);
 }
 
 #[test]
