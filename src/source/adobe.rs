@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use url::Url;
 
 use super::connect::Request;
@@ -207,6 +208,14 @@ pub fn begins_as_stream(start: &[u8]) -> Option<bool> {
     start.iter().find(|byte| !byte.is_ascii_whitespace()).map(|byte| *byte == b'{')
 }
 
+/// Whether a block from the beginning of a body is one of a stream: its first record is a JSON object, or a later one is,
+/// and the first is a bad one among good ones. `None` while there are only blank lines.
+pub fn is_stream(block: &[u8]) -> Option<bool> {
+    let is_object =
+        |line: &[u8]| line.starts_with(b"{") && serde_json::from_slice::<IgnoredAny>(line).is_ok();
+    begins_as_stream(block).map(|begins| begins || lines(block).any(is_object))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -284,6 +293,9 @@ mod tests {
         assert_eq!(begins_as_stream(b"\r\n \n"), None);
         assert_eq!(begins_as_stream(b"\n{\"a\""), Some(true));
         assert_eq!(begins_as_stream(b"<html>"), Some(false));
+        assert_eq!(is_stream(b"garbage\n{\"a\":1}\r\n"), Some(true));
+        assert_eq!(is_stream(b"<style>\n{ color: red }\n"), Some(false));
+        assert_eq!(is_stream(b"\n"), None);
     }
 
     #[test]

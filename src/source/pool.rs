@@ -137,7 +137,7 @@ impl Pool {
                 biased;
                 () = self.stop.cancelled() => break Ended::Stopped,
                 event = happened.recv() => match event {
-                    Some(Event::BrokeOff { number }) => self.broke_off(number).await,
+                    Some(Event::BrokeOff) => self.broke_off().await,
                     Some(Event::Reached) => {
                         if matches!(begin, Begin::Replay(_)) {
                             self.caught_up().await;
@@ -163,8 +163,10 @@ impl Pool {
         while let Some(joined) = connections.join_next().await {
             torn |= joined.unwrap_or(true);
         }
-        while let Ok(Event::BrokeOff { number }) = happened.try_recv() {
-            self.broke_off(number).await;
+        while let Ok(event) = happened.try_recv() {
+            if event == Event::BrokeOff {
+                self.broke_off().await;
+            }
         }
         if torn && ended == Ended::Stopped {
             self.note(Note::Torn).await;
@@ -172,12 +174,9 @@ impl Pool {
         ended
     }
 
-    async fn broke_off(&mut self, number: u32) {
+    async fn broke_off(&mut self) {
         self.schedule.owe();
-        let replay_owed = self.schedule.is_owed();
-        let due_in_s = self.schedule.due_at().map(|due| (due - now_ms()).max(0) / 1000);
-        info!(stream = %self.shared.config.stream, number, replay_owed, due_in_s, "what was on its way may be lost");
-        self.note(Note::BrokeOff { replay_owed }).await;
+        self.note(Note::BrokeOff { replay_owed: self.schedule.is_owed() }).await;
     }
 
     async fn caught_up(&mut self) {

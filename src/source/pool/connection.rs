@@ -13,6 +13,7 @@ use crate::model::block::Block;
 use crate::model::errors::chain;
 use crate::source::Config;
 use crate::source::adobe::{self, Reset};
+use crate::source::body::Coding;
 use crate::source::connect::{Connector, Opened};
 use crate::source::failure::{Class, Failure};
 use crate::source::lines::Lines;
@@ -52,7 +53,7 @@ pub(super) struct Shared {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Event {
     /// It ended in a way that may have lost what was on its way.
-    BrokeOff { number: u32 },
+    BrokeOff,
     /// Its target is reached.
     Reached,
 }
@@ -130,7 +131,7 @@ impl Connection {
                 End::Failed { failure, lost } => (failure, lost),
             };
             if lost {
-                self.tell(Event::BrokeOff { number: self.number });
+                self.tell(Event::BrokeOff);
             }
             self.shared.metrics.count_reconnect(failure.class);
             let pause = self.pause(&failure);
@@ -180,6 +181,8 @@ impl Connection {
 
     async fn read(&mut self, opened: Opened) -> End {
         let authorization = opened.authorization.clone();
+        // The service compresses every stream, so what is compressed may have been one for all its first record says.
+        let compressed = opened.coding == Coding::Gzip;
         let mut lines = Lines::new(opened, &self.shared.config, self.shared.metrics.clone());
         // Until the first record shows whether this is a stream at all.
         let mut vetted = false;
@@ -232,7 +235,8 @@ impl Connection {
             }
             if let Some(failure) = refused {
                 self.shared.connector.refused(&authorization);
-                return End::Failed { failure, lost: false };
+                let lost = compressed && failure.class == Class::BadBody;
+                return End::Failed { failure, lost };
             }
             if let Some(failure) = ended {
                 let orderly = matches!(failure.class, Class::Ended | Class::Silence);
@@ -257,7 +261,8 @@ impl Connection {
     ) -> (Option<Block>, Option<Failure>) {
         let Block::Lines(mut bytes) = block else { return (Some(block), None) };
         if !*vetted {
-            match adobe::begins_as_stream(&bytes) {
+            match adobe::is_stream(&bytes) {
+                // A refusal in front of events is still one, see below.
                 Some(true) => *vetted = true,
                 Some(false) => return (None, refusal_of(&bytes, false, quote)),
                 None => {}

@@ -1,7 +1,8 @@
 //! Pools against the mock service, with everything behind the queue left out.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::watch;
 
 use super::*;
 use crate::mock;
@@ -28,8 +29,8 @@ struct Taken {
 }
 
 struct Running {
-    /// Different lines so far.
-    distinct: Arc<AtomicUsize>,
+    /// Different hits so far.
+    distinct: watch::Receiver<usize>,
     pool: tokio::task::JoinHandle<()>,
     taken: tokio::task::JoinHandle<Taken>,
     metrics: Metrics,
@@ -77,13 +78,12 @@ fn start(mock: &mock::Handle, connections: u32, on_unclean: OnUnclean, resume: R
     let reader = Reader { input, metrics: metrics.clone(), stop: stop.clone() };
     let pool = Pool::new(Arc::new(config), adobe, resume, reader).unwrap();
     let runtime = tokio::runtime::Handle::current();
-    let distinct = Arc::<AtomicUsize>::default();
-    let count = Arc::clone(&distinct);
+    let (count, distinct) = watch::channel(0);
     let taken = tokio::task::spawn_blocking(move || take(&output, &count));
     Running { distinct, pool: crate::task::spawn(&runtime, "pool", pool.run()), taken, metrics, stop }
 }
 
-fn take(output: &Output, distinct: &AtomicUsize) -> Taken {
+fn take(output: &Output, distinct: &watch::Sender<usize>) -> Taken {
     let (mut taken, mut known) = (Taken::default(), HashSet::new());
     loop {
         match output.receive(Duration::from_secs(60)) {
@@ -91,8 +91,8 @@ fn take(output: &Output, distinct: &AtomicUsize) -> Taken {
             Received::Timeout => {}
             Received::Item(Item::Block { block: Block::Lines(bytes), .. }) => {
                 taken.lines.extend(lines(&bytes).map(<[u8]>::to_vec));
-                known.extend(lines(&bytes).map(<[u8]>::to_vec));
-                distinct.store(known.len(), Ordering::Relaxed);
+                known.extend(lines(&bytes).filter(|line| line.starts_with(b"{")).map(<[u8]>::to_vec));
+                distinct.send_replace(known.len());
             }
             Received::Item(Item::Block { .. }) => {}
             Received::Item(Item::Note(note)) => match note {
@@ -113,18 +113,14 @@ fn take(output: &Output, distinct: &AtomicUsize) -> Taken {
 }
 
 impl Running {
-    /// Waits until so many connections are open.
-    async fn has_open(&self, connections: u32) {
-        while self.metrics.connections.get() != i64::from(connections) {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+    /// Waits until so many hits have come out of the queue.
+    async fn has(&self, hits: usize) {
+        self.distinct.clone().wait_for(|distinct| *distinct >= hits).await.unwrap();
     }
 
     /// Waits until every hit has come out of the queue.
     async fn has_all(&self) {
-        while self.distinct.load(Ordering::Relaxed) < HITS as usize {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        self.has(HITS as usize).await;
     }
 
     async fn stopped(self) -> Taken {
@@ -145,11 +141,13 @@ fn distinct(taken: &Taken, mock: &mock::Handle) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn several_connections_share_a_stream_and_one_token() {
     for connections in [1, 8] {
-        let mock = service(Service::default()).await;
+        let mock = service(Service { hold_at: Some(0), ..Service::default() }).await;
         let running = start(&mock, connections, OnUnclean::Continue, Resume::default());
-        mock.adobe().wait_for(|stats| stats.hits - stats.duplicates == HITS).await;
-        running.has_open(connections).await;
+        mock.adobe().wait_for(|stats| stats.open_streams == u64::from(connections)).await;
+        mock.adobe().release(HITS);
+        // A connection counts as open before its hits come out, and each has some.
         running.has_all().await;
+        assert_eq!(running.metrics.connections.get(), i64::from(connections));
         let taken = running.stopped().await;
         assert_eq!(distinct(&taken, &mock), HITS as usize);
         assert!(!taken.torn, "nothing was on its way any more");
@@ -236,6 +234,23 @@ async fn what_is_no_stream_is_never_an_event() {
     let taken = running.stopped().await;
     assert_eq!(distinct(&taken, &mock), HITS as usize);
     assert_eq!((taken.lines.len(), taken.broke_off), (HITS as usize, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_begins_with_a_bad_record_loses_nothing() {
+    let mock = service(Service::default()).await;
+    mock.adobe().arm(Armed::now(Fault::GarbageLine {}));
+    let running = start(&mock, 1, OnUnclean::Replay, Resume::default());
+    let garbage = |line: &&Vec<u8>| line.starts_with(b"garbage");
+    running.has_all().await;
+    let mut taken = running.stopped().await;
+    assert_eq!(mock.adobe().stats().faults["garbage_line"], 1);
+    // Beside hits it goes on to become a dead letter; alone it looks like a page, and a replay is owed for what follows.
+    let carried = taken.lines.iter().filter(garbage).count();
+    assert_eq!(carried + taken.broke_off, 1);
+    assert_eq!(taken.replays, taken.broke_off);
+    taken.lines.retain(|line| !garbage(&line));
+    assert_eq!(distinct(&taken, &mock), HITS as usize);
 }
 
 #[tokio::test(flavor = "multi_thread")]
