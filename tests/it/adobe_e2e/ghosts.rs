@@ -3,6 +3,7 @@
 use super::held;
 use crate::adobe_support::{Flow, Service, Setup, wait_connections_metric};
 use crate::pipeline::{count_log, stop};
+use crate::process::Process;
 use std::time::Duration;
 use tributary::mock::adobe;
 use tributary::mock::fault::Fault;
@@ -28,15 +29,28 @@ fn conflicts(service: &Service) -> u64 {
     service.stats().statuses.get(&409).copied().unwrap_or(0)
 }
 
+/// A connector with every connection open, which has delivered what they brought.
+fn begin(setup: &Setup, service: &Service, flow: &mut Flow) -> Process {
+    let process = setup.start();
+    service.wait_open(setup.connections.into());
+    let delivered = flow.release(HITS);
+    setup.wait_delivered(delivered);
+    process
+}
+
+/// More hits, all delivered, and a stop in order.
+fn end(process: &mut Process, setup: &Setup, flow: &mut Flow) {
+    let all = flow.release(HITS);
+    setup.wait_delivered(all);
+    stop(process);
+}
+
 #[test]
 fn ghosts_of_a_killed_process_are_waited_for() {
     let service = Service::start(lingering(FOR_EVER));
     let setup = Setup::new("adobe-ghosts-kill", &service).connections(8).replaying();
     let mut flow = Flow::new(&service);
-    let mut process = setup.start();
-    service.wait_open(8);
-    let delivered = flow.release(HITS);
-    setup.wait_delivered(delivered);
+    let mut process = begin(&setup, &service, &mut flow);
     process.kill9();
     service.wait("ghosts", |stats| stats.open_streams == 0 && stats.ghosts == 8);
 
@@ -45,9 +59,7 @@ fn ghosts_of_a_killed_process_are_waited_for() {
     flow.until("the replay", || count_log(&process, REACHED) > 0);
     service.wait_open(8);
     wait_connections_metric(&process, 8);
-    let all = flow.release(HITS);
-    setup.wait_delivered(all);
-    stop(&mut process);
+    end(&mut process, &setup, &mut flow);
     setup.check_all(&service);
     assert!(conflicts(&service) > 0);
     assert!(service.stats().resets_honoured >= 1);
@@ -60,16 +72,11 @@ fn a_replay_waits_until_the_service_has_noticed_that_all_is_closed() {
     let mut setup = Setup::new("adobe-ghosts-replay", &service).connections(3).replaying();
     setup.reconnect_pause = "1s";
     let mut flow = Flow::new(&service);
-    let mut process = setup.start();
-    service.wait_open(3);
-    let delivered = flow.release(HITS);
-    setup.wait_delivered(delivered);
+    let mut process = begin(&setup, &service, &mut flow);
     service.disconnect_one(1, Fault::CutMidGzip {});
     flow.until("the replay", || count_log(&process, REACHED) > 0);
     service.wait_open(3);
-    let all = flow.release(HITS);
-    setup.wait_delivered(all);
-    stop(&mut process);
+    end(&mut process, &setup, &mut flow);
     setup.check_all(&service);
     let stats = service.stats();
     assert_eq!(stats.faults["cut_mid_gzip"], 1);
@@ -86,10 +93,7 @@ fn a_reset_that_had_no_effect_is_made_again_after_a_longer_pause() {
     let mut setup = Setup::new("adobe-ghosts-ignored", &service).connections(3).replaying();
     setup.reconnect_pause = "500ms";
     let mut flow = Flow::new(&service);
-    let mut process = setup.start();
-    service.wait_open(3);
-    let delivered = flow.release(HITS);
-    setup.wait_delivered(delivered);
+    let mut process = begin(&setup, &service, &mut flow);
     service.disconnect_one(1, Fault::CutMidLine {});
     flow.until("a reset without effect and the pause after it", || {
         count_log(&process, "waiting until the service has noticed") == 2
@@ -97,9 +101,7 @@ fn a_reset_that_had_no_effect_is_made_again_after_a_longer_pause() {
     service.forget_ghosts();
     flow.until("a replay that goes back", || count_log(&process, REACHED) == 2);
     service.wait_open(3);
-    let all = flow.release(HITS);
-    setup.wait_delivered(all);
-    stop(&mut process);
+    end(&mut process, &setup, &mut flow);
     setup.check_all(&service);
     let stats = service.stats();
     assert_eq!((stats.resets_ignored, stats.resets_honoured), (1, 1));
@@ -111,10 +113,7 @@ fn fewer_connections_than_before_wait_for_the_ghosts_of_the_others() {
     let service = Service::start(lingering(FOR_EVER));
     let mut setup = Setup::new("adobe-ghosts-fewer", &service).connections(8).replaying();
     let mut flow = Flow::new(&service);
-    let mut process = setup.start();
-    service.wait_open(8);
-    let delivered = flow.release(HITS);
-    setup.wait_delivered(delivered);
+    let mut process = begin(&setup, &service, &mut flow);
     stop(&mut process);
     service.wait("ghosts", |stats| stats.open_streams == 0 && stats.ghosts == 8);
 
@@ -123,9 +122,7 @@ fn fewer_connections_than_before_wait_for_the_ghosts_of_the_others() {
     end_conflict(&service);
     service.wait_open(2);
     wait_connections_metric(&process, 2);
-    let all = flow.release(HITS);
-    setup.wait_delivered(all);
-    stop(&mut process);
+    end(&mut process, &setup, &mut flow);
     assert_eq!(count_log(&process, "possible gap"), 0);
     setup.check_all(&service);
     assert!(conflicts(&service) > 0);
