@@ -135,13 +135,15 @@ def take_config(directory):
     config = by_kind["ConfigMap"]["data"]["config.toml"]
     pod = by_kind["Deployment"]["spec"]["template"]["spec"]
     (container,) = pod["containers"]
+    tests = {item["name"]: item for item in by_kind["Pod"]["spec"]["containers"]}
     plain = {item["name"]: item["value"] for item in container["env"] if "value" in item}
     here = lambda words: "".join(f"{shlex.quote(word.replace('/etc/tributary', str(directory)))}\n" for word in words)
     files = {
         "config.toml": config,
         "env": here(f"{name}={value}" for name, value in plain.items()),
         "run": here(container["args"]),
-        "test": here(by_kind["Pod"]["spec"]["containers"][0]["args"]),
+        "test": here(tests["config"]["args"]),
+        "ready": here(tests["ready"]["args"] if "ready" in tests else []),
         "grace": pod["terminationGracePeriodSeconds"],
         "port": container["ports"][0]["containerPort"],
         "probes": " ".join(container[probe]["httpGet"]["path"] for probe in ("livenessProbe", "readinessProbe")),
@@ -156,7 +158,14 @@ def take_config(directory):
         if (key == "env" and text not in variables) or (text.startswith("/run/") and str(Path(text).parent) not in mounts)
     ]
     print("".join(f"  the configuration names {name}, which the pod lacks\n" for name in missing), end="")
-    return bool(missing)
+    service = by_kind["Service"]
+    ready = f"http://{service['metadata']['name']}:{service['spec']['ports'][0]['port']}{container['readinessProbe']['httpGet']['path']}"
+    # A stopped release is not asked.
+    asked = [test["args"][-1] for name, test in tests.items() if name == "ready"]
+    expected = [ready] * by_kind["Deployment"]["spec"]["replicas"]
+    if asked != expected:
+        print(f"  helm test asks {asked} instead of {expected}")
+    return bool(missing) or asked != expected
 
 
 def main(command, *arguments):

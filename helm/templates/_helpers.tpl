@@ -17,6 +17,12 @@ app.kubernetes.io/name: {{ include "tributary.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end }}
 
+{{- /* Those of the pod of `helm test`, which the policy lets in and the selector leaves out. */}}
+{{- define "tributary.testLabels" -}}
+app.kubernetes.io/name: {{ include "tributary.name" . | trunc 58 | trimSuffix "-" }}-test
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
 {{- /* Labels for pods: without the chart's version, which would restart them for nothing. */}}
 {{- define "tributary.commonLabels" -}}
 app.kubernetes.io/managed-by: {{ .Release.Service }}

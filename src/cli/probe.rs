@@ -2,10 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use clap::Args;
+use reqwest::StatusCode;
 
 use super::Configured;
 use crate::exit;
@@ -13,11 +14,17 @@ use crate::exit;
 /// Limit for an answer: a process that takes longer is not well.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Between two questions.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// Arguments of `probe`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// What to ask [default: /live at admin.listen of the configuration]
     url: Option<String>,
+    /// Ask again each second for so long, e.g. 60s, until it is well
+    #[arg(long, value_parser = humantime::parse_duration)]
+    within: Option<Duration>,
     #[command(flatten)]
     configured: Configured,
 }
@@ -34,16 +41,24 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             Err(code) => return Ok(code),
         },
     };
-    let status = super::runtime()?.block_on(async {
-        let client = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build()?;
-        anyhow::Ok(client.get(&url).send().await?.status())
-    });
-    let status = status.with_context(|| format!("{url} does not answer"))?;
-    if !status.is_success() {
-        bail!("{url} answers {status}");
-    }
+    let status = super::runtime()?.block_on(ask(&url, arguments.within.unwrap_or_default()))?;
     println!("{url} answers {status}");
     Ok(ExitCode::from(exit::OK))
+}
+
+/// The answer of a process that is well. Asks at least once, and no more after `limit`.
+async fn ask(url: &str, limit: Duration) -> anyhow::Result<StatusCode> {
+    let client = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build()?;
+    let end = Instant::now() + limit;
+    loop {
+        let answered = client.get(url).send().await.map(|response| response.status());
+        match answered {
+            Ok(status) if status.is_success() => return Ok(status),
+            _ if Instant::now() + PAUSE < end => tokio::time::sleep(PAUSE).await,
+            Ok(status) => bail!("{url} answers {status}"),
+            Err(error) => return Err(error).with_context(|| format!("{url} does not answer")),
+        }
+    }
 }
 
 /// Where a process on this machine that listens at `listen` is asked.
@@ -58,7 +73,36 @@ fn reachable(listen: SocketAddr) -> SocketAddr {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    /// Answers one question after another with these.
+    async fn answering(statuses: &'static [u16]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/ready", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            for status in statuses {
+                let (mut connection, _) = listener.accept().await.unwrap();
+                connection.read(&mut [0; 4096]).await.unwrap();
+                let answer = format!("HTTP/1.1 {status} -\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+                connection.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        url
+    }
+
+    #[tokio::test]
+    async fn asks_once_or_until_it_is_well() {
+        let url = answering(&[503, 503, 200]).await;
+        let error = ask(&url, Duration::ZERO).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("{url} answers 503 Service Unavailable"));
+        assert_eq!(ask(&url, Duration::from_secs(60)).await.unwrap(), StatusCode::OK);
+        // The server is gone.
+        let error = ask(&url, Duration::ZERO).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("{url} does not answer"));
+    }
 
     #[test]
     fn any_address_is_asked_at_loopback() {
