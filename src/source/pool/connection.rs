@@ -22,9 +22,9 @@ use crate::source::queue::{Closed, Input, Item};
 use crate::source::refusal::quote;
 use crate::source::retry::{self, Streak};
 
-/// When a connection is closed, it is over once nothing arrived for so long and no line is torn: what was on its way
-/// has come.
-const QUIET: Duration = Duration::from_millis(100);
+/// When a connection is closed, it is over once no event arrived for so long and no line is torn: what was on its way
+/// has come, even if a packet was lost twice (TCP sends it again after 0.2 s, then after 0.4 s) or the service paused.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// Limit for that, and for a connect that is under way.
 const CLOSING_LIMIT: Duration = Duration::from_secs(3);
@@ -203,9 +203,12 @@ impl Connection {
                 },
                 Some(since) => {
                     let limit = since + CLOSING_LIMIT;
-                    match tokio::time::timeout(QUIET, lines.read()).await {
+                    // Blank lines go on for ever.
+                    let quiet = since.max(self.last_event) + QUIET;
+                    let end = if lines.partial().is_none() { quiet.min(limit) } else { limit };
+                    match tokio::time::timeout_at(end, lines.read()).await {
                         Ok(ended) => ended,
-                        Err(_) if lines.partial().is_none() => return End::Closed { torn: false },
+                        Err(_) if end < limit => return End::Closed { torn: false },
                         Err(_) => None,
                     }
                     .or_else(|| {

@@ -224,6 +224,17 @@ async fn a_first_block_that_goes_beyond_what_was_delivered_reaches_back_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stop_while_hits_arrive_is_not_in_order_and_blank_lines_are_no_hits() {
+    for (rate, torn) in [(50.0, true), (0.0, false)] {
+        let blank_every = Duration::from_millis(50);
+        let mock = service(Service { rate, blank_every, ..Service::default() }).await;
+        let running = start(&mock, 2, OnUnclean::Continue, Resume::default());
+        running.has(10).await;
+        assert_eq!(running.stopped().await.torn, torn, "at {rate} hits a second");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_stream_is_never_an_event() {
     let mock = service(Service { gzip_errors: true, ..Service::default() }).await;
     let page = Fault::Status { code: 200, body: ErrorBody::Html, message: None, retry_after: None };
