@@ -2,11 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Args;
 use reqwest::StatusCode;
+use tokio::time::Instant;
 
 use super::Configured;
 use crate::exit;
@@ -85,7 +86,7 @@ mod tests {
         tokio::spawn(async move {
             for status in statuses {
                 let (mut connection, _) = listener.accept().await.unwrap();
-                connection.read(&mut [0; 4096]).await.unwrap();
+                assert_ne!(connection.read(&mut [0; 4096]).await.unwrap(), 0);
                 let answer = format!("HTTP/1.1 {status} -\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
                 connection.write_all(answer.as_bytes()).await.unwrap();
             }
