@@ -83,7 +83,7 @@ mod tests {
     async fn answering(statuses: &'static [u16]) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/ready", listener.local_addr().unwrap());
-        tokio::spawn(async move {
+        crate::task::spawn(&tokio::runtime::Handle::current(), "answers", async move {
             for status in statuses {
                 let (mut connection, _) = listener.accept().await.unwrap();
                 assert_ne!(connection.read(&mut [0; 4096]).await.unwrap(), 0);
