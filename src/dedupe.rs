@@ -84,12 +84,15 @@ impl Window {
         }
     }
 
-    /// Adds ids of an earlier commit. Call it oldest first, before any [`Self::insert`].
+    /// Adds ids of an earlier commit. Call it oldest first, before any [`Self::insert`]. None is too old yet: whether a
+    /// replay needs them is not known while they are read back.
     pub fn seed(&mut self, dated: Dated, ids: impl IntoIterator<Item = EventId>) {
         for id in ids {
             self.insert(id);
         }
+        let keeps_old = std::mem::replace(&mut self.keeps_old, true);
         self.commit(dated);
+        self.keeps_old = keeps_old;
     }
 
     /// Notes that ids of events received up to this time are missing.
@@ -295,6 +298,19 @@ mod tests {
         window.commit(at(1001));
         assert!(window.insert(EventId(1)), "older than the window");
         assert!(!window.insert(EventId(2)));
+    }
+
+    #[test]
+    fn none_expires_while_ids_are_read_back() {
+        let mut window = window(1000, 100);
+        window.seed(at(0), [EventId(1)]);
+        window.seed(at(9000), [EventId(2)]);
+        window.keep_old(true);
+        window.commit(at(9001));
+        assert!(!window.insert(EventId(1)), "a replay needs it");
+        window.keep_old(false);
+        window.commit(at(9002));
+        assert_eq!(window.len(), 1, "and no longer");
     }
 
     #[test]

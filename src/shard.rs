@@ -78,8 +78,9 @@ pub struct Shard<S> {
     abandon: CancellationToken,
     /// Where the reader begins.
     resume: Resume,
-    /// Whether the reader could not take everything that was on its way, so that the stop is not in order.
-    torn: bool,
+    /// Whether the reader has taken everything that was on its way. Where nothing is lost without that, a stop is always
+    /// in order.
+    in_order: bool,
 }
 
 /// Why a batch is closed.
@@ -123,6 +124,7 @@ impl<S: Sink> Shard<S> {
         let (batch, last_commit) = (Batch::new(config.batch), Instant::now());
         let (checkpoint, resume) = (opened.checkpoint.clone(), resume(&opened));
         let mut shard = Self {
+            in_order: config.on_unclean.is_none(),
             config,
             sink,
             pipeline,
@@ -132,7 +134,6 @@ impl<S: Sink> Shard<S> {
             metrics,
             abandon,
             resume,
-            torn: false,
         };
         shard.metrics.opened(&shard.checkpoint);
         shard.take_up(&opened);
@@ -176,9 +177,12 @@ impl<S: Sink> Shard<S> {
                 return Err(Exit::Abandoned);
             }
         }
+        if self.abandon.is_cancelled() {
+            return Err(Exit::Abandoned);
+        }
         self.close(Closing::Last)?;
         info!(
-            shard = %self.config.id, sequence = self.checkpoint.sequence, in_order = !self.torn,
+            shard = %self.config.id, sequence = self.checkpoint.sequence, in_order = self.in_order,
             "stopped; everything received is committed"
         );
         Ok(())
@@ -246,9 +250,9 @@ impl<S: Sink> Shard<S> {
             return Ok(());
         }
         let started = Instant::now();
-        let clean = why == Closing::Last && !self.torn;
+        let released = why == Closing::Last;
         loop {
-            let Some(next) = self.next_checkpoint(clean) else { return Err(Exit::Abandoned) };
+            let Some(next) = self.next_checkpoint(released) else { return Err(Exit::Abandoned) };
             let result = self.pipeline.commit(&next, &mut self.sink);
             let landed = match result {
                 Ok(()) => true,
@@ -268,10 +272,11 @@ impl<S: Sink> Shard<S> {
         }
     }
 
-    fn next_checkpoint(&self, clean: bool) -> Option<Checkpoint> {
+    fn next_checkpoint(&self, released: bool) -> Option<Checkpoint> {
         let now_ms = now_ms();
         let (to, processed_ms, added) = self.pipeline.progress(now_ms);
-        let delta = Delta { from: self.checkpoint.sequence, to, processed_ms, added, clean };
+        let clean = released && self.in_order;
+        let delta = Delta { from: self.checkpoint.sequence, to, processed_ms, added, clean, released };
         let next = self.checkpoint.after(&delta, now_ms);
         next.inspect_err(|misfit| error!(shard = %self.config.id, %misfit, "checkpoint refused")).ok()
     }

@@ -45,8 +45,11 @@ pub struct Checkpoint {
     pub processed_ms: Option<i64>,
     /// When this was written, milliseconds since the Unix epoch.
     pub committed_ms: i64,
-    /// Whether the shard stopped in order after it.
+    /// Whether the shard stopped in order after it, so that nothing was on its way any more.
     pub clean: bool,
+    /// Whether its owner has let go of the shard with it, in order or not.
+    #[serde(default)]
+    pub released: bool,
     /// Totals up to here.
     pub totals: Totals,
 }
@@ -64,6 +67,8 @@ pub struct Delta {
     pub added: Totals,
     /// Whether the shard stops in order with it.
     pub clean: bool,
+    /// Whether the shard stops with it.
+    pub released: bool,
 }
 
 /// A delta that was built on another checkpoint.
@@ -106,6 +111,7 @@ impl Checkpoint {
             processed_ms: None,
             committed_ms: now_ms,
             clean: false,
+            released: false,
             totals: Totals::default(),
         }
     }
@@ -124,6 +130,7 @@ impl Checkpoint {
             processed_ms: delta.processed_ms.or(self.processed_ms),
             committed_ms: now_ms,
             clean: delta.clean,
+            released: delta.released,
             totals: self.totals.plus(delta.added),
         })
     }
@@ -138,7 +145,7 @@ impl Checkpoint {
     /// The first checkpoint of a new opening by `owner`: one step on, with everything else as it was. Its times stay,
     /// since they date the position and not the claim.
     pub fn claimed_by(self, owner: &str) -> Self {
-        Self { sequence: self.sequence + 1, owner: owner.to_owned(), clean: false, ..self }
+        Self { sequence: self.sequence + 1, owner: owner.to_owned(), clean: false, released: false, ..self }
     }
 
     /// The latest received time among the events delivered, where the service keeps the position.
@@ -201,7 +208,14 @@ mod tests {
 
     fn delta(from: u64, to: &str) -> Delta {
         let added = Totals { received: 3, delivered: 2, duplicates: 1, ..Totals::default() };
-        Delta { from, to: Some(Position::offset(to)), processed_ms: Some(5), added, clean: false }
+        Delta {
+            from,
+            to: Some(Position::offset(to)),
+            processed_ms: Some(5),
+            added,
+            clean: false,
+            released: false,
+        }
     }
 
     #[test]
@@ -247,12 +261,12 @@ mod tests {
         #[test]
         fn the_codec_keeps_everything(
             sequence: u64, owner: String, shards: u32, offset in prop::option::of(any::<String>()),
-            processed_ms: Option<i64>, committed_ms: i64, clean: bool, counts: [u64; 5],
+            processed_ms: Option<i64>, committed_ms: i64, clean: bool, released: bool, counts: [u64; 5],
         ) {
             let [received, delivered, duplicates, dead_letters, filtered] = counts;
             let checkpoint = Checkpoint {
                 version: VERSION, sequence, owner, shards, position: offset.map(Position::offset),
-                processed_ms, committed_ms, clean,
+                processed_ms, committed_ms, clean, released,
                 totals: Totals { received, delivered, duplicates, dead_letters, filtered },
             };
             prop_assert_eq!(Checkpoint::decode(&checkpoint.encode()).unwrap(), checkpoint);

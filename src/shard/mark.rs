@@ -2,7 +2,8 @@
 //!
 //! A replay reads again from the oldest event held. What was delivered is dropped: by its id where all ids are still
 //! known, by its received time before that. The rule stays in force a while beyond the point where the replay meets what
-//! was delivered last, since events come a little out of order.
+//! was delivered last: events come out of order, and the service's partitions catch up each at its own speed, so one event
+//! that is new says little about the others.
 
 use crate::dedupe::Extent;
 use crate::model::types::Watermark;
@@ -10,6 +11,9 @@ use crate::model::types::Watermark;
 /// How much earlier than its predecessors an event may have been received and still not be taken for a new one by its
 /// time alone. Events reach the stream minutes after they were received.
 const DISORDER_MS: i64 = 5 * 60 * 1000;
+
+/// How long a replay must have brought nothing that was delivered before, by our clock, until its rule ends.
+const SETTLED_MS: i64 = 60 * 1000;
 
 /// Events that a service may repeat at any connect.
 const FEW: u64 = 50;
@@ -49,6 +53,10 @@ pub struct Mark {
     pub counts: ReplayCounts,
     /// The earliest received time in the replay at work.
     oldest_ms: Option<i64>,
+    /// When it last brought an event that was delivered before, by our clock.
+    known_at_ms: Option<i64>,
+    /// Whether the event at hand is one.
+    is_known: bool,
 }
 
 /// What a replay at its end cannot tell for sure, and what it did.
@@ -79,7 +87,7 @@ impl Mark {
         // Where nothing was delivered there is nothing to drop.
         self.watermark.replaying_until_ms =
             self.watermark.received_ms.map(|ms| ms.saturating_add(DISORDER_MS));
-        (self.counts, self.oldest_ms) = (ReplayCounts::default(), None);
+        (self.counts, self.oldest_ms, self.known_at_ms) = (ReplayCounts::default(), None, None);
     }
 
     /// Whether a replay that has met what was delivered really went back: most of what it brought is known. Some of it is
@@ -120,8 +128,10 @@ impl Mark {
         if received_ms > forgotten_ms {
             return false;
         }
+        self.is_known = true;
         self.counts.dropped_by_time += 1;
-        self.counts.doubtful += u64::from(self.watermark.owed_from_ms.is_some_and(|gap| received_ms >= gap));
+        // Once nothing is owed, what is dropped so may as well be a late event that is new.
+        self.counts.doubtful += u64::from(self.watermark.owed_from_ms.is_none_or(|gap| received_ms >= gap));
         true
     }
 
@@ -129,17 +139,24 @@ impl Mark {
     pub fn count(&mut self, received_ms: Option<i64>, is_new: bool) {
         let Some(until_ms) = self.watermark.replaying_until_ms else { return };
         if !is_new {
+            self.is_known = true;
             self.counts.dropped_by_id += 1;
         } else if received_ms.is_some_and(|ms| ms <= until_ms - DISORDER_MS) {
             self.counts.brought_back += 1;
         }
     }
 
-    /// An event was taken, whatever became of it.
-    pub fn pass(&mut self, received_ms: i64) {
+    /// An event was taken at `clock_ms`, whatever became of it. One that is of the future, by its time, does not count as
+    /// that: no other would ever be later.
+    pub fn pass(&mut self, received_ms: i64, clock_ms: i64) {
+        let received_ms = received_ms.min(clock_ms);
         if let Some(until_ms) = self.watermark.replaying_until_ms {
             self.oldest_ms = Some(self.oldest_ms.map_or(received_ms, |oldest| oldest.min(received_ms)));
-            if received_ms > until_ms {
+            if std::mem::take(&mut self.is_known) || self.known_at_ms.is_none() {
+                self.known_at_ms = Some(clock_ms);
+            }
+            let settled = self.known_at_ms.is_some_and(|at| clock_ms.saturating_sub(at) >= SETTLED_MS);
+            if received_ms > until_ms && settled {
                 self.watermark.replaying_until_ms = None;
             }
         }
@@ -179,26 +196,40 @@ mod tests {
     }
 
     #[test]
-    fn the_rule_ends_well_beyond_what_was_delivered() {
-        let mut mark = mark(Some(10_000), Some(10_000));
-        mark.begin_replay(99_000);
-        for received_ms in [2_000, 10_000, 10_000 + DISORDER_MS] {
-            mark.pass(received_ms);
-            assert!(mark.is_replaying(), "{received_ms}");
+    fn the_rule_ends_when_nothing_known_comes_any_more() {
+        let (mut mark, clock_ms) = (mark(Some(10_000), Some(10_000)), 1_000_000);
+        mark.begin_replay(clock_ms);
+        for received_ms in [2_000, 10_000, 10_001 + DISORDER_MS] {
+            mark.pass(received_ms, clock_ms);
+            assert!(mark.is_replaying(), "{received_ms}: another partition may be far behind");
         }
-        mark.pass(10_001 + DISORDER_MS);
+        let later_ms = clock_ms + SETTLED_MS;
+        assert!(mark.drops(Some(3_000)), "as it was");
+        mark.pass(3_000, later_ms - 1);
+        mark.pass(10_001 + DISORDER_MS, later_ms + SETTLED_MS - 2);
+        assert!(mark.is_replaying());
+        mark.pass(10_000 + DISORDER_MS, later_ms + SETTLED_MS);
+        assert!(mark.is_replaying(), "no later than what was delivered");
+        mark.pass(10_001 + DISORDER_MS, later_ms + SETTLED_MS);
         assert!(!mark.is_replaying());
         assert_eq!(mark.watermark.received_ms, Some(10_001 + DISORDER_MS));
+    }
+
+    #[test]
+    fn an_event_of_the_future_does_not_move_the_mark_there() {
+        let mut mark = mark(Some(10_000), None);
+        mark.pass(i64::MAX, 20_000);
+        assert_eq!(mark.watermark.received_ms, Some(20_000));
     }
 
     #[test]
     fn what_may_be_missing_is_said_in_numbers() {
         let mut mark = mark(Some(10_000), Some(11_000));
         mark.owe_replay();
-        mark.pass(12_000);
+        mark.pass(12_000, 99_000);
         mark.begin_replay(99_000);
         assert_eq!(mark.watermark.owed_from_ms, Some(10_000), "the gap began before");
-        mark.pass(10_500);
+        mark.pass(10_500, 99_000);
         assert!(mark.drops(Some(10_500)));
         let report = mark.end_replay(false);
         assert_eq!((report.uncovered_ms, report.counts.doubtful), (500, 1));
@@ -210,7 +241,7 @@ mod tests {
         let mut mark = mark(None, None);
         mark.begin_replay(99_000);
         assert!(!mark.is_replaying() && !mark.drops(Some(0)));
-        mark.pass(5_000);
+        mark.pass(5_000, 99_000);
         assert_eq!(mark.end_replay(true).uncovered_ms, 0);
         assert_eq!(mark.watermark.owed_from_ms, Some(0));
     }
@@ -230,7 +261,7 @@ mod tests {
         let mut mark = mark(Some(10_000), None);
         mark.owe_replay();
         mark.begin_replay(99_000);
-        mark.pass(20_000);
+        mark.pass(20_000, 99_000);
         mark.end_replay(true);
         assert_eq!(mark.watermark.owed_from_ms, Some(10_000));
         mark.begin_replay(199_000);

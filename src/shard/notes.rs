@@ -44,7 +44,12 @@ impl<S: Sink> Shard<S> {
                 self.close(Closing::Now)?;
                 self.report_replay(&report, replay_owed);
             }
-            Note::Torn => self.torn = true,
+            Note::GivenUp => {
+                if self.pipeline.forgive_replay() {
+                    self.report_lost("given up by --reset largest", false);
+                }
+            }
+            Note::InOrder => self.in_order = true,
         }
         Ok(())
     }

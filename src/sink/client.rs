@@ -177,6 +177,11 @@ impl Context {
     pub fn was_refused(&self) -> bool {
         self.refused.load(Ordering::Acquire)
     }
+
+    /// Every record was acknowledged, so a broker that refused the credentials did so for a moment.
+    pub fn note_accepted(&self) {
+        self.refused.store(false, Ordering::Release);
+    }
 }
 
 impl Failures {
@@ -229,7 +234,8 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         debug!(%error, reason, "librdkafka reports an error");
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Authentication) {
+        // A token that could not be fetched is reported so too, but it is asked for again without a new client.
+        if self.tokens.is_none() && error.rdkafka_error_code() == Some(RDKafkaErrorCode::Authentication) {
             self.refused.store(true, Ordering::Release);
         }
     }

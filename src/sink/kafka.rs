@@ -62,7 +62,7 @@ pub struct Settings {
     pub dead_letter_topic: String,
     /// Ids committed longer before the checkpoint are not read back.
     pub window: Duration,
-    /// Whether a shard that did not stop in order is refused, for a start that another instance must not lose to.
+    /// Whether a shard that did not stop is refused, for a start that another instance must not lose to.
     pub only_if_free: bool,
 }
 
@@ -150,12 +150,12 @@ impl KafkaSink {
         Ok(since_ms >= kept_ms)
     }
 
-    /// Refuses a shard that did not stop in order, since another instance may still be at work on it.
+    /// Refuses a shard that did not stop, since another instance may still be at work on it.
     fn check_held(&mut self) -> Result<(), SinkError> {
         self.topics.ensure(&self.state().wanted(&self.settings.config, self.settings.partition + 1))?;
         match self.read_back(Open::Leave)? {
-            Some(found) if !found.clean => Err(SinkError::Held(format!(
-                "another instance may hold shard {}: its last checkpoint (sequence {}) is not that of a stop in order. \
+            Some(found) if !(found.clean || found.released) => Err(SinkError::Held(format!(
+                "another instance may hold shard {}: its last checkpoint (sequence {}) is not that of a stop. \
                  Stop that instance; if there is none, start this one without --reset and stop it, then try again",
                 self.settings.shard, found.sequence
             ))),
@@ -215,7 +215,10 @@ impl KafkaSink {
             return Err(SinkError::Abortable("Kafka did not acknowledge the records in time".into()));
         }
         match self.context.failures().get() {
-            None => Ok(()),
+            None => {
+                self.context.note_accepted();
+                Ok(())
+            }
             Some(code) if code == Code::MessageSizeTooLarge as i32 => {
                 Err(SinkError::Abortable("a topic refused a batch as too large".into()))
             }
@@ -279,10 +282,10 @@ impl Sink for KafkaSink {
     fn open(&mut self, seed: Seed<'_>) -> Result<Opened, SinkError> {
         if self.settings.only_if_free {
             self.check_held()?;
-            // From the fence on it is this instance that holds the shard.
-            self.settings.only_if_free = false;
         }
         self.fence()?;
+        // From the fence on it is this instance that holds the shard.
+        self.settings.only_if_free = false;
         let reader = self.reader()?;
         let (state, partition) = (self.state(), self.settings.partition);
         let found = reader.checkpoint(&state.checkpoints, partition, &self.key(), Open::Await)?;

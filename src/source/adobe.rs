@@ -187,10 +187,19 @@ pub fn last_received_ms(block: &[u8]) -> Option<i64> {
     #[derive(Deserialize)]
     struct Received {
         #[serde(rename = "receivedTimeGMT")]
-        seconds: i64,
+        seconds: Seconds,
     }
-    let received = |line: &[u8]| serde_json::from_slice::<Received>(line).ok();
-    lines(block).rev().find_map(received).and_then(|found| found.seconds.checked_mul(1000))
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Seconds {
+        Number(i64),
+        Text(String),
+    }
+    let received = |line: &[u8]| match serde_json::from_slice::<Received>(line).ok()?.seconds {
+        Seconds::Number(seconds) => Some(seconds),
+        Seconds::Text(text) => text.parse().ok(),
+    };
+    lines(block).rev().find_map(received).and_then(|seconds| seconds.checked_mul(1000))
 }
 
 /// Where in a block the text line stands that means a refused token.
@@ -296,6 +305,8 @@ mod tests {
         assert_eq!(is_stream(b"garbage\n{\"a\":1}\r\n"), Some(true));
         assert_eq!(is_stream(b"<style>\n{ color: red }\n"), Some(false));
         assert_eq!(is_stream(b"\n"), None);
+        let late = b"{\"receivedTimeGMT\":5}\n{\"receivedTimeGMT\":\"7\"}\n{}\n";
+        assert_eq!(last_received_ms(late), Some(7_000), "quoted or not");
     }
 
     #[test]

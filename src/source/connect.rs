@@ -86,7 +86,7 @@ impl Connector {
         if !request.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&request.query);
         }
-        let (response, authorization) = self.send(url, request).await?;
+        let (response, authorization) = self.send(url, request, |status| status == StatusCode::OK).await?;
         match refusal::coding(response.headers()) {
             Some(coding) => Ok(Opened { response, coding, authorization }),
             None => Err(Failure::new(
@@ -98,7 +98,7 @@ impl Connector {
 
     /// Asks for something beside a stream, of which only the status counts.
     pub async fn ask(&self, url: Url, request: &Request) -> Result<(), Failure> {
-        self.send(url, request).await.map(drop)
+        self.send(url, request, |status| status.is_success()).await.map(drop)
     }
 
     /// The service refused what it was shown in a way that is no response of its own.
@@ -111,8 +111,13 @@ impl Connector {
         self.authorizer.keep_fresh(&self.config.stream).await;
     }
 
-    /// Sends a request and follows redirects until there is a response with status 200.
-    async fn send(&self, mut url: Url, request: &Request) -> Result<(Response, Authorization), Failure> {
+    /// Sends a request and follows redirects until there is a response with a good status.
+    async fn send(
+        &self,
+        mut url: Url,
+        request: &Request,
+        is_good: fn(StatusCode) -> bool,
+    ) -> Result<(Response, Authorization), Failure> {
         let authorization = self.authorizer.authorization().await?;
         let mut headers = request.headers.clone();
         headers.insert(header::AUTHORIZATION, authorization.header.clone());
@@ -120,7 +125,7 @@ impl Connector {
         for _ in 0..=self.policy.max_hops {
             let response = self.hop(&url, request, &headers, &cookies).await?;
             let status = response.status();
-            if status == StatusCode::OK {
+            if is_good(status) {
                 return Ok((response, authorization));
             }
             if !status.is_redirection() {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, error, info, warn};
 
@@ -53,8 +53,8 @@ enum Begin {
 /// How a round ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Ended {
-    /// Told to stop, or nobody takes lines any more.
-    Stopped,
+    /// Told to stop, or nobody takes lines any more, or by a defect; `torn` tells whether something may be lost with that.
+    Stopped { torn: bool },
     /// A replay is due.
     ReplayDue,
 }
@@ -94,21 +94,32 @@ impl Pool {
     async fn rounds(&mut self) {
         let mut begin = match self.shared.adobe.reset {
             Some(Reset::Largest) => {
-                self.wait_out_last_connection().await;
-                Some(Begin::Reset(Reset::Largest))
+                self.schedule.give_up();
+                self.note(Note::GivenUp).await;
+                self.wait_out_last_connection().await.then_some(Begin::Reset(Reset::Largest))
             }
             Some(Reset::Smallest) => {
-                self.wait_out_last_connection().await;
-                self.announce_replay().await.map(Begin::Replay)
+                // A replay that is announced has to come.
+                match self.wait_out_last_connection().await {
+                    true => self.announce_replay().await.map(Begin::Replay),
+                    false => None,
+                }
             }
             None if self.schedule.is_due(now_ms()) => self.prepare_replay().await,
             None => Some(Begin::Plain),
         };
+        let mut in_order = true;
         while let Some(next) = begin {
             begin = match self.round(next).await {
-                Ended::Stopped => None,
+                Ended::Stopped { torn } => {
+                    in_order = !torn;
+                    None
+                }
                 Ended::ReplayDue => self.prepare_replay().await,
             };
+        }
+        if in_order {
+            self.note(Note::InOrder).await;
         }
     }
 
@@ -132,10 +143,11 @@ impl Pool {
         for number in 0..first {
             drop(connections.spawn(connect(number, reset, target)));
         }
-        let ended = loop {
+        let mut torn = false;
+        let replay_due = loop {
             tokio::select! {
                 biased;
-                () = self.stop.cancelled() => break Ended::Stopped,
+                () = self.stop.cancelled() => break false,
                 event = happened.recv() => match event {
                     Some(Event::BrokeOff) => self.broke_off().await,
                     Some(Event::Reached) => {
@@ -146,32 +158,34 @@ impl Pool {
                             drop(connections.spawn(connect(number, None, None)));
                         }
                     }
-                    None => break Ended::Stopped,
+                    None => break false,
                 },
                 // A connection ends by itself only when nobody takes its lines, or by a defect.
                 joined = connections.join_next() => {
-                    if let Some(Err(defect)) = joined {
-                        error!(stream = %self.shared.config.stream, %defect, "a connection's task failed");
-                    }
-                    break Ended::Stopped;
+                    torn = joined.is_none_or(|joined| self.was_torn(joined));
+                    break false;
                 }
-                () = sleep_until(self.schedule.due_at()) => break Ended::ReplayDue,
+                () = sleep_until(self.schedule.due_at()) => break true,
             }
         };
         closing.cancel();
-        let mut torn = false;
         while let Some(joined) = connections.join_next().await {
-            torn |= joined.unwrap_or(true);
+            torn |= self.was_torn(joined);
         }
         while let Ok(event) = happened.try_recv() {
             if event == Event::BrokeOff {
                 self.broke_off().await;
             }
         }
-        if torn && ended == Ended::Stopped {
-            self.note(Note::Torn).await;
-        }
-        ended
+        if replay_due { Ended::ReplayDue } else { Ended::Stopped { torn } }
+    }
+
+    /// Whether something may be lost with the end of a connection's task.
+    fn was_torn(&self, joined: Result<bool, JoinError>) -> bool {
+        joined.unwrap_or_else(|defect| {
+            error!(stream = %self.shared.config.stream, %defect, "a connection's task failed");
+            true
+        })
     }
 
     async fn broke_off(&mut self) {
@@ -217,14 +231,16 @@ impl Pool {
     }
 
     /// A deliberate reset has no effect while the service still counts the connections of the last run.
-    async fn wait_out_last_connection(&self) {
-        let Some(last_seen_ms) = self.last_seen_ms else { return };
+    /// Whether the time passed without a stop.
+    async fn wait_out_last_connection(&self) -> bool {
+        let Some(last_seen_ms) = self.last_seen_ms else { return true };
         let since = Duration::from_millis(u64::try_from(now_ms() - last_seen_ms).unwrap_or(0));
         let left = self.shared.adobe.reconnect_pause.saturating_sub(since);
-        if !left.is_zero() {
-            info!(stream = %self.shared.config.stream, left_s = left.as_secs(), "waiting before the reset");
-            self.wait(left).await;
+        if left.is_zero() {
+            return true;
         }
+        info!(stream = %self.shared.config.stream, left_s = left.as_secs(), "waiting before the reset");
+        self.wait(left).await
     }
 
     /// Whether the time passed without a stop.

@@ -51,8 +51,10 @@ pub enum Note {
         /// Whether another one is owed: it had no effect, or lost something itself.
         replay_owed: bool,
     },
-    /// The stop could not wait until nothing more arrived.
-    Torn,
+    /// A replay that was owed will not come: the service's position was moved to the end on purpose.
+    GivenUp,
+    /// All connections are closed, and nothing was on its way any more. A reader that fails never says so.
+    InOrder,
 }
 
 /// The reader's end.

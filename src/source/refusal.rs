@@ -55,13 +55,17 @@ pub fn printable(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").replace(|c: char| c.is_control(), "")
 }
 
-/// `Retry-After` in seconds; the date form is not used by these services.
+/// A server's `Retry-After` is not followed beyond this.
+pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+/// `Retry-After` in seconds, within reason; the date form is not used by these services.
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     headers.get(header::RETRY_AFTER).and_then(seconds)
 }
 
 fn seconds(value: &HeaderValue) -> Option<Duration> {
-    value.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+    let seconds = value.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
 }
 
 #[cfg(test)]
@@ -94,6 +98,7 @@ mod tests {
     #[test]
     fn retry_after_is_seconds() {
         assert_eq!(seconds(&HeaderValue::from_static(" 12 ")), Some(Duration::from_secs(12)));
+        assert_eq!(seconds(&HeaderValue::from_static("18446744073709551615")), Some(MAX_RETRY_AFTER));
         assert_eq!(seconds(&HeaderValue::from_static("Wed, 21 Oct 2026 07:28:00 GMT")), None);
     }
 }

@@ -7,14 +7,12 @@ use tracing::{error, info, warn};
 use super::airship::OnExpired;
 use super::backoff::Backoff;
 use super::failure::{Class, Failure, Pace};
+use super::refusal::MAX_RETRY_AFTER;
 use crate::model::errors::chain;
 
 /// Rejections in a row after which a position counts as expired. One 400 may be a fault of the moment, and
 /// beginning anew at the oldest event is costly.
 pub const POSITION_REJECTIONS: u32 = 3;
-
-/// A server's `Retry-After` is not followed beyond this.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
 /// What is remembered between attempts.
 #[derive(Debug)]

@@ -89,7 +89,7 @@ impl Pipeline {
         self.progress.processed_ms = Some(processed_ms);
         if self.keeps_mark {
             self.progress.moved = true;
-            self.progress.mark.pass(processed_ms);
+            self.progress.mark.pass(processed_ms, self.clock_ms);
             // A replay goes back, but the stream does not lag behind for that.
             self.progress.processed_ms = self.progress.mark.watermark.received_ms;
         }

@@ -53,6 +53,17 @@ fn live_as(
     on_unclean: OnUnclean,
     cluster: &Arc<Mutex<Cluster>>,
     max_ids: usize,
+    mut items: Vec<Item>,
+) -> (Exit, Resume) {
+    items.push(Item::Note(Note::InOrder));
+    live_until(on_unclean, cluster, max_ids, items)
+}
+
+/// As a reader that fails leaves it: without a word.
+fn live_until(
+    on_unclean: OnUnclean,
+    cluster: &Arc<Mutex<Cluster>>,
+    max_ids: usize,
     items: Vec<Item>,
 ) -> (Exit, Resume) {
     let config = Config {
@@ -120,6 +131,14 @@ fn what_no_replay_will_come_for_is_not_owed() {
 }
 
 #[test]
+fn what_is_given_up_is_not_owed() {
+    let cluster = Arc::<Mutex<Cluster>>::default();
+    live(&cluster, 1000, vec![hits(0..50), Item::Note(Note::BrokeOff { replay_owed: true })]);
+    live(&cluster, 1000, vec![Item::Note(Note::GivenUp), hits(60..100)]);
+    assert_eq!(watermark(&cluster).owed_from_ms, None);
+}
+
+#[test]
 fn a_replay_does_not_look_like_a_lag() {
     let cluster = Arc::<Mutex<Cluster>>::default();
     live(&cluster, 1000, vec![hits(0..500)]);
@@ -134,8 +153,11 @@ fn a_replay_does_not_look_like_a_lag() {
 fn a_stop_that_was_torn_is_not_in_order() {
     let cluster = Arc::<Mutex<Cluster>>::default();
     assert!(!live(&cluster, 1000, vec![hits(0..5)]).1.unclean, "a first start");
-    assert!(!live(&cluster, 1000, vec![Item::Note(Note::Torn)]).1.unclean);
+    assert!(!live_until(OnUnclean::Replay, &cluster, 1000, vec![hits(5..9)]).1.unclean);
+    let checkpoint = || cluster.lock().unwrap().checkpoint.clone().unwrap();
+    assert!(checkpoint().released && !checkpoint().clean);
     assert!(live(&cluster, 1000, vec![]).1.unclean);
+    assert!(checkpoint().clean);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Invariants:
 //! - one request at a time, whoever needs a token; those who wait get what it brought;
 //! - an endpoint that refused or throttled is left alone for as long as it asked, or for the usual pause;
-//! - nor is it asked more often because tokens are refused or live too shortly: once in the usual pause;
+//! - nor is it asked more often because tokens are refused: once in the usual pause;
 //! - the client secret goes to the configured address alone: redirects are not followed.
 
 use std::sync::{Mutex, PoisonError};
@@ -76,7 +76,8 @@ struct Refusal {
 #[derive(Deserialize)]
 struct Answer {
     access_token: Option<String>,
-    expires_in: Option<u64>,
+    /// Seconds. Some endpoints write it as a string or with a fraction.
+    expires_in: Option<serde_json::Value>,
     error: Option<String>,
     error_description: Option<String>,
 }
@@ -233,7 +234,7 @@ impl Tokens {
         let answer: Option<Answer> = serde_json::from_slice(&body).ok();
         match answer {
             Some(Answer { access_token: Some(token), expires_in, .. }) if status == StatusCode::OK => {
-                let life = expires_in.map_or(DEFAULT_LIFE, Duration::from_secs).min(LONGEST_LIFE);
+                let life = expires_in.as_ref().and_then(seconds).unwrap_or(DEFAULT_LIFE).min(LONGEST_LIFE);
                 Ok(Token::new(Secret::new(token), asked_at, life))
             }
             answer => {
@@ -250,6 +251,11 @@ impl Tokens {
             }
         }
     }
+}
+
+fn seconds(value: &serde_json::Value) -> Option<Duration> {
+    let seconds = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())?;
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 impl Token {

@@ -76,6 +76,8 @@ pub(super) struct Connection {
     events: UnboundedSender<Event>,
     closing: CancellationToken,
     streak: Streak,
+    /// When a refused token was last met without a pause.
+    last_free: Option<Instant>,
     last_event: Instant,
     resumed: bool,
 }
@@ -117,6 +119,7 @@ impl Connection {
             events,
             closing,
             streak: Streak::default(),
+            last_free: None,
             last_event: Instant::now(),
             // Once is enough to look for a gap.
             resumed: number == 0,
@@ -135,12 +138,15 @@ impl Connection {
             }
             self.shared.metrics.count_reconnect(failure.class);
             let pause = self.pause(&failure);
-            if failure.class == Class::NotEnabled {
-                self.enable().await;
-            }
+            let rest = async {
+                if failure.class == Class::NotEnabled {
+                    self.enable().await;
+                }
+                tokio::time::sleep(pause).await;
+            };
             tokio::select! {
                 () = self.closing.cancelled() => return false,
-                () = tokio::time::sleep(pause) => {}
+                () = rest => {}
             }
         }
     }
@@ -191,11 +197,13 @@ impl Connection {
         loop {
             let ended = match closing_since {
                 None => tokio::select! {
-                    ended = lines.read() => ended,
+                    // What is there comes before what time says: the queue may have been full for long.
+                    biased;
                     () = closing.cancelled() => {
                         closing_since = Some(Instant::now());
                         continue;
                     }
+                    ended = lines.read() => ended,
                     () = self.idle() => {
                         self.reached();
                         continue;
@@ -324,7 +332,16 @@ impl Connection {
 
     /// How long to wait, said in the log.
     fn pause(&mut self, failure: &Failure) -> Duration {
-        let failures = self.streak.count(failure.class);
+        let mut failures = self.streak.count(failure.class);
+        if adobe::is_mended_by_a_token(failure.class, failures) {
+            let usual = self.shared.adobe.reconnect_pause;
+            if self.last_free.is_some_and(|at| at.elapsed() < usual) {
+                // Refusals of another kind or a few events in between make none of them the first.
+                failures += 1;
+            } else {
+                self.last_free = Some(Instant::now());
+            }
+        }
         let pause = adobe::pause(failure.class, failures, self.shared.adobe.reconnect_pause, rand::random());
         let pause = retry::heed(pause, failure);
         let mended = adobe::is_mended_by_a_token(failure.class, failures);
@@ -362,7 +379,8 @@ impl Connection {
 
 /// What a text means that stands where events should be; `None` where it may be the beginning of an event.
 fn refusal_of(text: &[u8], vetted: bool, quote: impl Fn(&[u8]) -> String) -> Option<Failure> {
-    if adobe::refusal_line(text) == Some(0) {
+    // In front of it there can be blank lines, and garbage.
+    if adobe::refusal_line(text).is_some() {
         return Some(Failure::new(
             Class::Unauthorized,
             "the service says `not authorized` in place of events",

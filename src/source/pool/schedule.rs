@@ -31,6 +31,11 @@ impl Schedule {
         self.owed = self.enabled;
     }
 
+    /// What is owed is no longer wanted.
+    pub(super) fn give_up(&mut self) {
+        self.owed = false;
+    }
+
     pub(super) fn is_owed(&self) -> bool {
         self.owed
     }

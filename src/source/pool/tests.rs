@@ -84,7 +84,7 @@ fn start(mock: &mock::Handle, connections: u32, on_unclean: OnUnclean, resume: R
 }
 
 fn take(output: &Output, distinct: &watch::Sender<usize>) -> Taken {
-    let (mut taken, mut known) = (Taken::default(), HashSet::new());
+    let (mut taken, mut known) = (Taken { torn: true, ..Taken::default() }, HashSet::new());
     loop {
         match output.receive(Duration::from_secs(60)) {
             Received::Closed => return taken,
@@ -102,7 +102,8 @@ fn take(output: &Output, distinct: &watch::Sender<usize>) -> Taken {
                     went_back.send(true).unwrap();
                 }
                 Note::ReplayDone { replay_owed } => assert!(!replay_owed),
-                Note::Torn => taken.torn = true,
+                Note::InOrder => taken.torn = false,
+                Note::GivenUp => {}
                 Note::ReplayBegins { committed, .. } => {
                     taken.replays += 1;
                     committed.send(None).unwrap();
