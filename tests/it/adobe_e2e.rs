@@ -13,7 +13,10 @@ mod stops;
 use crate::adobe_support::service;
 use tributary::mock::adobe;
 
+/// Enough for hits to flow for minutes, and less than a day, since a log is a day old and no hit may be of the future.
+const LONGEST: u64 = 80_000;
+
 /// A log of which nothing is readable yet.
 fn held() -> adobe::Config {
-    adobe::Config { hold_at: Some(0), ..service(1_000_000) }
+    adobe::Config { hold_at: Some(0), ..service(LONGEST) }
 }

@@ -20,6 +20,9 @@ use tributary::mock::airship::Epoch;
 /// The name of the stream in a [`Setup`].
 pub(crate) const STREAM: &str = "web";
 
+/// What the log says when a replay has read again all that was delivered before it.
+pub(crate) const REACHED: &str = "replay: what was delivered before is reached";
+
 /// A hit a second, by their received times: so a few thousand spread over an hour.
 const STEP: Duration = Duration::from_secs(1);
 
@@ -36,7 +39,9 @@ pub(crate) struct Service {
 
 /// A log of `hits` lines with ids of its own that is read from its beginning. Received times end not long ago; what is on
 /// its way when a connection breaks is lost; all else as in the mock's defaults.
+#[track_caller]
 pub(crate) fn service(hits: u64) -> adobe::Config {
+    assert!(hits * STEP.as_secs() * 1_000 < LOG_AGE_MS, "{hits} hits would reach into the future");
     let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis() as u64;
     adobe::Config {
         events: hits,

@@ -14,6 +14,7 @@ mod adobe_e2e;
 mod adobe_faults;
 mod adobe_support;
 mod broker_faults;
+mod demo;
 mod e2e;
 mod faults;
 mod http;

@@ -1,7 +1,7 @@
 //! Kills, cuts, stops and pauses at random moments, mixed, under load: in the end every hit is there once.
 
 use super::held;
-use crate::adobe_support::{Flow, Service, Setup};
+use crate::adobe_support::{Flow, REACHED, Service, Setup};
 use crate::pipeline::{count_log, stop};
 use crate::process::Process;
 use rand::rngs::SmallRng;
@@ -62,17 +62,20 @@ fn whatever_happens_replays_bring_every_hit_once() {
                 process = setup.start();
             }
             Trouble::Cut(fault) => {
-                let fired = service.fired(fault.name());
                 flow.until("connections", || service.open_streams() > 0);
-                let open = service.connections().len();
-                service.disconnect_one(random.random_range(0..open.max(1)), fault.clone());
-                flow.until(fault.name(), || service.fired(fault.name()) > fired);
+                strike(&service, &mut flow, fault, || {
+                    let open = service.connections().len();
+                    let cut = service.disconnect_one(random.random_range(0..open.max(1)), fault.clone());
+                    cut.into_iter().collect()
+                });
             }
             Trouble::CutAll(fault) => {
-                let fired = service.fired(fault.name());
                 flow.until("connections", || service.open_streams() > 1);
-                service.disconnect(fault.clone());
-                flow.until(fault.name(), || service.fired(fault.name()) > fired);
+                strike(&service, &mut flow, fault, || {
+                    let open = open_ones(&service);
+                    service.disconnect(fault.clone());
+                    open
+                });
             }
         }
         flow.until(format_args!("a new connection after {trouble:?}"), || service.stats().streams > streams);
@@ -87,13 +90,33 @@ fn whatever_happens_replays_bring_every_hit_once() {
     assert!(stats.resets_honoured >= 5, "{}", stats.resets_honoured);
 }
 
+/// Numbers of the connections that are open.
+fn open_ones(service: &Service) -> Vec<u64> {
+    service.connections().iter().map(|connection| connection.number).collect()
+}
+
+/// Lets hits flow until `fault` has fired, which `arm` arms for some connections and says for which. They may be closed
+/// for a replay before: then it is armed again.
+fn strike(service: &Service, flow: &mut Flow<'_>, fault: &Fault, mut arm: impl FnMut() -> Vec<u64>) {
+    let before = service.fired(fault.name());
+    let mut armed = arm();
+    flow.until(fault.name(), || {
+        let open = open_ones(service);
+        let has_fired = service.fired(fault.name()) > before;
+        if !has_fired && !armed.iter().any(|number| open.contains(number)) {
+            armed = arm();
+        }
+        has_fired
+    });
+}
+
 /// Whether all connections are open and no replay is under way or owed.
 fn is_settled(service: &Service, process: &Process) -> bool {
     let begun = process.metrics().sum("tributary_replays_total", &[]) as usize;
     let log = process.log();
-    let reached = log.iter().rfind(|line| line.contains("replay: what was delivered before is reached"));
+    let reached = log.iter().rfind(|line| line.contains(REACHED));
     service.open_streams() == u64::from(CONNECTIONS)
         && begun > 0
-        && begun == count_log(process, "replay: what was delivered before is reached")
+        && begun == count_log(process, REACHED)
         && reached.is_some_and(|line| line.contains("\"replay_owed\":false"))
 }

@@ -1,7 +1,7 @@
 //! Connections that are gone and that the service still counts.
 
 use super::held;
-use crate::adobe_support::{Flow, Service, Setup, wait_connections_metric};
+use crate::adobe_support::{Flow, REACHED, Service, Setup, wait_connections_metric};
 use crate::pipeline::{count_log, stop};
 use crate::process::Process;
 use std::time::Duration;
@@ -9,8 +9,6 @@ use tributary::mock::adobe;
 use tributary::mock::fault::Fault;
 
 const HITS: u64 = 800;
-
-const REACHED: &str = "replay: what was delivered before is reached";
 
 fn lingering(linger: Duration) -> adobe::Config {
     adobe::Config { ghost_linger: linger, ghosts_of_faults: true, ..held() }

@@ -1,7 +1,7 @@
 //! `run --reset`: honoured once after a stop in order, refused while another instance may hold the stream.
 
 use super::held;
-use crate::adobe_support::{Flow, Service, Setup};
+use crate::adobe_support::{Flow, REACHED, Service, Setup};
 use crate::pipeline::oracle::Repeats;
 use crate::pipeline::{LIMIT, stop};
 use crate::process::Process;
@@ -25,9 +25,7 @@ fn smallest_reads_all_again_and_drops_what_was_delivered() {
     let mut flow = Flow::new(&service);
     delivered_and_stopped(&setup, &mut flow);
     let mut process = setup.start_reset("smallest");
-    flow.until("the replay", || {
-        process.log().iter().any(|line| line.contains("replay: what was delivered before is reached"))
-    });
+    flow.until("the replay", || process.log().iter().any(|line| line.contains(REACHED)));
     service.wait_open(2);
     service.disconnect_one(0, Fault::Eof {});
     flow.until("a new connection", || service.fired("eof") == 1 && service.open_streams() == 2);
@@ -84,9 +82,7 @@ fn a_reset_is_refused_while_another_instance_may_hold_the_stream() {
     // As the message says: start it without, stop it, and try again.
     delivered_and_stopped(&setup, &mut flow);
     let mut process = setup.start_reset("smallest");
-    flow.until("the replay", || {
-        process.log().iter().any(|line| line.contains("replay: what was delivered before is reached"))
-    });
+    flow.until("the replay", || process.log().iter().any(|line| line.contains(REACHED)));
     let all = flow.release(1);
     setup.wait_delivered(all);
     stop(&mut process);
