@@ -46,6 +46,6 @@ ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
 USER 65532:65532
 EXPOSE 9464
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=6s --start-period=30s CMD ["/bin/tributary", "probe"]
+HEALTHCHECK --interval=10s --timeout=6s --start-period=30s CMD ["/bin/tributary", "probe", "--if-configured"]
 ENTRYPOINT ["/bin/tributary"]
 CMD ["run"]

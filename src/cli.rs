@@ -98,6 +98,11 @@ impl Cli {
 }
 
 impl Configured {
+    /// Whether the configuration file that is named is there.
+    fn has_file(&self) -> bool {
+        self.config.as_ref().is_some_and(|file| file.exists())
+    }
+
     /// Loads the configuration, or prints every problem.
     fn load(&self) -> Result<Config, ExitCode> {
         let sources = Sources::of_process(self.config.clone(), self.overrides.clone());

@@ -26,11 +26,19 @@ pub(super) struct Arguments {
     /// Ask again each second for so long, e.g. 60s, until it is well
     #[arg(long, value_parser = humantime::parse_duration)]
     within: Option<Duration>,
+    /// Take it for well where there is no configuration file: for the health check of an image, in which other commands than
+    /// `run` may be at work
+    #[arg(long, conflicts_with = "url")]
+    if_configured: bool,
     #[command(flatten)]
     configured: Configured,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if arguments.if_configured && !arguments.configured.has_file() {
+        println!("there is no configuration file, so nothing to ask");
+        return Ok(ExitCode::from(exit::OK));
+    }
     let url = match &arguments.url {
         Some(url) => url.clone(),
         None => match arguments.configured.load() {
