@@ -105,8 +105,18 @@ def texts(value, key=""):
             yield from texts(below, key)
 
 
+class Strict(yaml.SafeLoader):
+    """Refuses a key that is there twice, of which YAML readers take one or the other, and some none."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [key.value for key, _ in node.value]
+        if twice := {key for key in keys if keys.count(key) > 1}:
+            sys.exit(f"  twice in one map: {', '.join(sorted(twice))}{node.start_mark}")
+        return super().construct_mapping(node, deep)
+
+
 def objects():
-    return [item for item in yaml.safe_load_all(sys.stdin) if item]
+    return [item for item in yaml.load_all(sys.stdin, Strict) if item]
 
 
 def check_objects(versions):

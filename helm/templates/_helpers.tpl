@@ -5,7 +5,12 @@
 {{- define "tributary.fullname" -}}
 {{- $name := include "tributary.name" . }}
 {{- $both := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) }}
-{{- default $both .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
+{{- /* A release may be called 1.events, a Service may not. */}}
+{{- $full := default $both .Values.fullnameOverride | replace "." "-" | trunc 63 | trimSuffix "-" }}
+{{- if not (regexMatch "^[a-z]([-a-z0-9]*[a-z0-9])?$" $full) }}
+{{- fail (printf "%q is no name for a Service, which begins with a letter, in lower case: set fullnameOverride" $full) }}
+{{- end }}
+{{- $full }}
 {{- end }}
 
 {{- define "tributary.serviceAccountName" -}}
@@ -13,29 +18,47 @@
 {{- end }}
 
 {{- define "tributary.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "tributary.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "tributary.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- /* Those of the pod of `helm test`, which the policy lets in and the selector leaves out. */}}
 {{- define "tributary.testLabels" -}}
-app.kubernetes.io/name: {{ include "tributary.name" . | trunc 58 | trimSuffix "-" }}-test
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ printf "%s-test" (include "tributary.name" . | trunc 58 | trimSuffix "-") | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
-{{- /* Labels for pods: without the chart's version, which would restart them for nothing. */}}
-{{- define "tributary.commonLabels" -}}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
+{{- /* A list of maps as one: no key is there twice, and the later map wins, also with an empty text (unlike `merge`). */}}
+{{- define "tributary.over" -}}
+{{- $all := dict }}
+{{- range . }}
+{{- range $key, $value := . }}
+{{- $_ := set $all $key $value }}
 {{- end }}
+{{- end }}
+{{- toYaml $all }}
+{{- end }}
+
+{{- /* Labels of an object, {root, also}; `also` are its own ones among the values. */}}
+{{- define "tributary.labelsWith" -}}
+{{- $chart := printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- $own := include "tributary.selectorLabels" .root | fromYaml }}
+{{- include "tributary.over" (list .root.Values.commonLabels .also (include "tributary.about" .root | fromYaml) (dict "helm.sh/chart" $chart) $own) }}
 {{- end }}
 
 {{- define "tributary.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{ include "tributary.selectorLabels" . }}
-{{ include "tributary.commonLabels" . }}
+{{- include "tributary.labelsWith" (dict "root" . "also" dict) }}
+{{- end }}
+
+{{- define "tributary.about" -}}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+{{- end }}
+
+{{- /* Labels of pods, {root, own}: without the chart's version, which would restart them for nothing. */}}
+{{- define "tributary.podLabels" -}}
+{{- $values := .root.Values }}
+{{- include "tributary.over" (list $values.commonLabels $values.podLabels (include "tributary.about" .root | fromYaml) (fromYaml .own)) }}
 {{- end }}
 
 {{- define "tributary.image" -}}
@@ -73,6 +96,32 @@ number in it an integer, in place.
 {{- end }}
 {{- end }}
 
+{{- /*
+Fails at a secret that is written out, for a ConfigMap is no place for it. {value, path, name, below}: `below` is whether the
+value is below `auth` or `properties`, where secrets are, and `name` its keys from there on. Which properties are secret, the
+program says too (config/properties.rs). Never prints the value.
+*/}}
+{{- define "tributary.noSecrets" -}}
+{{- $at := . }}
+{{- if kindIs "map" .value }}
+{{- range $key, $value := .value }}
+{{- $name := $at.below | ternary (list $at.name $key | compact | join ".") "" }}
+{{- $path := list $at.path $key | compact | join "." }}
+{{- include "tributary.noSecrets" (dict "value" $value "path" $path "name" $name "below" (or $at.below (has $key (list "auth" "properties")))) }}
+{{- end }}
+{{- else if kindIs "slice" .value }}
+{{- range $index, $value := .value }}
+{{- include "tributary.noSecrets" (dict "value" $value "path" (printf "%s[%d]" $at.path $index) "name" $at.name "below" $at.below) }}
+{{- end }}
+{{- else if .below }}
+{{- $secret := regexMatch "(^|\\.)(value|bearer|(jaas|oauthbearer)\\.config)$|(password|passphrase|secret|token|\\.pem)$" (lower .name) }}
+{{- $public := list "ssl.ca.pem" "https.ca.pem" "ssl.certificate.pem" }}
+{{- if and $secret (not (has (lower .name) $public)) }}
+{{- fail (printf "config: %s is a secret in the clear: put it into a Secret (secrets.files) and write { file = \"…\" }" (trimSuffix ".value" .path)) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- /* The configuration file. */}}
 {{- define "tributary.config" -}}
 {{- $config := required "config is missing: give the connector's configuration, as TOML text or as a map" .Values.config }}
@@ -87,13 +136,14 @@ number in it an integer, in place.
 {{- fail (printf "config is no valid TOML: %s" $parsed.Error) }}
 {{- end }}
 {{- range list "admin" "kafka" "shutdown" }}
-{{- if not (kindIs "map" (get $parsed . | default dict)) }}
+{{- if and (hasKey $parsed .) (not (kindIs "map" (get $parsed .))) }}
 {{- fail (printf "config: %s must be a table" .) }}
 {{- end }}
 {{- end }}
-{{- if eq (dig "admin" "enabled" true $parsed) false }}
+{{- if eq (dig "admin" "enabled" true $parsed | toString) "false" }}
 {{- fail "config: admin.enabled = false would leave the probes without an answer" }}
 {{- end }}
+{{- include "tributary.noSecrets" (dict "value" $parsed "path" "" "name" "" "below" false) }}
 {{- $config }}
 {{- end }}
 
@@ -124,7 +174,35 @@ number in it an integer, in place.
 {{- int $period }}
 {{- end }}
 
+{{- /* What the chart depends on is not to be set behind its back. */}}
+{{- define "tributary.guards" -}}
+{{- $variable := "^TRIBUTARY_((CONFIG|LOG|ADMIN|SHUTDOWN)$|(ADMIN|SHUTDOWN)__)" }}
+{{- range .Values.extraEnv }}
+{{- if regexMatch $variable .name }}
+{{- fail (printf "extraEnv: %s is the chart's; use log, admin.listen or config" .name) }}
+{{- end }}
+{{- end }}
+{{- range $name, $_ := .Values.secrets.env }}
+{{- if regexMatch $variable $name }}
+{{- fail (printf "secrets.env: %s is the chart's; give the variable another name" $name) }}
+{{- end }}
+{{- end }}
+{{- range $where, $labels := dict "commonLabels" .Values.commonLabels "podLabels" .Values.podLabels "metrics.serviceMonitor.labels" .Values.metrics.serviceMonitor.labels }}
+{{- range $name, $_ := $labels }}
+{{- if regexMatch "^(app\\.kubernetes\\.io/(name|instance|managed-by|version)|helm\\.sh/chart)$" $name }}
+{{- fail (printf "%s: %s is the chart's; nameOverride changes the name" $where $name) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- range .Values.extraArgs }}
+{{- if regexMatch "^(--set=)?(shutdown|admin)[.=]" . }}
+{{- fail (printf "extraArgs: %s is the chart's; use admin.listen or config" .) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "tributary.env" -}}
+{{- include "tributary.guards" . }}
 - name: TRIBUTARY_ADMIN__LISTEN
   value: {{ .Values.admin.listen | quote }}
 - name: TRIBUTARY_LOG
@@ -135,11 +213,6 @@ number in it an integer, in place.
     secretKeyRef:
       name: {{ $from.existingSecret | quote }}
       key: {{ $from.key | quote }}
-{{- end }}
-{{- range .Values.extraEnv }}
-{{- if regexMatch "^TRIBUTARY_(CONFIG$|LOG$|ADMIN__|SHUTDOWN__)" .name }}
-{{- fail (printf "extraEnv: %s is the chart's; use log, admin.listen or config" .name) }}
-{{- end }}
 {{- end }}
 {{- with .Values.extraEnv }}
 {{ toYaml . }}
