@@ -11,7 +11,7 @@ use serde::de::IgnoredAny;
 use url::Url;
 
 use super::connect::Request;
-use super::failure::{Class, Pace};
+use super::failure::{Class, Failure, Pace};
 use crate::model::block::lines;
 
 /// How long the service keeps its position while nobody is connected: "a few minutes", without a number. A stop that
@@ -225,6 +225,22 @@ pub fn is_stream(block: &[u8]) -> Option<bool> {
     begins_as_stream(block).map(|begins| begins || lines(block).any(is_object))
 }
 
+/// What a text means that stands where events should be; `None` where it may be the beginning of an event.
+pub fn refusal_of(text: &[u8], vetted: bool, quote: impl Fn(&[u8]) -> String) -> Option<Failure> {
+    // In front of it there can be blank lines, and garbage.
+    if refusal_line(text).is_some() {
+        return Some(Failure::new(
+            Class::Unauthorized,
+            "the service says `not authorized` in place of events",
+        ));
+    }
+    if vetted || begins_as_stream(text) != Some(false) {
+        return None;
+    }
+    let message = format!("the service answered 200 with something that is no stream ({})", quote(text));
+    Some(Failure::new(Class::BadBody, message))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -305,6 +321,14 @@ mod tests {
         assert_eq!(is_stream(b"garbage\n{\"a\":1}\r\n"), Some(true));
         assert_eq!(is_stream(b"<style>\n{ color: red }\n"), Some(false));
         assert_eq!(is_stream(b"\n"), None);
+        let class = |text, vetted| refusal_of(text, vetted, |_| String::new()).map(|failure| failure.class);
+        assert_eq!(class(b"\r\nnot authorized\r\n", false), Some(Class::Unauthorized));
+        assert_eq!(class(b"<html>", false), Some(Class::BadBody));
+        assert_eq!(
+            (class(b"{\"a\"", false), class(b"garbage", true)),
+            (None, None),
+            "it may become an event"
+        );
         let late = b"{\"receivedTimeGMT\":5}\n{\"receivedTimeGMT\":\"7\"}\n{}\n";
         assert_eq!(last_received_ms(late), Some(7_000), "quoted or not");
     }

@@ -241,8 +241,9 @@ impl Connection {
             let partial = lines.partial();
             if refused.is_none() && ended.is_some() {
                 // The text may come without a line end.
-                refused = partial
-                    .and_then(|text| refusal_of(text, vetted, |text| quote(text, true, &authorization)));
+                refused = partial.and_then(|text| {
+                    adobe::refusal_of(text, vetted, |text| quote(text, true, &authorization))
+                });
             }
             if let Some(failure) = refused {
                 self.shared.connector.refused(&authorization);
@@ -275,13 +276,13 @@ impl Connection {
             match adobe::is_stream(&bytes) {
                 // A refusal in front of events is still one, see below.
                 Some(true) => *vetted = true,
-                Some(false) => return (None, refusal_of(&bytes, false, quote)),
+                Some(false) => return (None, adobe::refusal_of(&bytes, false, quote)),
                 None => {}
             }
         }
         match adobe::refusal_line(&bytes) {
             Some(at) => {
-                let refusal = refusal_of(&bytes.split_off(at), false, quote);
+                let refusal = adobe::refusal_of(&bytes.split_off(at), false, quote);
                 ((!bytes.is_empty()).then_some(Block::Lines(bytes)), refusal)
             }
             None => (Some(Block::Lines(bytes)), None),
@@ -375,20 +376,4 @@ impl Connection {
             }
         }
     }
-}
-
-/// What a text means that stands where events should be; `None` where it may be the beginning of an event.
-fn refusal_of(text: &[u8], vetted: bool, quote: impl Fn(&[u8]) -> String) -> Option<Failure> {
-    // In front of it there can be blank lines, and garbage.
-    if adobe::refusal_line(text).is_some() {
-        return Some(Failure::new(
-            Class::Unauthorized,
-            "the service says `not authorized` in place of events",
-        ));
-    }
-    if vetted || adobe::begins_as_stream(text) != Some(false) {
-        return None;
-    }
-    let message = format!("the service answered 200 with something that is no stream ({})", quote(text));
-    Some(Failure::new(Class::BadBody, message))
 }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::*;
 use crate::mock;
@@ -222,6 +223,23 @@ async fn a_first_block_that_goes_beyond_what_was_delivered_reaches_back_too() {
     mock.adobe().wait_for(|stats| stats.open_streams == 2 && stats.hits - stats.duplicates == HITS).await;
     let taken = running.stopped().await;
     assert_eq!((taken.replays, distinct(&taken, &mock)), (1, HITS as usize));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_by_turns_do_not_hammer_the_service() {
+    let mock = service(Service::default()).await;
+    for code in [401, 403, 401, 403] {
+        let refusal = Fault::Status { code, body: ErrorBody::Json, message: None, retry_after: None };
+        mock.adobe().arm(Armed::now(refusal));
+    }
+    let since = Instant::now();
+    let running = start(&mock, 1, OnUnclean::Continue, Resume::default());
+    running.has_all().await;
+    // Each is the first of its kind in a row. Twice there is a pause, of at least twice the usual one.
+    assert!(since.elapsed() >= Duration::from_millis(240));
+    let taken = running.stopped().await;
+    assert_eq!(mock.adobe().stats().statuses, [(200, 1), (401, 2), (403, 2)].into());
+    assert_eq!(distinct(&taken, &mock), HITS as usize);
 }
 
 #[tokio::test(flavor = "multi_thread")]
