@@ -174,6 +174,17 @@ fn forgotten_ids_are_made_up_for_by_time() {
     assert!((500..520).all(|n| all.contains(&n)), "what came after the break is there");
 }
 
+#[test]
+fn a_partition_that_is_far_ahead_does_not_end_the_rule_for_the_others() {
+    let cluster = Arc::<Mutex<Cluster>>::default();
+    live(&cluster, 100, vec![hits(0..400), Item::Note(Note::BrokeOff { replay_owed: true })]);
+    let mut items = replay(400);
+    // An hour later than what was delivered.
+    items.insert(1, hits(8_000..8_010));
+    live(&cluster, 100, items);
+    assert_eq!(delivered(&cluster).len(), 410, "each once");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
