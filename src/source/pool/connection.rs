@@ -61,7 +61,7 @@ pub(super) enum Event {
 /// What the others wait for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Target {
-    /// The stream is open.
+    /// The stream is open: something came that is no refusal.
     Opened,
     /// An event came that was received at this time, milliseconds since the Unix epoch, or later.
     Received(Option<i64>),
@@ -173,15 +173,19 @@ impl Connection {
             Err(failure) => return End::Failed { failure, lost: false },
         };
         info!(stream = %shared.config.stream, connection = self.number, reset = self.reset.map(Reset::name), "connected");
-        self.reset = None;
+        let reset = self.reset.take();
         self.last_event = Instant::now();
         shared.enabling.store(false, Ordering::Relaxed);
-        if self.target == Some(Target::Opened) {
-            self.reached();
-        }
         shared.metrics.opened();
         let end = self.read(opened).await;
         shared.metrics.closed();
+        if let End::Failed { failure, .. } = &end
+            && matches!(failure.class, Class::Unauthorized | Class::BadBody)
+            && self.target.is_some()
+        {
+            // It was no stream after all.
+            self.reset = reset;
+        }
         end
     }
 
@@ -302,6 +306,9 @@ impl Connection {
         };
         let resumed = std::mem::take(&mut self.resumed);
         self.shared.input.send(Item::Block { block, resumed }).await?;
+        if self.target == Some(Target::Opened) {
+            self.reached();
+        }
         if let (Some(Target::Received(until_ms)), Some(received_ms)) = (self.target, received_ms) {
             // Where nothing was delivered before there is nothing to catch up with.
             if until_ms.is_none_or(|until| received_ms >= until) {

@@ -194,6 +194,17 @@ async fn a_connection_that_broke_off_is_made_good_by_a_replay() {
     assert_eq!(mock.adobe().stats().resets_ignored, 0);
 }
 
+/// Whether each connect asked for a reset.
+fn resets(mock: &mock::Handle) -> Vec<bool> {
+    let requests = mock.adobe().stats().requests;
+    let connects = requests.iter().filter(|seen| seen.path.starts_with("/api/1/stream/"));
+    connects.map(|seen| seen.query.contains(&("reset".to_owned(), "smallest".to_owned()))).collect()
+}
+
+fn page() -> Fault {
+    Fault::Status { code: 200, body: ErrorBody::Html, message: None, retry_after: None }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn after_an_unclean_stop_the_first_connect_resets() {
     let mock = service(Service::default()).await;
@@ -204,11 +215,23 @@ async fn after_an_unclean_stop_the_first_connect_resets() {
     mock.adobe().wait_for(|stats| stats.open_streams == 2).await;
     let taken = running.stopped().await;
     assert_eq!((taken.replays, taken.caught_up), (1, 1));
-    let resets: Vec<_> = mock.adobe().stats().requests.iter().map(|seen| seen.query.len()).collect();
-    assert_eq!(resets.iter().filter(|parameters| **parameters == 2).count(), 1, "{resets:?}");
+    assert_eq!(resets(&mock), [true, false], "the first, and no other");
     let running = start(&mock, 2, OnUnclean::Continue, resume);
     mock.adobe().wait_for(|stats| stats.streams == 4).await;
     assert_eq!(running.stopped().await.replays, 0);
+    assert_eq!(resets(&mock), [true, false, false, false]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_that_a_page_answered_is_made_again() {
+    let mock = service(Service::default()).await;
+    mock.adobe().arm(Armed::now(page()));
+    let resume = Resume { unclean: true, ..Resume::default() };
+    let running = start(&mock, 2, OnUnclean::Replay, resume);
+    running.has_all().await;
+    mock.adobe().wait_for(|stats| stats.open_streams == 2).await;
+    assert_eq!(running.stopped().await.replays, 1);
+    assert_eq!(resets(&mock), [true, true, false]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -256,8 +279,7 @@ async fn a_stop_while_hits_arrive_is_not_in_order_and_blank_lines_are_no_hits() 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_stream_is_never_an_event() {
     let mock = service(Service { gzip_errors: true, ..Service::default() }).await;
-    let page = Fault::Status { code: 200, body: ErrorBody::Html, message: None, retry_after: None };
-    mock.adobe().arm(Armed::now(page).times(2));
+    mock.adobe().arm(Armed::now(page()).times(2));
     let running = start(&mock, 1, OnUnclean::Continue, Resume::default());
     mock.adobe().wait_for(|stats| stats.hits == HITS).await;
     running.has_all().await;
