@@ -19,8 +19,10 @@ use super::{Config, refusal};
 /// Limit for the response's head once the request is sent.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// TCP keep-alive, which notices a dead peer below HTTP.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// TCP keep-alive, which notices a dead peer below HTTP in a minute: it asks after silence of this length, and then again so
+/// many times before it gives up.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+const KEEP_ALIVE_QUESTIONS: u32 = 3;
 
 /// Opens streams of one configured source. Connections of one stream share it, and with it the token.
 pub struct Connector {
@@ -66,6 +68,8 @@ impl Connector {
             .http1_only()
             .pool_max_idle_per_host(0)
             .tcp_keepalive(KEEP_ALIVE)
+            .tcp_keepalive_interval(KEEP_ALIVE)
+            .tcp_keepalive_retries(KEEP_ALIVE_QUESTIONS)
             .connect_timeout(config.connect_timeout)
             .user_agent(concat!("tributary/", env!("CARGO_PKG_VERSION")))
             .build()

@@ -3,7 +3,7 @@
 //! Invariant: a credential goes to the configured URL's own origin, or to an https host on the allow-list
 //! (plain http only where that was allowed, or to loopback), and nowhere else.
 
-use url::Url;
+use url::{Host, Url};
 
 /// Which targets may get the credential.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -55,7 +55,8 @@ impl Policy {
         if !self.hosts.iter().any(|allowed| is_at_or_below(&host, allowed)) {
             return Err(RedirectError::HostNotAllowed(host));
         }
-        let plain_is_fine = target.scheme() == "http" && (self.allow_plain_http || is_loopback(&target));
+        let stays_here = target.host().is_some_and(|host| is_loopback(&host));
+        let plain_is_fine = target.scheme() == "http" && (self.allow_plain_http || stays_here);
         if target.scheme() == "https" || plain_is_fine {
             Ok(target)
         } else {
@@ -64,18 +65,19 @@ impl Policy {
     }
 }
 
-/// Whether the address leads to this machine.
-pub fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
+/// Whether a host is this machine, whatever a name server says.
+pub fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
     }
 }
 
 fn is_at_or_below(host: &str, allowed: &str) -> bool {
-    host.strip_suffix(allowed).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    // A URL's host is in lower case, a configured one is as it was written.
+    host.strip_suffix(&allowed.to_ascii_lowercase())
+        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
 #[cfg(test)]
@@ -83,7 +85,7 @@ mod tests {
     use super::*;
 
     fn target(location: Option<&str>) -> Result<String, RedirectError> {
-        let hosts = vec!["urbanairship.com".into(), "127.0.0.1".into()];
+        let hosts = vec!["UrbanAirship.com".into(), "127.0.0.1".into()];
         let policy = Policy { hosts, allow_plain_http: false, max_hops: 10, keeps_query: false };
         let current = Url::parse("https://connect.urbanairship.com/api/events/").unwrap();
         policy.target(&current, location).map(|url| url.to_string())

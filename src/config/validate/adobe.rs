@@ -43,7 +43,7 @@ pub(super) fn resolve(stream: &mut Adobe, dead_letters: &str) {
     stream.dead_letter_topic.get_or_insert(dead_letters.to_owned());
     if stream.redirect_hosts.is_none() {
         let url = stream.url.as_deref().and_then(|url| Url::parse(url).ok());
-        let own = url.filter(|url| url.host().is_some_and(|host| place::is_loopback(&host)));
+        let own = url.filter(|url| url.host().is_some_and(|host| source::redirect::is_loopback(&host)));
         let host = own.as_ref().and_then(Url::host_str).unwrap_or(HOST);
         stream.redirect_hosts = Some(vec![host.to_owned()]);
     }

@@ -9,6 +9,7 @@ use crate::config::errors::{Errors, Path};
 use crate::config::units::{Size, Span};
 use crate::route::Template;
 use crate::sink::TopicSpec;
+use crate::source::redirect::is_loopback;
 
 /// What a topic may be besides a fixed name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -117,15 +118,6 @@ pub(super) fn url(text: &str, allow_plain_http: bool, path: &Path, errors: &mut 
         _ => errors.add(path, "expected an address that begins with https://"),
     }
     Some(url)
-}
-
-/// Whether a host is this machine.
-pub(super) fn is_loopback(host: &Host<&str>) -> bool {
-    match host {
-        Host::Domain(name) => *name == "localhost" || name.ends_with(".localhost"),
-        Host::Ipv4(address) => address.is_loopback(),
-        Host::Ipv6(address) => address.is_loopback(),
-    }
 }
 
 /// Checks hosts that may get a credential.
