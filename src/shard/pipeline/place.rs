@@ -86,13 +86,14 @@ impl Pipeline {
     pub(super) fn processed(&mut self, processed_ms: Option<i64>) {
         let Some(processed_ms) = processed_ms else { return };
         self.first_processed_ms.get_or_insert(processed_ms);
-        self.progress.processed_ms = Some(processed_ms);
-        if self.keeps_mark {
+        self.progress.processed_ms = if self.keeps_mark {
             self.progress.moved = true;
             self.progress.mark.pass(processed_ms, self.clock_ms);
             // A replay goes back, but the stream does not lag behind for that.
-            self.progress.processed_ms = self.progress.mark.watermark.received_ms;
-        }
+            self.progress.mark.watermark.received_ms
+        } else {
+            Some(processed_ms)
+        };
     }
 
     /// Whether the event is one that was delivered before. Its id is known from now on.
