@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::batch::{self, Batch};
 use crate::clock::now_ms;
@@ -27,18 +27,14 @@ pub mod metrics;
 mod notes;
 pub mod pipeline;
 pub mod progress;
+mod recovery;
 
 use metrics::Metrics;
 use pipeline::Pipeline;
+use recovery::{Recovered, pause};
 
 /// A moved position without events is committed at most this often.
 const IDLE_COMMIT_INTERVAL: Duration = Duration::from_secs(1);
-
-/// First and longest pause between attempts to write the same batch.
-const RETRY_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-
-/// How often a pausing shard looks whether it is to give up.
-const ABANDON_CHECK: Duration = Duration::from_millis(50);
 
 /// What a shard is, besides its sink and its queue.
 #[derive(Clone, Debug)]
@@ -280,65 +276,6 @@ impl<S: Sink> Shard<S> {
         let next = self.checkpoint.after(&delta, now_ms);
         next.inspect_err(|misfit| error!(shard = %self.config.id, %misfit, "checkpoint refused")).ok()
     }
-
-    /// Gets over a failed write: afterwards either the attempted checkpoint is known to count, or the batch stands
-    /// in a new transaction, ready to be committed.
-    fn recover(
-        &mut self,
-        mut error: SinkError,
-        mut attempted: Option<&Checkpoint>,
-    ) -> Result<Recovered, Exit> {
-        let mut failures = 0;
-        loop {
-            failures += 1;
-            self.metrics.failed();
-            if matches!(error, SinkError::Fenced(_)) {
-                warn!(shard = %self.config.id, reason = %error, "write refused");
-                return Err(Exit::Fenced);
-            }
-            warn!(shard = %self.config.id, reason = %error, failures, "write failed; the batch is kept and tried again");
-            if failures > 1 {
-                pause(failures, &self.abandon)?;
-            }
-            let cleared = match error {
-                SinkError::Abortable(_) => self.sink.abort().map(|()| Recovered::Replayed),
-                _ => self.sink.reopen().map(|claimed| self.reopened(claimed, attempted)),
-            };
-            if cleared.is_ok() {
-                // Its outcome is known from here on.
-                attempted = None;
-            }
-            let replayed = cleared.and_then(|recovered| match recovered {
-                Recovered::Landed => Ok(recovered),
-                Recovered::Replayed => {
-                    self.pipeline.replay(self.batch.blocks(), &mut self.sink).map(|()| recovered)
-                }
-            });
-            match replayed {
-                Ok(recovered) => {
-                    info!(shard = %self.config.id, ?recovered, "the batch is safe");
-                    return Ok(recovered);
-                }
-                Err(next) => error = next,
-            }
-        }
-    }
-
-    /// What the sink's checkpoint says of the attempted one.
-    fn reopened(&mut self, claimed: Checkpoint, attempted: Option<&Checkpoint>) -> Recovered {
-        let landed = attempted.is_some_and(|attempted| claimed.carries(attempted));
-        self.checkpoint = claimed;
-        if landed { Recovered::Landed } else { Recovered::Replayed }
-    }
-}
-
-/// How a failed write was got over.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Recovered {
-    /// The attempted commit had taken place.
-    Landed,
-    /// The batch stands in a new transaction.
-    Replayed,
 }
 
 /// Where the reader begins.
@@ -358,23 +295,6 @@ fn split(block: Block, bytes: usize) -> (Block, Option<Block>) {
             (Block::Lines(all), Some(Block::Lines(rest)))
         }
         whole => (whole, None),
-    }
-}
-
-/// Waits before attempt number `failures + 1`, or says that nobody waits for it any more.
-fn pause(failures: u32, abandon: &CancellationToken) -> Result<(), Exit> {
-    let (first, longest) = RETRY_PAUSES;
-    let until =
-        Instant::now() + first.saturating_mul(2u32.saturating_pow(failures.saturating_sub(1))).min(longest);
-    loop {
-        if abandon.is_cancelled() {
-            return Err(Exit::Abandoned);
-        }
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Ok(());
-        }
-        std::thread::park_timeout(left.min(ABANDON_CHECK));
     }
 }
 
