@@ -104,8 +104,8 @@ impl KafkaSink {
             }
             Some(found) => found.claimed_by(&self.owner),
         };
-        self.begin()?;
-        self.commit(&mut std::iter::empty(), &claimed)?;
+        self.begin_batch()?;
+        self.commit_batch(&mut std::iter::empty(), &claimed)?;
         info!(
             shard = self.key(),
             sequence = claimed.sequence,
