@@ -1,7 +1,8 @@
 //! Record to topic and timestamp. Knows nothing of Kafka clients.
 //!
-//! Invariant: every name that comes out is a legal Kafka topic name. The names of one router are bounded in
-//! number ([`MAX_VALUES`]), so a stream of made-up values cannot fill a cluster with topics.
+//! Invariant: every name that comes out is a legal Kafka topic name. One that was made of an event's value is never a topic
+//! of the connector's own or of Kafka's. The names of one router are bounded in number ([`MAX_VALUES`]), so a stream of
+//! made-up values cannot fill a cluster with topics.
 
 use std::collections::BTreeMap;
 
@@ -26,6 +27,8 @@ pub struct Config {
     pub default_topic: Option<String>,
     /// Which time becomes the Kafka timestamp.
     pub timestamp: Timestamp,
+    /// Topics that an event's value must not name: those of the connector's state, and of dead letters.
+    pub reserved: Vec<String>,
 }
 
 /// Which time becomes the Kafka timestamp.
@@ -48,12 +51,32 @@ pub enum Unroutable {
         /// The template's field.
         field: String,
     },
+    /// The value would make the name of a topic that is not for events.
+    #[error("its {field} makes the topic {topic}, which is the connector's own or Kafka's")]
+    Reserved {
+        /// The template's field.
+        field: String,
+        /// The name.
+        topic: String,
+    },
     /// The stream brought more values than may make topics.
     #[error("more than {MAX_VALUES} values of {field} made topics already, and no default_topic is set")]
     TooManyValues {
         /// The template's field.
         field: String,
     },
+}
+
+/// Whether Kafka itself uses names like this one.
+pub fn is_internal(topic: &str) -> bool {
+    topic.starts_with("__")
+}
+
+/// Whether Kafka takes two names for one: it does not tell `.` from `_`, since its metrics cannot.
+pub fn collide(one: &str, other: &str) -> bool {
+    let folded =
+        |name: &str| name.bytes().map(|byte| if byte == b'.' { b'_' } else { byte }).collect::<Vec<_>>();
+    one.len() == other.len() && folded(one) == folded(other)
 }
 
 /// A template cut at its placeholder.
@@ -129,6 +152,10 @@ impl Router {
                 return self.fallback(|| Unroutable::TooManyValues { field: template.field.to_owned() });
             }
             let topic = template.fill(value);
+            let is_reserved = self.config.reserved.iter().any(|reserved| collide(reserved, &topic));
+            if is_reserved || is_internal(&topic) {
+                return Err(Unroutable::Reserved { field: template.field.to_owned(), topic });
+            }
             self.by_value.insert(value.to_vec(), topic);
         }
         Ok(&self.by_value[value])
@@ -158,7 +185,52 @@ impl Router {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn no_value_names_a_topic_that_is_not_for_events(
+            before in prop::sample::select(vec!["", "p", "p.", "p_", "_", "__", "x."]),
+            value in prop_oneof![
+                "[a-z._-]{0,12}",
+                prop::sample::select(vec!["p.checkpoints", "checkpoints", ".checkpoints", "/ids", ".ids", "p_ids",
+                    "shards", "p/shards", "dead-letters", "__consumer_offsets", "_x", "é", "..", "."])
+                    .prop_map(str::to_owned),
+                any::<String>(),
+            ],
+        ) {
+            let mut router = router(&format!("{before}{{type}}"));
+            let reserved = router.config.reserved.clone();
+            match router.topic(Some(value.as_bytes())) {
+                Ok(topic) => {
+                    let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+                    prop_assert!(topic.chars().all(legal) && !topic.is_empty() && topic.len() <= MAX_TOPIC_LENGTH);
+                    prop_assert!(topic != "." && topic != ".." && !topic.starts_with("__"), "{topic}");
+                    let folded = topic.replace('.', "_");
+                    prop_assert!(reserved.iter().all(|name| name.replace('.', "_") != folded), "{topic}");
+                }
+                Err(Unroutable::Reserved { topic, .. }) => {
+                    let folded = topic.replace('.', "_");
+                    let is_ours = reserved.iter().any(|name| name.replace('.', "_") == folded);
+                    prop_assert!(is_ours || topic.starts_with("__"), "{topic} is for events");
+                }
+                Err(Unroutable::NoValue { .. }) => prop_assert!(value.is_empty()),
+                Err(other) => prop_assert!(false, "{other}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_state_topic_is_no_topic_for_an_event() {
+        let mut router = router("p.{type}");
+        for (value, topic) in [("checkpoints", "p.checkpoints"), ("dead-letters", "p.dead-letters")] {
+            let refused = Unroutable::Reserved { field: "type".into(), topic: topic.into() };
+            assert_eq!(router.topic(Some(value.as_bytes())), Err(refused));
+        }
+        assert_eq!(router.topic(Some(b"checkpoint")), Ok("p.checkpoint"));
+    }
 
     fn router(topic: &str) -> Router {
         Router::new(Config {
@@ -166,6 +238,7 @@ mod tests {
             topics: BTreeMap::from([("OPEN".into(), "opens".into())]),
             default_topic: None,
             timestamp: Timestamp::Processed,
+            reserved: ["p.checkpoints", "p.ids", "p.shards", "p.dead-letters"].map(str::to_owned).to_vec(),
         })
     }
 

@@ -70,9 +70,9 @@ pub(super) fn validate(raw: &Raw, numbers: &[usize], errors: &mut Errors) -> Opt
     let path = Path::top("stream");
     errors.add_if(raw.stream.is_empty(), &path, "missing: at least one [[stream]] is needed");
     names(raw, numbers, errors);
-    let state = [".checkpoints", ".ids", ".shards"].map(|ending| format!("{}{ending}", raw.state.prefix));
+    let state = state_topics(raw);
     let queue_bytes = bytes(raw.queue.max_bytes);
-    let streams: Vec<Option<StreamConfig>> = raw
+    let mut streams: Vec<Option<StreamConfig>> = raw
         .stream
         .iter()
         .zip(numbers)
@@ -91,6 +91,12 @@ pub(super) fn validate(raw: &Raw, numbers: &[usize], errors: &mut Errors) -> Opt
             }
         })
         .collect();
+    // A dead-letter topic may be configured for events too, but no value may name it.
+    let dead_letters: Vec<String> =
+        streams.iter().flatten().map(|stream| stream.dead_letter_topic.clone()).collect();
+    for stream in streams.iter_mut().flatten() {
+        stream.route.reserved.extend_from_slice(&dead_letters);
+    }
     Some(Config {
         ownership: ownership?,
         shutdown_timeout: raw.shutdown.timeout.0,
@@ -101,6 +107,17 @@ pub(super) fn validate(raw: &Raw, numbers: &[usize], errors: &mut Errors) -> Opt
         streams: streams.into_iter().collect::<Option<_>>()?,
         effective: raw.clone(),
     })
+}
+
+/// Topics that hold the connector's state, those of streams of another kind included.
+fn state_topics(raw: &Raw) -> Vec<String> {
+    let prefix = &raw.state.prefix;
+    let own = ["checkpoints", "ids", "shards"].map(|ending| format!("{prefix}.{ending}"));
+    let names = raw.stream.iter().filter_map(|stream| match stream {
+        Stream::Airship(stream) | Stream::AirshipCompliance(stream) => stream.name.as_deref(),
+        Stream::Adobe(stream) => stream.name.as_deref(),
+    });
+    own.into_iter().chain(names.map(|name| format!("{prefix}.{name}.intake"))).collect()
 }
 
 fn ownership(raw: &Raw, errors: &mut Errors) -> Option<Ownership> {

@@ -169,6 +169,12 @@ fn limits_hold() {
     stream("retention", "retention = \"1ns\"");
     stream("max_line", "max_line = \"1GiB\"");
     stream("topic", "topic = \"tributary.ids\"");
+    stream("topic", "topic = \"tributary_shards\"");
+    stream("topic", "topic = \"tributary.s.intake\"");
+    stream("topic", "topic = \"__{type}\"");
+    stream("default_topic", "default_topic = \"__consumer_offsets\"");
+    stream("topics.OPEN", "topics = { OPEN = \"tributary.checkpoints\" }");
+    stream("dead_letter_topic", "dead_letter_topic = \"tributary.ids\"");
     stream("topic", "topic = \"..\"");
     stream("dead_letter_topic", "dead_letter_topic = \"{type}\"");
     stream("topics.OPEN", "topics = { OPEN = \"a b\" }");

@@ -238,6 +238,7 @@ fn route(stream: &Adobe, state: &[String], path: &Path, errors: &mut Errors) -> 
             Timestamp::Processed => route::Timestamp::Processed,
             Timestamp::Occurred => route::Timestamp::Occurred,
         },
+        reserved: state.to_vec(),
     }
 }
 

@@ -177,6 +177,7 @@ fn route(stream: &Airship, state: &[String], path: &Path, errors: &mut Errors) -
             Timestamp::Processed => route::Timestamp::Processed,
             Timestamp::Occurred => route::Timestamp::Occurred,
         },
+        reserved: state.to_vec(),
     }
 }
 

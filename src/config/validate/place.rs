@@ -7,7 +7,7 @@ use url::{Host, Url};
 use super::{LARGEST_MESSAGE, LONGEST_TOPIC, at_least_one, is_name_char, positive, size};
 use crate::config::errors::{Errors, Path};
 use crate::config::units::{Size, Span};
-use crate::route::Template;
+use crate::route::{Template, collide, is_internal};
 use crate::sink::TopicSpec;
 use crate::source::redirect::is_loopback;
 
@@ -54,7 +54,9 @@ pub(super) fn topic(name: &str, names: Names, state: &[String], path: &Path, err
         errors.add_if(!is_field(template.field) || template.field.contains('{'), path, message);
     }
     let message = "this topic holds the connector's state: choose another name";
-    errors.add_if(state.iter().any(|state| state == name), path, message);
+    errors.add_if(state.iter().any(|state| collide(state, name)), path, message);
+    let message = "names that begin with `__` are Kafka's own: choose another name";
+    errors.add_if(is_internal(name), path, message);
 }
 
 /// Whether this is a field's path: member names with dots between them.

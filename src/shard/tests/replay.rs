@@ -39,6 +39,7 @@ fn adobe_pipeline(max_ids: usize) -> Pipeline {
         topics: Default::default(),
         default_topic: None,
         timestamp: Default::default(),
+        reserved: Vec::new(),
     };
     let window = Window::new(dedupe::Config { max_ids, ..Default::default() }, 10);
     Pipeline::new(Extractor::new(&fields).unwrap(), Router::new(routes), window, "dead".into())

@@ -100,6 +100,9 @@ fn what_has_no_id_or_no_topic_is_a_dead_letter() {
         (r#"["id","a"]"#, "not_an_object"),
         (r#"{"id":"b","offset":"3","type":"OPEN""#, "not_an_object"),
         (r#"{"id":"c","offset":"6"}"#, "unroutable"),
+        // With this template they would name topics of the connector's own, of which one holds its checkpoints.
+        (r#"{"id":"d","offset":"7","type":"checkpoints"}"#, "unroutable"),
+        (r#"{"id":"e","offset":"8","type":"dead-letters"}"#, "unroutable"),
     ];
     let mut lines: Vec<&str> = bad.iter().map(|(line, _)| *line).collect();
     lines.insert(3, good);
@@ -111,8 +114,8 @@ fn what_has_no_id_or_no_topic_is_a_dead_letter() {
     let mut process = setup.start();
     let last = setup.progress().wait_received(lines.len() as u64);
     stop(&mut process);
-    assert_eq!((last.received, last.delivered, last.dead_letters), (7, 1, 6));
-    assert_eq!(last.offset.as_deref(), Some("6"), "dead letters move the position too");
+    assert_eq!((last.received, last.delivered, last.dead_letters), (9, 1, 8));
+    assert_eq!(last.offset.as_deref(), Some("8"), "dead letters move the position too");
     let committed = read_all(broker(), &setup.dead_letters(), Isolation::Committed);
     let mut expected: Vec<Letter> =
         bad.iter().map(|(line, reason)| whole(line.as_bytes().to_vec(), reason)).collect();
