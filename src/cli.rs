@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{Config, Sources};
+use crate::output::{self, OutputError};
 use crate::telemetry::LogFormat;
 use crate::{config, exit};
 
@@ -107,7 +108,7 @@ impl Configured {
     fn load(&self) -> Result<Config, ExitCode> {
         let sources = Sources::of_process(self.config.clone(), self.overrides.clone());
         config::load(&sources).map_err(|errors| {
-            eprintln!("{errors}");
+            output::remark(errors);
             ExitCode::from(exit::CONFIG)
         })
     }
@@ -115,19 +116,37 @@ impl Configured {
 
 fn print_config(arguments: &ConfigArguments) -> anyhow::Result<ExitCode> {
     match arguments.what {
-        ConfigOutput::Schema => println!("{}", serde_json::to_string_pretty(&config::schema())?),
+        ConfigOutput::Schema => output::print(serde_json::to_string_pretty(&config::schema())?)?,
         ConfigOutput::Effective => {
             let config = match arguments.configured.load() {
                 Ok(config) => config,
                 Err(code) => return Ok(code),
             };
-            print!("{}", config.render());
+            output::print(config.render().trim_end())?;
             for warning in config.warnings() {
-                eprintln!("warning: {warning}");
+                output::remark(format_args!("warning: {warning}"));
             }
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Shows what the command line is about or what is wrong with it, and tells which of the two it was.
+pub fn show(error: &clap::Error) -> anyhow::Result<ExitCode> {
+    match error.print() {
+        // Help and version are what was asked for, the rest is said as well as it can be.
+        Err(failed) if !error.use_stderr() => Err(OutputError::from(failed).into()),
+        _ => Ok(ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::OK })),
+    }
+}
+
+/// Says why a command failed. A reader of its output that has gone is no failure.
+pub fn report(error: &anyhow::Error) -> ExitCode {
+    if let Some(OutputError::Closed) = error.downcast_ref() {
+        return ExitCode::from(exit::OK);
+    }
+    output::remark(format_args!("tributary: {error:#}"));
+    ExitCode::from(exit::FAILURE)
 }
 
 /// The runtime for everything but the shards, which have threads of their own.

@@ -29,6 +29,7 @@ pub mod exit;
 pub mod failpoint;
 pub mod mock;
 pub mod model;
+pub mod output;
 pub mod record;
 pub mod route;
 pub mod shard;

@@ -3,14 +3,12 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use tributary::cli::Cli;
+use tributary::cli::{self, Cli};
 
 fn main() -> ExitCode {
-    match Cli::parse().run() {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("tributary: {error:#}");
-            ExitCode::from(tributary::exit::FAILURE)
-        }
-    }
+    let done = match Cli::try_parse() {
+        Ok(cli) => cli.run(),
+        Err(error) => cli::show(&error),
+    };
+    done.unwrap_or_else(|error| cli::report(&error))
 }

@@ -1,9 +1,11 @@
 //! The live status line on a terminal: one line a shard. Only reads figures.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use console::Term;
+use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -13,6 +15,9 @@ use crate::telemetry::Around;
 
 /// How often the lines are drawn.
 const INTERVAL: Duration = Duration::from_millis(250);
+
+/// No more than so many drawings a second, whatever is logged.
+const MOST_DRAWINGS: u8 = 20;
 
 /// Time over which the rate is measured.
 const RATE_SPAN: u32 = 4;
@@ -25,7 +30,9 @@ pub struct Status {
 
 impl Default for Status {
     fn default() -> Self {
-        Self { lines: MultiProgress::with_draw_target(ProgressDrawTarget::stderr()) }
+        let terminal = Box::new(Terminal(Term::buffered_stderr()));
+        let target = ProgressDrawTarget::term_like_with_hz(terminal, MOST_DRAWINGS);
+        Self { lines: MultiProgress::with_draw_target(target) }
     }
 }
 
@@ -65,6 +72,52 @@ impl Status {
         let style = ProgressStyle::with_template("{spinner} {wide_msg}");
         let line = self.lines.add(ProgressBar::new_spinner());
         style.map_or(line.clone(), |style| line.with_style(style))
+    }
+}
+
+/// The terminal, whose loss is nobody's failure: letting a log line pass panics where the lines cannot be cleared.
+#[derive(Debug)]
+struct Terminal(Term);
+
+impl TermLike for Terminal {
+    fn width(&self) -> u16 {
+        self.0.size().1
+    }
+
+    fn height(&self) -> u16 {
+        self.0.size().0
+    }
+
+    fn move_cursor_up(&self, n: usize) -> io::Result<()> {
+        self.0.move_cursor_up(n).or(Ok(()))
+    }
+
+    fn move_cursor_down(&self, n: usize) -> io::Result<()> {
+        self.0.move_cursor_down(n).or(Ok(()))
+    }
+
+    fn move_cursor_right(&self, n: usize) -> io::Result<()> {
+        self.0.move_cursor_right(n).or(Ok(()))
+    }
+
+    fn move_cursor_left(&self, n: usize) -> io::Result<()> {
+        self.0.move_cursor_left(n).or(Ok(()))
+    }
+
+    fn write_line(&self, line: &str) -> io::Result<()> {
+        self.0.write_line(line).or(Ok(()))
+    }
+
+    fn write_str(&self, text: &str) -> io::Result<()> {
+        self.0.write_str(text).or(Ok(()))
+    }
+
+    fn clear_line(&self) -> io::Result<()> {
+        self.0.clear_line().or(Ok(()))
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.0.flush().or(Ok(()))
     }
 }
 

@@ -14,6 +14,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::clock::now_ms;
 use crate::model::types::{DeadLetterReason, Drop};
+use crate::output;
 use crate::shard::metrics::REPLAY_OUTCOMES;
 use crate::source::failure::Class;
 use crate::source::metrics::ConnectionState;
@@ -41,7 +42,11 @@ pub type Around = Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>;
 pub fn init_log(format: LogFormat, around: Option<Around>) {
     let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
     let terminal = io::stderr().is_terminal();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(LogWriter { around });
+    // The subscriber would report a failed write with `eprintln!`, which panics where that fails, too.
+    let builder = tracing_subscriber::fmt()
+        .log_internal_errors(false)
+        .with_env_filter(filter)
+        .with_writer(LogWriter { around });
     let text = match format {
         LogFormat::Auto => terminal,
         LogFormat::Json => false,
@@ -75,17 +80,17 @@ impl<'a> MakeWriter<'a> for LogWriter {
 
 impl Write for LogWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let mut result = Ok(());
-        let mut write = || result = io::stderr().write_all(line);
+        let mut write = || output::log_line(line);
         match &self.around {
             Some(around) => around(&mut write),
             None => write(),
         }
-        result.map(|()| line.len())
+        // What could not be written is counted there, and is nobody's failure.
+        Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        Ok(())
     }
 }
 
@@ -266,9 +271,18 @@ impl Shards {
 impl Collector for Shards {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
         self.counters(&mut encoder)?;
+        log_lines(&mut encoder)?;
         self.gauges(&mut encoder)?;
         self.histograms(&mut encoder)
     }
+}
+
+/// Those of the whole process.
+fn log_lines(encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+    let help = "Lines that standard error did not take";
+    let dropped =
+        encoder.encode_descriptor("tributary_log_lines_dropped", help, None, MetricType::Counter)?;
+    ConstCounter::new(output::dropped_lines()).encode(dropped)
 }
 
 fn labels(figures: &ShardFigures) -> Labels {
@@ -297,6 +311,7 @@ mod tests {
             "tributary_reconnects_total{stream=\"mobile\",shard=\"1\",class=\"network\"} 1",
             "tributary_dead_letters_total{stream=\"mobile\",shard=\"0\",reason=\"no_id\"} 0",
             "tributary_events_filtered_total{stream=\"mobile\",shard=\"0\",reason=\"bot\"} 0",
+            "tributary_log_lines_dropped_total 0",
             "tributary_queue_bytes{stream=\"mobile\",shard=\"0\"} 0",
             "# TYPE tributary_commit_duration_seconds histogram",
         ] {

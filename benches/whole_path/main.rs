@@ -19,6 +19,7 @@
 //! takes by the consumer's fetch.
 //!
 //! Allocations: the supervisor runs in this process, whose allocator counts. C allocations, librdkafka's, are not seen.
+#![expect(clippy::print_stdout, reason = "a benchmark's figures are for the terminal")]
 
 use std::path::PathBuf;
 use std::time::Duration;

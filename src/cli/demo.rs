@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::run::stop_on_signals;
 use crate::mock::airship::Epoch;
 use crate::mock::{adobe, airship};
+use crate::output::{self, OutputError};
 use crate::status::{self, Status};
 use crate::supervisor::{self, ShardFigures};
 use crate::telemetry::{self, LogFormat};
@@ -73,9 +74,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let status = std::io::stderr().is_terminal().then(Status::default);
     telemetry::init_log(LogFormat::Text, status.as_ref().map(Status::around));
     let runtime = super::runtime().context("cannot start the runtime")?;
-    let code = runtime.block_on(demo(arguments, status))?;
+    let code = runtime.block_on(demo(arguments, status));
     runtime.shutdown_background();
-    Ok(code)
+    code
 }
 
 async fn demo(arguments: &Arguments, status: Option<Status>) -> anyhow::Result<ExitCode> {
@@ -85,7 +86,7 @@ async fn demo(arguments: &Arguments, status: Option<Status>) -> anyhow::Result<E
     let mock = mock::start(mock_config(arguments.rate)).await.context("cannot start the mock service")?;
     let broker = Broker::start(services, arguments.kafka.as_deref())?;
     let config = config::parse(&broker.configuration(&mock.url())).context("the demo's configuration")?;
-    println!("{}", broker.introduction(&mock.url(), arguments.rate));
+    output::print(broker.introduction(&mock.url(), arguments.rate))?;
 
     let plan = Arc::new(plan(&config));
     let figures = plan.figures();
@@ -96,7 +97,7 @@ async fn demo(arguments: &Arguments, status: Option<Status>) -> anyhow::Result<E
         async move { supervisor::run(plan, &figures, draining).await }
     };
     let connector = task::spawn(&tokio::runtime::Handle::current(), "connector", connector);
-    let made = make_events(arguments, &mock, &figures, &stop, drawing.is_none()).await;
+    let made = make_events(arguments, &mock, &figures, &stop, drawing.is_none()).await?;
     let caught_up = catch_up(services, &mock, made, &figures).await;
     draining.cancel();
     let ended = connector.await.context("the connector panicked")?;
@@ -109,9 +110,11 @@ async fn demo(arguments: &Arguments, status: Option<Status>) -> anyhow::Result<E
         let counts = (service.distinct(&mock, made), service.repeated(&mock, made));
         outcomes.push(Outcome::new(*service, counts, &figures, broker.count(*service)?));
     }
-    println!("\n{}", table::render(&broker.description(), &outcomes));
+    output::print(format_args!("\n{}", table::render(&broker.description(), &outcomes)))?;
     if !caught_up || ended != supervisor::Ended::Stopped || !outcomes.iter().all(Outcome::is_right) {
-        eprintln!("the figures do not add up (connector: {ended:?}); this is a defect, please report it");
+        output::remark(format_args!(
+            "the figures do not add up (connector: {ended:?}); this is a defect, please report it"
+        ));
         return Ok(ExitCode::from(exit::MISCOUNT));
     }
     Ok(ExitCode::SUCCESS)
@@ -152,7 +155,7 @@ async fn make_events(
     figures: &[ShardFigures],
     stop: &CancellationToken,
     report: bool,
-) -> u64 {
+) -> Result<u64, OutputError> {
     let started = Instant::now();
     let services = arguments.service.services();
     let mut script = script::Script::new(if arguments.no_faults { &[] } else { services });
@@ -160,7 +163,7 @@ async fn make_events(
     let mut ticks = tokio::time::interval(TICK);
     loop {
         tokio::select! {
-            () = stop.cancelled() => return made,
+            () = stop.cancelled() => return Ok(made),
             _ = ticks.tick() => {}
         }
         let elapsed = started.elapsed();
@@ -172,11 +175,11 @@ async fn make_events(
         if report && reported.elapsed() >= REPORT_EVERY {
             reported = Instant::now();
             for shard in figures {
-                println!("{}", status::describe(shard, arguments.rate, clock::now_ms()));
+                output::print(status::describe(shard, arguments.rate, clock::now_ms()))?;
             }
         }
         if arguments.run_for.is_some_and(|limit| elapsed >= limit) {
-            return made;
+            return Ok(made);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 
-use crate::mock;
+use crate::{mock, output};
 
 /// Arguments of `mock`.
 #[derive(Debug, Args)]
@@ -20,16 +20,18 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         let listen = arguments.config.listen.clone();
         let mut mock =
             mock::start(arguments.config).await.with_context(|| format!("cannot listen at {listen}"))?;
-        println!("mock Airship service at {}/api/events/ (control plane: {0}/_mock/stats)", mock.url());
+        let url = mock.url();
+        output::mention(format_args!(
+            "mock Airship service at {url}/api/events/ (control plane: {url}/_mock/stats)"
+        ));
         for name in mock.adobe().names() {
-            println!("mock Adobe Livestream service at {}/api/1/stream/{name}", mock.url());
+            output::mention(format_args!("mock Adobe Livestream service at {url}/api/1/stream/{name}"));
         }
-        println!(
-            "mock Adobe token service at {}/ims/token/v3 (control plane: {0}/_mock/adobe/config)",
-            mock.url()
-        );
+        output::mention(format_args!(
+            "mock Adobe token service at {url}/ims/token/v3 (control plane: {url}/_mock/adobe/config)"
+        ));
         if let Some(second) = mock.second_url() {
-            println!("Adobe connects are redirected to {second}");
+            output::mention(format_args!("Adobe connects are redirected to {second}"));
         }
         tokio::select! {
             error = mock.failed() => Err(error).context("the mock service failed"),

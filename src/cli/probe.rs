@@ -10,7 +10,7 @@ use reqwest::StatusCode;
 use tokio::time::Instant;
 
 use super::Configured;
-use crate::exit;
+use crate::{exit, output};
 
 /// Limit for an answer: a process that takes longer is not well.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -36,7 +36,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if arguments.if_configured && !arguments.configured.has_file() {
-        println!("there is no configuration file, so nothing to ask");
+        output::mention("there is no configuration file, so nothing to ask");
         return Ok(ExitCode::from(exit::OK));
     }
     let url = match &arguments.url {
@@ -51,7 +51,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         },
     };
     let status = super::runtime()?.block_on(ask(&url, arguments.within.unwrap_or_default()))?;
-    println!("{url} answers {status}");
+    output::mention(format_args!("{url} answers {status}"));
     Ok(ExitCode::from(exit::OK))
 }
 

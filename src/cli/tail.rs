@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Configured, Logging};
 use crate::model::block::{Block, lines};
 use crate::model::types::Position;
+use crate::output::OutputError;
 use crate::record::{Extractor, Line};
 use crate::source::adobe::OnUnclean;
 use crate::source::airship::Start;
@@ -68,14 +69,14 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let resume = Resume { position, ..Resume::default() };
     let reader = Reader { input, metrics: Default::default(), stop: stop.clone() };
     let connections = Connections::new(Arc::new(source), 0, resume, reader)?;
-    runtime.block_on(async {
+    let printed = runtime.block_on(async {
         super::run::stop_on_signals(stop.clone())?;
         drop(task::spawn(runtime.handle(), "connections", connections.run()));
         let (count, pretty) = (arguments.count.unwrap_or(u64::MAX), arguments.pretty);
-        tokio::task::spawn_blocking(move || print(&output, &extractor, count, pretty)).await?
-    })?;
+        Ok(tokio::task::spawn_blocking(move || print(&output, &extractor, count, pretty)).await??)
+    });
     runtime.shutdown_background();
-    Ok(ExitCode::SUCCESS)
+    printed.map(|()| ExitCode::SUCCESS)
 }
 
 /// All events over one connection, from the wanted place.
@@ -108,7 +109,7 @@ fn begin(
     Ok((source, position))
 }
 
-fn print(queue: &Output, extractor: &Extractor, mut left: u64, pretty: bool) -> anyhow::Result<()> {
+fn print(queue: &Output, extractor: &Extractor, mut left: u64, pretty: bool) -> Result<(), OutputError> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     while left > 0 {
         let item = match queue.receive(Duration::from_millis(100)) {
@@ -122,10 +123,7 @@ fn print(queue: &Output, extractor: &Extractor, mut left: u64, pretty: bool) -> 
                 continue;
             }
             left -= 1;
-            if let Err(error) = print_line(&mut out, line, pretty).and_then(|()| out.flush()) {
-                // `| head` is a normal way to stop.
-                return if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error.into()) };
-            }
+            print_line(&mut out, line, pretty).and_then(|()| out.flush())?;
         }
     }
     Ok(())

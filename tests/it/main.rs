@@ -22,6 +22,7 @@ mod kafka;
 mod kafka_secrets;
 mod murmur2;
 mod official_clients;
+mod output;
 mod pipeline;
 mod process;
 mod reader;

@@ -47,12 +47,18 @@ pub(crate) fn tributary(config: &str, env: &[(&str, &str)]) -> Process {
 /// The same with more arguments behind the others.
 #[track_caller]
 pub(crate) fn tributary_with(config: &str, arguments: &[&str], env: &[(&str, &str)]) -> Process {
+    configured(config, arguments, env, Outputs::default())
+}
+
+#[track_caller]
+fn configured(config: &str, arguments: &[&str], env: &[(&str, &str)], outputs: Outputs) -> Process {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("tributary.toml");
     fs::write(&file, config).expect("the configuration is written");
     let table: toml::Table = config.parse().expect("the configuration is TOML");
     let admin = table.get("admin").and_then(|admin| admin.get("listen")?.as_str());
-    let mut process = start(binary(dir.path(), env).args(["run", "--config"]).arg(file).args(arguments));
+    let mut command = binary(dir.path(), env);
+    let mut process = start(command.args(["run", "--config"]).arg(file).args(arguments), outputs);
     process.admin = admin.map(|address| address.parse().expect("admin.listen is ip:port"));
     process.dir = Some(dir);
     process
@@ -61,8 +67,27 @@ pub(crate) fn tributary_with(config: &str, arguments: &[&str], env: &[(&str, &st
 /// Starts `tributary` with these arguments, in an empty directory.
 #[track_caller]
 pub(crate) fn subcommand(arguments: &[&str], env: &[(&str, &str)]) -> Process {
+    subcommand_to(arguments, env, Outputs::default())
+}
+
+/// Where a process writes. What is not given is read into its log.
+#[derive(Default)]
+pub(crate) struct Outputs {
+    pub(crate) stdout: Option<Stdio>,
+    pub(crate) stderr: Option<Stdio>,
+}
+
+/// The same as [`tributary`], writing elsewhere.
+#[track_caller]
+pub(crate) fn tributary_to(config: &str, env: &[(&str, &str)], outputs: Outputs) -> Process {
+    configured(config, &[], env, outputs)
+}
+
+/// The same as [`subcommand`], writing elsewhere.
+#[track_caller]
+pub(crate) fn subcommand_to(arguments: &[&str], env: &[(&str, &str)], outputs: Outputs) -> Process {
     let dir = tempfile::tempdir().expect("a directory");
-    let mut process = start(binary(dir.path(), env).args(arguments));
+    let mut process = start(binary(dir.path(), env).args(arguments), outputs);
     process.dir = Some(dir);
     process
 }
@@ -70,7 +95,7 @@ pub(crate) fn subcommand(arguments: &[&str], env: &[(&str, &str)]) -> Process {
 /// Starts any command; `admin` is where it serves `/metrics`.
 #[track_caller]
 pub(crate) fn spawn(command: &mut Command, admin: Option<SocketAddr>) -> Process {
-    let mut process = start(command);
+    let mut process = start(command, Outputs::default());
     process.admin = admin;
     process
 }
@@ -88,11 +113,13 @@ fn binary(dir: &Path, env: &[(&str, &str)]) -> Command {
 }
 
 #[track_caller]
-fn start(command: &mut Command) -> Process {
-    let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+fn start(command: &mut Command, outputs: Outputs) -> Process {
+    let Outputs { stdout, stderr } = outputs;
+    let (stdout, stderr) = (stdout.unwrap_or_else(Stdio::piped), stderr.unwrap_or_else(Stdio::piped));
+    let command = command.stdin(Stdio::null()).stdout(stdout).stderr(stderr).process_group(0);
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let watchdog = Watchdog::kill(child.id(), None).expect("sh");
-    let log = Log::read(child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
+    let log = Log::read(child.stdout.take(), child.stderr.take());
     Process { child, log, admin: None, dir: None, _watchdog: watchdog }
 }
 

@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 const MAX_LINES: usize = 400;
 
 /// Modules and what of ours each may import, besides itself. `cli`, `main` and `lib` see everything.
-const TABLE: [(&str, &[&str]); 19] = [
+const TABLE: [(&str, &[&str]); 20] = [
     ("clock", &[]),
     ("model", &[]),
     ("failpoint", &[]),
     ("task", &[]),
     ("exit", &[]),
+    ("output", &[]),
     // The stages: none imports another.
     ("source", &["model", "clock"]),
     ("record", &["model"]),
@@ -27,7 +28,7 @@ const TABLE: [(&str, &[&str]); 19] = [
     ("supervisor", &["shard", "model", "source", "record", "dedupe", "route", "batch", "sink", "task"]),
     ("config", &["model", "source", "record", "dedupe", "route", "batch", "sink"]),
     ("wiring", &["config", "supervisor"]),
-    ("telemetry", &["clock", "supervisor", "shard", "source", "model"]),
+    ("telemetry", &["clock", "supervisor", "shard", "source", "model", "output"]),
     ("status", &["clock", "supervisor", "task", "telemetry"]),
     ("admin", &["supervisor", "source", "task", "telemetry"]),
     // Shares nothing with the connector, so that one bug cannot sit on both ends.

@@ -22,12 +22,15 @@ struct Lines {
 }
 
 impl Log {
-    /// Reads both streams to their ends, each by a thread of its own.
-    pub(super) fn read(stdout: impl Read + Send + 'static, stderr: impl Read + Send + 'static) -> Self {
-        let log =
-            Self { shared: Arc::new((Mutex::new(Lines { lines: Vec::new(), open: 2 }), Condvar::new())) };
-        log.follow(stdout);
-        log.follow(stderr);
+    /// Reads the streams that are there to their ends, each by a thread of its own.
+    pub(super) fn read(
+        stdout: Option<impl Read + Send + 'static>,
+        stderr: Option<impl Read + Send + 'static>,
+    ) -> Self {
+        let open = usize::from(stdout.is_some()) + usize::from(stderr.is_some());
+        let log = Self { shared: Arc::new((Mutex::new(Lines { lines: Vec::new(), open }), Condvar::new())) };
+        stdout.into_iter().for_each(|stream| log.follow(stream));
+        stderr.into_iter().for_each(|stream| log.follow(stream));
         log
     }
 

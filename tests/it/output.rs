@@ -1,0 +1,195 @@
+//! Nobody reads, or the disk is full: no command panics, and events go on while the log cannot be written.
+
+use crate::faults::support::{Expected, Setup, held, lively};
+use crate::http;
+use crate::kafka::{broker, free_port};
+use crate::process::{self, Outputs, Process};
+use crate::reader::{self, Isolation};
+use crate::wait::{self, GENEROUS};
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::net::SocketAddr;
+use std::process::Stdio;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tributary::mock::airship::{Config, Fault};
+use tributary::mock::{self, Handle};
+
+const EVENTS: u64 = 3_000;
+
+/// A disk without room.
+fn full() -> Stdio {
+    File::options().write(true).open("/dev/full").expect("Linux has it").into()
+}
+
+/// A pipe whose reader has gone.
+fn closed() -> Stdio {
+    io::pipe().expect("a pipe").1.into()
+}
+
+/// A connector whose standard error goes somewhere.
+struct Blind {
+    mock: Handle,
+    process: Process,
+    topic: String,
+    _runtime: Runtime,
+}
+
+impl Blind {
+    #[track_caller]
+    fn start(name: &str, airship: Config, stderr: Stdio) -> Self {
+        let runtime = Runtime::new().expect("a runtime");
+        let mock = runtime.block_on(mock::start(mock::Config::local(airship.clone()))).expect("a mock");
+        let setup = Setup::new(name, airship);
+        let config = setup.configuration(broker(), &mock.url());
+        let outputs = Outputs { stderr: Some(stderr), ..Outputs::default() };
+        let process = process::tributary_to(&config, &[("TRIBUTARY_LOG", "debug")], outputs);
+        Self { mock, process, topic: format!("{}.events", setup.prefix()), _runtime: runtime }
+    }
+
+    #[track_caller]
+    fn wait_delivered(&self, events: u64) {
+        wait::wait_until(GENEROUS, format_args!("{events} events"), || {
+            self.process.metrics().sum("tributary_events_delivered_total", &[]) >= events as f64
+        });
+    }
+
+    /// Everything arrives although log lines are lost, and the process stops in order.
+    #[track_caller]
+    fn finish(mut self) {
+        let expected = Expected::all(self.mock.log());
+        self.wait_delivered(expected.len() as u64);
+        let dropped = self.process.metrics().sum("tributary_log_lines_dropped_total", &[]);
+        assert!(dropped >= 1.0, "{dropped} lines were dropped");
+        self.process.sigterm();
+        assert_eq!(self.process.wait_exit(GENEROUS).code(), Some(0));
+        expected.check(&reader::read_all(broker(), &self.topic, Isolation::Committed));
+    }
+}
+
+#[test]
+fn events_go_on_while_the_log_is_on_a_full_disk() {
+    Blind::start("log-full", lively(EVENTS), full()).finish();
+}
+
+#[test]
+fn events_go_on_without_a_reader_of_the_log() {
+    Blind::start("log-closed", lively(EVENTS), closed()).finish();
+}
+
+#[test]
+fn events_go_on_when_the_terminal_goes_away() {
+    let pty = nix::pty::openpty(None, None).expect("a terminal");
+    let blind = Blind::start("log-terminal", held(EVENTS, 1_000), pty.slave.into());
+    blind.wait_delivered(800);
+    let mut terminal = File::from(pty.master);
+    let mut text = String::new();
+    while !text.contains(" total  lag ") {
+        let mut bytes = [0; 4096];
+        let count = terminal.read(&mut bytes).expect("the status line");
+        text.push_str(&String::from_utf8_lossy(&bytes[..count]));
+    }
+    // Nobody drains it from here on, so it goes at once.
+    drop(terminal);
+    // A reconnect is logged.
+    blind.mock.disconnect(Fault::Eof {});
+    blind.mock.release(EVENTS);
+    blind.finish();
+}
+
+/// A service and a configuration file for it.
+struct Bench {
+    mock: Handle,
+    file: String,
+    _dir: TempDir,
+    _runtime: Runtime,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let runtime = Runtime::new().unwrap();
+        let airship = lively(EVENTS);
+        let mock = runtime.block_on(mock::start(mock::Config::local(airship.clone()))).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("tributary.toml");
+        fs::write(&file, Setup::new("output", airship).configuration(broker(), &mock.url())).unwrap();
+        Self { mock, file: file.to_str().unwrap().to_owned(), _dir: dir, _runtime: runtime }
+    }
+}
+
+/// The exit code, and what was said where that can be read.
+#[track_caller]
+fn end(arguments: &[&str], outputs: Outputs) -> (Option<i32>, String) {
+    let mut process = process::subcommand_to(arguments, &[], outputs);
+    let status = process.wait_exit(GENEROUS);
+    let log = process.log().join("\n");
+    assert!(!log.contains("panicked"), "{arguments:?}: {log}");
+    (status.code(), log)
+}
+
+#[test]
+fn a_command_whose_output_is_lost_says_so_and_one_whose_reader_left_ends_quietly() {
+    let bench = Bench::new();
+    let commands: [&[&str]; 8] = [
+        &["--help"],
+        &["--version"],
+        &["run", "--help"],
+        &["config", "schema"],
+        &["config", "--config", &bench.file],
+        &["tail", "--config", &bench.file, "--from", "earliest", "--count", "500"],
+        &["tail", "--config", &bench.file, "--from", "earliest", "--pretty"],
+        &["demo", "--for", "1s", "--no-faults", "--service", "airship"],
+    ];
+    for command in commands {
+        let (code, log) = end(command, Outputs { stdout: Some(full()), ..Outputs::default() });
+        assert_eq!(code, Some(1), "{command:?}: {log}");
+        assert!(
+            log.contains("cannot write to standard output: No space left on device"),
+            "{command:?}: {log}"
+        );
+        let (code, log) = end(command, Outputs { stdout: Some(closed()), ..Outputs::default() });
+        assert_eq!(code, Some(0), "{command:?}: {log}");
+        assert!(!log.contains("standard output"), "{command:?}: {log}");
+    }
+}
+
+#[test]
+fn a_command_whose_work_is_another_does_it() {
+    let bench = Bench::new();
+    let url = format!("{}/_mock/stats", bench.mock.url());
+    for stdout in [full, closed] {
+        let probe = end(&["probe", &url], Outputs { stdout: Some(stdout()), ..Outputs::default() });
+        assert_eq!(probe.0, Some(0), "{probe:?}");
+        let idle =
+            end(&["probe", "--if-configured"], Outputs { stdout: Some(stdout()), ..Outputs::default() });
+        assert_eq!(idle.0, Some(0), "{idle:?}");
+        let address: SocketAddr = format!("127.0.0.1:{}", free_port()).parse().unwrap();
+        let outputs = Outputs { stdout: Some(stdout()), ..Outputs::default() };
+        let mut mock = process::subcommand_to(&["mock", "--listen", &address.to_string()], &[], outputs);
+        let serves = || http::get(address, "/_mock/stats").is_ok_and(|answer| answer.status == 200);
+        wait::wait_until(GENEROUS, "the mock", || {
+            assert_eq!(mock.exited(), None, "{:?}", mock.log());
+            serves()
+        });
+    }
+}
+
+#[test]
+fn what_standard_error_does_not_take_changes_no_exit_code() {
+    let bench = Bench::new();
+    let commands: [(&[&str], i32); 6] = [
+        (&["run", "--no-such-flag"], 2),
+        (&["run"], 3),
+        (&["config"], 3),
+        // It warns of a secret in the file.
+        (&["config", "--config", &bench.file], 0),
+        (&["tail", "--config", &bench.file, "--count", "5"], 0),
+        (&["tail", "other", "--config", &bench.file], 1),
+    ];
+    for (command, expected) in commands {
+        for stderr in [full, closed] {
+            let (code, log) = end(command, Outputs { stderr: Some(stderr()), ..Outputs::default() });
+            assert_eq!(code, Some(expected), "{command:?}: {log}");
+        }
+    }
+}
