@@ -6,9 +6,12 @@ use crate::kafka::{broker, free_port};
 use crate::process::{self, Outputs, Process};
 use crate::reader::{self, Isolation};
 use crate::wait::{self, GENEROUS};
+use nix::fcntl::OFlag;
+use nix::pty::{self, PtyMaster};
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::Stdio;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -25,6 +28,18 @@ fn full() -> Stdio {
 /// A pipe whose reader has gone.
 fn closed() -> Stdio {
     io::pipe().expect("a pipe").1.into()
+}
+
+/// A terminal: what a person sees, and what a process writes to. No process that is started meanwhile inherits the former,
+/// or the terminal would never go away.
+fn terminal() -> (PtyMaster, Stdio) {
+    let master = pty::posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).expect("a terminal");
+    pty::grantpt(&master).expect("a terminal of ours");
+    pty::unlockpt(&master).expect("a terminal of ours");
+    let name = pty::ptsname_r(&master).expect("a name");
+    let flags = OFlag::O_NOCTTY.bits();
+    let slave = File::options().read(true).write(true).custom_flags(flags).open(name).expect("a terminal");
+    (master, slave.into())
 }
 
 /// A connector whose standard error goes somewhere.
@@ -79,10 +94,9 @@ fn events_go_on_without_a_reader_of_the_log() {
 
 #[test]
 fn events_go_on_when_the_terminal_goes_away() {
-    let pty = nix::pty::openpty(None, None).expect("a terminal");
-    let blind = Blind::start("log-terminal", held(EVENTS, 1_000), pty.slave.into());
+    let (mut terminal, stderr) = terminal();
+    let blind = Blind::start("log-terminal", held(EVENTS, 1_000), stderr);
     blind.wait_delivered(800);
-    let mut terminal = File::from(pty.master);
     let mut text = String::new();
     while !text.contains(" total  lag ") {
         let mut bytes = [0; 4096];
