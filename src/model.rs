@@ -3,6 +3,7 @@
 pub mod block;
 pub mod checkpoint;
 pub mod errors;
+pub mod hide;
 pub mod secret;
 pub mod text;
 pub mod types;

@@ -1,6 +1,7 @@
 //! Where lines come from: each shard has a reader that keeps its connections to the service and yields blocks of whole
 //! lines. A service that is told where to resume has a [`session`], one that keeps the position itself a [`pool`].
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -171,7 +172,15 @@ impl Service {
         }
     }
 
-    /// What a refusal means and what the operator can do.
+    /// The service's own words in the body of a refusal.
+    fn words<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        match self {
+            Self::Airship(_) => text.into(),
+            Self::Adobe(_) => adobe::words(text),
+        }
+    }
+
+    /// What a refusal means and what the operator can do. `text` is fit to be shown.
     fn explain(&self, class: Class, status: StatusCode, text: &str) -> String {
         match self {
             Self::Airship(_) => airship::explain(class, status, text),

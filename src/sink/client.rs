@@ -20,6 +20,7 @@ use tracing::{debug, info, warn};
 use super::oauth::TokenSource;
 use super::{Config, Delivery, Property, SinkError};
 use crate::model::errors::chain;
+use crate::model::hide::Hider;
 
 /// Messages and kilobytes that the producer holds at most. Beyond it `send` waits, so a slow Kafka costs no memory. A
 /// message of 600 bytes takes 1.7 KiB here, headers included; at 100,000 events a second this is a tenth of a second.
@@ -55,6 +56,8 @@ pub struct Context {
     failures: Arc<Failures>,
     refused: Arc<AtomicBool>,
     tokens: Option<Arc<TokenSource>>,
+    /// Takes the client's secrets out of what brokers say, which librdkafka repeats.
+    hider: Hider,
 }
 
 /// Records that the producer could not deliver since the last reset.
@@ -135,6 +138,7 @@ impl Clients {
         for (name, value) in defaults {
             config.set(*name, *value);
         }
+        let mut secrets = Vec::new();
         for (name, property) in &properties {
             match property {
                 Property::Text(text) => config.set(name, text),
@@ -142,13 +146,15 @@ impl Clients {
                     let secret = source.read().map_err(|error| {
                         SinkError::Unusable(format!("kafka.properties.{name}: {}", chain(&error)))
                     })?;
-                    config.set(name, secret.expose())
+                    config.set(name, secret.expose());
+                    secrets.push(secret);
+                    &mut config
                 }
             };
         }
         config.set("bootstrap.servers", &self.config.bootstrap_servers);
         config.set_log_level(RDKafkaLogLevel::Info);
-        Ok((config, Context { tokens, ..Context::default() }))
+        Ok((config, Context { tokens, hider: Hider::new(&secrets), ..Context::default() }))
     }
 
     fn create<T: FromClientConfigAndContext<Context>>(
@@ -222,18 +228,20 @@ impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         match level {
             // Properties are given to producers and consumers alike; each remarks on those of the other.
-            _ if facility == "CONFWARN" => debug!(facility, "librdkafka: {message}"),
+            _ if facility == "CONFWARN" => debug!(facility, "librdkafka: {}", self.hider.hide(message)),
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
-                warn!(facility, "librdkafka: {message}");
+                warn!(facility, "librdkafka: {}", self.hider.hide(message));
             }
             // Connection trouble comes many times a second while a broker is away; the shard reports it once.
-            RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning => info!(facility, "librdkafka: {message}"),
-            _ => debug!(facility, "librdkafka: {message}"),
+            RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning => {
+                info!(facility, "librdkafka: {}", self.hider.hide(message));
+            }
+            _ => debug!(facility, "librdkafka: {}", self.hider.hide(message)),
         }
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        debug!(%error, reason, "librdkafka reports an error");
+        debug!(%error, reason = self.hider.hide(reason), "librdkafka reports an error");
         // A token that could not be fetched is reported so too, but it is asked for again without a new client.
         if self.tokens.is_none() && error.rdkafka_error_code() == Some(RDKafkaErrorCode::Authentication) {
             self.refused.store(true, Ordering::Release);

@@ -149,13 +149,12 @@ pub fn explain(class: Class, status: StatusCode, text: &str) -> String {
         }
         _ => "the request was refused; check url",
     };
-    let words = words(text);
-    let quote = if words.is_empty() { String::new() } else { format!(" ({words})") };
+    let quote = if text.is_empty() { String::new() } else { format!(" ({text})") };
     format!("{} {advice}{quote}", status.as_u16())
 }
 
 /// The service's own words in an error body: `error_description` of a JSON object (409), or the text as it is.
-fn words(text: &str) -> Cow<'_, str> {
+pub fn words(text: &str) -> Cow<'_, str> {
     #[derive(Deserialize)]
     struct Described {
         error_description: String,
@@ -286,11 +285,8 @@ mod tests {
 
     #[test]
     fn a_conflict_is_told_in_the_services_words() {
-        let message = explain(
-            Class::TooManyConnections,
-            StatusCode::CONFLICT,
-            r#"{"error":"conflict","error_description":"maxConnections differs"}"#,
-        );
+        let said = words(r#"{"error":"conflict","error_description":"maxConnections\u0020differs"}"#);
+        let message = explain(Class::TooManyConnections, StatusCode::CONFLICT, &said);
         assert!(
             message.starts_with("409 too many") && message.ends_with("(maxConnections differs)"),
             "{message}"

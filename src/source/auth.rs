@@ -9,7 +9,8 @@ use http::HeaderValue;
 use url::Url;
 
 use super::failure::{Class, Failure};
-use crate::model::secret::{HIDDEN, Secret, SecretError, SecretSource};
+use crate::model::hide::Hider;
+use crate::model::secret::{Secret, SecretError, SecretSource};
 
 mod token;
 
@@ -61,6 +62,7 @@ pub struct Authorization {
     /// Marked as sensitive, so `Debug` hides it.
     pub header: HeaderValue,
     secrets: Vec<Secret>,
+    hider: Hider,
 }
 
 /// Why there is no header.
@@ -150,17 +152,13 @@ impl Authorization {
     fn new(text: &str, secrets: Vec<Secret>, from: impl Fn() -> String) -> Result<Self, AuthError> {
         let mut header = HeaderValue::try_from(text).map_err(|_| AuthError::NotAHeader(from()))?;
         header.set_sensitive(true);
-        Ok(Self { header, secrets })
+        let hider = Hider::new(&secrets);
+        Ok(Self { header, secrets, hider })
     }
 
-    /// `text` without the secrets.
-    pub fn hide(&self, text: &str) -> String {
-        self.secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret.expose(), HIDDEN))
-    }
-
-    /// Length of the longest of them: so much more of a text must be known to cut it without cutting one.
-    pub fn longest(&self) -> usize {
-        self.secrets.iter().map(|secret| secret.expose().len()).max().unwrap_or_default()
+    /// Takes the secrets out of what a service says.
+    pub fn hider(&self) -> &Hider {
+        &self.hider
     }
 
     #[cfg(test)]
@@ -183,7 +181,8 @@ mod tests {
         let authorization = basic("sample_connection", &password).unwrap();
         let quoted = "Basic c2FtcGxlX2Nvbm5lY3Rpb246c2FtcGxlX2Nvbm5lY3Rpb24=";
         assert_eq!(authorization.header, quoted);
-        assert_eq!(authorization.hide(&format!("{quoted} sample_connection")), "Basic <hidden> <hidden>");
+        let said = format!("{quoted} sample_connection");
+        assert_eq!(authorization.hider().hide(&said), "Basic <hidden> <hidden>");
         let credential = Credential::Bearer(SecretSource::Value(Secret::new("t0ken")));
         let authorization = Authorization::of(&credential).unwrap();
         assert_eq!(authorization.header, "Bearer t0ken");

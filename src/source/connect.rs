@@ -192,8 +192,9 @@ impl Connector {
             self.authorizer.refused(authorization);
         }
         let retry_after = refusal::retry_after(response.headers());
-        let text = refusal::text(response, authorization).await;
-        Failure { retry_after, ..Failure::new(class, self.config.service.explain(class, status, &text)) }
+        let service = &self.config.service;
+        let text = refusal::text(response, authorization, |text| service.words(text)).await;
+        Failure { retry_after, ..Failure::new(class, service.explain(class, status, &text)) }
     }
 }
 

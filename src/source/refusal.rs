@@ -1,5 +1,6 @@
 //! What a refusal says, made fit to be shown: bounded, inflated where it is compressed, on one line, without secrets.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -9,20 +10,23 @@ use reqwest::Response;
 use super::auth::Authorization;
 use super::body::{Body, Coding};
 
-/// Bytes of an error body that are kept for the message.
-pub const MAX_ERROR_TEXT: usize = 512;
+/// Bytes of an error body that are read: more than is shown, so that a JSON text is whole and can be unescaped.
+const MAX_READ: usize = 4 << 10;
 
 /// Limit for an error body: it may be endless or hang, and a bounded look at it is enough.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The beginning of an error body on one line, without anything secret.
-pub async fn text(response: Response, authorization: &Authorization) -> String {
+/// The beginning of an error body on one line, without anything secret. `words` finds the service's own words in it.
+pub async fn text(
+    response: Response,
+    authorization: &Authorization,
+    words: impl Fn(&str) -> Cow<'_, str>,
+) -> String {
     let coding = coding(response.headers()).unwrap_or(Coding::Identity);
     let mut body = Body::new(response.bytes_stream(), coding, PATIENCE, |_| {});
-    let enough = MAX_ERROR_TEXT + authorization.longest();
-    let (mut bytes, mut whole) = (BytesMut::with_capacity(enough), false);
+    let (mut bytes, mut whole) = (BytesMut::with_capacity(MAX_READ), false);
     let read = async {
-        while bytes.len() < enough {
+        while bytes.len() < MAX_READ {
             match body.read(&mut bytes).await {
                 Ok(0) => return whole = true,
                 Ok(_) => bytes.reserve(1),
@@ -32,7 +36,7 @@ pub async fn text(response: Response, authorization: &Authorization) -> String {
     };
     let finished = tokio::time::timeout(PATIENCE, read).await;
     drop(finished);
-    quote(&bytes, whole, authorization)
+    authorization.hider().quote(&words(&String::from_utf8_lossy(&bytes)), whole)
 }
 
 /// How a response's body is coded; `None` for codings that were not asked for.
@@ -40,19 +44,9 @@ pub fn coding(headers: &HeaderMap) -> Option<Coding> {
     Coding::from_header(headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok()))
 }
 
-/// What may be shown of the beginning of a text, or of a `whole` one. Secrets are taken out first of all: cut or
-/// tidied up they would not be known.
+/// What may be shown of the beginning of a text, or of a `whole` one.
 pub fn quote(bytes: &[u8], whole: bool, authorization: &Authorization) -> String {
-    let mut text = authorization.hide(&String::from_utf8_lossy(bytes));
-    // The end may be the beginning of a secret.
-    let certain = if whole { text.len() } else { text.len().saturating_sub(authorization.longest()) };
-    text.truncate(text.floor_char_boundary(certain.min(MAX_ERROR_TEXT)));
-    authorization.hide(&printable(&text))
-}
-
-/// One line of printable characters; markup is left as it is.
-pub fn printable(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").replace(|c: char| c.is_control(), "")
+    authorization.hider().quote(&String::from_utf8_lossy(bytes), whole)
 }
 
 /// A server's `Retry-After` is not followed beyond this.
@@ -71,24 +65,20 @@ fn seconds(value: &HeaderValue) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::hide::MAX_QUOTED;
     use crate::model::secret::{Secret, SecretSource};
     use crate::source::auth::Credential;
-
-    #[test]
-    fn a_text_is_made_one_line() {
-        assert_eq!(printable("<h1>busy\n\t</h1>\u{1b}[31m"), "<h1>busy </h1>[31m");
-    }
 
     #[test]
     fn no_part_of_a_secret_is_quoted() {
         let secret = |text| SecretSource::Value(Secret::new(text));
         let bearer = Authorization::of(&Credential::Bearer(secret("hunter2-hunter2"))).unwrap();
         assert_eq!(quote(b"no: Bearer hunter2-hunter2!", true, &bearer), "no: Bearer <hidden>!");
-        assert_eq!(quote(b"cut hunter2-hunter2 hunter2-hun", false, &bearer), "cut <hidd");
+        assert_eq!(quote(b"cut hunter2-hunter2 hunter2-hun", false, &bearer), "cut <hidden> <hidden>");
         for filler in 480..520 {
             let text = format!("{}hunter2-hunter2{}", "x".repeat(filler), "y".repeat(20));
             let quoted = quote(text.as_bytes(), false, &bearer);
-            assert!(!quoted.contains("hunter") && quoted.len() <= MAX_ERROR_TEXT, "{quoted}");
+            assert!(!quoted.contains("hunter") && quoted.len() <= MAX_QUOTED, "{quoted}");
         }
         let basic = Credential::Basic { user: "u".into(), password: secret("hunter2") };
         let basic = Authorization::of(&basic).unwrap();

@@ -19,9 +19,10 @@ use tracing::{debug, warn};
 
 use super::{Grant, GrantScheme};
 use crate::model::errors::chain;
-use crate::model::secret::{HIDDEN, Secret};
+use crate::model::hide::Hider;
+use crate::model::secret::Secret;
 use crate::source::failure::{Class, Failure};
-use crate::source::refusal::{MAX_ERROR_TEXT, printable, retry_after};
+use crate::source::refusal::retry_after;
 
 /// Limit for one token request.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -196,12 +197,10 @@ impl Tokens {
         fetched
     }
 
-    /// `text` without the secret in any of the forms in which it is sent, for servers that say back what they were sent.
-    fn hide(&self, secret: &Secret, text: String) -> String {
-        let plain = secret.expose();
-        let form: String = url::form_urlencoded::byte_serialize(plain.as_bytes()).collect();
-        let basic = BASE64_STANDARD.encode(format!("{}:{plain}", self.grant.client_id));
-        [plain, &form, &basic].into_iter().fold(text, |text, form| text.replace(form, HIDDEN))
+    /// Takes the secret out of what the endpoint says, and the pair that is as good as it.
+    fn hider(&self, secret: &Secret) -> Hider {
+        let pair = BASE64_STANDARD.encode(format!("{}:{}", self.grant.client_id, secret.expose()));
+        Hider::new(&[secret.clone(), Secret::new(pair)])
     }
 
     async fn ask(&self) -> Result<Token, Failure> {
@@ -242,8 +241,7 @@ impl Tokens {
                     judge(status, answer.as_ref().and_then(|answer| answer.error.as_deref()));
                 let said = answer.map(|answer| [answer.error, answer.error_description]);
                 let said = said.into_iter().flatten().flatten().collect::<Vec<_>>().join(": ");
-                let mut said = printable(&self.hide(&secret, said));
-                said.truncate(said.floor_char_boundary(MAX_ERROR_TEXT));
+                let said = self.hider(&secret).quote(&said, true);
                 let said = if said.is_empty() { String::new() } else { format!(" ({said})") };
                 let message =
                     format!("{} from the token endpoint at {host}: {advice}{said}", status.as_u16());
