@@ -22,6 +22,14 @@ use super::{Config, Delivery, Property, SinkError};
 use crate::model::errors::chain;
 use crate::model::hide::Hider;
 
+mod addresses;
+mod causes;
+
+pub(super) use addresses::explain_admin;
+pub(super) use causes::{explain, with_causes};
+
+use causes::Causes;
+
 /// Messages and kilobytes that the producer holds at most. Beyond it `send` waits, so a slow Kafka costs no memory. A
 /// message of 600 bytes takes 1.7 KiB here, headers included; at 100,000 events a second this is a tenth of a second.
 const QUEUE_MESSAGES: &str = "10000";
@@ -33,6 +41,10 @@ pub const BATCH_BYTES: usize = 1_000_000;
 
 /// Librdkafka's own cap on a message. The topics' limits are checked before; this only must not be in the way.
 const MESSAGE_MAX_BYTES: &str = "100000000";
+
+/// What every client has unless `kafka.properties` says otherwise. Keep-alive: between a quiet stream's commits a NAT or
+/// firewall may forget its connections, which nobody else would notice.
+const DEFAULTS: [(&str, &str); 2] = [("client.id", "tributary"), ("socket.keepalive.enable", "true")];
 
 /// What a producer has unless `kafka.properties` says otherwise.
 const PRODUCER_DEFAULTS: [(&str, &str); 2] = [("compression.type", "lz4"), ("linger.ms", "5")];
@@ -55,6 +67,7 @@ pub struct Clients {
 pub struct Context {
     failures: Arc<Failures>,
     refused: Arc<AtomicBool>,
+    causes: Arc<Causes>,
     tokens: Option<Arc<TokenSource>>,
     /// Takes the client's secrets out of what brokers say, which librdkafka repeats.
     hider: Hider,
@@ -134,8 +147,7 @@ impl Clients {
         #[expect(clippy::disallowed_methods, reason = "the one place that builds Kafka clients")]
         let mut config = ClientConfig::new();
         // Defaults that the user may change come first, then the user's, then what the connector owns.
-        config.set("client.id", "tributary");
-        for (name, value) in defaults {
+        for (name, value) in DEFAULTS.iter().chain(defaults) {
             config.set(*name, *value);
         }
         let mut secrets = Vec::new();
@@ -178,8 +190,14 @@ impl Context {
         &self.failures
     }
 
-    /// Whether a broker has refused the client's credentials, as when a password was rotated: the client has its
-    /// secrets from when it was built, and would try them again for ever. Learnt when the client's events are served.
+    /// Why Kafka cannot be reached, as far as librdkafka said so lately. Learnt when the client's events are served.
+    pub fn causes(&self) -> Option<String> {
+        self.causes.text()
+    }
+
+    /// Whether a broker has refused the client's credentials, as when a password was rotated, or TLS failed, as with a
+    /// certificate that has expired: the client has its secrets and files from when it was built, and would try them
+    /// again for ever. Learnt when the client's events are served.
     pub fn was_refused(&self) -> bool {
         self.refused.load(Ordering::Acquire)
     }
@@ -187,6 +205,15 @@ impl Context {
     /// Every record was acknowledged, so a broker that refused the credentials did so for a moment.
     pub fn note_accepted(&self) {
         self.refused.store(false, Ordering::Release);
+        self.causes.clear();
+    }
+
+    /// A connection failed.
+    fn note_cause(&self, line: &str) {
+        self.causes.note(&self.hider.hide(line));
+        if causes::is_tls(line) {
+            self.refused.store(true, Ordering::Release);
+        }
     }
 }
 
@@ -226,6 +253,9 @@ impl ClientContext for Context {
     }
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if facility == "FAIL" && level as i32 <= RDKafkaLogLevel::Info as i32 {
+            self.note_cause(message);
+        }
         match level {
             // Properties are given to producers and consumers alike; each remarks on those of the other.
             _ if facility == "CONFWARN" => debug!(facility, "librdkafka: {}", self.hider.hide(message)),
@@ -242,8 +272,16 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         debug!(%error, reason = self.hider.hide(reason), "librdkafka reports an error");
+        let code = error.rdkafka_error_code();
+        // That all brokers are down says not why.
+        if code.is_some_and(|code| code != RDKafkaErrorCode::AllBrokersDown && causes::is_unreachable(code)) {
+            self.note_cause(reason);
+        }
+        if code == Some(RDKafkaErrorCode::SSL) {
+            self.refused.store(true, Ordering::Release);
+        }
         // A token that could not be fetched is reported so too, but it is asked for again without a new client.
-        if self.tokens.is_none() && error.rdkafka_error_code() == Some(RDKafkaErrorCode::Authentication) {
+        if self.tokens.is_none() && code == Some(RDKafkaErrorCode::Authentication) {
             self.refused.store(true, Ordering::Release);
         }
     }

@@ -13,7 +13,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::client::{Clients, Context, close_beside};
+use super::client::{Clients, Context, close_beside, explain, with_causes};
 use super::journal::unpack_ids;
 use super::{Seed, SinkError};
 use crate::model::checkpoint::Checkpoint;
@@ -146,11 +146,8 @@ impl Reader {
     /// Low end, and the end of what is committed: with `Await` once no transaction is open below the high end that was
     /// found first.
     fn stable_end(&self, topic: &str, partition: i32, open: Open) -> Result<(i64, i64), SinkError> {
-        let failed = |error: KafkaError| {
-            SinkError::Unusable(format!(
-                "cannot read the offsets of {topic} partition {partition}: {}",
-                chain(&error)
-            ))
+        let failed = |reason: String| {
+            SinkError::Unusable(format!("cannot read the offsets of {topic} partition {partition}: {reason}"))
         };
         let Some(uncommitted) = &self.uncommitted else {
             return Err(SinkError::Unusable("the reader is closed".into()));
@@ -179,7 +176,10 @@ impl Reader {
             SinkError::Unusable(format!("cannot look up times in {topic}: {}", chain(&error)))
         };
         times.add_partition_offset(topic, partition, Offset::Offset(time_ms.max(0))).map_err(failed)?;
-        let found = self.committed()?.offsets_for_times(times, REQUEST_TIMEOUT).map_err(failed)?;
+        let consumer = self.committed()?;
+        let found = consumer.offsets_for_times(times, REQUEST_TIMEOUT).map_err(|error| {
+            SinkError::Unusable(format!("cannot look up times in {topic}: {}", explain(consumer, &error)))
+        })?;
         Ok(found.find_partition(topic, partition).and_then(|found| match found.offset() {
             Offset::Offset(offset) => Some(offset),
             _ => None,
@@ -224,10 +224,11 @@ impl Reader {
                 None => {}
             }
             if last_progress.elapsed() > REQUEST_TIMEOUT {
-                return Err(SinkError::Unusable(format!(
+                let failed = format!(
                     "{topic} partition {partition} could not be read back to offset {end} within {} s",
                     REQUEST_TIMEOUT.as_secs()
-                )));
+                );
+                return Err(SinkError::Unusable(with_causes(failed, consumer.client().context())));
             }
         }
         consumer.unassign().map_err(failed)
@@ -241,11 +242,7 @@ impl Drop for Reader {
 }
 
 /// Low and high end of a partition. A topic that was created a moment ago is in the metadata before its broker leads it.
-fn watermarks(
-    consumer: &BaseConsumer<Context>,
-    topic: &str,
-    partition: i32,
-) -> Result<(i64, i64), KafkaError> {
+fn watermarks(consumer: &BaseConsumer<Context>, topic: &str, partition: i32) -> Result<(i64, i64), String> {
     use rdkafka::types::RDKafkaErrorCode as Code;
     let deadline = Instant::now() + REQUEST_TIMEOUT;
     loop {
@@ -253,7 +250,7 @@ fn watermarks(
         let code = found.as_ref().err().and_then(KafkaError::rdkafka_error_code);
         let settling = [Code::NotLeaderForPartition, Code::LeaderNotAvailable, Code::UnknownTopicOrPartition];
         if !code.is_some_and(|code| settling.contains(&code)) || Instant::now() >= deadline {
-            return found;
+            return found.map_err(|error| explain(consumer, &error));
         }
         debug!(topic, partition, ?code, "waiting for the partition's leader");
         // Serves the client's events and paces the loop.

@@ -14,9 +14,8 @@ use rdkafka::types::RDKafkaErrorCode;
 use tokio::runtime::Handle;
 use tracing::{info, warn};
 
-use super::client::{Clients, Context, close_beside};
+use super::client::{Clients, Context, close_beside, explain, explain_admin};
 use super::{Config, SinkError, TopicSpec};
-use crate::model::errors::chain;
 use rdkafka::consumer::Consumer;
 
 /// Limit of one request to the cluster.
@@ -132,10 +131,10 @@ impl Topics {
         let options = AdminOptions::new()
             .request_timeout(Some(REQUEST_TIMEOUT))
             .operation_timeout(Some(REQUEST_TIMEOUT));
-        let results = self
-            .runtime
-            .block_on(admin.create_topics(&new, &options))
-            .map_err(|error| SinkError::Unusable(format!("cannot create {}: {}", names(), chain(&error))))?;
+        let results = self.runtime.block_on(admin.create_topics(&new, &options)).map_err(|error| {
+            let reason = explain_admin(&self.clients, &error);
+            SinkError::Unusable(format!("cannot create {}: {reason}", names()))
+        })?;
         let failed: Vec<String> = results
             .into_iter()
             .filter_map(|result| match result {
@@ -166,7 +165,7 @@ impl Topics {
         let more = NewPartitions::new(&topic.name, count);
         let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT));
         let results = self.runtime.block_on(admin.create_partitions([&more], &options));
-        for result in results.map_err(|error| failed(chain(&error)))? {
+        for result in results.map_err(|error| failed(explain_admin(&self.clients, &error)))? {
             match result {
                 // Another instance has added them already.
                 Ok(_) | Err((_, RDKafkaErrorCode::InvalidPartitions)) => {}
@@ -185,7 +184,7 @@ impl Topics {
         let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT));
         let described = self.admin().and_then(|admin| {
             let described = self.runtime.block_on(admin.describe_configs(&resources, &options));
-            described.map_err(|error| SinkError::Unusable(chain(&error)))
+            described.map_err(|error| SinkError::Unusable(explain_admin(&self.clients, &error)))
         });
         let described = described.unwrap_or_else(|error| {
             warn!(reason = %error, "cannot read the topics' configuration; assuming Kafka's default; kafka.max_message_bytes sets it");
@@ -219,7 +218,8 @@ impl Topics {
     fn partition_counts(&self) -> Result<BTreeMap<String, i32>, SinkError> {
         let consumer = self.clients.consumer(true)?;
         let metadata = consumer.fetch_metadata(None, REQUEST_TIMEOUT).map_err(|error| {
-            SinkError::Unusable(format!("cannot reach Kafka for the list of topics: {}", chain(&error)))
+            let reason = explain(&consumer, &error);
+            SinkError::Unusable(format!("cannot reach Kafka for the list of topics: {reason}"))
         });
         close_beside(consumer);
         let metadata = metadata?;

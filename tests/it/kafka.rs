@@ -7,13 +7,17 @@
 mod admin;
 mod docker;
 mod java;
+mod listeners;
 mod ports;
 mod private;
 mod run;
+mod tls;
 
 pub(crate) use admin::watermarks;
+pub(crate) use listeners::guarded_broker;
 pub(crate) use ports::free_port;
 pub(crate) use private::{PrivateBroker, private_broker, scram_broker};
+pub(crate) use tls::Tls;
 
 use rdkafka::admin::AdminClient;
 use rdkafka::client::DefaultClientContext;

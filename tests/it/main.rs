@@ -19,6 +19,7 @@ mod e2e;
 mod faults;
 mod http;
 mod kafka;
+mod kafka_client;
 mod kafka_secrets;
 mod murmur2;
 mod official_clients;

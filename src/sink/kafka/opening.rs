@@ -12,9 +12,8 @@ use tracing::{debug, info};
 use super::KafkaSink;
 use crate::clock::now_ms;
 use crate::model::checkpoint::Checkpoint;
-use crate::model::errors::chain;
 use crate::model::types::ShardId;
-use crate::sink::client::BATCH_BYTES;
+use crate::sink::client::{BATCH_BYTES, explain};
 use crate::sink::progress::{Open, Reader};
 use crate::sink::topics::Wanted;
 use crate::sink::{Opened, Seed, SinkError, TopicSpec};
@@ -38,7 +37,8 @@ impl KafkaSink {
         self.context = producer.client().context().as_ref().clone();
         if self.transactional() {
             producer.init_transactions(INIT_TIMEOUT).map_err(|error| {
-                SinkError::Unusable(format!("cannot open the transactional id {id}: {}", chain(&error)))
+                let reason = explain(&producer, &error);
+                SinkError::Unusable(format!("cannot open the transactional id {id}: {reason}"))
             })?;
         }
         self.producer = Some(producer);

@@ -11,7 +11,7 @@ use crate::failpoint;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::errors::chain;
 use crate::model::types::{EventId, Headers, OutRecord};
-use crate::sink::client::BATCH_BYTES;
+use crate::sink::client::{BATCH_BYTES, explain, with_causes};
 use crate::sink::journal::{IDS_PER_RECORD, pack_ids};
 use crate::sink::topics::Wanted;
 use crate::sink::{SinkError, TopicSpec};
@@ -26,7 +26,7 @@ impl KafkaSink {
             Ok(()) => Ok(()),
             Err(KafkaError::MessageProduction(Code::QueueFull)) => {
                 self.check_credentials()?;
-                Err(SinkError::Abortable("Kafka took no records for too long".into()))
+                Err(SinkError::Abortable(self.unanswered("Kafka took no records for too long")))
             }
             Err(KafkaError::MessageProduction(Code::MessageSizeTooLarge)) => {
                 Err(SinkError::TooLarge { limit: self.topics.smallest_limit().unwrap_or(BATCH_BYTES) })
@@ -44,7 +44,9 @@ impl KafkaSink {
     pub(super) fn flush(&self) -> Result<(), SinkError> {
         if !blocking::flush(self.producer()?, self.settings.config.transaction_timeout) {
             self.check_credentials()?;
-            return Err(SinkError::Abortable("Kafka did not acknowledge the records in time".into()));
+            return Err(SinkError::Abortable(
+                self.unanswered("Kafka did not acknowledge the records in time"),
+            ));
         }
         match self.context.failures().get() {
             None => {
@@ -64,10 +66,15 @@ impl KafkaSink {
     /// opened anew reads those that were rotated since.
     pub(super) fn check_credentials(&self) -> Result<(), SinkError> {
         if self.context.was_refused() {
-            let reason = "Kafka refused the producer's credentials, which are now read again";
-            return Err(SinkError::OutcomeUnknown(reason.into()));
+            let reason = "Kafka refused the producer's credentials, or TLS failed; secrets and files are now read again";
+            return Err(SinkError::OutcomeUnknown(self.unanswered(reason)));
         }
         Ok(())
+    }
+
+    /// What did not happen in time, with the reason that librdkafka gave for it.
+    fn unanswered(&self, what: &str) -> String {
+        with_causes(what.to_owned(), &self.context)
     }
 
     pub(super) fn fatal_error(&self) -> Option<SinkError> {
@@ -76,13 +83,14 @@ impl KafkaSink {
     }
 
     pub(super) fn classify(&self, error: &KafkaError) -> SinkError {
-        let KafkaError::Transaction(error) = error else { return SinkError::OutcomeUnknown(chain(error)) };
+        let reason = self.producer.as_ref().map_or_else(|| chain(error), |producer| explain(producer, error));
+        let KafkaError::Transaction(error) = error else { return SinkError::OutcomeUnknown(reason) };
         if error.is_fatal() {
             self.diagnose(error.code(), &error.string())
         } else if error.txn_requires_abort() {
-            SinkError::Abortable(error.string())
+            SinkError::Abortable(reason)
         } else {
-            SinkError::OutcomeUnknown(error.string())
+            SinkError::OutcomeUnknown(reason)
         }
     }
 

@@ -48,8 +48,9 @@ pub(crate) fn scram_broker(session: Duration) -> (PrivateBroker, String) {
     (broker, address)
 }
 
+/// A private broker with these properties beside the usual ones.
 #[track_caller]
-fn start(extra: &[(&'static str, &str)]) -> PrivateBroker {
+pub(super) fn start(extra: &[(&'static str, &str)]) -> PrivateBroker {
     match java::start("Java, private", &[&SOON_AGAIN, extra].concat()) {
         Ok((java, broker)) => PrivateBroker { java, broker },
         Err(why) => panic!(
