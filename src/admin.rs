@@ -17,6 +17,8 @@ use crate::source::metrics::ConnectionState;
 use crate::supervisor::ShardFigures;
 use crate::{task, telemetry};
 
+mod connections;
+
 /// The media type of OpenMetrics text.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -49,9 +51,7 @@ pub async fn serve(listen: SocketAddr, figures: &[ShardFigures]) -> io::Result<S
         .route("/ready", get(ready))
         .route("/metrics", get(metrics))
         .with_state(served);
-    drop(task::spawn(&tokio::runtime::Handle::current(), "admin", async move {
-        axum::serve(listener, router).await
-    }));
+    drop(task::spawn(&tokio::runtime::Handle::current(), "admin", connections::serve(listener, router)));
     Ok(bound)
 }
 

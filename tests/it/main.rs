@@ -10,6 +10,7 @@
 //! - [`wait`]: waiting for a condition. Nothing else in the tests may sleep.
 #![cfg(test)]
 
+mod admin;
 mod adobe_e2e;
 mod adobe_faults;
 mod adobe_support;
