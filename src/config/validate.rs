@@ -284,7 +284,7 @@ pub(super) fn secret(keys: &SecretKeys, path: &Path, errors: &mut Errors) -> Opt
             SecretSource::File(file.clone())
         }
         (None, None, Some(value)) => {
-            errors.add_if(value.expose().is_empty(), &path.key("value"), "must not be empty");
+            errors.add_if(value.is_blank(), &path.key("value"), "must not be empty");
             SecretSource::Value(value.clone())
         }
         _ => {

@@ -15,12 +15,13 @@ pub const HIDDEN: &str = "<hidden>";
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
-/// Where a secret is found. It is read again at each connect, so that a rotated file needs no restart.
+/// Where a secret is found. It is read again at each connect, so that a rotated file needs no restart. Wherever it is, one
+/// line end behind it is no part of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SecretSource {
     /// The environment variable of this name.
     Env(String),
-    /// The file at this path, one trailing line end removed.
+    /// The file at this path.
     File(PathBuf),
     /// The value itself, written in the configuration: for tests and demos.
     Value(Secret),
@@ -56,6 +57,11 @@ impl Secret {
         Self(value.into())
     }
 
+    /// Whether nothing is left of it when it is read.
+    pub fn is_blank(&self) -> bool {
+        trimmed(&self.0).is_empty()
+    }
+
     /// The value itself. Call it only where the value leaves the process on purpose.
     pub fn expose(&self) -> &str {
         &self.0
@@ -83,22 +89,26 @@ impl Serialize for Secret {
 impl SecretSource {
     /// Reads the secret now.
     pub fn read(&self) -> Result<Secret, SecretError> {
-        let secret = match self {
-            Self::Value(secret) => return Ok(secret.clone()),
+        let text = match self {
+            Self::Value(secret) => secret.0.clone(),
             Self::Env(name) => std::env::var(name).map_err(|error| match error {
                 std::env::VarError::NotPresent => SecretError::EnvMissing(name.clone()),
                 std::env::VarError::NotUnicode(_) => SecretError::EnvNotText(name.clone()),
             })?,
-            Self::File(path) => {
-                let text = std::fs::read_to_string(path)
-                    .map_err(|source| SecretError::File { path: path.clone(), source })?;
-                // Editors and `echo` end files with a line end that is no part of the secret.
-                let text = text.strip_suffix('\n').unwrap_or(&text);
-                text.strip_suffix('\r').unwrap_or(text).to_owned()
-            }
+            Self::File(path) => std::fs::read_to_string(path)
+                .map_err(|source| SecretError::File { path: path.clone(), source })?,
         };
-        if secret.is_empty() { Err(SecretError::Empty(self.to_string())) } else { Ok(Secret(secret)) }
+        match trimmed(&text) {
+            "" => Err(SecretError::Empty(self.to_string())),
+            secret => Ok(Secret::new(secret)),
+        }
     }
+}
+
+/// Without the line end that editors, `echo` and so `echo | base64` write behind a text.
+fn trimmed(text: &str) -> &str {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    text.strip_suffix('\r').unwrap_or(text)
 }
 
 impl fmt::Display for SecretSource {
@@ -134,6 +144,15 @@ mod tests {
         assert_eq!(source.read().unwrap().expose(), " two \n");
         std::fs::write(file.path(), "\n").unwrap();
         assert!(matches!(source.read(), Err(SecretError::Empty(_))));
+    }
+
+    #[test]
+    fn a_line_end_is_no_part_of_a_value_either() {
+        let read = |text: &str| SecretSource::Value(Secret::new(text)).read();
+        assert_eq!(read("one\n").unwrap().expose(), "one");
+        assert_eq!(read(" two \n\n").unwrap().expose(), " two \n");
+        assert_eq!(read("\r\n").unwrap_err().to_string(), "value in the configuration is empty");
+        assert!(Secret::new("\n").is_blank() && !Secret::new(" ").is_blank());
     }
 
     #[test]

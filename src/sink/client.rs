@@ -305,3 +305,20 @@ impl ConsumerContext for Context {}
 pub(super) fn close_beside(consumers: impl Send + 'static) {
     drop(std::thread::Builder::new().name("close-consumer".into()).spawn(move || drop(consumers)));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_password_is_given_to_librdkafka_without_its_line_end() {
+        let toml = r#"
+            kafka = { bootstrap_servers = "localhost:1", properties = { "sasl.password" = { value = "hunter2-hunter2\n" } } }
+            stream = [{ name = "s", kind = "airship", app_key = "app", auth = { bearer = { env = "TOKEN" } } }]
+        "#;
+        let kafka = crate::config::parse(toml).unwrap().kafka;
+        let (config, context) = Clients::new(kafka, Handle::current()).base(&[]).unwrap();
+        assert_eq!(config.get("sasl.password"), Some("hunter2-hunter2"));
+        assert_eq!(context.hider.hide("no: hunter2-hunter2"), "no: <hidden>");
+    }
+}

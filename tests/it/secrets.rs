@@ -244,6 +244,20 @@ fn errors_of_a_configuration_hide_them() {
 }
 
 #[test]
+fn a_line_end_in_a_variable_is_no_part_of_the_secret() {
+    for (name, token) in [("line-end", "env-token\n"), ("crlf", "env-token\r\n")] {
+        let airship = Config { token: Some("env-token".into()), ..all_at_once(EVENTS) };
+        let setup = Setup::new(name, airship).env("TEST_TOKEN", token);
+        let scene = setup.stream("auth = { bearer = { env = \"TEST_TOKEN\" } }").start(broker());
+        scene.wait_delivered(scene.mock_log().distinct(EVENTS));
+    }
+    let setup = Setup::new("empty", all_at_once(EVENTS)).env("TEST_TOKEN", "\n");
+    let scene = setup.stream("auth = { bearer = { env = \"TEST_TOKEN\" } }").start(broker());
+    let line = scene.process.wait_for_log("environment variable TEST_TOKEN is empty", GENEROUS);
+    assert!(line.contains("\"class\":\"credential\"") && line.contains("ERROR"), "{line}");
+}
+
+#[test]
 fn an_unreadable_secret_is_named_not_shown() {
     let setup = Setup::new("unreadable", all_at_once(EVENTS))
         .stream("auth = { bearer = { file = \"/no/such/file\" } }");
