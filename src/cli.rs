@@ -21,7 +21,7 @@ mod tail;
 #[derive(Debug, Parser)]
 #[command(name = "tributary", version, max_term_width = 110)]
 #[command(
-    after_help = "Exit codes: 0 done, 1 failure, 2 usage, 3 configuration, 4 fenced by another instance, \
+    after_help = "Exit codes: 0 done, 1 failure, 2 usage, 3 configuration, 4 taken over by another instance, \
                         5 shutdown.timeout was over, 6 the demo's count was wrong, 130 second signal.\n\
                         Logs go to standard error; TRIBUTARY_LOG sets their filter (default: info)."
 )]

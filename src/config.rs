@@ -84,6 +84,9 @@ pub struct StreamConfig {
     pub headers: bool,
     /// Where events that cannot be carried go.
     pub dead_letter_topic: String,
+    /// Whether everything that is known of it is to be left behind with this start; not in the file, since it is meant for
+    /// one start.
+    pub start_anew: bool,
 }
 
 /// What a stream is.

@@ -6,9 +6,9 @@ pub const OK: u8 = 0;
 pub const FAILURE: u8 = 1;
 /// The command line is wrong.
 pub const USAGE: u8 = 2;
-/// The configuration is wrong; every problem was printed.
+/// The configuration is wrong, in itself or for what Kafka holds; every problem was printed or logged.
 pub const CONFIG: u8 = 3;
-/// Every shard was fenced: another instance runs them.
+/// Another instance has taken over; this one gave up all of its shards.
 pub const FENCED: u8 = 4;
 /// `shutdown.timeout` was over before everything was committed; nothing is lost, it comes again.
 pub const SHUTDOWN_TIMEOUT: u8 = 5;

@@ -1,7 +1,7 @@
 //! Faults on demand, for tests: absent from release builds (feature `failpoints`, which only `cargo test` sets).
 //!
 //! `TRIBUTARY_FAILPOINTS="before_commit=3:pause;mid_batch=1:abort"` makes the third pass of `before_commit` wait to be
-//! killed and the first of `mid_batch` abort; `delay` waits two seconds, for something to be done to Kafka meanwhile.
+//! killed and the first of `mid_batch` abort; `delay` waits two seconds, for something to be done to Kafka meanwhile; `stall` lets a short transaction time out; `panic` is a defect.
 //! Every fault that hits says so in the log, so that a test can assert it.
 
 /// What a failpoint does to its place.
@@ -36,6 +36,9 @@ mod armed {
     /// Enough to stop a broker, also on a busy machine.
     const DELAY: std::time::Duration = std::time::Duration::from_secs(2);
 
+    /// Longer than the shortest transaction timeout and the broker's look for what has timed out.
+    const STALL: std::time::Duration = std::time::Duration::from_secs(6);
+
     struct Armed {
         passes_left: u64,
         action: String,
@@ -68,6 +71,11 @@ mod armed {
         match action.as_str() {
             "abort" => Some(Action::Abort),
             "error" => Some(Action::Error),
+            "stall" => {
+                std::thread::sleep(STALL);
+                None
+            }
+            "panic" => panic!("failpoint {name}"),
             "delay" => {
                 std::thread::sleep(DELAY);
                 None

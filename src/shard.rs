@@ -49,17 +49,31 @@ pub struct Config {
     pub on_unclean: Option<OnUnclean>,
 }
 
-/// Why a shard's thread ended.
+/// Why a shard ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Exit {
     /// Its lines ended, and all of them are committed.
     Stopped,
-    /// Another instance took over.
+    /// A later instance has taken over.
     Fenced,
-    /// It was asked for only if no other instance holds it, and one may.
-    Held,
+    /// Another opening wrote in between, and this instance is still the rightful one: it is to be opened afresh.
+    Overtaken,
+    /// It can never work as it is configured.
+    Misconfigured,
     /// It was told not to wait any longer; what was not committed comes again after the next start.
     Abandoned,
+}
+
+impl Exit {
+    /// The end that an error of the sink means, if it means one.
+    fn of(error: &SinkError) -> Option<Self> {
+        match error {
+            SinkError::Fenced(_) => Some(Self::Fenced),
+            SinkError::Overtaken(_) => Some(Self::Overtaken),
+            SinkError::Misconfigured(_) => Some(Self::Misconfigured),
+            _ => None,
+        }
+    }
 }
 
 /// A shard at work.
@@ -106,13 +120,12 @@ impl<S: Sink> Shard<S> {
             pipeline.forget_ids();
             let error = match sink.open(&mut |dated, ids| pipeline.seed(dated, ids)) {
                 Ok(opened) => break opened,
-                Err(SinkError::Fenced(_)) => return Err(Exit::Fenced),
-                Err(SinkError::Held(reason)) => {
-                    error!(shard = %config.id, reason, "the shard was not opened");
-                    return Err(Exit::Held);
-                }
                 Err(error) => error,
             };
+            if let Some(exit) = Exit::of(&error) {
+                error!(shard = %config.id, reason = %error, "the shard was not opened");
+                return Err(exit);
+            }
             failures += 1;
             error!(shard = %config.id, reason = %error, failures, "cannot open the shard in Kafka; trying again");
             pause(failures, stop).map_err(|_| Exit::Stopped)?;
@@ -256,13 +269,17 @@ impl<S: Sink> Shard<S> {
             };
             if landed {
                 self.metrics.committed(&self.pipeline.added(), self.batch.bytes(), started.elapsed(), &next);
-                // After a recovery the sink has claimed a later sequence of its own.
-                if self.checkpoint.sequence < next.sequence {
+                // After a recovery the sink has claimed a later sequence of its own, which says nothing of a stop.
+                let reclaimed = self.checkpoint.sequence >= next.sequence;
+                if !reclaimed {
                     self.checkpoint = next;
                 }
                 self.pipeline.committed(self.checkpoint.committed_ms);
                 self.batch.clear();
                 self.last_commit = Instant::now();
+                if released && reclaimed {
+                    continue;
+                }
                 return Ok(());
             }
         }
@@ -302,8 +319,8 @@ fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// A name for this opening of a shard, unlike any other's.
-pub fn new_owner() -> Arc<str> {
+/// A name for this process or for this opening of a shard, unlike any other's.
+pub fn new_name() -> Arc<str> {
     uuid::Uuid::new_v4().to_string().into()
 }
 

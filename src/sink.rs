@@ -7,8 +7,10 @@
 //! |---|---|---|
 //! | [`SinkError::Abortable`] | nothing of the batch counts | `abort`, then the same batch again |
 //! | [`SinkError::OutcomeUnknown`] | the batch may count or not | `reopen`; its checkpoint tells |
-//! | [`SinkError::Fenced`] | another instance took over | stop this shard |
+//! | [`SinkError::Fenced`] | a later instance announced itself | give up all shards of this process |
+//! | [`SinkError::Overtaken`] | another opening wrote since | open afresh: nothing in memory counts |
 //! | [`SinkError::Held`] | another instance may be at work | give up |
+//! | [`SinkError::Misconfigured`] | it can never work as it is configured | end the process |
 //! | [`SinkError::TooLarge`] | this record cannot be written | dead letter |
 //! | [`SinkError::Unusable`] | the cluster refuses or lacks something | report, `reopen` after a pause |
 
@@ -92,9 +94,16 @@ pub enum SinkError {
     /// Whether the commit took place cannot be known from this producer.
     #[error("the outcome of the commit is unknown: {0}")]
     OutcomeUnknown(String),
-    /// Another instance opened this shard.
+    /// A later instance announced itself for this stream.
     #[error("fenced: another instance has taken over this shard ({0})")]
     Fenced(String),
+    /// This instance is the rightful one, but another opening wrote in between: what is in memory is no longer what
+    /// Kafka holds.
+    #[error("another opening of this shard has written since: {0}")]
+    Overtaken(String),
+    /// What is configured does not fit what Kafka holds, and waiting does not mend it.
+    #[error("{0}")]
+    Misconfigured(String),
     /// The record exceeds what its topic accepts.
     #[error("the record is too large for its topic, which takes {limit} bytes")]
     TooLarge {

@@ -1,33 +1,35 @@
-//! Starts every shard of every stream, waits, and drains them within a bounded time. Knows no payloads.
+//! Announces this instance, starts every shard of every stream, starts again the ones that end, and drains all of them within
+//! a bounded time. Knows no payloads.
 //!
-//! What the end of each part does:
-//! - a session's end closes its queue, and its shard commits what is left and stops;
-//! - a fenced shard stops alone; when all are fenced the process ends with a code of its own;
-//! - a shard that ends unasked fails the run: the process exits and whoever runs it starts it again.
+//! What the end of a shard does is decided in [`verdict`]:
+//! - told to stop, it ends with everything queued committed;
+//! - one that ends unasked, by a panic too, is opened again alone, after a pause that grows; the others run on;
+//! - one that a later instance took over ends all of them: a process runs all of its shards or none;
+//! - one that can never work as it is configured ends the process.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::dedupe::{self, Window};
-use crate::model::types::ShardId;
-use crate::record::{self, Extractor};
-use crate::route::{self, Router};
-use crate::shard::pipeline::Pipeline;
-use crate::shard::{self, Exit, Shard};
-use crate::sink::kafka::{KafkaSink, Settings};
-use crate::sink::placement::Placement;
-use crate::sink::topics::Wanted;
-use crate::sink::{self, TopicSpec};
-use crate::source::queue::queue;
-use crate::source::{Connections, Reader};
-use crate::{batch, source, task};
+use crate::model::types::{ShardId, SourceId};
+use crate::sink::placement::record::Wanted;
+use crate::sink::placement::{Announcement, Placement};
+use crate::sink::topics::Wanted as WantedTopic;
+use crate::sink::{self, SinkError, TopicSpec};
+use crate::{batch, dedupe, record, route, shard, source, task};
 
-/// How long to wait before looking again for the state topics of a cluster that cannot be used.
+mod starter;
+mod verdict;
+
+use starter::Starter;
+use verdict::{Consequence, Ending, Streak, Tally};
+
+/// How long to wait before the placement record is looked at again in a cluster that cannot be used.
 const PLACEMENT_PAUSE: Duration = Duration::from_secs(2);
 
 /// One configured stream.
@@ -37,6 +39,10 @@ pub struct Stream {
     pub shards: u32,
     /// Where its lines come from; its name is in there.
     pub source: source::Config,
+    /// What its positions belong to.
+    pub source_id: SourceId,
+    /// Whether everything that is known of it is to be left behind with this start.
+    pub start_anew: bool,
     /// Which fields are taken.
     pub record: record::Config,
     /// Where its events go.
@@ -84,10 +90,12 @@ pub enum Ended {
     Stopped,
     /// Told to stop, and the time was not enough; what was left comes again after the next start.
     TimedOut,
-    /// Every shard was fenced.
-    AllFenced,
-    /// A shard ended unasked.
-    Failed,
+    /// Another instance took over; this one has given up all of its shards.
+    Fenced,
+    /// A stream can never work as it is configured.
+    Misconfigured,
+    /// A deliberate reset was refused, since another instance may hold the stream.
+    Held,
 }
 
 impl Plan {
@@ -100,217 +108,232 @@ impl Plan {
     }
 }
 
-/// Runs all shards until `stop` is cancelled and they have drained, or until none is left.
+/// Runs all shards until `stop` is cancelled and they have drained, or until they have to end.
 pub async fn run(plan: Arc<Plan>, figures: &[ShardFigures], stop: CancellationToken) -> Ended {
-    let Some(placement) = place(&plan, figures, &stop).await else { return Ended::Stopped };
+    let instance: Arc<str> = shard::new_name();
+    let placement = match announce(&plan, &instance, &stop).await {
+        Ok(placement) => placement,
+        Err(ended) => return ended,
+    };
+    let drain = stop.child_token();
+    let starters = starters(&plan, figures, &placement, &instance, &drain);
+    let mut run = Run::new(starters, drain, plan.shutdown_timeout);
+    run.start_all();
+    run.supervise().await
+}
+
+/// One for each shard, in the order of the configuration.
+fn starters(
+    plan: &Arc<Plan>,
+    figures: &[ShardFigures],
+    placement: &Placement,
+    instance: &Arc<str>,
+    drain: &CancellationToken,
+) -> Vec<Starter> {
     let abandon = CancellationToken::new();
-    let (exits, mut exited) = mpsc::unbounded_channel();
-    let mut running = 0;
-    for (stream, figures) in plan
-        .streams
+    plan.streams
         .iter()
         .flat_map(|stream| std::iter::repeat_n(stream, stream.shards as usize))
         .zip(figures)
-    {
-        let starter = Starter {
-            plan: Arc::clone(&plan),
+        .map(|(stream, figures)| Starter {
+            plan: Arc::clone(plan),
             stream: stream.clone(),
             figures: figures.clone(),
+            instance: Arc::clone(instance),
             partition: placement.partition(&figures.id),
+            was_known: placement.was_known(&figures.id),
+            is_restart: false,
             runtime: Handle::current(),
-            stop: stop.clone(),
+            stop: drain.clone(),
             abandon: abandon.clone(),
-        };
-        let (exits, id) = (exits.clone(), figures.id.clone());
-        let started = task::spawn_thread(format!("shard-{id}"), move || {
-            let exit = starter.run();
-            // Nobody listens any more only when the process is ending.
-            drop(exits.send((id, exit)));
+        })
+        .collect()
+}
+
+/// Shards at work.
+struct Run {
+    slots: Vec<Slot>,
+    drain: CancellationToken,
+    shutdown_timeout: Duration,
+    happened: (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>),
+    tally: Tally,
+}
+
+/// One shard, and what is remembered of its ends.
+struct Slot {
+    starter: Starter,
+    streak: Streak,
+    started: Instant,
+}
+
+/// What happens to a shard, by its number.
+enum Event {
+    /// It ended.
+    Ended(usize, Ending),
+    /// The pause before it is opened again is over.
+    Due(usize),
+}
+
+impl Run {
+    fn new(starters: Vec<Starter>, drain: CancellationToken, shutdown_timeout: Duration) -> Self {
+        let slots = starters.into_iter().map(|starter| Slot {
+            starter,
+            streak: Streak::default(),
+            started: Instant::now(),
         });
-        match started {
-            Ok(()) => running += 1,
-            Err(error) => error!(shard = %figures.id, %error, "cannot start a thread for the shard"),
+        let slots: Vec<_> = slots.collect();
+        let tally = Tally::new(slots.len());
+        Self { slots, drain, shutdown_timeout, happened: mpsc::unbounded_channel(), tally }
+    }
+
+    fn start_all(&mut self) {
+        for number in 0..self.slots.len() {
+            self.start(number);
         }
     }
-    drop(exits);
-    let mut tally = Tally::default();
-    let mut deadline = None;
-    while tally.ended < running {
-        let timed_out = async {
-            match deadline {
-                Some(deadline) => tokio::time::sleep_until(deadline).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            exit = exited.recv() => match exit {
-                Some((id, exit)) => {
-                    tally.count(&id, exit, stop.is_cancelled());
-                    if exit == Exit::Held {
-                        // A start that was asked for by hand takes place as a whole or not at all.
-                        stop.cancel();
+
+    /// Starts a shard in a thread of its own, which always says how it ended.
+    fn start(&mut self, number: usize) {
+        let slot = &mut self.slots[number];
+        slot.started = Instant::now();
+        let starter = slot.starter.clone();
+        slot.starter.is_restart = true;
+        let events = self.happened.0.clone();
+        let name = format!("shard-{}", slot.starter.figures.id);
+        let started = task::spawn_thread(name, move || {
+            let ending = Ending::of(|| starter.run());
+            // Nobody listens any more only when the process is ending.
+            drop(events.send(Event::Ended(number, ending)));
+        });
+        if let Err(error) = started {
+            error!(shard = %slot.starter.figures.id, %error, "cannot start a thread for the shard");
+            drop(self.happened.0.send(Event::Ended(number, Ending::NoThread)));
+        }
+    }
+
+    /// Until every shard has ended for good.
+    async fn supervise(&mut self) -> Ended {
+        let mut deadline = None;
+        while !self.tally.is_complete() {
+            let timed_out = async {
+                match deadline {
+                    Some(deadline) => tokio::time::sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                event = self.happened.1.recv() => match event {
+                    Some(Event::Ended(number, ending)) => self.ended(number, ending),
+                    Some(Event::Due(number)) if self.drain.is_cancelled() => self.tally.count_stopped(number),
+                    Some(Event::Due(number)) => self.start(number),
+                    // This end of the channel holds a sender itself.
+                    None => break,
+                },
+                () = self.drain.cancelled(), if deadline.is_none() => {
+                    info!(timeout_s = self.shutdown_timeout.as_secs(), "stopping: committing what is queued");
+                    deadline = Some(Instant::now() + self.shutdown_timeout);
+                }
+                () = timed_out => {
+                    warn!("shutdown.timeout is over; what is not committed comes again after the next start");
+                    if let Some(slot) = self.slots.first() {
+                        slot.starter.abandon.cancel();
                     }
+                    self.tally.time_out();
+                    break;
                 }
-                // Every sender is gone: threads that panicked never said how they ended.
-                None => { tally.failed += running - tally.ended; break }
-            },
-            () = stop.cancelled(), if deadline.is_none() => {
-                info!(timeout_s = plan.shutdown_timeout.as_secs(), "stopping: committing what is queued");
-                deadline = Some(tokio::time::Instant::now() + plan.shutdown_timeout);
-            }
-            () = timed_out => {
-                warn!("shutdown.timeout is over; what is not committed comes again after the next start");
-                abandon.cancel();
-                return Ended::TimedOut;
             }
         }
+        self.tally.verdict()
     }
-    tally.verdict(running)
-}
 
-/// Counts how shards ended.
-#[derive(Debug, Default)]
-struct Tally {
-    ended: usize,
-    fenced: usize,
-    failed: usize,
-    abandoned: usize,
-}
-
-impl Tally {
-    fn count(&mut self, id: &ShardId, exit: Exit, asked: bool) {
-        self.ended += 1;
-        match exit {
-            Exit::Fenced => self.fenced += 1,
-            Exit::Abandoned => self.abandoned += 1,
-            Exit::Held => self.failed += 1,
-            Exit::Stopped if asked => {}
-            Exit::Stopped => {
-                error!(shard = %id, "the shard's session ended unasked");
-                self.failed += 1;
+    fn ended(&mut self, number: usize, ending: Ending) {
+        let slot = &mut self.slots[number];
+        let id = &slot.starter.figures.id;
+        match verdict::consequence(&ending, self.drain.is_cancelled()) {
+            Consequence::Done => self.tally.count(number, &ending),
+            Consequence::EndAll => {
+                error!(shard = %id, reason = %ending, "this process gives up all of its shards");
+                self.tally.count(number, &ending);
+                self.drain.cancel();
+            }
+            Consequence::Restart => {
+                let pause = slot.streak.pause(slot.started.elapsed(), rand::random());
+                error!(
+                    shard = %id, reason = %ending, pause_ms = pause.as_millis() as u64,
+                    "the shard ended unasked; it is opened again, the others run on"
+                );
+                slot.starter.figures.shard.restarts.inc();
+                let (events, drain) = (self.happened.0.clone(), self.drain.clone());
+                drop(task::spawn(&Handle::current(), "restart", async move {
+                    tokio::select! {
+                        () = drain.cancelled() => {}
+                        () = tokio::time::sleep(pause) => {}
+                    }
+                    drop(events.send(Event::Due(number)));
+                }));
             }
         }
-    }
-
-    fn verdict(&self, running: usize) -> Ended {
-        if self.failed > 0 {
-            Ended::Failed
-        } else if running > 0 && self.fenced == running {
-            Ended::AllFenced
-        } else if self.abandoned > 0 {
-            Ended::TimedOut
-        } else {
-            Ended::Stopped
-        }
-    }
-}
-
-/// Everything one shard's thread needs.
-struct Starter {
-    plan: Arc<Plan>,
-    stream: Stream,
-    figures: ShardFigures,
-    partition: i32,
-    runtime: Handle,
-    stop: CancellationToken,
-    abandon: CancellationToken,
-}
-
-impl Starter {
-    fn run(self) -> Exit {
-        let id = self.figures.id.clone();
-        match self.start() {
-            Ok(exit) => exit,
-            Err(exit) => {
-                if exit == Exit::Fenced {
-                    error!(shard = %id, "fenced: another instance took this shard over while it was being opened");
-                }
-                exit
-            }
-        }
-    }
-
-    fn start(self) -> Result<Exit, Exit> {
-        let id = self.figures.id.clone();
-        // While Kafka is away nothing was received: a stop then has nothing to wait for.
-        let opening = self.stop.clone();
-        let config = shard::Config {
-            id: id.clone(),
-            batch: self.plan.batch,
-            retention: self.stream.retention,
-            on_unclean: self.stream.source.service.on_unclean(),
-        };
-        let router = Router::new(self.stream.route.clone());
-        let sink = self.sink(&router);
-        let pipeline = self.pipeline(router).map_err(|error| {
-            error!(shard = %id, %error, "the configured fields cannot be used");
-            Exit::Abandoned
-        })?;
-        let shard =
-            Shard::open(config, sink, pipeline, self.figures.shard.clone(), self.abandon.clone(), &opening)?;
-        let (input, output) = queue(self.stream.source.queue_bytes, self.figures.shard.queue_bytes.clone());
-        let (metrics, stop) = (self.figures.source.clone(), self.stop.clone());
-        let source = Arc::new(self.stream.source.clone());
-        match Connections::new(source, id.index, shard.resume(), Reader { input, metrics, stop }) {
-            Ok(connections) => drop(task::spawn(&self.runtime, "connections", connections.run())),
-            Err(failure) => error!(shard = %id, reason = %failure, "cannot connect at all"),
-        }
-        Ok(shard.run(&output))
-    }
-
-    fn sink(&self, router: &Router) -> KafkaSink {
-        let mut source = self.stream.source.url.clone();
-        source.set_query(None);
-        let settings = Settings {
-            config: self.plan.sink.clone(),
-            shard: self.figures.id.clone(),
-            shards: self.stream.shards,
-            partition: self.partition,
-            source: source.to_string(),
-            topics: router.known_topics().map(str::to_owned).collect(),
-            topic_spec: self.stream.topic_spec,
-            event_headers: self.stream.headers,
-            dead_letter_topic: self.stream.dead_letter_topic.clone(),
-            window: self.plan.dedupe.window,
-            only_if_free: self.stream.source.service.resets(),
-        };
-        KafkaSink::new(settings, shard::new_owner().to_string(), self.runtime.clone())
-    }
-
-    fn pipeline(&self, router: Router) -> Result<Pipeline, record::ConfigError> {
-        let extractor = Extractor::new(&self.stream.record)?;
-        let window = Window::new(self.plan.dedupe, self.plan.batch.max_events);
-        Ok(Pipeline::new(extractor, router, window, self.stream.dead_letter_topic.clone()))
     }
 }
 
 /// The topics of a stream that are known before any event.
-fn known_topics(stream: &Stream) -> Vec<Wanted> {
-    let router = Router::new(stream.route.clone());
-    let events = router.known_topics().map(|name| Wanted::event(name, stream.topic_spec));
-    events.chain([Wanted::event(&stream.dead_letter_topic, TopicSpec::default())]).collect()
+fn known_topics(stream: &Stream) -> Vec<WantedTopic> {
+    let router = route::Router::new(stream.route.clone());
+    let events = router.known_topics().map(|name| WantedTopic::event(name, stream.topic_spec));
+    events.chain([WantedTopic::event(&stream.dead_letter_topic, TopicSpec::default())]).collect()
 }
 
-/// Finds the partition of every shard, waiting for Kafka where it cannot be reached; `None` when told to stop.
-async fn place(plan: &Arc<Plan>, figures: &[ShardFigures], stop: &CancellationToken) -> Option<Placement> {
-    let shards: Arc<[ShardId]> = figures.iter().map(|figures| figures.id.clone()).collect();
-    let topics: Arc<[Wanted]> = plan.streams.iter().flat_map(known_topics).collect();
+fn wanted(stream: &Stream) -> Wanted {
+    Wanted {
+        stream: stream.source.stream.to_string(),
+        shards: stream.shards,
+        source: stream.source_id.clone(),
+        start_anew: stream.start_anew,
+    }
+}
+
+/// Announces this instance in the placement record, waiting for Kafka where it cannot be used.
+async fn announce(
+    plan: &Arc<Plan>,
+    instance: &Arc<str>,
+    stop: &CancellationToken,
+) -> Result<Placement, Ended> {
+    let streams: Arc<[Wanted]> = plan.streams.iter().map(wanted).collect();
+    let resets = plan.streams.iter().filter(|stream| stream.source.service.resets());
+    let only_if_free: Arc<[String]> = resets.map(|stream| stream.source.stream.to_string()).collect();
+    let topics: Arc<[WantedTopic]> = plan.streams.iter().flat_map(known_topics).collect();
     loop {
-        let (plan, shards, topics) = (Arc::clone(plan), Arc::clone(&shards), Arc::clone(&topics));
-        let runtime = Handle::current();
-        let found =
-            tokio::task::spawn_blocking(move || Placement::find(&plan.sink, &shards, &topics, runtime));
-        let found = tokio::select! {
-            () = stop.cancelled() => return None,
-            found = found => found,
+        let (plan, instance, runtime) = (Arc::clone(plan), Arc::clone(instance), Handle::current());
+        let (streams, only_if_free, topics) =
+            (Arc::clone(&streams), Arc::clone(&only_if_free), Arc::clone(&topics));
+        let announced = tokio::task::spawn_blocking(move || {
+            let announcement = Announcement {
+                streams: &streams,
+                only_if_free: &only_if_free,
+                topics: &topics,
+                instance: &instance,
+            };
+            Placement::announce(&plan.sink, announcement, runtime)
+        });
+        let announced = tokio::select! {
+            () = stop.cancelled() => return Err(Ended::Stopped),
+            announced = announced => announced,
         };
-        match found {
-            Ok(Ok(placement)) => return Some(placement),
+        match announced {
+            Ok(Ok(placement)) => return Ok(placement),
+            Ok(Err(SinkError::Held(reason))) => {
+                error!(reason, "the reset was refused");
+                return Err(Ended::Held);
+            }
+            Ok(Err(SinkError::Misconfigured(reason))) => {
+                error!(reason, "the configuration does not fit what Kafka holds; nothing was changed");
+                return Err(Ended::Misconfigured);
+            }
             Ok(Err(error)) => error!(reason = %error, "cannot prepare the topics; trying again"),
             Err(error) => error!(%error, "cannot prepare the topics; trying again"),
         }
         tokio::select! {
-            () = stop.cancelled() => return None,
+            () = stop.cancelled() => return Err(Ended::Stopped),
             () = tokio::time::sleep(PLACEMENT_PAUSE) => {}
         }
     }

@@ -126,7 +126,7 @@ impl Shards {
 
     fn counters(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
         type Of = fn(&ShardFigures) -> &Counter;
-        let counters: [(&str, &str, Of); 9] = [
+        let counters: [(&str, &str, Of); 10] = [
             ("tributary_events_received", "Lines committed, of whatever kind", |f| &f.shard.received),
             ("tributary_events_delivered", "Events committed to their topics", |f| &f.shard.delivered),
             ("tributary_duplicates_dropped", "Events dropped since their id was known", |f| {
@@ -135,6 +135,9 @@ impl Shards {
             ("tributary_commits", "Batches committed", |f| &f.shard.commits),
             ("tributary_write_failures", "Writes that failed and were tried again", |f| {
                 &f.shard.write_failures
+            }),
+            ("tributary_shard_restarts", "Times that a shard ended unasked and was opened again", |f| {
+                &f.shard.restarts
             }),
             ("tributary_possible_gaps", "Times that events may be missing", |f| &f.shard.possible_gaps),
             ("tributary_replays", "Times that everything held was read again", |f| &f.shard.replays),

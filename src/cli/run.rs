@@ -36,6 +36,13 @@ pub(super) struct Arguments {
     /// instance may hold the stream otherwise.
     #[arg(long, value_enum)]
     reset: Option<Reset>,
+    /// With this start alone, leave behind everything that is known of this stream; may be repeated
+    ///
+    /// For a stream that is to read another source, or is cut into another number of shards: its position, recent ids and
+    /// totals are forgotten, and it begins as its `start` says. What was delivered stays in the topics, so events may be
+    /// delivered again. An instance that runs the stream is taken over.
+    #[arg(long, value_name = "STREAM")]
+    start_anew: Vec<String>,
 }
 
 /// Where the service's position goes.
@@ -55,6 +62,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     if let Some(reset) = arguments.reset {
         request_reset(&mut config, reset)?;
     }
+    request_start_anew(&mut config, &arguments.start_anew)?;
     let status = (std::io::stderr().is_terminal() && !arguments.no_status).then(Status::default);
     telemetry::init_log(arguments.logging.log_format, status.as_ref().map(Status::around));
     for warning in config.warnings() {
@@ -67,8 +75,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::from(match ended {
         Ended::Stopped => exit::OK,
         Ended::TimedOut => exit::SHUTDOWN_TIMEOUT,
-        Ended::AllFenced => exit::FENCED,
-        Ended::Failed => exit::FAILURE,
+        Ended::Fenced => exit::FENCED,
+        Ended::Misconfigured => exit::CONFIG,
+        Ended::Held => exit::FAILURE,
     }))
 }
 
@@ -86,6 +95,18 @@ fn request_reset(config: &mut Config, reset: Reset) -> anyhow::Result<()> {
     }
     if !found {
         bail!("--reset is for Adobe streams, and the configuration has none");
+    }
+    Ok(())
+}
+
+/// Has these streams begin without what is known of them.
+fn request_start_anew(config: &mut Config, names: &[String]) -> anyhow::Result<()> {
+    for name in names {
+        let stream = config.streams.iter_mut().find(|stream| *stream.name == **name);
+        let Some(stream) = stream else {
+            bail!("--start-anew {name}: the configuration has no stream of this name")
+        };
+        stream.start_anew = true;
     }
     Ok(())
 }

@@ -232,13 +232,19 @@ fn names(raw: &Raw, numbers: &[usize], errors: &mut Errors) {
                 seen.insert(name, *number);
             }
         }
-        let legal = !name.is_empty() && name.len() <= LONGEST_NAME && name.chars().all(is_name_char);
-        let message = "expected 1 to 100 letters, digits, `.`, `_` and `-`";
-        errors.add_if(!legal, &path, message);
+        if name.contains('.') {
+            let message = "must not hold `.`: the transactional id is <state.prefix>.<name>.<shard>, and with a point in \
+                           the name two streams of different prefixes could have the same";
+            errors.add(&path, message);
+            continue;
+        }
+        let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+        let legal = !name.is_empty() && name.len() <= LONGEST_NAME && name.chars().all(is_legal);
+        errors.add_if(!legal, &path, "expected 1 to 100 letters, digits, `_` and `-`");
     }
 }
 
-/// What topic names, and so stream names, may hold.
+/// What topic names may hold.
 fn is_name_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
 }

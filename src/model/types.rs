@@ -70,6 +70,32 @@ impl fmt::Display for ShardId {
     }
 }
 
+/// What the positions of a stream belong to. A position of one source means nothing to another.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SourceId {
+    /// The stream's kind, as in the configuration.
+    pub kind: String,
+    /// The app key or, where the service knows none, the path of the stream's address.
+    pub name: String,
+    /// The host that the address names. One service may be reached by several.
+    pub host: String,
+}
+
+impl SourceId {
+    /// Whether a position of the one is one of the other: the host alone may differ.
+    pub fn is_same(&self, other: &Self) -> bool {
+        (&self.kind, &self.name) == (&other.kind, &other.name)
+    }
+}
+
+impl fmt::Display for SourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, name, host } = self;
+        let what = if name.starts_with('/') { "path" } else { "app key" };
+        write!(f, "{kind} {what} {name} at {host}")
+    }
+}
+
 /// Where a stream is to be resumed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]

@@ -41,6 +41,8 @@ pub struct Metrics {
     pub write_failures: Counter,
     /// Bytes of lines that wait for the shard.
     pub queue_bytes: Gauge,
+    /// Times that the shard ended unasked and was opened again.
+    pub restarts: Counter,
     /// Times that events may be missing.
     pub possible_gaps: Counter,
     /// Replays begun.
@@ -68,6 +70,7 @@ impl Default for Metrics {
             batch_bytes: Histogram::new([1e3, 1e4, 1e5, 1e6, 2e6, 4e6, 8e6, 16e6, 32e6, 64e6]),
             write_failures: Counter::default(),
             queue_bytes: Gauge::default(),
+            restarts: Counter::default(),
             possible_gaps: Counter::default(),
             replays: Counter::default(),
             replayed: Default::default(),

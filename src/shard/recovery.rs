@@ -37,9 +37,9 @@ impl<S: Sink> Shard<S> {
         loop {
             failures += 1;
             self.metrics.failed();
-            if matches!(error, SinkError::Fenced(_)) {
+            if let Some(exit) = Exit::of(&error) {
                 warn!(shard = %self.config.id, reason = %error, "write refused");
-                return Err(Exit::Fenced);
+                return Err(exit);
             }
             warn!(shard = %self.config.id, reason = %error, failures, "write failed; the batch is kept and tried again");
             if failures > 1 {

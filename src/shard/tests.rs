@@ -154,6 +154,20 @@ fn a_fenced_shard_stops_and_writes_nothing_more() {
     assert_eq!(values(&cluster).len(), 10);
 }
 
+#[test]
+fn an_orderly_stop_whose_answer_was_lost_stays_one() {
+    for last in [Fault::UnknownButLanded, Fault::UnknownAndLost, Fault::Abort] {
+        let faults = [last].into();
+        let cluster = Arc::new(Mutex::new(Cluster { faults, ..Default::default() }));
+        assert_eq!(run(&cluster, 10, vec![lines(&event(1))]), Exit::Stopped);
+        let cluster = cluster.lock().unwrap();
+        assert!(cluster.faults.is_empty(), "the fault hit");
+        let checkpoint = cluster.checkpoint.as_ref().unwrap();
+        assert!(checkpoint.clean && checkpoint.released, "{last:?}: {checkpoint:?}");
+        assert_eq!(checkpoint.totals.delivered, 1);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
     #[test]

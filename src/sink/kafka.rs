@@ -17,7 +17,7 @@ use super::{Config, Delivery, Opened, Seed, Sink, SinkError, TopicSpec};
 use crate::model::checkpoint::Checkpoint;
 use crate::model::types::{EventId, OutRecord, ShardId};
 
-mod blocking;
+pub(super) mod blocking;
 mod headers;
 mod opening;
 mod state;
@@ -50,8 +50,12 @@ pub struct Settings {
     pub dead_letter_topic: String,
     /// Ids committed longer before the checkpoint are not read back.
     pub window: Duration,
-    /// Whether a shard that did not stop is refused, for a start that another instance must not lose to.
-    pub only_if_free: bool,
+    /// This process's name in the placement record, where it announced itself.
+    pub instance: String,
+    /// Whether the record is to be asked before the shard is fenced: always but right after the announcement.
+    pub verify_announcement: bool,
+    /// Whether the record knew the shard before, so that it should have a checkpoint.
+    pub was_known: bool,
 }
 
 /// One shard's sink.
@@ -59,7 +63,7 @@ pub struct KafkaSink {
     settings: Settings,
     clients: Clients,
     topics: Topics,
-    /// This instance's name in the checkpoints it writes.
+    /// This opening's name in the checkpoints that it writes.
     owner: String,
     producer: Option<BaseProducer<Context>>,
     context: Context,

@@ -1,92 +1,268 @@
-//! Which partition of the state topics belongs to which shard.
+//! The placement record in Kafka: an instance announces itself there for its streams before it fences anybody.
 //!
-//! Invariant: a shard whose checkpoint exists keeps its partition, whatever is added to or reordered in the
-//! configuration; no two shards share one. The last stable offset is per partition, so another shard's open
-//! transaction can never hide a committed checkpoint.
+//! Invariants:
+//! - The record is changed only inside a transaction of its own transactional id: fence, read, decide, commit. So
+//!   announcements stand one after the other, and two instances that start at once cannot take the same partition.
+//! - An instance that was fenced reads the record to learn why: if a later instance announced itself, that one is the rightful
+//!   successor; otherwise the broker timed a transaction out, or a predecessor has not noticed yet that its time is over.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use rdkafka::error::KafkaError;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::types::RDKafkaErrorCode as Code;
 use tokio::runtime::Handle;
+use tracing::{debug, info, warn};
 
-use super::client::Clients;
-use super::kafka::StateTopics;
-use super::progress::Reader;
-use super::topics::{Topics, Wanted};
-use super::{Config, SinkError};
+use super::client::{BATCH_BYTES, Clients, Context, explain};
+use super::kafka::{StateTopics, blocking};
+use super::progress::{Open, Reader};
+use super::topics::{Topics, Wanted as WantedTopic};
+use super::{Config, Delivery, SinkError};
+use crate::failpoint;
 use crate::model::types::ShardId;
 
-/// Where the state of each shard lives.
+pub mod record;
+
+use record::{Existing, PlacementError, Record, VERSION, Wanted};
+
+/// The key of the record, which is the only one in its partition.
+const KEY: &str = "placement";
+
+/// The partition of `<prefix>.shards` that holds it.
+const PARTITION: i32 = 0;
+
+/// Limit of `init_transactions`.
+const INIT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// An announcement is made again so many times when another instance makes one at the same moment.
+const ATTEMPTS: u32 = 50;
+
+/// What this instance is to run, where the state of it lives.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Placement {
-    partitions: BTreeMap<ShardId, i32>,
+    record: Record,
+    before: Record,
+}
+
+/// What an announcement is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Announcement<'a> {
+    /// The streams.
+    pub streams: &'a [Wanted],
+    /// Streams that are refused unless their last owner has let go of them.
+    pub only_if_free: &'a [String],
+    /// Topics that are made sure of beside the state topics, so that all missing ones are named at once.
+    pub topics: &'a [WantedTopic],
+    /// This instance's name, unlike any other's.
+    pub instance: &'a str,
 }
 
 impl Placement {
-    /// Makes sure of the state topics and of `others`, so that all missing ones are named at once, and looks up where
-    /// known shards are. Fences nobody; blocks.
-    pub fn find(
+    /// Announces this instance, making sure of the topics first. Blocks. No shard is fenced by it.
+    pub fn announce(
         config: &Config,
-        shards: &[ShardId],
-        others: &[Wanted],
+        announcement: Announcement<'_>,
         runtime: Handle,
     ) -> Result<Self, SinkError> {
-        let clients = Clients::new(config.clone(), runtime.clone());
-        let state = StateTopics::new(&config.prefix);
-        let mut topics = Topics::new(clients.clone(), runtime, config);
-        let count = i32::try_from(shards.len()).unwrap_or(i32::MAX);
-        let wanted: Vec<Wanted> =
-            state.wanted(config, count).into_iter().chain(others.iter().cloned()).collect();
-        topics.ensure(&wanted)?;
-        let partitions = topics.partitions(&state.checkpoints)?;
-        let reader = Reader::new(&clients, config.transaction_timeout)?;
-        let mut existing = BTreeMap::new();
-        for partition in 0..partitions {
-            for (key, _) in reader.all_checkpoints(&state.checkpoints, partition)? {
-                existing.insert(key, partition);
+        let mut announcer = Announcer::new(config, runtime);
+        // So many partitions are enough in a cluster that knows no other streams.
+        let shards: u32 = announcement.streams.iter().map(|stream| stream.shards).sum();
+        let partitions = i32::try_from(shards).unwrap_or(i32::MAX);
+        announcer.topics.ensure(&announcer.wanted(announcement.topics, partitions))?;
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            match announcer.try_announce(announcement) {
+                Err(SinkError::Fenced(reason)) if attempt < ATTEMPTS => {
+                    debug!(
+                        reason,
+                        attempt, "another instance announces itself at the same moment; trying again"
+                    );
+                    std::thread::sleep(Duration::from_millis(rand::random_range(20..300)));
+                }
+                Err(SinkError::Fenced(reason)) => {
+                    return Err(SinkError::Unusable(format!(
+                        "the placement record cannot be changed: {reason}"
+                    )));
+                }
+                other => return other,
             }
         }
-        Ok(Self { partitions: place(shards, &existing) })
     }
 
-    /// The partition of a shard that was asked for in [`Self::find`].
+    /// The partition of the state topics that belongs to a shard which was announced.
     pub fn partition(&self, shard: &ShardId) -> i32 {
-        self.partitions.get(shard).copied().unwrap_or_default()
+        self.record.partition(shard).unwrap_or_default()
+    }
+
+    /// Whether the record knew the shard before this announcement, so that it should have a checkpoint.
+    pub fn was_known(&self, shard: &ShardId) -> bool {
+        self.record.partition(shard) == self.before.partition(shard)
     }
 }
 
-/// The partition of each of `shards`, given which partition holds the checkpoint of which key.
-pub fn place(shards: &[ShardId], existing: &BTreeMap<String, i32>) -> BTreeMap<ShardId, i32> {
-    let mut taken: BTreeSet<i32> = existing.values().copied().collect();
-    shards
-        .iter()
-        .map(|shard| {
-            let kept = existing.get(&shard.to_string()).copied();
-            let partition = kept.unwrap_or_else(|| {
-                let free = (0..).find(|partition| !taken.contains(partition)).unwrap_or(i32::MAX);
-                taken.insert(free);
-                free
-            });
-            (shard.clone(), partition)
-        })
-        .collect()
+/// The instance that announced itself last for a stream; `None` where the record does not know the stream.
+pub(super) fn instance_of(
+    reader: &Reader,
+    state: &StateTopics,
+    stream: &str,
+) -> Result<Option<String>, SinkError> {
+    let record = read(reader, state)?;
+    Ok(record.and_then(|record| record.instance(stream).map(str::to_owned)))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn read(reader: &Reader, state: &StateTopics) -> Result<Option<Record>, SinkError> {
+    let Some(value) = reader.last_value(&state.shards, PARTITION, KEY, Open::Await)? else { return Ok(None) };
+    let record: Record = serde_json::from_slice(&value).map_err(|error| {
+        SinkError::Unusable(format!("the placement record in {} cannot be read: {error}", state.shards))
+    })?;
+    if record.version > VERSION {
+        return Err(SinkError::Misconfigured(format!(
+            "the placement record in {} is of version {}, written by a later release; this one reads up to {VERSION}",
+            state.shards, record.version
+        )));
+    }
+    Ok(Some(record))
+}
 
-    fn shard(stream: &str, index: u32) -> ShardId {
-        ShardId { stream: stream.into(), index }
+/// Makes one announcement.
+struct Announcer<'a> {
+    config: &'a Config,
+    clients: Clients,
+    topics: Topics,
+    state: StateTopics,
+}
+
+impl<'a> Announcer<'a> {
+    fn new(config: &'a Config, runtime: Handle) -> Self {
+        let clients = Clients::new(config.clone(), runtime.clone());
+        let topics = Topics::new(clients.clone(), runtime, config);
+        Self { config, clients, topics, state: StateTopics::new(&config.prefix) }
     }
 
-    #[test]
-    fn known_shards_stay_and_new_ones_take_what_is_free() {
-        let shards = [shard("new", 0), shard("b", 0), shard("new", 1), shard("a", 0)];
-        let existing = BTreeMap::from([("a/0".into(), 0), ("b/0".into(), 2), ("gone/0".into(), 1)]);
-        let placed = place(&shards, &existing);
-        assert_eq!(placed[&shard("a", 0)], 0);
-        assert_eq!(placed[&shard("b", 0)], 2);
-        assert_eq!(placed[&shard("new", 0)], 3, "also the partition of a removed stream is left alone");
-        assert_eq!(placed[&shard("new", 1)], 4);
+    fn wanted(&self, others: &[WantedTopic], partitions: i32) -> Vec<WantedTopic> {
+        let state = self.state.wanted(self.config, partitions).into_iter();
+        state.chain([self.state.wanted_shards(self.config)]).chain(others.iter().cloned()).collect()
     }
+
+    /// Fences other announcers, reads, decides, commits.
+    fn try_announce(&mut self, announcement: Announcement<'_>) -> Result<Placement, SinkError> {
+        let producer = self.clients.producer(&self.state.shards, BATCH_BYTES)?;
+        if self.is_transactional() {
+            producer.init_transactions(INIT_TIMEOUT).map_err(|error| self.failed(&producer, &error))?;
+        }
+        let reader = Reader::new(&self.clients, self.config.transaction_timeout + INIT_TIMEOUT)?;
+        let before = match read(&reader, &self.state)? {
+            Some(record) => record,
+            None => self.of_checkpoints(&reader)?,
+        };
+        let record = before.announce(announcement.streams, announcement.instance).map_err(refused)?;
+        self.report_hosts(&before, announcement.streams);
+        for stream in announcement.only_if_free {
+            self.check_free(&reader, &before, stream)?;
+        }
+        // Each shard's partition has to be there before anybody can look for its checkpoint.
+        self.topics.forget();
+        self.topics.ensure(&self.wanted(&[], record.partition_count()))?;
+        failpoint::pass("before_placement");
+        self.write(&producer, &record)?;
+        if !self.is_transactional() {
+            // Without transactions the last one wins, and whoever does not find itself tries again.
+            let stands = read(&reader, &self.state)?;
+            if stands.as_ref() != Some(&record) {
+                return Err(SinkError::Fenced("another instance wrote the record at the same moment".into()));
+            }
+        }
+        info!(instance = announcement.instance, "announced in the placement record");
+        Ok(Placement { record, before })
+    }
+
+    fn is_transactional(&self) -> bool {
+        self.config.delivery == Delivery::ExactlyOnce
+    }
+
+    /// What an earlier release left, which kept no record.
+    fn of_checkpoints(&self, reader: &Reader) -> Result<Record, SinkError> {
+        let topic = &self.state.checkpoints;
+        let mut existing = Vec::new();
+        for partition in 0..self.topics.partitions(topic)? {
+            for (key, checkpoint) in reader.all_checkpoints(topic, partition)? {
+                existing.push(Existing { key, partition, checkpoint });
+            }
+        }
+        Record::of_checkpoints(&existing).map_err(refused)
+    }
+
+    /// Refuses a stream of which a shard did not stop, since another instance may still be at work on it.
+    fn check_free(&self, reader: &Reader, record: &Record, stream: &str) -> Result<(), SinkError> {
+        let shards = record.streams.get(stream).map_or(&[][..], |known| &known.partitions);
+        for (index, partition) in (0..).zip(shards) {
+            let key = ShardId { stream: stream.into(), index }.to_string();
+            match reader.checkpoint(&self.state.checkpoints, *partition, &key, Open::Leave)? {
+                Some(found) if !(found.clean || found.released) => {
+                    return Err(SinkError::Held(format!(
+                        "another instance may hold shard {key}: its last checkpoint (sequence {}) is not that of a stop. \
+                         Stop that instance; if there is none, start this one without --reset and stop it, then try again",
+                        found.sequence
+                    )));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn report_hosts(&self, before: &Record, streams: &[Wanted]) {
+        for stream in streams {
+            let was = before.streams.get(&stream.stream).and_then(|known| known.source.as_ref());
+            if let Some(was) = was.filter(|was| was.host != stream.source.host && was.is_same(&stream.source))
+            {
+                warn!(
+                    stream = stream.stream,
+                    was = was.host,
+                    now = stream.source.host,
+                    "the stream is read from another host than before; its position is taken to be of the same service"
+                );
+            }
+        }
+    }
+
+    fn write(&self, producer: &BaseProducer<Context>, record: &Record) -> Result<(), SinkError> {
+        // Texts, numbers and lists only: this cannot fail.
+        let value = serde_json::to_vec(record).unwrap_or_default();
+        let out: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&self.state.shards);
+        let out = out.key(KEY.as_bytes()).payload(&value).partition(PARTITION);
+        let limit = self.config.transaction_timeout;
+        if self.is_transactional() {
+            producer.begin_transaction().map_err(|error| self.failed(producer, &error))?;
+        }
+        blocking::send(producer, out, limit).map_err(|error| self.failed(producer, &error))?;
+        if !blocking::flush(producer, limit) {
+            return Err(SinkError::Unusable(format!("{} takes no record", self.state.shards)));
+        }
+        if self.is_transactional() {
+            blocking::commit(producer, limit).map_err(|error| self.failed(producer, &error))?;
+        }
+        Ok(())
+    }
+
+    /// Being fenced here means that another instance announces itself at the same moment.
+    fn failed(&self, producer: &BaseProducer<Context>, error: &KafkaError) -> SinkError {
+        let reason = format!(
+            "cannot change the placement record in {}: {}",
+            self.state.shards,
+            explain(producer, error)
+        );
+        let fenced =
+            [Code::Fenced, Code::ProducerFenced, Code::InvalidProducerEpoch, Code::ConcurrentTransactions];
+        match error.rdkafka_error_code() {
+            Some(code) if fenced.contains(&code) => SinkError::Fenced(reason),
+            _ => SinkError::Unusable(reason),
+        }
+    }
+}
+
+fn refused(error: PlacementError) -> SinkError {
+    SinkError::Misconfigured(error.to_string())
 }

@@ -74,9 +74,33 @@ impl Reader {
         Ok(own.max_by_key(|checkpoint| checkpoint.sequence))
     }
 
-    /// The latest checkpoints of all keys in this partition, open transactions left aside.
+    /// The latest checkpoints of all keys in this partition, wherever they stand; open transactions left aside.
     pub fn all_checkpoints(&self, topic: &str, partition: i32) -> Result<Vec<Found>, SinkError> {
-        self.checkpoints(topic, partition, Open::Leave, |found| !found.is_empty())
+        self.checkpoints(topic, partition, Open::Leave, |_| false)
+    }
+
+    /// The value of the latest record of `key` in this partition.
+    pub fn last_value(
+        &self,
+        topic: &str,
+        partition: i32,
+        key: &str,
+        open: Open,
+    ) -> Result<Option<Vec<u8>>, SinkError> {
+        let (low, high) = self.stable_end(topic, partition, open)?;
+        for from in [low.max(high - TAIL), low] {
+            let mut last = None;
+            self.read(topic, partition, from, high, |found, payload, _| {
+                if found == key.as_bytes() {
+                    last = Some(payload.to_vec());
+                }
+                Ok(())
+            })?;
+            if from == low || last.is_some() {
+                return Ok(last);
+            }
+        }
+        Ok(None)
     }
 
     /// Reads the tail, and everything if the tail is not `enough`.

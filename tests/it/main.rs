@@ -25,6 +25,7 @@ mod kafka_secrets;
 mod murmur2;
 mod official_clients;
 mod output;
+mod ownership;
 mod pipeline;
 mod process;
 mod reader;

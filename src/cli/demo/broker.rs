@@ -43,7 +43,7 @@ impl Broker {
     /// The cluster at `kafka`, else one in this process.
     pub(super) fn start(services: &'static [Service], kafka: Option<&str>) -> anyhow::Result<Self> {
         // A prefix of its own: a demo must not resume from the one before.
-        let run = shard::new_owner();
+        let run = shard::new_name();
         let prefix = format!("tributary-demo-{}", run.split('-').next().unwrap_or_default());
         if let Some(bootstrap) = kafka {
             return Ok(Self { services, bootstrap: bootstrap.to_owned(), prefix, in_process: None });
@@ -55,7 +55,7 @@ impl Broker {
         let shards = services.len() as i32;
         let broker = Self { services, bootstrap: cluster.bootstrap_servers(), prefix, in_process: None };
         let events = services.iter().map(|service| (broker.topic(*service), PARTITIONS));
-        let others = [(state.checkpoints, shards), (state.ids, shards), (dead_letters, 1)];
+        let others = [(state.checkpoints, shards), (state.ids, shards), (state.shards, 1), (dead_letters, 1)];
         for (topic, partitions) in events.chain(others) {
             cluster.create_topic(&topic, partitions, 1).with_context(|| format!("cannot create {topic}"))?;
         }

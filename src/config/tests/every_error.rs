@@ -90,7 +90,7 @@ topic = "a b.checkpoints"
         "stream[0].filters[2].devices[1]: expected exactly one of the keys `amazon_channel`, `android_channel`, `channel`, `ios_channel`, `named_user_id`",
         "stream[0].filters[3]: must not be empty: give at least one key",
         "stream[0].max_conections: unknown key; known here: …",
-        "stream[0].name: expected 1 to 100 letters, digits, `.`, `_` and `-`",
+        "stream[0].name: expected 1 to 100 letters, digits, `_` and `-`",
         "stream[0].shards: must be from 1 to 64",
         "stream[0].subset.sample: must be from 0 to 1",
         "stream[0].topic: expected a topic name, in which `{type}` stands for the event type: 1 to 249 letters, digits, `.`, `_` and `-`",

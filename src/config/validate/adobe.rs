@@ -82,6 +82,7 @@ pub(super) fn validate(
     Some(StreamConfig {
         name: name.clone(),
         kind: StreamKind::Adobe,
+        start_anew: false,
         // The service hands the hits out to connections as it likes, so all of them feed one shard.
         shards: 1,
         headers: stream.headers,

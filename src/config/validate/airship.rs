@@ -69,6 +69,7 @@ pub(super) fn validate(
     Some(StreamConfig {
         name: name.clone()?,
         kind: if compliance { StreamKind::AirshipCompliance } else { StreamKind::Airship },
+        start_anew: false,
         shards: stream.shards,
         headers: stream.headers,
         source: source::Config {

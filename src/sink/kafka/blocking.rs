@@ -34,7 +34,7 @@ const REFUSED_PATIENCE: Duration = Duration::from_secs(1);
 const ABORT_POLL: Duration = Duration::from_millis(10);
 
 /// Sends, waiting while the producer's queue is full: a slow Kafka stops the shard, and so the reading.
-pub(super) fn send(
+pub(in crate::sink) fn send(
     producer: &BaseProducer<Context>,
     mut record: BaseRecord<'_, [u8], [u8]>,
     limit: Duration,
@@ -56,7 +56,7 @@ pub(super) fn send(
 
 /// Waits until every record is acknowledged or one failed; `false` when the limit is over first. `flush` with a timeout
 /// would return up to 100 ms late.
-pub(super) fn flush(producer: &BaseProducer<Context>, limit: Duration) -> bool {
+pub(in crate::sink) fn flush(producer: &BaseProducer<Context>, limit: Duration) -> bool {
     let start = Instant::now();
     while producer.in_flight_count() > 0 && producer.context().failures().get().is_none() {
         // Ends the lingering of what is queued; that records are left is what the loop is for.
@@ -70,7 +70,7 @@ pub(super) fn flush(producer: &BaseProducer<Context>, limit: Duration) -> bool {
 }
 
 /// Commits, resuming the call while librdkafka says that it may be resumed.
-pub(super) fn commit(producer: &BaseProducer<Context>, limit: Duration) -> Result<(), KafkaError> {
+pub(in crate::sink) fn commit(producer: &BaseProducer<Context>, limit: Duration) -> Result<(), KafkaError> {
     let deadline = Instant::now() + limit;
     let mut left = limit;
     loop {
@@ -88,7 +88,7 @@ pub(super) fn commit(producer: &BaseProducer<Context>, limit: Duration) -> Resul
 
 /// Aborts. That waits for the reports of all records, which librdkafka leaves to somebody else to poll: without a thread
 /// that does, it takes all of its time and fails whenever a record was on its way.
-pub(super) fn abort(producer: &BaseProducer<Context>, limit: Duration) -> Result<(), KafkaError> {
+pub(in crate::sink) fn abort(producer: &BaseProducer<Context>, limit: Duration) -> Result<(), KafkaError> {
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         let poll = || {

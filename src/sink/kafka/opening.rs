@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use rdkafka::producer::Producer;
 use rdkafka::types::RDKafkaErrorCode as Code;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::KafkaSink;
 use crate::clock::now_ms;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::types::ShardId;
 use crate::sink::client::{BATCH_BYTES, explain};
+use crate::sink::placement;
 use crate::sink::progress::{Open, Reader};
 use crate::sink::topics::Wanted;
 use crate::sink::{Opened, Seed, SinkError, TopicSpec};
@@ -77,31 +78,24 @@ impl KafkaSink {
         Ok(since_ms >= kept_ms)
     }
 
-    /// Refuses a shard that did not stop, since another instance may still be at work on it.
-    pub(super) fn check_held(&mut self) -> Result<(), SinkError> {
-        self.topics.ensure(&self.state().wanted(&self.settings.config, self.settings.partition + 1))?;
-        match self.read_back(Open::Leave)? {
-            Some(found) if !(found.clean || found.released) => Err(SinkError::Held(format!(
-                "another instance may hold shard {}: its last checkpoint (sequence {}) is not that of a stop. \
-                 Stop that instance; if there is none, start this one without --reset and stop it, then try again",
-                self.settings.shard, found.sequence
-            ))),
+    /// Refuses to go on where a later instance announced itself for the stream: that one is the rightful successor, whoever
+    /// has the fence.
+    fn check_announced(&self, reader: &Reader) -> Result<(), SinkError> {
+        let stream = &self.settings.shard.stream;
+        match placement::instance_of(reader, &self.state(), stream)? {
+            Some(instance) if instance != self.settings.instance => {
+                Err(SinkError::Fenced(format!("instance {instance} announced itself for stream {stream}")))
+            }
+            // Without a record nobody announced anything.
             _ => Ok(()),
         }
     }
 
-    /// Writes a checkpoint under this owner's name, so that whoever was fenced can see by whom.
+    /// Writes a checkpoint under this opening's name, so that every later opening can see that it came after.
     pub(super) fn claim(&mut self, found: Option<Checkpoint>) -> Result<Checkpoint, SinkError> {
         let shards = self.settings.shards;
         let claimed = match found {
             None => Checkpoint::initial(&self.owner, shards, now_ms()),
-            Some(found) if found.shards != shards => {
-                return Err(SinkError::Unusable(format!(
-                    "stream {} was cut into {} shards and is now configured with {shards}; changing the number is \
-                     not supported yet, set it back",
-                    self.settings.shard.stream, found.shards
-                )));
-            }
             Some(found) => found.claimed_by(&self.owner),
         };
         self.begin_batch()?;
@@ -115,50 +109,60 @@ impl KafkaSink {
         Ok(claimed)
     }
 
-    /// A fenced producer is one of two things: taken over by another instance, or timed out by the broker. The latest
-    /// claim tells which; only if nobody else claimed the shard may it be opened again.
+    /// A fenced producer was taken over by a later instance, or timed out by the broker, or met a predecessor that has not
+    /// noticed yet that its time is over. An instance announces itself before it fences, so the placement record tells:
+    /// only where nobody announced itself since may the shard be opened again.
     pub(super) fn diagnose(&self, code: Code, reason: &str) -> SinkError {
         if !matches!(code, Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch) {
             return SinkError::OutcomeUnknown(format!("the producer failed: {reason}"));
         }
-        match self.read_back(Open::Await) {
-            Ok(Some(checkpoint)) if checkpoint.owner != self.owner => SinkError::Fenced(reason.to_owned()),
-            Ok(_) => SinkError::OutcomeUnknown(format!("the broker ended the transaction: {reason}")),
+        match self.reader().and_then(|reader| self.check_announced(&reader)) {
+            Ok(()) => SinkError::OutcomeUnknown(format!(
+                "the broker ended the transaction, or an earlier instance opened the shard again: {reason}"
+            )),
+            Err(fenced @ SinkError::Fenced(_)) => fenced,
             Err(error) => SinkError::OutcomeUnknown(format!("{reason}; {error}")),
         }
     }
 
     pub(super) fn open_shard(&mut self, seed: Seed<'_>) -> Result<Opened, SinkError> {
-        if self.settings.only_if_free {
-            self.check_held()?;
+        // The first time the announcement was made a moment ago.
+        if std::mem::replace(&mut self.settings.verify_announcement, true) {
+            self.check_announced(&self.reader()?)?;
         }
         self.fence()?;
-        // From the fence on it is this instance that holds the shard.
-        self.settings.only_if_free = false;
         let reader = self.reader()?;
         let (state, partition) = (self.state(), self.settings.partition);
         let found = reader.checkpoint(&state.checkpoints, partition, &self.key(), Open::Await)?;
+        if found.is_none() && self.settings.was_known {
+            warn!(
+                shard = self.key(),
+                topic = state.checkpoints,
+                partition,
+                "possible gap: the placement record knows this shard, but its checkpoint is not there; it was deleted, or \
+                 the first start ended before it wrote one. The stream begins where its configuration says"
+            );
+        }
         let has_all_ids = found.as_ref().map_or(Ok(true), |found| self.read_ids(&reader, found, seed))?;
         let stopped_in_order = found.as_ref().map(|found| found.clean);
-        Ok(Opened { checkpoint: self.claim(found)?, stopped_in_order, has_all_ids })
+        let checkpoint = self.claim(found)?;
+        self.settings.was_known = true;
+        Ok(Opened { checkpoint, stopped_in_order, has_all_ids })
     }
 
     pub(super) fn reopen_shard(&mut self) -> Result<Checkpoint, SinkError> {
         self.producer = None;
         self.topics.forget();
-        let ours = |found: &Option<Checkpoint>| found.as_ref().is_none_or(|found| found.owner == self.owner);
-        let taken = || SinkError::Fenced("its checkpoint bears another owner".into());
-        // Asked before fencing, so that a late comer does not throw out its rightful successor.
         self.topics.ensure(&self.state().wanted(&self.settings.config, self.settings.partition + 1))?;
-        // Our own transaction may still be open, and is ended by fencing only.
-        if !ours(&self.read_back(Open::Leave)?) {
-            return Err(taken());
-        }
+        // Asked before fencing, so that a late comer does not throw out its rightful successor.
+        self.check_announced(&self.reader()?)?;
         self.fence()?;
         let found = self.read_back(Open::Await)?;
-        if found.as_ref().is_some_and(|found| found.owner != self.owner) {
+        if let Some(found) = found.as_ref().filter(|found| found.owner != self.owner) {
+            // Whoever it was, position and ids have moved on without us.
+            let (sequence, owner) = (found.sequence, found.owner.clone());
             self.producer = None;
-            return Err(taken());
+            return Err(SinkError::Overtaken(format!("opening {owner} wrote checkpoint {sequence}")));
         }
         self.claim(found)
     }

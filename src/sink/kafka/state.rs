@@ -10,15 +10,32 @@ pub struct StateTopics {
     pub checkpoints: String,
     /// Journal of ids, with time retention.
     pub ids: String,
+    /// Compacted; its partition 0 holds the placement record and nothing else, so that no dead shard's open transaction
+    /// can hide the record.
+    pub shards: String,
 }
 
 impl StateTopics {
     /// Under `prefix`.
     pub fn new(prefix: &str) -> Self {
-        Self { checkpoints: format!("{prefix}.checkpoints"), ids: format!("{prefix}.ids") }
+        Self {
+            checkpoints: format!("{prefix}.checkpoints"),
+            ids: format!("{prefix}.ids"),
+            shards: format!("{prefix}.shards"),
+        }
     }
 
-    /// Both, as they must be for `partitions` shards.
+    /// The topic of the placement record, as it must be.
+    pub fn wanted_shards(&self, config: &Config) -> Wanted {
+        Wanted {
+            name: self.shards.clone(),
+            spec: TopicSpec { replication_factor: config.state_replication_factor, ..TopicSpec::default() },
+            config: vec![("cleanup.policy", "compact"), ("min.cleanable.dirty.ratio", "0.1")],
+            at_least: 1,
+        }
+    }
+
+    /// Checkpoints and ids, as they must be for `partitions` shards.
     pub fn wanted(&self, config: &Config, partitions: i32) -> [Wanted; 2] {
         let spec = TopicSpec { replication_factor: config.state_replication_factor, ..TopicSpec::default() };
         [

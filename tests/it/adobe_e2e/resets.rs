@@ -57,7 +57,7 @@ fn largest_skips_what_was_not_read() {
 
 #[track_caller]
 fn assert_refused(mut process: Process) {
-    let line = process.wait_for_log("the shard was not opened", LIMIT);
+    let line = process.wait_for_log("the reset was refused", LIMIT);
     assert!(line.contains("another instance may hold shard web/0"), "{line}");
     assert_eq!(process.wait_exit(LIMIT).code(), Some(1), "{}", process.log().join("\n"));
 }

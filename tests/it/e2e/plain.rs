@@ -26,7 +26,8 @@ fn a_fixed_topic_gets_every_event_once() {
     );
     assert_eq!(
         broker().topics(&setup.prefix),
-        ["checkpoints", "dead-letters", "events", "ids"].map(|name| format!("{}.{name}", setup.prefix))
+        ["checkpoints", "dead-letters", "events", "ids", "shards"]
+            .map(|name| format!("{}.{name}", setup.prefix))
     );
 }
 

@@ -18,7 +18,7 @@ fn missing_topics_are_one_error() {
     let prefix = setup.prefix().to_owned();
     let mut scene = setup.start(broker());
     let line = scene.process.wait_for_log("missing topics", GENEROUS);
-    for name in ["checkpoints", "ids", "events", "dead-letters"] {
+    for name in ["checkpoints", "ids", "shards", "events", "dead-letters"] {
         assert!(line.contains(&format!("{prefix}.{name}")), "{line}");
     }
     assert!(line.contains("create them, or set kafka.create_topics = true"), "{line}");
@@ -26,7 +26,9 @@ fn missing_topics_are_one_error() {
     assert_eq!(scene.process.get("/live").status, 200);
     assert_eq!(scene.mock.stats().connections, 0, "nothing is asked of the service before it can be kept");
     // Once an operator has created them it goes on by itself.
-    broker().create_topic(&format!("{prefix}.checkpoints"), 1, &[("cleanup.policy", "compact")]);
+    for name in ["checkpoints", "shards"] {
+        broker().create_topic(&format!("{prefix}.{name}"), 1, &[("cleanup.policy", "compact")]);
+    }
     for name in ["ids", "events", "dead-letters"] {
         broker().create_topic(&format!("{prefix}.{name}"), 1, &[]);
     }

@@ -1,0 +1,104 @@
+//! Everything one shard's thread needs, and the way from there to its end.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use super::{Plan, ShardFigures, Stream};
+use crate::dedupe::Window;
+use crate::failpoint;
+use crate::record::{ConfigError, Extractor};
+use crate::route::Router;
+use crate::shard::pipeline::Pipeline;
+use crate::shard::{self, Exit, Shard};
+use crate::sink::kafka::{KafkaSink, Settings};
+use crate::source::queue::queue;
+use crate::source::{Connections, Reader};
+use crate::task;
+
+/// Starts one shard, as often as it takes.
+#[derive(Clone)]
+pub(super) struct Starter {
+    pub(super) plan: Arc<Plan>,
+    pub(super) stream: Stream,
+    pub(super) figures: ShardFigures,
+    /// This process's name in the placement record.
+    pub(super) instance: Arc<str>,
+    /// Partition of the state topics that belongs to the shard.
+    pub(super) partition: i32,
+    /// Whether the placement record knew the shard before this process announced itself.
+    pub(super) was_known: bool,
+    /// Whether it ran before in this process.
+    pub(super) is_restart: bool,
+    pub(super) runtime: Handle,
+    pub(super) stop: CancellationToken,
+    pub(super) abandon: CancellationToken,
+}
+
+impl Starter {
+    /// Opens the shard, connects, and takes lines until the end.
+    pub(super) fn run(&self) -> Exit {
+        self.start().unwrap_or_else(|exit| exit)
+    }
+
+    fn start(&self) -> Result<Exit, Exit> {
+        let id = self.figures.id.clone();
+        // While Kafka is away nothing was received: a stop then has nothing to wait for.
+        let opening = self.stop.clone();
+        let config = shard::Config {
+            id: id.clone(),
+            batch: self.plan.batch,
+            retention: self.stream.retention,
+            on_unclean: self.stream.source.service.on_unclean(),
+        };
+        let router = Router::new(self.stream.route.clone());
+        let sink = self.sink(&router);
+        let pipeline = self.pipeline(router).map_err(|error| {
+            error!(shard = %id, %error, "the configured fields cannot be used");
+            Exit::Misconfigured
+        })?;
+        let shard =
+            Shard::open(config, sink, pipeline, self.figures.shard.clone(), self.abandon.clone(), &opening)?;
+        let (input, output) = queue(self.stream.source.queue_bytes, self.figures.shard.queue_bytes.clone());
+        let (metrics, stop) = (self.figures.source.clone(), self.stop.clone());
+        let source = Arc::new(self.stream.source.clone());
+        match Connections::new(source, id.index, shard.resume(), Reader { input, metrics, stop }) {
+            Ok(connections) => drop(task::spawn(&self.runtime, "connections", async move {
+                if failpoint::pass("reader").is_none() {
+                    connections.run().await;
+                }
+            })),
+            Err(failure) => error!(shard = %id, reason = %failure, "cannot connect at all"),
+        }
+        Ok(shard.run(&output))
+    }
+
+    fn sink(&self, router: &Router) -> KafkaSink {
+        let mut source = self.stream.source.url.clone();
+        source.set_query(None);
+        let settings = Settings {
+            config: self.plan.sink.clone(),
+            shard: self.figures.id.clone(),
+            shards: self.stream.shards,
+            partition: self.partition,
+            source: source.to_string(),
+            topics: router.known_topics().map(str::to_owned).collect(),
+            topic_spec: self.stream.topic_spec,
+            event_headers: self.stream.headers,
+            dead_letter_topic: self.stream.dead_letter_topic.clone(),
+            window: self.plan.dedupe.window,
+            instance: self.instance.to_string(),
+            verify_announcement: self.is_restart,
+            was_known: self.was_known,
+        };
+        KafkaSink::new(settings, shard::new_name().to_string(), self.runtime.clone())
+    }
+
+    fn pipeline(&self, router: Router) -> Result<Pipeline, ConfigError> {
+        let extractor = Extractor::new(&self.stream.record)?;
+        let window = Window::new(self.plan.dedupe, self.plan.batch.max_events);
+        Ok(Pipeline::new(extractor, router, window, self.stream.dead_letter_topic.clone()))
+    }
+}

@@ -1,0 +1,124 @@
+//! Where the state of each shard lives: the placement record, and what it refuses.
+
+use super::{MISCONFIGURED, Scene, service, start_changed};
+use crate::kafka::broker;
+use crate::pipeline::progress::Progress;
+use crate::pipeline::{LIMIT, Setup, stop};
+use crate::process::Process;
+use crate::reader::{Isolation, read_all};
+use crate::wait::wait_until;
+use std::collections::{BTreeMap, BTreeSet};
+
+const EVENTS: u64 = 400;
+
+/// Far more events a second than there are.
+const AT_ONCE: f64 = 100_000.0;
+
+/// Processes that start at the same moment.
+const STARTERS: usize = 4;
+
+/// The partitions in which each shard has checkpoints.
+fn places(setup: &Setup) -> BTreeMap<String, BTreeSet<i32>> {
+    let mut places: BTreeMap<String, BTreeSet<i32>> = BTreeMap::new();
+    for message in read_all(broker(), &setup.checkpoints(), Isolation::Committed) {
+        let key = String::from_utf8(message.key.expect("a key")).expect("text");
+        places.entry(key).or_default().insert(message.partition);
+    }
+    places
+}
+
+#[test]
+fn processes_that_start_at_once_with_different_streams_share_no_partition() {
+    let scene = Scene::new("at-once", STARTERS, service(EVENTS, AT_ONCE));
+    let alone = |number: usize| {
+        let streams = vec![scene.setup.streams[number].clone()];
+        Setup { streams, ..scene.setup.clone() }
+    };
+    let mut processes: Vec<Process> = (0..STARTERS).map(|number| alone(number).start()).collect();
+    for process in &processes {
+        // From then on the state topics have all their partitions.
+        process.wait_for_log("\"opened\"", LIMIT);
+    }
+    scene.wait_received();
+    processes.iter_mut().for_each(stop);
+    let places = places(&scene.setup);
+    assert_eq!(places.len(), STARTERS);
+    assert!(places.values().all(|partitions| partitions.len() == 1), "{places:?}");
+    let distinct: BTreeSet<_> = places.values().flatten().collect();
+    assert_eq!(distinct.len(), STARTERS, "{places:?}");
+
+    // All of them in one process: everything is found where it is.
+    let mut together = scene.setup.start();
+    together.wait_for_log("connected", LIMIT);
+    stop(&mut together);
+    scene.assert_each_once();
+}
+
+#[test]
+fn a_changed_number_of_shards_is_refused_for_the_stream_as_a_whole() {
+    let mut scene = Scene::new("shard-number", 1, service(EVENTS, AT_ONCE));
+    let mut process = scene.setup.start();
+    scene.wait_received();
+    stop(&mut process);
+    let before = places(&scene.setup);
+
+    scene.setup.streams[0].shards = 2;
+    let mut refused = scene.setup.start();
+    let why = refused.wait_for_log("was cut into 1 shards and is now configured with 2", LIMIT);
+    assert!(why.contains("--start-anew s0"), "{why}");
+    assert_eq!(refused.wait_exit(LIMIT).code(), Some(MISCONFIGURED));
+    assert_eq!(places(&scene.setup), before, "no second shard was begun");
+
+    scene.setup.streams[0].shards = 1;
+    let mut again = scene.setup.start();
+    again.wait_for_log("connected", LIMIT);
+    stop(&mut again);
+    scene.assert_each_once();
+}
+
+#[test]
+fn another_source_is_refused_and_disturbs_nobody() {
+    let scene = Scene::new("other-source", 1, service(EVENTS, 200.0));
+    let mut running = scene.setup.start();
+    running.wait_for_log("connected", LIMIT);
+
+    let other_key = |text: String| text.replace("app_key = \"key\"", "app_key = \"other\"");
+    let mut refused = start_changed(&scene.setup, other_key, &[]);
+    let why = refused.wait_for_log("has read airship app key key at 127.0.0.1", LIMIT);
+    assert!(why.contains("airship app key other at 127.0.0.1") && why.contains("--start-anew s0"), "{why}");
+    assert_eq!(refused.wait_exit(LIMIT).code(), Some(MISCONFIGURED));
+
+    scene.wait_received();
+    assert_eq!(running.exited(), None, "nobody took it over");
+    stop(&mut running);
+    scene.assert_each_once();
+
+    // The same service by another name of its host.
+    let other_host = |text: String| text.replace("http://127.0.0.1:", "http://localhost:");
+    let mut moved = start_changed(&scene.setup, other_host, &[]);
+    moved.wait_for_log("read from another host than before", LIMIT);
+    moved.wait_for_log("connected", LIMIT);
+    stop(&mut moved);
+    scene.assert_each_once();
+
+    // On purpose: from the beginning, in partitions of its own.
+    let mut anew = start_changed(&scene.setup, other_key, &["--start-anew", "s0"]);
+    anew.wait_for_log("\"opened\"", LIMIT);
+    // Its ids are forgotten, so none of them is a duplicate.
+    let again = format!("\"delivered\":{EVENTS},\"duplicates\":0");
+    wait_until(LIMIT, "the stream once more, in a partition of its own", || {
+        let checkpoints = read_all(broker(), &scene.setup.checkpoints(), Isolation::Committed);
+        checkpoints.iter().any(|message| message.partition == 1 && message.text().contains(&again))
+    });
+    stop(&mut anew);
+}
+
+impl Scene {
+    /// Waits until each stream's events are committed.
+    #[track_caller]
+    fn wait_received(&self) {
+        for (stream, mock) in self.setup.streams.iter().zip(&self.mocks) {
+            Progress::of(broker(), &self.setup, &stream.name, 0).wait_received(mock.log().len());
+        }
+    }
+}

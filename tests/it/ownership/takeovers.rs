@@ -1,0 +1,110 @@
+//! Takeovers: whoever announced itself last has all of its streams, every time.
+
+use super::{Scene, TAKEN_OVER};
+use crate::kafka::broker;
+use crate::pipeline::progress::Progress;
+use crate::pipeline::{self, LIMIT, count_log, stop};
+use crate::process::Process;
+use crate::wait::wait_until;
+use std::cell::Cell;
+use std::fmt;
+use tributary::mock::airship;
+
+const STREAMS: usize = 3;
+const TAKEOVERS: usize = 50;
+const EVENTS: u64 = 20_000;
+
+/// Events of each stream that come with each look at what is waited for, so that everything happens under load.
+const STEP: u64 = 4;
+
+/// Times that two processes start at the same moment.
+const RACES: usize = 5;
+
+/// Services that make events only while something is waited for.
+struct Load {
+    scene: Scene,
+    made: Cell<u64>,
+}
+
+impl Load {
+    #[track_caller]
+    fn new(test: &str) -> Self {
+        let service = airship::Config { hold_at: Some(0), ..pipeline::service(EVENTS) };
+        Self { scene: Scene::new(test, STREAMS, service), made: Cell::new(0) }
+    }
+
+    fn start(&self) -> Process {
+        self.scene.setup.start()
+    }
+
+    #[track_caller]
+    fn wait_until(&self, what: impl fmt::Display, mut holds: impl FnMut() -> bool) {
+        wait_until(LIMIT, what, || {
+            let made = (self.made.get() + STEP).min(EVENTS - 1);
+            self.made.set(made);
+            self.scene.mocks.iter().for_each(|mock| mock.release(made));
+            holds()
+        });
+    }
+
+    #[track_caller]
+    fn wait_opened(&self, process: &Process, what: &str) {
+        self.wait_until(format_args!("{what} to have all streams"), || {
+            (0..STREAMS)
+                .all(|number| count_log(process, &format!("\"opened\",\"shard\":\"s{number}/0\"")) > 0)
+        });
+    }
+
+    #[track_caller]
+    fn wait_end(&self, process: &mut Process, what: &str) {
+        self.wait_until(format_args!("{what} to give up"), || process.exited().is_some());
+        let status = process.wait_exit(LIMIT);
+        assert_eq!(status.code(), Some(TAKEN_OVER), "{what}: {}", process.log().join("\n"));
+    }
+
+    /// Makes everything that is left, which `process` delivers.
+    #[track_caller]
+    fn finish(&self, process: &mut Process) {
+        self.scene.mocks.iter().for_each(|mock| mock.release(EVENTS));
+        for stream in &self.scene.setup.streams {
+            Progress::of(broker(), &self.scene.setup, &stream.name, 0).wait_received(EVENTS);
+        }
+        assert_eq!(process.exited(), None, "nobody took it over");
+        stop(process);
+        self.scene.assert_each_once();
+    }
+}
+
+#[test]
+fn each_takeover_is_a_whole_one() {
+    let load = Load::new("takeovers");
+    let mut running = load.start();
+    load.wait_opened(&running, "the first");
+    for takeover in 1..=TAKEOVERS {
+        let next = load.start();
+        load.wait_end(&mut running, &format!("process {}", takeover - 1));
+        running = next;
+        load.wait_opened(&running, &format!("process {takeover}"));
+        assert_eq!(running.exited(), None, "process {takeover}");
+    }
+    load.finish(&mut running);
+}
+
+#[test]
+fn of_two_that_start_at_once_one_has_everything() {
+    let load = Load::new("race");
+    for race in 0..RACES {
+        let mut both = [load.start(), load.start()];
+        load.wait_until(format_args!("one of both to give up, race {race}"), || {
+            both.iter_mut().any(|process| process.exited().is_some())
+        });
+        let loser = both.iter_mut().position(|process| process.exited().is_some()).expect("waited for");
+        load.wait_end(&mut both[loser], "the loser");
+        let winner = &mut both[1 - loser];
+        load.wait_opened(winner, "the winner");
+        assert_eq!(winner.exited(), None, "race {race}");
+        stop(winner);
+    }
+    let mut last = load.start();
+    load.finish(&mut last);
+}
