@@ -43,7 +43,7 @@ pub struct Event {
 /// What differs between the copies of an event.
 #[derive(Clone, Copy, Debug)]
 pub struct Stamp<'a> {
-    /// The `offset` text, without quotes.
+    /// The `offset`, as it stands in JSON.
     pub offset: &'a str,
     /// `occurred`, in milliseconds since 1970.
     pub occurred_ms: u64,
@@ -129,9 +129,9 @@ impl Event {
             out.extend_from_slice(br#"","type":""#);
             out.extend_from_slice(self.type_name().as_bytes());
         }
-        out.extend_from_slice(br#"","offset":""#);
+        out.extend_from_slice(br#"","offset":"#);
         out.extend_from_slice(stamp.offset.as_bytes());
-        out.extend_from_slice(br#"","occurred":""#);
+        out.extend_from_slice(br#","occurred":""#);
         write_iso(stamp.occurred_ms, true, out);
         out.extend_from_slice(br#"","processed":""#);
         write_iso(stamp.processed_ms, false, out);

@@ -9,10 +9,11 @@ use super::offset::OffsetNumber;
 
 /// The line that `huge_line` writes when `position` is next, exactly `bytes` long if that is at least 300.
 pub fn huge_line(log: &Log, position: u64, bytes: usize, valid: bool) -> Vec<u8> {
-    let offset = OffsetNumber::before(position).text(log.options().offsets);
+    let style = log.options().offsets;
+    let offset = style.json(&OffsetNumber::before(position).text(style));
     let mut line = if valid {
         format!(
-            r#"{{"id":"huge-{position}","offset":"{offset}","occurred":"2026-03-02T07:40:00.000Z","processed":"2026-03-02T07:40:00.000Z","type":"CUSTOM","body":{{"name":"huge","source":"API","properties":{{"blob":""#
+            r#"{{"id":"huge-{position}","offset":{offset},"occurred":"2026-03-02T07:40:00.000Z","processed":"2026-03-02T07:40:00.000Z","type":"CUSTOM","body":{{"name":"huge","source":"API","properties":{{"blob":""#
         )
         .into_bytes()
     } else {

@@ -151,7 +151,7 @@ impl Log {
     pub fn render(&self, position: u64, out: &mut Vec<u8>) {
         let index = self.entry(position).index;
         let stamp = Stamp {
-            offset: &self.offset(position),
+            offset: &self.options.offsets.json(&self.offset(position)),
             occurred_ms: self.occurred_ms(index),
             processed_ms: self.processed_ms(position),
         };

@@ -13,7 +13,7 @@ const BASE: u64 = 1_000_412_900_000;
 /// Distance between the numbers of neighbouring positions.
 const STRIDE: u64 = 4;
 
-/// How offsets are spelt; both are in the official examples.
+/// How offsets are spelt; the first two are in the official examples.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize, clap::ValueEnum,
 )]
@@ -24,6 +24,15 @@ pub enum OffsetStyle {
     Decimal,
     /// `MTAwMDQxMjkwMDAwMw`: the decimal in base64url without padding
     Base64,
+    /// A JSON number, against the documents; a client sends it back as text
+    Number,
+}
+
+impl OffsetStyle {
+    /// How an offset stands in a line.
+    pub(super) fn json(self, text: &str) -> String {
+        if self == Self::Number { text.to_owned() } else { format!("\"{text}\"") }
+    }
 }
 
 /// The number behind an offset.
@@ -49,7 +58,7 @@ impl OffsetNumber {
     /// Reads what a client sent; `None` if it is no offset of this style.
     pub(super) fn parse(text: &str, style: OffsetStyle) -> Option<Self> {
         let decimal = match style {
-            OffsetStyle::Decimal => text.to_owned(),
+            OffsetStyle::Decimal | OffsetStyle::Number => text.to_owned(),
             OffsetStyle::Base64 => String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?,
         };
         if decimal.is_empty() || !decimal.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -69,7 +78,7 @@ impl OffsetNumber {
         let mut decimal = Vec::with_capacity(20);
         write_decimal(self.0, &mut decimal);
         match style {
-            OffsetStyle::Decimal => String::from_utf8(decimal).unwrap_or_default(),
+            OffsetStyle::Decimal | OffsetStyle::Number => String::from_utf8(decimal).unwrap_or_default(),
             OffsetStyle::Base64 => URL_SAFE_NO_PAD.encode(decimal),
         }
     }
@@ -100,7 +109,7 @@ mod tests {
     #[test]
     fn both_spellings_round_trip_and_refuse_the_other() {
         let number = OffsetNumber::at(5);
-        for style in [OffsetStyle::Decimal, OffsetStyle::Base64] {
+        for style in [OffsetStyle::Decimal, OffsetStyle::Base64, OffsetStyle::Number] {
             assert_eq!(OffsetNumber::parse(&number.text(style), style), Some(number));
         }
         assert_eq!(OffsetNumber::parse(&number.text(OffsetStyle::Base64), OffsetStyle::Decimal), None);

@@ -327,13 +327,13 @@ impl Session {
 
     fn render_offset_update(&self, line: &mut Vec<u8>) {
         let now = now_ms();
-        let offset =
-            OffsetNumber::last_before(self.progress.position).text(self.airship.log.options().offsets);
+        let style = self.airship.log.options().offsets;
+        let offset = OffsetNumber::last_before(self.progress.position).text(style);
         line.extend_from_slice(br#"{"type":"OFFSET_UPDATE","#);
         if self.airship.config.offset_update_id {
             line.extend_from_slice(format!(r#""id":"update-{}-{offset}","#, self.connection).as_bytes());
         }
-        line.extend_from_slice(format!(r#""offset":"{offset}","occurred":""#).as_bytes());
+        line.extend_from_slice(format!(r#""offset":{},"occurred":""#, style.json(&offset)).as_bytes());
         write_iso(now, false, line);
         line.extend_from_slice(br#"","processed":""#);
         write_iso(now, false, line);
