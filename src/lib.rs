@@ -5,6 +5,7 @@
 //! ```text
 //!  source/connect   one attempt: request, credential, redirects, response class
 //!  source/body      inflate gzip members, notice silence
+//!  source/vet       is it the stream at all?
 //!  source/frame     cut at line ends into blocks of whole lines
 //!  source/session   the reconnect loop; its blocks wait in a byte-bounded queue
 //!        │

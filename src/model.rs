@@ -4,6 +4,8 @@ pub mod block;
 pub mod checkpoint;
 pub mod errors;
 pub mod hide;
+pub mod mend;
+pub mod offset;
 pub mod secret;
 pub mod text;
 pub mod types;

@@ -8,10 +8,10 @@ use std::fmt::Write;
 
 use crate::model::text::Text;
 use crate::model::types::{DeadLetterReason, EventId, Record};
+use crate::model::{mend, offset};
 
 mod config;
 mod fields;
-mod mend;
 mod tree;
 mod visitor;
 
@@ -148,7 +148,7 @@ impl Extractor {
     /// Takes the fields of one line, given without its line end.
     pub fn extract<'a>(&self, line: &'a [u8]) -> Result<Line<'a>, ExtractError<'a>> {
         let (fields, mended) = self.fields(line).map_err(ExtractError::NotAnObject)?;
-        let offset = self.offset.and_then(|slot| fields.text(slot));
+        let offset = self.offset.and_then(|slot| fields.text(slot)).filter(|text| offset::is_usable(text));
         if self.is_position_only(&fields) {
             return Ok(Line::PositionOnly(offset));
         }
@@ -176,6 +176,16 @@ impl Extractor {
             id_text: found.text,
             offset,
         }))
+    }
+
+    /// Whether lines are to carry a position.
+    pub fn reads_offsets(&self) -> bool {
+        self.offset.is_some()
+    }
+
+    /// The position in a line that is no event for all else.
+    pub fn offset_in_no_object(&self, line: &[u8]) -> Option<String> {
+        self.offset.and_then(|_| offset::of_line(line))
     }
 
     /// Milliseconds since the Unix epoch of an RFC 3339 text.

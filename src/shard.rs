@@ -28,10 +28,12 @@ mod notes;
 pub mod pipeline;
 pub mod progress;
 mod recovery;
+mod unplaced;
 
 use metrics::Metrics;
 use pipeline::Pipeline;
 use recovery::{Recovered, pause};
+use unplaced::Unplaced;
 
 /// A moved position without events is committed at most this often.
 const IDLE_COMMIT_INTERVAL: Duration = Duration::from_secs(1);
@@ -91,6 +93,7 @@ pub struct Shard<S> {
     /// Whether the reader has taken everything that was on its way. Where nothing is lost without that, a stop is always
     /// in order.
     in_order: bool,
+    unplaced: Unplaced,
 }
 
 /// Why a batch is closed.
@@ -143,6 +146,7 @@ impl<S: Sink> Shard<S> {
             metrics,
             abandon,
             resume,
+            unplaced: Unplaced::default(),
         };
         shard.metrics.opened(&shard.checkpoint);
         shard.take_up(&opened);
@@ -275,6 +279,7 @@ impl<S: Sink> Shard<S> {
                     self.checkpoint = next;
                 }
                 self.pipeline.committed(self.checkpoint.committed_ms);
+                self.watch_positions();
                 self.batch.clear();
                 self.last_commit = Instant::now();
                 if released && reclaimed {
@@ -301,6 +306,11 @@ fn resume(opened: &Opened) -> Resume {
         position: opened.checkpoint.position.clone(),
         unclean: opened.stopped_in_order == Some(false),
         committed_ms: opened.stopped_in_order.map(|_| opened.checkpoint.committed_ms),
+        dated_ms: opened
+            .checkpoint
+            .position
+            .as_ref()
+            .map(|_| opened.checkpoint.processed_ms.unwrap_or(opened.checkpoint.committed_ms)),
     }
 }
 

@@ -29,6 +29,7 @@ pub mod redirect;
 pub mod refusal;
 pub mod retry;
 pub mod session;
+pub mod vet;
 
 /// What a source needs to know to reach its service.
 #[derive(Clone, Debug)]
@@ -85,6 +86,9 @@ pub struct Resume {
     pub unclean: bool,
     /// When its checkpoint was committed, milliseconds since the Unix epoch; `None` for a first start.
     pub committed_ms: Option<i64>,
+    /// When the service processed the last event before its position, or else when the position was committed; `None`
+    /// without a position.
+    pub dated_ms: Option<i64>,
 }
 
 /// What keeps the connections of a shard.
@@ -101,11 +105,13 @@ impl Connections {
     pub fn new(config: Arc<Config>, shard: u32, resume: Resume, reader: Reader) -> Result<Self, Failure> {
         Ok(match config.service.clone() {
             Service::Airship(airship) => {
-                let offset = match resume.position {
-                    Some(Position::Offset { offset }) => Some(offset),
+                let place = match resume.position {
+                    Some(Position::Offset { offset }) => {
+                        Some(airship::Place { offset, dated_ms: resume.dated_ms })
+                    }
                     _ => None,
                 };
-                let session = session::Session::new(config, airship, shard, offset, reader)?;
+                let session = session::Session::new(config, airship, shard, place, reader)?;
                 Self::Session(Box::new(session))
             }
             Service::Adobe(adobe) => Self::Pool(Box::new(pool::Pool::new(config, adobe, resume, reader)?)),
@@ -177,6 +183,23 @@ impl Service {
         match self {
             Self::Airship(_) => text.into(),
             Self::Adobe(_) => adobe::words(text),
+        }
+    }
+
+    /// Whether a refusal is in the service's own form, and not a proxy's.
+    fn is_own_refusal(&self, body: &[u8]) -> bool {
+        match self {
+            Self::Airship(_) => airship::is_own_refusal(body),
+            // Nothing is given up for what it says.
+            Self::Adobe(_) => false,
+        }
+    }
+
+    /// Where in a text a line stands that is a refusal in place of events.
+    fn refusal_line(&self, text: &[u8]) -> Option<usize> {
+        match self {
+            Self::Airship(_) => None,
+            Self::Adobe(_) => adobe::refusal_line(text),
         }
     }
 

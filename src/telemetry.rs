@@ -15,7 +15,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use crate::clock::now_ms;
 use crate::model::types::{DeadLetterReason, Drop};
 use crate::output;
-use crate::shard::metrics::REPLAY_OUTCOMES;
+use crate::shard::metrics::{Gap, REPLAY_OUTCOMES};
 use crate::source::failure::Class;
 use crate::source::metrics::ConnectionState;
 use crate::supervisor::ShardFigures;
@@ -139,7 +139,9 @@ impl Shards {
             ("tributary_shard_restarts", "Times that a shard ended unasked and was opened again", |f| {
                 &f.shard.restarts
             }),
-            ("tributary_possible_gaps", "Times that events may be missing", |f| &f.shard.possible_gaps),
+            ("tributary_events_without_position", "Lines without an offset that can be sent back", |f| {
+                &f.shard.unplaced
+            }),
             ("tributary_replays", "Times that everything held was read again", |f| &f.shard.replays),
             ("tributary_positions_abandoned", "Positions that the service refused", |f| {
                 &f.source.positions_abandoned
@@ -168,6 +170,10 @@ impl Shards {
                 .zip(&figures.shard.replayed)
                 .map(|(outcome, counter)| ("outcome", *outcome, counter.get()))
                 .collect()
+        })?;
+        self.classified(encoder, "tributary_possible_gaps", "Times that events may be missing", |figures| {
+            let counts = Gap::ALL.iter().zip(&figures.shard.possible_gaps);
+            counts.map(|(gap, counter)| ("reason", gap.name(), counter.get())).collect()
         })?;
         self.classified(encoder, "tributary_events_filtered", "Events left out by `drop`", |figures| {
             let counts = Drop::ALL.iter().zip(&figures.shard.filtered);
@@ -315,6 +321,7 @@ mod tests {
             "tributary_dead_letters_total{stream=\"mobile\",shard=\"0\",reason=\"no_id\"} 0",
             "tributary_events_filtered_total{stream=\"mobile\",shard=\"0\",reason=\"bot\"} 0",
             "tributary_log_lines_dropped_total 0",
+            "tributary_possible_gaps_total{stream=\"mobile\",shard=\"0\",reason=\"silence\"} 0",
             "tributary_queue_bytes{stream=\"mobile\",shard=\"0\"} 0",
             "# TYPE tributary_commit_duration_seconds histogram",
         ] {

@@ -16,6 +16,27 @@ use crate::model::types::{DeadLetterReason, Drop};
 /// What becomes of an event that a replay brings, as metric labels.
 pub const REPLAY_OUTCOMES: [&str; 3] = ["brought_back", "dropped_by_id", "dropped_by_time"];
 
+/// Why events may be missing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Gap {
+    /// A connection broke off, and the service keeps the position.
+    BrokeOff,
+    /// The same, but we ended it since nothing came. On a quiet stream that is routine.
+    Silence,
+    /// The same, but the request was never answered.
+    Unanswered,
+    /// The last stop was not in order, and the service keeps the position.
+    UncleanStop,
+    /// A replay that was owed will not come.
+    ReplayCalledOff,
+    /// A replay could not bring back everything.
+    ReplayIncomplete,
+    /// The checkpoint is older than what the service keeps.
+    OldCheckpoint,
+    /// The first event after resuming is much later than the last one before.
+    LateFirstEvent,
+}
+
 /// A shard's metrics. Clones share the figures.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -43,14 +64,44 @@ pub struct Metrics {
     pub queue_bytes: Gauge,
     /// Times that the shard ended unasked and was opened again.
     pub restarts: Counter,
-    /// Times that events may be missing.
-    pub possible_gaps: Counter,
+    /// Times that events may be missing, in the order of [`Gap::ALL`].
+    pub possible_gaps: [Counter; Gap::ALL.len()],
+    /// Lines of a stream that is told where to resume, without an offset that can be sent back.
+    pub unplaced: Counter,
     /// Replays begun.
     pub replays: Counter,
     /// Events that replays brought, by what became of them, in the order of [`REPLAY_OUTCOMES`].
     pub replayed: [Counter; REPLAY_OUTCOMES.len()],
     last_commit_ms: Arc<AtomicI64>,
     last_processed_ms: Arc<AtomicI64>,
+}
+
+impl Gap {
+    /// All reasons, for metrics that must exist from the start.
+    pub const ALL: [Self; 8] = [
+        Self::BrokeOff,
+        Self::Silence,
+        Self::Unanswered,
+        Self::UncleanStop,
+        Self::ReplayCalledOff,
+        Self::ReplayIncomplete,
+        Self::OldCheckpoint,
+        Self::LateFirstEvent,
+    ];
+
+    /// The stable name used in metrics and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BrokeOff => "broke_off",
+            Self::Silence => "silence",
+            Self::Unanswered => "unanswered",
+            Self::UncleanStop => "unclean_stop",
+            Self::ReplayCalledOff => "replay_called_off",
+            Self::ReplayIncomplete => "replay_incomplete",
+            Self::OldCheckpoint => "old_checkpoint",
+            Self::LateFirstEvent => "late_first_event",
+        }
+    }
 }
 
 impl Default for Metrics {
@@ -71,7 +122,8 @@ impl Default for Metrics {
             write_failures: Counter::default(),
             queue_bytes: Gauge::default(),
             restarts: Counter::default(),
-            possible_gaps: Counter::default(),
+            possible_gaps: Default::default(),
+            unplaced: Counter::default(),
             replays: Counter::default(),
             replayed: Default::default(),
             last_commit_ms: Arc::default(),
@@ -101,11 +153,19 @@ impl Metrics {
         for (counter, count) in self.filtered.iter().zip(added.filtered) {
             counter.inc_by(count);
         }
+        self.unplaced.inc_by(added.unplaced);
         self.commits.inc();
         self.commit_seconds.observe(took.as_secs_f64());
         self.batch_events.observe((added.totals.delivered + added.totals.dead_letters) as f64);
         self.batch_bytes.observe(bytes as f64);
         self.date(checkpoint);
+    }
+
+    /// Events may be missing.
+    pub fn gap(&self, gap: Gap) {
+        if let Some(index) = Gap::ALL.iter().position(|known| *known == gap) {
+            self.possible_gaps[index].inc();
+        }
     }
 
     /// A write failed.

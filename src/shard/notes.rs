@@ -1,13 +1,15 @@
 //! What a shard does with what its reader tells beside lines, and what it reports of gaps and replays.
 
+use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::mark::Report;
+use super::metrics::Gap;
 use super::{Closing, Exit, Shard};
 use crate::clock::now_ms;
 use crate::sink::{Opened, Sink};
 use crate::source::adobe::OnUnclean;
-use crate::source::queue::Note;
+use crate::source::queue::{CaughtUp, Loss, Note};
 
 /// A first event after a resume that is this much later than the last one committed may mean that some are missing.
 const POSSIBLE_GAP_MS: i64 = 3600 * 1000;
@@ -16,8 +18,13 @@ impl<S: Sink> Shard<S> {
     /// Acts on a note, in its place among the lines.
     pub(super) fn note(&mut self, note: Note) -> Result<(), Exit> {
         match note {
-            Note::BrokeOff { replay_owed } => {
-                self.report_lost("a connection broke off", replay_owed);
+            Note::Lost { how, replay_owed } => {
+                let (gap, reason) = match how {
+                    Loss::BrokeOff => (Gap::BrokeOff, "a connection broke off"),
+                    Loss::Silence => (Gap::Silence, "a connection was given up since nothing came"),
+                    Loss::Unanswered => (Gap::Unanswered, "a request for the stream was not answered"),
+                };
+                self.report_lost(gap, reason, replay_owed);
                 if replay_owed {
                     self.pipeline.owe_replay();
                 }
@@ -32,9 +39,10 @@ impl<S: Sink> Shard<S> {
                     debug!(shard = %self.config.id, "the replay was called off");
                 }
             }
-            Note::CaughtUp { went_back } => {
+            Note::CaughtUp { outcome } => {
                 self.close(Closing::Now)?;
-                if went_back.send(self.pipeline.replay_went_back()).is_err() {
+                let (went_back, brought_back) = self.pipeline.replay_outcome();
+                if outcome.send(CaughtUp { went_back, brought_back }).is_err() {
                     debug!(shard = %self.config.id, "nobody waits for the replay any more");
                 }
             }
@@ -46,7 +54,7 @@ impl<S: Sink> Shard<S> {
             }
             Note::GivenUp => {
                 if self.pipeline.forgive_replay() {
-                    self.report_lost("given up by --reset largest", false);
+                    self.report_lost(Gap::ReplayCalledOff, "given up by --reset largest", false);
                 }
             }
             Note::InOrder => self.in_order = true,
@@ -61,24 +69,42 @@ impl<S: Sink> Shard<S> {
         self.pipeline.keep_mark(opened.checkpoint.position.as_ref(), opened.has_all_ids);
         let replay_owed = on_unclean == OnUnclean::Replay;
         if !replay_owed && self.pipeline.forgive_replay() {
-            self.report_lost("a replay was owed", replay_owed);
+            self.report_lost(Gap::ReplayCalledOff, "a replay was owed", replay_owed);
         }
         if opened.stopped_in_order == Some(false) {
-            self.report_lost("the last stop was not in order", replay_owed);
+            self.report_lost(Gap::UncleanStop, "the last stop was not in order", replay_owed);
             if replay_owed {
                 self.pipeline.owe_replay();
             }
         }
     }
 
-    fn report_lost(&self, reason: &str, replay_owed: bool) {
-        let received_ms = self.checkpoint.received_ms();
+    fn report_lost(&self, gap: Gap, reason: &str, replay_owed: bool) {
+        self.metrics.gap(gap);
+        let (shard, gap_reason, last_received_ms) =
+            (&self.config.id, gap.name(), self.checkpoint.received_ms());
+        if gap == Gap::Silence {
+            // The routine of a quiet stream, and no alarm: a counter of its own has it.
+            info!(%shard, reason, gap_reason, replay_owed, last_received_ms, "reconnecting after a silence");
+            return;
+        }
         warn!(
-            shard = %self.config.id, reason, replay_owed, last_received_ms = received_ms,
+            %shard, reason, gap_reason, replay_owed, last_received_ms,
             "possible gap: what the service had sent and did not arrive is lost{}",
             if replay_owed { ", until a replay brings it back" } else { "; on_unclean = \"replay\" would bring it back" }
         );
-        self.metrics.possible_gaps.inc();
+    }
+
+    /// Says, now and then, that a stream which is told where to resume brings no positions.
+    pub(super) fn watch_positions(&mut self) {
+        let run = self.pipeline.unplaced_run();
+        if self.unplaced.is_to_be_said(run, Instant::now()) {
+            warn!(
+                shard = %self.config.id, events = run,
+                "the latest events have no offset that could be sent back to the service: a reconnect or a restart \
+                 resumes before them, and what is older than the known ids comes twice"
+            );
+        }
     }
 
     fn report_replay(&self, report: &Report, replay_owed: bool) {
@@ -96,7 +122,7 @@ impl<S: Sink> Shard<S> {
                 "possible gap: the replay could not bring back everything: of the time in question ids are forgotten \
                  (dedupe.window, dedupe.max_ids), or the service no longer holds it"
             );
-            self.metrics.possible_gaps.inc();
+            self.metrics.gap(Gap::ReplayIncomplete);
         }
     }
 
@@ -107,7 +133,7 @@ impl<S: Sink> Shard<S> {
                 shard = %self.config.id, age_s = age_ms / 1000, retention_s = self.config.retention.as_secs(),
                 "possible gap: the checkpoint is older than what the service keeps"
             );
-            self.metrics.possible_gaps.inc();
+            self.metrics.gap(Gap::OldCheckpoint);
         }
     }
 
@@ -121,7 +147,7 @@ impl<S: Sink> Shard<S> {
                 shard = %self.config.id, last_processed_ms = before, first_processed_ms = first,
                 "possible gap: the first event after resuming was processed much later than the last one committed"
             );
-            self.metrics.possible_gaps.inc();
+            self.metrics.gap(Gap::LateFirstEvent);
         }
     }
 }

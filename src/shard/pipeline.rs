@@ -178,23 +178,28 @@ impl Pipeline {
             Ok(Line::Event(record)) => {
                 self.progress.added.received += 1;
                 self.event(line, &record, sink)?;
-                self.progress.move_to(record.offset.as_deref());
+                self.place(record.offset.as_deref());
                 self.processed(record.processed_ms);
             }
             Ok(Line::Filtered { reason, processed_ms, offset }) => {
                 self.progress.added.received += 1;
                 self.progress.filter(reason);
-                self.progress.move_to(offset.as_deref());
+                self.place(offset.as_deref());
                 self.processed(processed_ms);
             }
-            Ok(Line::PositionOnly(offset)) => self.progress.move_to(offset.as_deref()),
+            Ok(Line::PositionOnly(offset)) => self.place(offset.as_deref()),
             Err(error) => {
                 self.progress.added.received += 1;
                 let detail = detail(&error);
                 let letter = DeadLetter { reason: error.reason(), detail: &detail, line };
                 self.dead_letter(&letter, line.len() as u64, sink)?;
-                if let ExtractError::NoId { offset } = error {
-                    self.progress.move_to(offset.as_deref());
+                match error {
+                    ExtractError::NoId { offset } => self.place(offset.as_deref()),
+                    // As the reader of the stream sees it, so that both go on from the same place.
+                    _ => {
+                        let offset = self.extractor.offset_in_no_object(line);
+                        self.progress.move_to(offset.as_deref().map(str::as_bytes));
+                    }
                 }
             }
         }

@@ -21,6 +21,8 @@ pub struct Added {
     pub replay: ReplayCounts,
     /// Events left out by reason.
     pub filtered: Filtered,
+    /// Lines of a stream that is told where to resume, without an offset that can be sent back.
+    pub unplaced: u64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -34,14 +36,25 @@ pub(super) struct Progress {
     pub(super) mark: Mark,
     /// Kept here and not beside the dead letters: blocks without records are folded, not replayed.
     pub(super) filtered: Filtered,
+    /// Lines without an offset that can be sent back.
+    pub(super) unplaced: u64,
+    /// Those since the last one with an offset. It goes on from batch to batch.
+    pub(super) unplaced_run: u64,
 }
 
 impl Progress {
+    /// Notes that a line had no offset that can be sent back.
+    pub(super) fn stay(&mut self) {
+        self.unplaced += 1;
+        self.unplaced_run += 1;
+    }
+
     pub(super) fn move_to(&mut self, offset: Option<&[u8]>) {
         if let Some(offset) = offset {
             self.offset.clear();
             self.offset.extend_from_slice(offset);
             self.moved = true;
+            self.unplaced_run = 0;
         }
     }
 
@@ -56,5 +69,6 @@ impl Progress {
         self.offset.clear();
         (self.moved, self.processed_ms, self.added) = (false, None, Totals::default());
         self.filtered = Filtered::default();
+        self.unplaced = 0;
     }
 }

@@ -147,6 +147,25 @@ fn duplicates_are_known_after_a_restart() {
 }
 
 #[test]
+fn the_position_is_as_old_as_its_last_event() {
+    let cluster = Arc::<Mutex<Cluster>>::default();
+    let dated = event(1).replace("\"type\"", "\"processed\":\"1970-01-01T00:00:07Z\",\"type\"");
+    for (block, dated_ms) in [(None, None), (Some(dated), Some(7_000))] {
+        run(&cluster, 10, block.map(|text| lines(&text)).into_iter().collect());
+        let never = CancellationToken::new();
+        let config = Config {
+            id: ShardId { stream: "s".into(), index: 0 },
+            batch: batch::Config::default(),
+            retention: Duration::from_secs(1),
+            on_unclean: None,
+        };
+        let sink = MemorySink::new(Arc::clone(&cluster));
+        let opened = Shard::open(config, sink, pipeline(10), Metrics::default(), never.clone(), &never);
+        assert_eq!(opened.unwrap_or_else(|exit| panic!("{exit:?}")).resume().dated_ms, dated_ms);
+    }
+}
+
+#[test]
 fn a_fenced_shard_stops_and_writes_nothing_more() {
     let cluster =
         Arc::new(Mutex::new(Cluster { faults: [Fault::None, Fault::Fenced].into(), ..Default::default() }));

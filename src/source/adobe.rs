@@ -7,11 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use url::Url;
 
 use super::connect::Request;
-use super::failure::{Class, Failure, Pace};
+use super::failure::{Class, Pace};
 use crate::model::block::lines;
 
 /// How long the service keeps its position while nobody is connected: "a few minutes", without a number. A stop that
@@ -210,36 +209,6 @@ pub fn refusal_line(block: &[u8]) -> Option<usize> {
     })
 }
 
-/// Whether a body that begins so can be a stream: its first record is a JSON object. `None` while there are only blank
-/// lines.
-pub fn begins_as_stream(start: &[u8]) -> Option<bool> {
-    start.iter().find(|byte| !byte.is_ascii_whitespace()).map(|byte| *byte == b'{')
-}
-
-/// Whether a block from the beginning of a body is one of a stream: its first record is a JSON object, or a later one is,
-/// and the first is a bad one among good ones. `None` while there are only blank lines.
-pub fn is_stream(block: &[u8]) -> Option<bool> {
-    let is_object =
-        |line: &[u8]| line.starts_with(b"{") && serde_json::from_slice::<IgnoredAny>(line).is_ok();
-    begins_as_stream(block).map(|begins| begins || lines(block).any(is_object))
-}
-
-/// What a text means that stands where events should be; `None` where it may be the beginning of an event.
-pub fn refusal_of(text: &[u8], vetted: bool, quote: impl Fn(&[u8]) -> String) -> Option<Failure> {
-    // In front of it there can be blank lines, and garbage.
-    if refusal_line(text).is_some() {
-        return Some(Failure::new(
-            Class::Unauthorized,
-            "the service says `not authorized` in place of events",
-        ));
-    }
-    if vetted || begins_as_stream(text) != Some(false) {
-        return None;
-    }
-    let message = format!("the service answered 200 with something that is no stream ({})", quote(text));
-    Some(Failure::new(Class::BadBody, message))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -311,20 +280,6 @@ mod tests {
         assert_eq!(refusal_line(b"{}\nnot authorized\r\n"), Some(3));
         assert_eq!(refusal_line(b"not authorized"), Some(0));
         assert_eq!(refusal_line(b"not authorized to\n"), None);
-        assert_eq!(begins_as_stream(b"\r\n \n"), None);
-        assert_eq!(begins_as_stream(b"\n{\"a\""), Some(true));
-        assert_eq!(begins_as_stream(b"<html>"), Some(false));
-        assert_eq!(is_stream(b"garbage\n{\"a\":1}\r\n"), Some(true));
-        assert_eq!(is_stream(b"<style>\n{ color: red }\n"), Some(false));
-        assert_eq!(is_stream(b"\n"), None);
-        let class = |text, vetted| refusal_of(text, vetted, |_| String::new()).map(|failure| failure.class);
-        assert_eq!(class(b"\r\nnot authorized\r\n", false), Some(Class::Unauthorized));
-        assert_eq!(class(b"<html>", false), Some(Class::BadBody));
-        assert_eq!(
-            (class(b"{\"a\"", false), class(b"garbage", true)),
-            (None, None),
-            "it may become an event"
-        );
         let late = b"{\"receivedTimeGMT\":5}\n{\"receivedTimeGMT\":\"7\"}\n{}\n";
         assert_eq!(last_received_ms(late), Some(7_000), "quoted or not");
     }

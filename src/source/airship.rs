@@ -4,14 +4,21 @@
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::connect::Request;
 use super::failure::Class;
-use crate::model::block::lines;
+
+mod line;
+
+pub use line::{Place, has_events, last_place};
 
 /// How long the service keeps events: 7 days or 100 GB, whichever comes first (support article on resuming).
 pub const RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// The type of lines that only move the position: what the service sends while there are no events.
+pub const OFFSET_UPDATE: &str = "OFFSET_UPDATE";
 
 /// The media type of format version 3; clients in use send it with this trailing semicolon.
 const ACCEPT: HeaderValue = HeaderValue::from_static("application/vnd.urbanairship+x-ndjson; version=3;");
@@ -223,8 +230,8 @@ pub fn explain(class: Class, status: StatusCode, text: &str) -> String {
         },
         Class::NoData => "there is no data for this app key yet, which is normal for a new app".to_owned(),
         Class::PositionRejected => {
-            "the request was refused, most likely since the position to resume from is \
-                                    older than what the service keeps (7 days or 100 GB)"
+            "the request to resume at our position was refused, as it is when that is older than what the service keeps \
+             (7 days or 100 GB), or by something in between"
                 .to_owned()
         }
         Class::Rejected => "the request was refused; check url, filters and subset".to_owned(),
@@ -242,14 +249,16 @@ fn denied_types(body: &str) -> Vec<&str> {
     list.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(is_type).collect()
 }
 
-/// The offset after a block of whole lines: that of its last line that carries one.
-pub fn last_offset(block: &[u8]) -> Option<String> {
+/// Whether an error body is of the service: a JSON object as its interfaces answer with. A proxy sends a page or a text.
+pub fn is_own_refusal(body: &[u8]) -> bool {
     #[derive(Deserialize)]
-    struct Offset {
-        offset: String,
+    struct Answer {
+        ok: Option<bool>,
+        error: Option<IgnoredAny>,
+        error_code: Option<IgnoredAny>,
     }
-    let offset = |line: &[u8]| serde_json::from_slice::<Offset>(line).ok();
-    lines(block).rev().find_map(offset).map(|found| found.offset)
+    serde_json::from_slice::<Answer>(body)
+        .is_ok_and(|answer| answer.ok == Some(false) || answer.error.is_some() || answer.error_code.is_some())
 }
 
 fn one_or_many<S: serde::Serializer>(
@@ -360,10 +369,24 @@ mod tests {
     }
 
     #[test]
-    fn the_last_line_with_an_offset_is_the_position() {
-        let block =
-            b"{\"offset\":\"1\"}\r\n\n{\"offset\":\"2\",\"x\":{\"offset\":\"9\"}}\ngarbage\n{\"id\":1}\n";
-        assert_eq!(last_offset(block).as_deref(), Some("2"));
-        assert_eq!(last_offset(b"garbage\n"), None);
+    fn the_services_own_refusals_are_told_from_a_proxys() {
+        for own in [
+            r#"{"ok":false,"error":"resume_offset is too old","error_code":40000,"details":{"error":"x"}}"#,
+            r#"{"error":"Bad Request"}"#,
+            r#"{"ok":false}"#,
+        ] {
+            assert!(is_own_refusal(own.as_bytes()), "{own}");
+        }
+        for foreign in [
+            "<html>400</html>",
+            "Bad Request",
+            "",
+            "{}",
+            r#"{"ok":true}"#,
+            r#"["error"]"#,
+            r#"{"error":"cut"#,
+        ] {
+            assert!(!is_own_refusal(foreign.as_bytes()), "{foreign}");
+        }
     }
 }

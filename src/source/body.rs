@@ -1,5 +1,8 @@
 //! A response body as plain bytes: any number of gzip members or none, a limit on silence. Does not know lines.
 //!
+//! The first byte tells whether the body is compressed, whatever its `Content-Encoding`: proxies inflate and leave the
+//! header, or take the header away and leave the gzip.
+//!
 //! Invariant: every byte that can be inflated from what arrived comes out before the end is reported, however the
 //! connection ended. The network's error therefore waits in a slot while the decoder sees a plain end of input.
 
@@ -11,10 +14,13 @@ use std::time::Duration;
 use async_compression::tokio::bufread::GzipDecoder;
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt, stream};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt};
 use tokio_util::io::StreamReader;
 
-/// How the body is coded, by its `Content-Encoding`.
+/// The first byte of gzip, which no text begins with.
+const GZIP_MAGIC: u8 = 0x1f;
+
+/// How the body is said to be coded, by its `Content-Encoding`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Coding {
     /// As it is.
@@ -43,9 +49,21 @@ pub enum BodyError {
 
 /// A body being read.
 pub struct Body {
-    reader: Box<dyn AsyncRead + Send + Unpin>,
+    reader: Decoder,
     network_error: Slot,
 }
+
+/// What turns the chunks into plain bytes.
+enum Decoder {
+    /// Nothing has arrived.
+    Undecided(Raw),
+    Identity(Raw),
+    Gzip(Box<GzipDecoder<Raw>>),
+    /// Between two of the above.
+    Nothing,
+}
+
+type Raw = StreamReader<Chunks, Bytes>;
 
 /// Where the network's error waits until the decoder has given everything out.
 type Slot = Arc<Mutex<Option<BodyError>>>;
@@ -69,7 +87,6 @@ impl Body {
     /// Wraps the chunks of a response. `on_chunk` is told the size of each as it arrives.
     pub fn new<E>(
         chunks: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
-        coding: Coding,
         silence: Duration,
         on_chunk: impl Fn(usize) + Send + 'static,
     ) -> Self
@@ -97,21 +114,17 @@ impl Body {
                 Ok(chunk)
             }),
         );
-        let raw = StreamReader::new(chunks);
-        let reader: Box<dyn AsyncRead + Send + Unpin> = match coding {
-            Coding::Identity => Box::new(raw),
-            Coding::Gzip => {
-                let mut decoder = GzipDecoder::new(raw);
-                decoder.multiple_members(true);
-                Box::new(decoder)
-            }
-        };
-        Self { reader, network_error }
+        Self { reader: Decoder::Undecided(StreamReader::new(chunks)), network_error }
+    }
+
+    /// Whether what arrived is compressed.
+    pub fn is_compressed(&self) -> bool {
+        matches!(self.reader, Decoder::Gzip(_))
     }
 
     /// Appends what is there to `buffer`, which must have room. `Ok(0)` is a clean end.
     pub async fn read(&mut self, buffer: &mut BytesMut) -> Result<usize, BodyError> {
-        let result = self.reader.read_buf(buffer).await;
+        let result = self.reader.read(buffer).await;
         if let Ok(count @ 1..) = result {
             return Ok(count);
         }
@@ -123,6 +136,31 @@ impl Body {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(BodyError::Truncated),
             Err(error) => Err(BodyError::Damaged(error)),
         }
+    }
+}
+
+impl Decoder {
+    async fn read(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
+        if let Self::Undecided(raw) = self {
+            let Some(first) = raw.fill_buf().await?.first().copied() else { return Ok(0) };
+            if let Self::Undecided(raw) = std::mem::replace(self, Self::Nothing) {
+                *self = Self::of(raw, first);
+            }
+        }
+        match self {
+            Self::Identity(raw) => raw.read_buf(buffer).await,
+            Self::Gzip(gzip) => gzip.read_buf(buffer).await,
+            Self::Undecided(_) | Self::Nothing => Ok(0),
+        }
+    }
+
+    fn of(raw: Raw, first: u8) -> Self {
+        if first != GZIP_MAGIC {
+            return Self::Identity(raw);
+        }
+        let mut decoder = GzipDecoder::new(raw);
+        decoder.multiple_members(true);
+        Self::Gzip(Box::new(decoder))
     }
 }
 

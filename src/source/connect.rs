@@ -11,13 +11,9 @@ use reqwest::{Client, Response};
 use url::Url;
 
 use super::auth::{Authorization, Authorizer};
-use super::body::Coding;
 use super::failure::{Class, Failure};
 use super::redirect::{Policy, RedirectError};
 use super::{Config, refusal};
-
-/// Limit for the response's head once the request is sent.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// TCP keep-alive, which notices a dead peer below HTTP in a minute: it asks after silence of this length, and then again so
 /// many times before it gives up.
@@ -51,8 +47,6 @@ pub struct Request {
 pub struct Opened {
     /// The response, status 200.
     pub response: Response,
-    /// How its body is coded.
-    pub coding: Coding,
     /// What the service was shown, for [`Connector::refused`].
     pub authorization: Authorization,
 }
@@ -92,7 +86,7 @@ impl Connector {
         }
         let (response, authorization) = self.send(url, request, |status| status == StatusCode::OK).await?;
         match refusal::coding(response.headers()) {
-            Some(coding) => Ok(Opened { response, coding, authorization }),
+            Some(_) => Ok(Opened { response, authorization }),
             None => Err(Failure::new(
                 Class::BadBody,
                 "the service answered in another coding than gzip, which alone was asked for",
@@ -170,18 +164,26 @@ impl Connector {
             let pairs: Vec<_> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
             hop = hop.header(header::COOKIE, pairs.join("; "));
         }
-        match tokio::time::timeout(HEADER_TIMEOUT, hop.send()).await {
+        // A service may send the head only with its first event.
+        let silence = self.config.silence;
+        match tokio::time::timeout(self.config.connect_timeout + silence, hop.send()).await {
             Ok(Ok(response)) => Ok(response),
             // The address may hold parameters that are nobody's business.
-            Ok(Err(error)) => Err(Failure::caused(
-                Class::Network,
-                format!("cannot reach {}", host_of(url)),
-                error.without_url(),
-            )),
-            Err(_) => Err(Failure::new(
-                Class::Network,
-                format!("{} did not answer within {} s", host_of(url), HEADER_TIMEOUT.as_secs()),
-            )),
+            Ok(Err(error)) => Err(Failure {
+                unanswered: !(error.is_connect() || error.is_builder()),
+                ..Failure::caused(
+                    Class::Network,
+                    format!("cannot reach {}", host_of(url)),
+                    error.without_url(),
+                )
+            }),
+            Err(_) => Err(Failure {
+                unanswered: true,
+                ..Failure::new(
+                    Class::Network,
+                    format!("{} did not answer within {} s (`silence`)", host_of(url), silence.as_secs()),
+                )
+            }),
         }
     }
 
@@ -192,9 +194,22 @@ impl Connector {
             self.authorizer.refused(authorization);
         }
         let retry_after = refusal::retry_after(response.headers());
+        if status.is_success() {
+            // What it holds may be the stream's own events.
+            let message = format!(
+                "the service answered {}, and only 200 is a stream; is a proxy in between? check url",
+                status.as_u16()
+            );
+            return Failure { retry_after, ..Failure::new(class, message) };
+        }
+        let said = refusal::read(response).await;
         let service = &self.config.service;
-        let text = refusal::text(response, authorization, |text| service.words(text)).await;
-        Failure { retry_after, ..Failure::new(class, service.explain(class, status, &text)) }
+        let text = said.text(authorization, |text| service.words(text));
+        Failure {
+            retry_after,
+            by_service: service.is_own_refusal(said.bytes()),
+            ..Failure::new(class, service.explain(class, status, &text))
+        }
     }
 }
 

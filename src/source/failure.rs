@@ -11,7 +11,7 @@ pub enum Class {
     Network,
     /// No byte for too long.
     Silence,
-    /// What arrived is no stream: damaged gzip, an unknown coding.
+    /// What arrived is no stream: a page, damaged gzip, an unknown coding.
     BadBody,
     /// 5xx, 408.
     ServerError,
@@ -58,6 +58,10 @@ pub struct Failure {
     pub message: String,
     /// The server's own wish.
     pub retry_after: Option<Duration>,
+    /// Whether the service itself said so, in its own form: anything in between may answer too.
+    pub by_service: bool,
+    /// Whether the request was sent and never answered, so that the service may have begun to send.
+    pub unanswered: bool,
     /// The cause.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -130,7 +134,14 @@ impl Class {
 impl Failure {
     /// A failure without a cause.
     pub fn new(class: Class, message: impl Into<String>) -> Self {
-        Self { class, message: message.into(), retry_after: None, source: None }
+        Self {
+            class,
+            message: message.into(),
+            retry_after: None,
+            by_service: false,
+            unanswered: false,
+            source: None,
+        }
     }
 
     /// A failure with its cause.

@@ -1,49 +1,148 @@
-//! An open stream as blocks of whole lines: body and framer together. Knows no service.
+//! An open stream as blocks of whole lines: body, framer and vetting together.
+//!
+//! Invariant: what is no stream gives no block, and what is a refusal in place of events ends the blocks.
 
-use super::Config;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use super::body::{Body, BodyError};
 use super::connect::Opened;
 use super::failure::{Class, Failure};
 use super::frame::Framer;
 use super::metrics::Metrics;
+use super::vet::Vetting;
+use super::{Config, Service};
 use crate::clock::now_ms;
 use crate::model::block::Block;
+
+/// A stream that has been open for so long counts as one even if nothing or only blank lines came: a page comes at once.
+const SETTLED: Duration = Duration::from_secs(5);
 
 /// The lines of one connection.
 pub struct Lines {
     body: Body,
     framer: Framer,
+    vetting: Vetting,
+    /// What was found to be of the stream.
+    ready: VecDeque<Block>,
+    /// Why there is nothing more.
+    refused: Option<Failure>,
+    service: Service,
+    metrics: Metrics,
+    /// When it counts as open whatever came; `None` once it does.
+    settles_at: Option<Instant>,
 }
 
 impl Lines {
     /// Begins to read. Bytes are counted as they arrive.
     pub fn new(opened: Opened, config: &Config, metrics: Metrics) -> Self {
-        let on_chunk = move |bytes| metrics.received(bytes, now_ms());
-        let body = Body::new(opened.response.bytes_stream(), opened.coding, config.silence, on_chunk);
-        Self { body, framer: Framer::new(config.max_line) }
+        let counted = metrics.clone();
+        let on_chunk = move |bytes| counted.received(bytes, now_ms());
+        let vetting = Vetting::new(opened.response.headers());
+        let body = Body::new(opened.response.bytes_stream(), config.silence, on_chunk);
+        Self {
+            body,
+            framer: Framer::new(config.max_line),
+            vetting,
+            ready: VecDeque::new(),
+            refused: None,
+            service: config.service.clone(),
+            metrics,
+            settles_at: Some(Instant::now() + SETTLED),
+        }
+    }
+
+    /// Whether this is the stream, as far as can be told.
+    pub fn is_open(&self) -> bool {
+        self.settles_at.is_none()
     }
 
     /// Waits for bytes, and tells when the connection is over. Either way [`Self::next_block`] then gives what
     /// arrived; giving up the wait loses nothing.
     pub async fn read(&mut self) -> Option<Failure> {
-        let ended = match self.body.read(self.framer.buffer()).await {
+        let settles_at = self.settles_at;
+        let settled = async {
+            match settles_at {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        let read = tokio::select! {
+            biased;
+            read = self.body.read(self.framer.buffer()) => read,
+            () = settled => {
+                self.settle();
+                return None;
+            }
+        };
+        let ended = match read {
             Ok(0) => Some(Failure::new(Class::Ended, "the service closed the stream")),
             Ok(_) => None,
             Err(error) => Some(failure_of(error)),
         };
         self.framer.cut();
-        ended
+        self.vet(ended.is_some());
+        match self.refused.take() {
+            Some(refused) => Some(refused),
+            None => ended,
+        }
     }
 
     /// The next block, oldest first.
     pub fn next_block(&mut self) -> Option<Block> {
-        self.framer.next_block()
+        self.ready.pop_front()
     }
 
-    /// The beginning of a line whose end has not arrived.
-    pub fn partial(&self) -> Option<&[u8]> {
-        self.framer.partial()
+    /// Whether something has arrived that is in no block: the beginning of a line whose end is missing, or what may yet
+    /// turn out to be of a stream.
+    pub fn has_rest(&self) -> bool {
+        self.framer.partial().is_some() || self.vetting.holds()
     }
+
+    /// Whether the body is compressed.
+    pub fn is_compressed(&self) -> bool {
+        self.body.is_compressed()
+    }
+
+    fn vet(&mut self, has_ended: bool) {
+        while let Some(mut block) = self.framer.next_block() {
+            if let Block::Lines(bytes) = &mut block
+                && let Some(at) = self.service.refusal_line(bytes)
+            {
+                bytes.truncate(at);
+                self.refused = Some(not_authorized());
+            }
+            match self.vetting.take(block) {
+                Ok(blocks) => self.ready.extend(blocks.filter(|block| !block.is_empty())),
+                Err(failure) => drop(self.refused.get_or_insert(failure)),
+            }
+            if self.refused.is_some() {
+                return;
+            }
+        }
+        let partial = self.framer.partial();
+        if has_ended && partial.is_some_and(|text| self.service.refusal_line(text).is_some()) {
+            // The text may come without a line end.
+            self.refused = Some(not_authorized());
+            return;
+        }
+        self.refused = self.vetting.look_at_partial(partial, has_ended).err();
+        if self.vetting.is_proven() && self.settles_at.is_some() {
+            self.settle();
+        }
+    }
+
+    /// The stream counts as open from now on.
+    fn settle(&mut self) {
+        self.settles_at = None;
+        self.metrics.proven();
+    }
+}
+
+fn not_authorized() -> Failure {
+    Failure::new(Class::Unauthorized, "the service says `not authorized` in place of events")
 }
 
 fn failure_of(error: BodyError) -> Failure {

@@ -67,9 +67,17 @@ impl Metrics {
         self.reconnects.iter().map(|counter| counter.get()).sum()
     }
 
-    /// A connection is open.
+    /// A connection is open, which may yet turn out to be no stream. While a person has to act, that alone mends
+    /// nothing.
     pub fn opened(&self) {
         self.connections.inc();
+        if self.state() != ConnectionState::NeedsOperator {
+            self.state.store(ConnectionState::Connected as i64, Ordering::Relaxed);
+        }
+    }
+
+    /// What is open is the stream.
+    pub fn proven(&self) {
         self.was_connected.store(true, Ordering::Relaxed);
         self.state.store(ConnectionState::Connected as i64, Ordering::Relaxed);
     }
@@ -129,7 +137,11 @@ mod tests {
         metrics.set_state(ConnectionState::Connecting);
         assert_eq!(metrics.state(), ConnectionState::NeedsOperator);
         metrics.opened();
+        assert_eq!(metrics.state(), ConnectionState::NeedsOperator, "it may be a page");
+        assert!(!metrics.was_connected());
+        metrics.proven();
         assert_eq!(metrics.state(), ConnectionState::Connected);
+        assert!(metrics.was_connected());
         metrics.set_state(ConnectionState::BackingOff);
         assert_eq!(metrics.state(), ConnectionState::Connected, "another connection is open");
         metrics.closed();

@@ -19,7 +19,7 @@ use super::adobe::{self, OnUnclean, Reset};
 use super::connect::Connector;
 use super::failure::Failure;
 use super::metrics::ConnectionState;
-use super::queue::{Item, Note};
+use super::queue::{Item, Loss, Note};
 use super::{Config, Reader, Resume};
 use crate::clock::now_ms;
 use crate::model::types::Position;
@@ -149,7 +149,7 @@ impl Pool {
                 biased;
                 () = self.stop.cancelled() => break false,
                 event = happened.recv() => match event {
-                    Some(Event::BrokeOff) => self.broke_off().await,
+                    Some(Event::Lost(how)) => self.lost(how).await,
                     Some(Event::Reached) => {
                         if matches!(begin, Begin::Replay(_)) {
                             self.caught_up().await;
@@ -173,8 +173,8 @@ impl Pool {
             torn |= self.was_torn(joined);
         }
         while let Ok(event) = happened.try_recv() {
-            if event == Event::BrokeOff {
-                self.broke_off().await;
+            if let Event::Lost(how) = event {
+                self.lost(how).await;
             }
         }
         if replay_due { Ended::ReplayDue } else { Ended::Stopped { torn } }
@@ -188,18 +188,21 @@ impl Pool {
         })
     }
 
-    async fn broke_off(&mut self) {
-        self.schedule.owe();
-        self.note(Note::BrokeOff { replay_owed: self.schedule.is_owed() }).await;
+    async fn lost(&mut self, how: Loss) {
+        match how {
+            Loss::Silence => self.schedule.owe_for_silence(),
+            Loss::BrokeOff | Loss::Unanswered => self.schedule.owe(),
+        }
+        self.note(Note::Lost { how, replay_owed: self.schedule.is_owed() }).await;
     }
 
     async fn caught_up(&mut self) {
-        let (went_back, answer) = oneshot::channel();
-        self.note(Note::CaughtUp { went_back }).await;
+        let (outcome, answer) = oneshot::channel();
+        self.note(Note::CaughtUp { outcome }).await;
         // A shard that does not answer takes nothing more, and whatever is owed stays so.
-        let Ok(went_back) = answer.await else { return };
-        self.schedule.finished(went_back);
-        if !went_back {
+        let Ok(outcome) = answer.await else { return };
+        self.schedule.finished(outcome);
+        if !outcome.went_back {
             warn!(
                 stream = %self.shared.config.stream, tried_again = self.schedule.is_owed(),
                 "the replay brought hardly anything that is known: the service holds nothing older, or counted a \

@@ -29,8 +29,10 @@ pub enum Item {
 /// What readers of a stream tell whose position the service keeps.
 #[derive(Debug)]
 pub enum Note {
-    /// A connection broke off: what was sent on it and did not arrive is lost, unless a replay brings it back.
-    BrokeOff {
+    /// A connection is over: what was sent on it and did not arrive is lost, unless a replay brings it back.
+    Lost {
+        /// How it ended.
+        how: Loss,
         /// Whether a replay follows.
         replay_owed: bool,
     },
@@ -43,8 +45,8 @@ pub enum Note {
     },
     /// The replay has met what was delivered before it.
     CaughtUp {
-        /// Told whether the service really went back: whether what it sent was known.
-        went_back: oneshot::Sender<bool>,
+        /// Told what it came to.
+        outcome: oneshot::Sender<CaughtUp>,
     },
     /// The replay is over.
     ReplayDone {
@@ -55,6 +57,27 @@ pub enum Note {
     GivenUp,
     /// All connections are closed, and nothing was on its way any more. A reader that fails never says so.
     InOrder,
+}
+
+/// How a connection ended on which something may have been lost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Loss {
+    /// It broke off.
+    BrokeOff,
+    /// We ended it, since nothing came for too long. Behind a proxy or with a short limit TCP does not notice that the
+    /// service's end is gone.
+    Silence,
+    /// The request was sent and not answered: the service may have begun to send.
+    Unanswered,
+}
+
+/// What a replay came to that has met what was delivered before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CaughtUp {
+    /// Whether the service really went back: whether what it sent was known.
+    pub went_back: bool,
+    /// Whether anything came from before what was delivered last. It would be missing without the replay.
+    pub brought_back: bool,
 }
 
 /// The reader's end.

@@ -1,7 +1,7 @@
 //! What a refusal says, made fit to be shown: bounded, inflated where it is compressed, on one line, without secrets.
 
 use std::borrow::Cow;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::BytesMut;
 use http::{HeaderMap, HeaderValue, header};
@@ -16,14 +16,27 @@ const MAX_READ: usize = 4 << 10;
 /// Limit for an error body: it may be endless or hang, and a bounded look at it is enough.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The beginning of an error body on one line, without anything secret. `words` finds the service's own words in it.
-pub async fn text(
-    response: Response,
-    authorization: &Authorization,
-    words: impl Fn(&str) -> Cow<'_, str>,
-) -> String {
-    let coding = coding(response.headers()).unwrap_or(Coding::Identity);
-    let mut body = Body::new(response.bytes_stream(), coding, PATIENCE, |_| {});
+/// The beginning of an error body, and whether it is all of it.
+pub struct Said {
+    bytes: BytesMut,
+    whole: bool,
+}
+
+impl Said {
+    /// As it came.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// On one line, without anything secret. `words` finds the service's own words in it.
+    pub fn text(&self, authorization: &Authorization, words: impl Fn(&str) -> Cow<'_, str>) -> String {
+        authorization.hider().quote(&words(&String::from_utf8_lossy(&self.bytes)), self.whole)
+    }
+}
+
+/// Reads the beginning of an error body.
+pub async fn read(response: Response) -> Said {
+    let mut body = Body::new(response.bytes_stream(), PATIENCE, |_| {});
     let (mut bytes, mut whole) = (BytesMut::with_capacity(MAX_READ), false);
     let read = async {
         while bytes.len() < MAX_READ {
@@ -36,7 +49,7 @@ pub async fn text(
     };
     let finished = tokio::time::timeout(PATIENCE, read).await;
     drop(finished);
-    authorization.hider().quote(&words(&String::from_utf8_lossy(&bytes)), whole)
+    Said { bytes, whole }
 }
 
 /// How a response's body is coded; `None` for codings that were not asked for.
@@ -44,22 +57,26 @@ pub fn coding(headers: &HeaderMap) -> Option<Coding> {
     Coding::from_header(headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok()))
 }
 
-/// What may be shown of the beginning of a text, or of a `whole` one.
-pub fn quote(bytes: &[u8], whole: bool, authorization: &Authorization) -> String {
-    authorization.hider().quote(&String::from_utf8_lossy(bytes), whole)
-}
-
 /// A server's `Retry-After` is not followed beyond this.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
-/// `Retry-After` in seconds, within reason; the date form is not used by these services.
+/// `Retry-After` in seconds or as a date, within reason.
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    headers.get(header::RETRY_AFTER).and_then(seconds)
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).map(str::trim);
+    // A date is the server's, so the server's clock tells how far away it is.
+    let now = || text(header::DATE).and_then(|date| httpdate::parse_http_date(date).ok());
+    wish(text(header::RETRY_AFTER)?, || now().unwrap_or_else(SystemTime::now))
 }
 
-fn seconds(value: &HeaderValue) -> Option<Duration> {
-    let seconds = value.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
+fn wish(text: &str, now: impl FnOnce() -> SystemTime) -> Option<Duration> {
+    let wish = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More than fits is more than is followed.
+        text.parse().map_or(MAX_RETRY_AFTER, Duration::from_secs)
+    } else {
+        let date = httpdate::parse_http_date(text).ok()?;
+        date.duration_since(now()).unwrap_or(Duration::ZERO)
+    };
+    Some(wish.min(MAX_RETRY_AFTER))
 }
 
 #[cfg(test)]
@@ -68,6 +85,10 @@ mod tests {
     use crate::model::hide::MAX_QUOTED;
     use crate::model::secret::{Secret, SecretSource};
     use crate::source::auth::Credential;
+
+    fn quote(bytes: &[u8], whole: bool, authorization: &Authorization) -> String {
+        Said { bytes: bytes.into(), whole }.text(authorization, |text| text.into())
+    }
 
     #[test]
     fn no_part_of_a_secret_is_quoted() {
@@ -85,10 +106,36 @@ mod tests {
         assert_eq!(quote(b"Basic dTpodW50ZXIy is u:hunter2", true, &basic), "Basic <hidden> is u:<hidden>");
     }
 
+    fn headers(pairs: &[(header::HeaderName, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect()
+    }
+
     #[test]
-    fn retry_after_is_seconds() {
-        assert_eq!(seconds(&HeaderValue::from_static(" 12 ")), Some(Duration::from_secs(12)));
-        assert_eq!(seconds(&HeaderValue::from_static("18446744073709551615")), Some(MAX_RETRY_AFTER));
-        assert_eq!(seconds(&HeaderValue::from_static("Wed, 21 Oct 2026 07:28:00 GMT")), None);
+    fn retry_after_is_seconds_or_a_date() {
+        let after = |text| retry_after(&headers(&[(header::RETRY_AFTER, text)]));
+        assert_eq!(after(" 12 "), Some(Duration::from_secs(12)));
+        assert_eq!(after("18446744073709551615"), Some(MAX_RETRY_AFTER));
+        assert_eq!(after("99999999999999999999999"), Some(MAX_RETRY_AFTER));
+        for nothing in ["", "-1", "+1", "1.5", "soon", "Wed, 41 Oct 2026 07:28:00 GMT"] {
+            assert_eq!(after(nothing), None, "{nothing:?}");
+        }
+        // By the server's own clock, whatever ours says; in each of the three forms that HTTP knows.
+        let dates = [
+            "Wed, 21 Oct 2026 07:28:40 GMT",
+            "Wednesday, 21-Oct-26 07:28:40 GMT",
+            "Wed Oct 21 07:28:40 2026",
+        ];
+        let until = |date, now| retry_after(&headers(&[(header::RETRY_AFTER, date), (header::DATE, now)]));
+        for date in dates {
+            assert_eq!(until(date, "Wed, 21 Oct 2026 07:28:00 GMT"), Some(Duration::from_secs(40)), "{date}");
+            assert_eq!(until(date, "Wed, 21 Oct 2026 08:28:00 GMT"), Some(Duration::ZERO), "{date} is over");
+            assert_eq!(until(date, "Tue, 20 Oct 2026 08:28:00 GMT"), Some(MAX_RETRY_AFTER), "{date} is far");
+        }
+    }
+
+    #[test]
+    fn without_the_servers_clock_ours_tells() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000);
+        assert_eq!(wish("Thu, 01 Jan 1970 00:16:47 GMT", || now), Some(Duration::from_secs(7)));
     }
 }

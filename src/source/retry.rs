@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use super::airship::OnExpired;
@@ -10,9 +11,16 @@ use super::failure::{Class, Failure, Pace};
 use super::refusal::MAX_RETRY_AFTER;
 use crate::model::errors::chain;
 
-/// Rejections in a row after which a position counts as expired. One 400 may be a fault of the moment, and
-/// beginning anew at the oldest event is costly.
-pub const POSITION_REJECTIONS: u32 = 3;
+/// Refusals of a position after which a person is asked, and before which it is not given up. One 400 may be a fault of the
+/// moment, and beginning anew at the oldest event is costly.
+const POSITION_REJECTIONS: u32 = 3;
+
+/// How long the service itself must have refused a position, and nothing else have come, until the position counts as
+/// expired however young it is: the service also drops what exceeds 100 GB.
+const LASTING_REFUSAL: Duration = Duration::from_secs(10 * 60);
+
+/// Responses in a row that were no stream, after which a person is asked.
+pub const LASTING_PAGE: u32 = 5;
 
 /// What is remembered between attempts.
 #[derive(Debug)]
@@ -20,7 +28,12 @@ pub struct Retry {
     backoff: Backoff,
     on_expired: OnExpired,
     streak: Streak,
+    /// Refusals of the position since data came.
     rejections: u32,
+    /// Those of the service itself, without another failure in between: the first one's time, and how many.
+    own_refusals: Option<(Instant, u32)>,
+    /// How long the service keeps events.
+    retention: Duration,
 }
 
 /// Failures of one class in a row. Each class has its own count, so that one 503 after many 402s is retried soon.
@@ -83,23 +96,38 @@ pub struct Plan {
 
 impl Retry {
     /// No failures so far.
-    pub fn new(backoff: Backoff, on_expired: OnExpired) -> Self {
-        Self { backoff, on_expired, streak: Streak::default(), rejections: 0 }
+    pub fn new(backoff: Backoff, on_expired: OnExpired, retention: Duration) -> Self {
+        Self { backoff, on_expired, streak: Streak::default(), rejections: 0, own_refusals: None, retention }
+    }
+
+    /// Whether nothing has failed since data came.
+    pub fn is_fresh(&self) -> bool {
+        self.streak.class.is_none() && self.rejections == 0
     }
 
     /// Data was received: the next failure is the first again.
     pub fn received_data(&mut self) {
         self.streak.end();
-        self.rejections = 0;
+        (self.rejections, self.own_refusals) = (0, None);
     }
 
-    /// Decides what follows `failure`; `random` is uniform in 0..1.
-    pub fn plan(&mut self, failure: &Failure, random: f64) -> Plan {
+    /// Decides what follows `failure` at `now`, if the position is of this `age`; `random` is uniform in 0..1.
+    pub fn plan(&mut self, failure: &Failure, age: Option<Duration>, now: Instant, random: f64) -> Plan {
         let failures = self.streak.count(failure.class);
-        self.rejections =
-            if failure.class == Class::PositionRejected { self.rejections + 1 } else { self.rejections };
-        let expired = failure.class == Class::PositionRejected && self.rejections >= POSITION_REJECTIONS;
+        let refused = failure.class == Class::PositionRejected;
+        self.rejections += u32::from(refused);
+        self.own_refusals = (refused && failure.by_service).then(|| match self.own_refusals {
+            Some((since, count)) => (since, count + 1),
+            None => (now, 1),
+        });
+        let lasting = refused && self.rejections >= POSITION_REJECTIONS;
+        let is_old = age.is_some_and(|age| age >= self.retention);
+        let is_refused_for_long = self.own_refusals.is_some_and(|(since, count)| {
+            count >= POSITION_REJECTIONS && now.duration_since(since) >= LASTING_REFUSAL
+        });
+        let expired = lasting && (is_old || is_refused_for_long);
         let stuck = expired && self.on_expired == OnExpired::Stop;
+        let page = failure.class == Class::BadBody && failures >= LASTING_PAGE;
         let pause = match failure.class.pace() {
             // A secret may have been rotated a moment ago: one quick try with what the file holds now.
             Pace::Permanent if failure.class == Class::Unauthorized && failures == 1 => {
@@ -113,7 +141,7 @@ impl Retry {
         Plan {
             pause: heed(pause, failure),
             abandon_position: expired && !stuck,
-            needs_operator: stuck || failure.class.needs_operator(),
+            needs_operator: (lasting && (stuck || !expired)) || page || failure.class.needs_operator(),
         }
     }
 }
@@ -122,14 +150,21 @@ impl Retry {
 mod tests {
     use super::*;
 
+    const WEEK: Duration = Duration::from_secs(7 * 86_400);
+
     fn retry(on_expired: OnExpired) -> Retry {
-        Retry::new(Backoff { min: Duration::from_secs(1), max: Duration::from_secs(30) }, on_expired)
+        Retry::new(Backoff { min: Duration::from_secs(1), max: Duration::from_secs(30) }, on_expired, WEEK)
+    }
+
+    /// What follows a failure if nothing is known of a position.
+    fn after(retry: &mut Retry, failure: &Failure, random: f64) -> Plan {
+        retry.plan(failure, None, Instant::now(), random)
     }
 
     fn pauses(class: Class, count: usize) -> Vec<u64> {
         let mut retry = retry(OnExpired::Earliest);
         (0..count)
-            .map(|_| retry.plan(&Failure::new(class, ""), 0.9999).pause.as_secs_f64().round() as u64)
+            .map(|_| after(&mut retry, &Failure::new(class, ""), 0.9999).pause.as_secs_f64().round() as u64)
             .collect()
     }
 
@@ -146,27 +181,83 @@ mod tests {
         let mut retry = retry(OnExpired::Earliest);
         let ended = Failure::new(Class::Ended, "");
         for _ in 0..5 {
-            retry.plan(&ended, 0.5);
+            after(&mut retry, &ended, 0.5);
         }
-        assert_eq!(retry.plan(&ended, 0.5).pause, Duration::from_secs(15));
+        assert!(!retry.is_fresh());
+        assert_eq!(after(&mut retry, &ended, 0.5).pause, Duration::from_secs(15));
         retry.received_data();
-        assert_eq!(retry.plan(&ended, 0.5).pause, Duration::from_millis(500));
+        assert!(retry.is_fresh());
+        assert_eq!(after(&mut retry, &ended, 0.5).pause, Duration::from_millis(500));
+    }
+
+    fn refusal(by_service: bool) -> Failure {
+        Failure { by_service, ..Failure::new(Class::PositionRejected, "") }
     }
 
     #[test]
-    fn a_position_is_given_up_after_several_rejections_only() {
-        let rejected = Failure::new(Class::PositionRejected, "");
+    fn an_old_position_is_given_up_after_several_rejections_only() {
         let mut earliest = retry(OnExpired::Earliest);
-        let given_up: Vec<_> = (0..3).map(|_| earliest.plan(&rejected, 0.5).abandon_position).collect();
+        let plans = |retry: &mut Retry, count| -> Vec<_> {
+            (0..count).map(|_| retry.plan(&refusal(false), Some(WEEK), Instant::now(), 0.5)).collect()
+        };
+        let given_up: Vec<_> = plans(&mut earliest, 3).iter().map(|plan| plan.abandon_position).collect();
         assert_eq!(given_up, [false, false, true]);
         let mut stop = retry(OnExpired::Stop);
-        let asked: Vec<_> = (0..4).map(|_| stop.plan(&rejected, 0.5)).collect();
+        let asked = plans(&mut stop, 4);
         assert!(asked.iter().all(|plan| !plan.abandon_position));
         assert_eq!(
             asked.iter().map(|plan| plan.needs_operator).collect::<Vec<_>>(),
             [false, false, true, true]
         );
-        assert!(stop.plan(&rejected, 0.0).pause >= Duration::from_secs(30), "slowly from then on");
+        let slowly = stop.plan(&refusal(false), Some(WEEK), Instant::now(), 0.0);
+        assert!(slowly.pause >= Duration::from_secs(30), "slowly from then on");
+    }
+
+    #[test]
+    fn a_position_that_cannot_be_old_is_not_given_up_for_what_a_proxy_says() {
+        for age in [Some(Duration::ZERO), Some(WEEK - Duration::from_secs(1)), None] {
+            let (mut retry, start) = (retry(OnExpired::Earliest), Instant::now());
+            let plans: Vec<_> = (0..1_000u64)
+                .map(|minutes| {
+                    retry.plan(&refusal(false), age, start + Duration::from_secs(60 * minutes), 0.5)
+                })
+                .collect();
+            assert!(plans.iter().all(|plan| !plan.abandon_position));
+            assert!(plans[2..].iter().all(|plan| plan.needs_operator), "a person has to look at it");
+            assert!(plans[10].pause <= Duration::from_secs(30), "it may end at any time");
+        }
+    }
+
+    #[test]
+    fn a_young_position_is_given_up_when_the_service_itself_refuses_it_for_long() {
+        let (mut retry, start) = (retry(OnExpired::Earliest), Instant::now());
+        let at = |minutes: u64| start + Duration::from_secs(60 * minutes);
+        let mut plan = |failure: &Failure, minutes| {
+            retry.plan(failure, Some(Duration::ZERO), at(minutes), 0.5).abandon_position
+        };
+        assert!(!plan(&refusal(true), 0) && !plan(&refusal(true), 20), "two are few, however long ago");
+        assert!(!plan(&refusal(false), 21), "a proxy breaks the run");
+        assert!(
+            !plan(&refusal(true), 22) && !plan(&Failure::new(Class::ServerError, ""), 23),
+            "and so does a failure"
+        );
+        assert!(!plan(&refusal(true), 24) && !plan(&refusal(true), 25) && !plan(&refusal(true), 33));
+        assert!(plan(&refusal(true), 34), "ten minutes of nothing else");
+        let (mut retry, start) = (self::retry(OnExpired::Stop), Instant::now());
+        for minutes in 0..30u64 {
+            let plan = retry.plan(&refusal(true), None, start + Duration::from_secs(60 * minutes), 0.5);
+            assert!(!plan.abandon_position && plan.needs_operator == (minutes >= 2));
+        }
+    }
+
+    #[test]
+    fn pages_that_go_on_are_for_a_person() {
+        let mut retry = retry(OnExpired::Earliest);
+        let page = Failure::new(Class::BadBody, "");
+        let asked: Vec<_> = (0..6).map(|_| after(&mut retry, &page, 0.9999)).collect();
+        let needed: Vec<_> = asked.iter().map(|plan| plan.needs_operator).collect();
+        assert_eq!(needed, [false, false, false, false, true, true]);
+        assert!(asked[5].pause <= Duration::from_secs(30), "tried as before: it may end at any time");
     }
 
     #[test]
@@ -176,7 +267,7 @@ mod tests {
             retry_after: Some(Duration::from_secs(seconds)),
             ..Failure::new(Class::RateLimited, "")
         };
-        assert_eq!(retry.plan(&wish(7), 0.0).pause, Duration::from_secs(7));
-        assert_eq!(retry.plan(&wish(1 << 40), 0.0).pause, MAX_RETRY_AFTER);
+        assert_eq!(after(&mut retry, &wish(7), 0.0).pause, Duration::from_secs(7));
+        assert_eq!(after(&mut retry, &wish(1 << 40), 0.0).pause, MAX_RETRY_AFTER);
     }
 }

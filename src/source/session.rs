@@ -5,11 +5,13 @@
 //! is not asked for again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::airship::{self, Begin, OnExpired, Start};
+use super::airship::{self, Begin, OnExpired, Place, Start};
 use super::backoff::Backoff;
 use super::connect::{Connector, Opened};
 use super::failure::Failure;
@@ -18,6 +20,7 @@ use super::metrics::{ConnectionState, Metrics};
 use super::queue::{Closed, Input, Item};
 use super::retry::{self, Retry};
 use super::{Config, Reader};
+use crate::clock::now_ms;
 use crate::model::block::Block;
 
 /// Keeps one shard's stream open.
@@ -27,7 +30,7 @@ pub struct Session {
     connector: Connector,
     shard: u32,
     /// After the last line that was queued.
-    offset: Option<String>,
+    place: Option<Place>,
     /// Where to begin without an offset.
     start: Start,
     retry: Retry,
@@ -40,7 +43,7 @@ impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Session")
             .field("shard", &self.shard)
-            .field("offset", &self.offset)
+            .field("place", &self.place)
             .finish_non_exhaustive()
     }
 }
@@ -52,19 +55,20 @@ enum End {
 }
 
 impl Session {
-    /// Prepares a session that begins after `offset`, or at the configured start.
+    /// Prepares a session that begins after `place`, or at the configured start.
     pub fn new(
         config: Arc<Config>,
         airship: airship::Config,
         shard: u32,
-        offset: Option<String>,
+        place: Option<Place>,
         reader: Reader,
     ) -> Result<Self, Failure> {
         let connector = Connector::new(Arc::clone(&config))?;
         let (min, max) = airship.backoff;
-        let (start, retry) = (airship.start, Retry::new(Backoff { min, max }, airship.on_expired));
+        let retry = Retry::new(Backoff { min, max }, airship.on_expired, airship::RETENTION);
+        let start = airship.start;
         let Reader { input, metrics, stop } = reader;
-        Ok(Self { config, airship, connector, shard, offset, start, retry, input, metrics, stop })
+        Ok(Self { config, airship, connector, shard, place, start, retry, input, metrics, stop })
     }
 
     /// Runs until it is told to stop or the shard takes no more lines.
@@ -76,7 +80,7 @@ impl Session {
                 End::Failed(failure) => failure,
             };
             self.metrics.count_reconnect(failure.class);
-            let plan = self.retry.plan(&failure, rand::random());
+            let plan = self.retry.plan(&failure, self.age(), Instant::now(), rand::random());
             retry::report(&self.config.stream, self.shard, 0, &failure, plan.pause, plan.needs_operator);
             if plan.abandon_position {
                 self.abandon_position();
@@ -99,7 +103,8 @@ impl Session {
     /// One connection, from connect to its end.
     async fn connection(&mut self) -> End {
         self.metrics.set_state(ConnectionState::Connecting);
-        let begin = self.offset.as_deref().map_or(Begin::At(self.start), Begin::After);
+        let offset = self.place.as_ref().map(|place| place.offset.as_str());
+        let begin = offset.map_or(Begin::At(self.start), Begin::After);
         let request = airship::request(&self.airship, self.shard, begin);
         let opened = tokio::select! {
             () = self.stop.cancelled() => return End::Stopped,
@@ -109,11 +114,16 @@ impl Session {
             Ok(opened) => {
                 info!(
                     stream = %self.config.stream, shard = self.shard,
-                    resume = self.offset.as_deref(), "connected"
+                    resume = offset, "connected"
                 );
                 self.metrics.opened();
+                let opened_at = Instant::now();
                 let end = self.read(opened).await;
                 self.metrics.closed();
+                if opened_at.elapsed() >= self.airship.backoff.1 {
+                    // A stream may be quiet for long; the service has had its longest pause from us.
+                    self.retry.received_data();
+                }
                 end
             }
             Err(failure) => End::Failed(failure),
@@ -122,7 +132,7 @@ impl Session {
 
     async fn read(&mut self, opened: Opened) -> End {
         let mut lines = Lines::new(opened, &self.config, self.metrics.clone());
-        let mut resumed = self.offset.is_some();
+        let mut resumed = self.place.is_some();
         loop {
             let ended = tokio::select! {
                 // What was received before a stop is taken; whether more would come is not waited for.
@@ -143,16 +153,25 @@ impl Session {
 
     /// Queues a block, and moves the position to its end.
     async fn hand_over(&mut self, block: Block, resumed: &mut bool) -> Result<(), Closed> {
-        let offset = match &block {
-            Block::Lines(bytes) => airship::last_offset(bytes),
+        let place = match &block {
+            Block::Lines(bytes) => airship::last_place(bytes),
             Block::Oversize { .. } => None,
         };
-        self.retry.received_data();
+        // A server that says nothing but where it stands, and then fails, would be hammered.
+        if !self.retry.is_fresh() && has_events(&block) {
+            self.retry.received_data();
+        }
         self.input.send(Item::Block { block, resumed: std::mem::take(resumed) }).await?;
-        if offset.is_some() {
-            self.offset = offset;
+        if let Some(Place { offset, dated_ms }) = place {
+            self.place = Some(Place { offset, dated_ms: dated_ms.or_else(|| Some(now_ms())) });
         }
         Ok(())
+    }
+
+    /// How old the position is: how long ago the service processed what stands there.
+    fn age(&self) -> Option<Duration> {
+        let dated_ms = self.place.as_ref()?.dated_ms?;
+        Some(Duration::from_millis(u64::try_from(now_ms() - dated_ms).unwrap_or(0)))
     }
 
     fn abandon_position(&mut self) {
@@ -161,10 +180,18 @@ impl Session {
             OnExpired::Earliest | OnExpired::Stop => Start::Earliest,
         };
         warn!(
-            stream = %self.config.stream, shard = self.shard, offset = ?self.offset, begin = ?self.start,
+            stream = %self.config.stream, shard = self.shard, begin = ?self.start,
+            offset = self.place.as_ref().map(|place| place.offset.as_str()), age_s = self.age().map(|age| age.as_secs()),
             "the service no longer accepts the position; beginning anew, events in between may be missing"
         );
         self.metrics.positions_abandoned.inc();
-        self.offset = None;
+        self.place = None;
+    }
+}
+
+fn has_events(block: &Block) -> bool {
+    match block {
+        Block::Lines(bytes) => airship::has_events(bytes),
+        Block::Oversize { .. } => true,
     }
 }

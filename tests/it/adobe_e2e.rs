@@ -8,6 +8,7 @@ mod kills;
 mod plain;
 mod replays;
 mod resets;
+mod silence;
 mod stops;
 
 use crate::adobe_support::service;

@@ -7,7 +7,7 @@ mod credentials;
 mod endings;
 mod expiry;
 mod lines;
-mod listener;
+pub(crate) mod listener;
 mod redirects;
 mod refusals;
 mod routing;

@@ -3,6 +3,7 @@
 //! [`Service`] is the mock's Adobe half, [`Setup`] the configuration, [`oracle`] compares what lies in Kafka with the
 //! mock's log. As in [`crate::pipeline`], nothing here is the connector's own code.
 
+pub(crate) mod hole;
 pub(crate) mod oracle;
 
 use crate::kafka::{broker, free_port, unique_prefix};
@@ -68,6 +69,10 @@ impl Service {
     /// The address of the first stream.
     pub(crate) fn stream_url(&self) -> String {
         format!("{}{}", self.mock.url(), self.adobe.path())
+    }
+
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        self.mock.addr()
     }
 
     pub(crate) fn token_url(&self) -> String {

@@ -8,6 +8,7 @@ use super::{bytes, filters, place, positive, required, secret};
 use crate::config::errors::{Errors, Path};
 use crate::config::raw::stream::{Airship, Auth, OnExpired, Start, Timestamp};
 use crate::config::{StreamConfig, StreamKind};
+use crate::model::offset;
 use crate::record::{self, EventType, Id, Key, TimeFormat};
 use crate::source::airship;
 use crate::source::auth::Credential;
@@ -193,8 +194,8 @@ fn record(stream: &Airship, path: &Path, errors: &mut Errors) -> record::Config 
         occurred: "occurred".to_owned(),
         processed: "processed".to_owned(),
         times: TimeFormat::Rfc3339,
-        offset: Some("offset".to_owned()),
-        position_only_type: Some("OFFSET_UPDATE".to_owned()),
+        offset: Some(offset::MEMBER.to_owned()),
+        position_only_type: Some(airship::OFFSET_UPDATE.to_owned()),
         ignore_evar_case: false,
         drop: Vec::new(),
     }

@@ -38,9 +38,10 @@ impl Pipeline {
         self.change_mark(|mark| mark.begin_replay(at_ms));
     }
 
-    /// Whether the replay that has met what was delivered went back at all.
-    pub fn replay_went_back(&self) -> bool {
-        self.progress.mark.went_back()
+    /// Whether the replay that has met what was delivered went back at all, and whether it brought anything back.
+    pub fn replay_outcome(&self) -> (bool, bool) {
+        let mark = &self.progress.mark;
+        (mark.went_back(), mark.counts.brought_back > 0)
     }
 
     /// The replay is over. The batch must be empty.
@@ -79,7 +80,21 @@ impl Pipeline {
             dead_letters: self.dead_letters,
             replay: self.progress.mark.counts.since(self.counted),
             filtered: self.progress.filtered,
+            unplaced: self.progress.unplaced,
         }
+    }
+
+    /// Lines without an offset since the last one that had any.
+    pub fn unplaced_run(&self) -> u64 {
+        self.progress.unplaced_run
+    }
+
+    /// The stream is at the end of a line with this offset.
+    pub(super) fn place(&mut self, offset: Option<&[u8]>) {
+        if offset.is_none() && self.extractor.reads_offsets() {
+            self.progress.stay();
+        }
+        self.progress.move_to(offset);
     }
 
     /// Notes when the service processed the latest event.

@@ -5,7 +5,7 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::model::types::Watermark;
-use crate::source::queue::Note;
+use crate::source::queue::{Loss, Note};
 
 /// Received times go back by up to this many seconds against the order of the hits.
 const DISORDER_S: u64 = 7;
@@ -111,7 +111,8 @@ fn watermark(cluster: &Mutex<Cluster>) -> Watermark {
 #[test]
 fn a_connection_that_broke_off_is_made_good_by_a_replay() {
     let cluster = Arc::<Mutex<Cluster>>::default();
-    let lost = vec![hits(0..50), Item::Note(Note::BrokeOff { replay_owed: true }), hits(60..100)];
+    let lost =
+        vec![hits(0..50), Item::Note(Note::Lost { how: Loss::BrokeOff, replay_owed: true }), hits(60..100)];
     assert_eq!(live(&cluster, 1000, lost).0, Exit::Stopped);
     assert_eq!(delivered(&cluster).len(), 90);
     assert!(watermark(&cluster).owed_from_ms.is_some(), "what is owed outlives the process");
@@ -125,7 +126,11 @@ fn a_connection_that_broke_off_is_made_good_by_a_replay() {
 #[test]
 fn what_no_replay_will_come_for_is_not_owed() {
     let cluster = Arc::<Mutex<Cluster>>::default();
-    live(&cluster, 1000, vec![hits(0..50), Item::Note(Note::BrokeOff { replay_owed: true })]);
+    live(
+        &cluster,
+        1000,
+        vec![hits(0..50), Item::Note(Note::Lost { how: Loss::BrokeOff, replay_owed: true })],
+    );
     assert!(watermark(&cluster).owed_from_ms.is_some());
     live_as(OnUnclean::Continue, &cluster, 1000, vec![hits(60..100)]);
     assert_eq!(watermark(&cluster).owed_from_ms, None, "ids would never age again");
@@ -134,7 +139,11 @@ fn what_no_replay_will_come_for_is_not_owed() {
 #[test]
 fn what_is_given_up_is_not_owed() {
     let cluster = Arc::<Mutex<Cluster>>::default();
-    live(&cluster, 1000, vec![hits(0..50), Item::Note(Note::BrokeOff { replay_owed: true })]);
+    live(
+        &cluster,
+        1000,
+        vec![hits(0..50), Item::Note(Note::Lost { how: Loss::BrokeOff, replay_owed: true })],
+    );
     live(&cluster, 1000, vec![Item::Note(Note::GivenUp), hits(60..100)]);
     assert_eq!(watermark(&cluster).owed_from_ms, None);
 }
@@ -164,7 +173,11 @@ fn a_stop_that_was_torn_is_not_in_order() {
 #[test]
 fn forgotten_ids_are_made_up_for_by_time() {
     let cluster = Arc::<Mutex<Cluster>>::default();
-    live(&cluster, 100, vec![hits(0..400), Item::Note(Note::BrokeOff { replay_owed: true }), hits(410..500)]);
+    live(
+        &cluster,
+        100,
+        vec![hits(0..400), Item::Note(Note::Lost { how: Loss::BrokeOff, replay_owed: true }), hits(410..500)],
+    );
     assert!(watermark(&cluster).forgotten_ms.is_some());
     live(&cluster, 100, replay(520));
     let mut all = delivered(&cluster);
@@ -178,7 +191,11 @@ fn forgotten_ids_are_made_up_for_by_time() {
 #[test]
 fn a_partition_that_is_far_ahead_does_not_end_the_rule_for_the_others() {
     let cluster = Arc::<Mutex<Cluster>>::default();
-    live(&cluster, 100, vec![hits(0..400), Item::Note(Note::BrokeOff { replay_owed: true })]);
+    live(
+        &cluster,
+        100,
+        vec![hits(0..400), Item::Note(Note::Lost { how: Loss::BrokeOff, replay_owed: true })],
+    );
     let mut items = replay(400);
     // An hour later than what was delivered.
     items.insert(1, hits(8_000..8_010));
@@ -201,7 +218,7 @@ proptest! {
         for (take, lose, commits, replays) in lives {
             let mut items = if replays { replay(sent) } else { Vec::new() };
             items.push(hits(sent..sent + take));
-            items.push(Item::Note(Note::BrokeOff { replay_owed: true }));
+            items.push(Item::Note(Note::Lost { how: Loss::BrokeOff, replay_owed: true }));
             sent += take + lose;
             items.push(hits(sent..sent + take));
             sent += take;

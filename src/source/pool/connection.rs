@@ -13,13 +13,11 @@ use crate::model::block::Block;
 use crate::model::errors::chain;
 use crate::source::Config;
 use crate::source::adobe::{self, Reset};
-use crate::source::body::Coding;
 use crate::source::connect::{Connector, Opened};
 use crate::source::failure::{Class, Failure};
 use crate::source::lines::Lines;
 use crate::source::metrics::{ConnectionState, Metrics};
-use crate::source::queue::{Closed, Input, Item};
-use crate::source::refusal::quote;
+use crate::source::queue::{Closed, Input, Item, Loss};
 use crate::source::retry::{self, Streak};
 
 /// When a connection is closed, it is over once no event arrived for so long and no line is torn: what was on its way
@@ -53,7 +51,7 @@ pub(super) struct Shared {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Event {
     /// It ended in a way that may have lost what was on its way.
-    BrokeOff,
+    Lost(Loss),
     /// Its target is reached.
     Reached,
 }
@@ -84,8 +82,8 @@ pub(super) struct Connection {
 
 /// Why a stream is over.
 enum End {
-    /// It failed or was ended; `lost` tells whether something may be lost.
-    Failed { failure: Failure, lost: bool },
+    /// It failed or was ended; `loss` tells how something may be lost.
+    Failed { failure: Failure, loss: Option<Loss> },
     /// Its round closes; `torn` tells whether something may be lost.
     Closed { torn: bool },
 }
@@ -129,12 +127,12 @@ impl Connection {
     /// Runs until its round closes; tells whether something may be lost with that.
     pub(super) async fn run(mut self) -> bool {
         loop {
-            let (failure, lost) = match self.stream().await {
+            let (failure, loss) = match self.stream().await {
                 End::Closed { torn } => return torn,
-                End::Failed { failure, lost } => (failure, lost),
+                End::Failed { failure, loss } => (failure, loss),
             };
-            if lost {
-                self.tell(Event::BrokeOff);
+            if let Some(loss) = loss {
+                self.tell(Event::Lost(loss));
             }
             self.shared.metrics.count_reconnect(failure.class);
             let pause = self.pause(&failure);
@@ -159,26 +157,38 @@ impl Connection {
         let shared = Arc::clone(&self.shared);
         shared.metrics.set_state(ConnectionState::Connecting);
         let request = adobe::request(&shared.adobe, self.reset);
+        let asked_at = Instant::now();
         let mut opening = std::pin::pin!(shared.connector.open(&request));
         let opened = tokio::select! {
             opened = &mut opening => opened,
             // The service may send from the moment it answers, so an answer that is on its way is waited for.
-            () = self.closing.cancelled() => match tokio::time::timeout(CLOSING_LIMIT, opening).await {
-                Ok(opened) => opened,
-                Err(_) => return End::Closed { torn: true },
-            },
+            () = self.closing.cancelled() => {
+                let (limit, torn) = answer_limit(asked_at.elapsed());
+                match tokio::time::timeout(limit, opening).await {
+                    Ok(opened) => opened,
+                    Err(_) => return End::Closed { torn },
+                }
+            }
         };
         let opened = match opened {
             Ok(opened) => opened,
-            Err(failure) => return End::Failed { failure, lost: false },
+            Err(failure) => {
+                let loss = failure.unanswered.then_some(Loss::Unanswered);
+                return End::Failed { failure, loss };
+            }
         };
         info!(stream = %shared.config.stream, connection = self.number, reset = self.reset.map(Reset::name), "connected");
         let reset = self.reset.take();
-        self.last_event = Instant::now();
+        let opened_at = Instant::now();
+        self.last_event = opened_at;
         shared.enabling.store(false, Ordering::Relaxed);
         shared.metrics.opened();
         let end = self.read(opened).await;
         shared.metrics.closed();
+        if opened_at.elapsed() >= shared.adobe.reconnect_pause {
+            // A stream may be quiet for long; the service has had its pause from us.
+            self.streak.end();
+        }
         if let End::Failed { failure, .. } = &end
             && matches!(failure.class, Class::Unauthorized | Class::BadBody)
             && self.target.is_some()
@@ -191,11 +201,7 @@ impl Connection {
 
     async fn read(&mut self, opened: Opened) -> End {
         let authorization = opened.authorization.clone();
-        // The service compresses every stream, so what is compressed may have been one for all its first record says.
-        let compressed = opened.coding == Coding::Gzip;
         let mut lines = Lines::new(opened, &self.shared.config, self.shared.metrics.clone());
-        // Until the first record shows whether this is a stream at all.
-        let mut vetted = false;
         let closing = self.closing.clone();
         let mut closing_since = None;
         loop {
@@ -217,7 +223,7 @@ impl Connection {
                     let limit = since + CLOSING_LIMIT;
                     // Blank lines go on for ever.
                     let quiet = since.max(self.last_event) + QUIET;
-                    let end = if lines.partial().is_none() { quiet.min(limit) } else { limit };
+                    let end = if lines.has_rest() { limit } else { quiet.min(limit) };
                     match tokio::time::timeout_at(end, lines.read()).await {
                         Ok(ended) => ended,
                         Err(_) if end < limit => return End::Closed { torn: false },
@@ -229,73 +235,34 @@ impl Connection {
                     })
                 }
             };
-            let mut refused = None;
             while let Some(block) = lines.next_block() {
-                let (block, refusal) = self.vet(block, &mut vetted, |text| quote(text, true, &authorization));
-                if let Some(block) = block
-                    && self.hand_over(block).await.is_err()
-                {
+                if self.hand_over(block).await.is_err() {
                     return End::Closed { torn: true };
                 }
-                if refusal.is_some() {
-                    refused = refusal;
-                    break;
-                }
             }
-            let partial = lines.partial();
-            if refused.is_none() && ended.is_some() {
-                // The text may come without a line end.
-                refused = partial.and_then(|text| {
-                    adobe::refusal_of(text, vetted, |text| quote(text, true, &authorization))
-                });
-            }
-            if let Some(failure) = refused {
-                self.shared.connector.refused(&authorization);
-                let lost = compressed && failure.class == Class::BadBody;
-                return End::Failed { failure, lost };
+            if self.target == Some(Target::Opened) && lines.is_open() {
+                self.reached();
             }
             if let Some(failure) = ended {
-                let orderly = matches!(failure.class, Class::Ended | Class::Silence);
-                let lost = !orderly || partial.is_some();
+                if failure.class == Class::Unauthorized {
+                    self.shared.connector.refused(&authorization);
+                }
+                let loss = loss(failure.class, lines.has_rest(), lines.is_compressed());
                 return match closing_since {
                     Some(since) => {
                         let late = since.elapsed() >= CLOSING_LIMIT;
-                        End::Closed { torn: lost || late }
+                        // We close it ourselves: that nothing comes is what is waited for.
+                        End::Closed { torn: late || loss.is_some_and(|loss| loss != Loss::Silence) }
                     }
-                    None => End::Failed { failure, lost },
+                    None => End::Failed { failure, loss },
                 };
             }
         }
     }
 
-    /// Takes what is no event out of a block, and tells whether the stream is over with it.
-    fn vet(
-        &self,
-        block: Block,
-        vetted: &mut bool,
-        quote: impl Fn(&[u8]) -> String,
-    ) -> (Option<Block>, Option<Failure>) {
-        let Block::Lines(mut bytes) = block else { return (Some(block), None) };
-        if !*vetted {
-            match adobe::is_stream(&bytes) {
-                // A refusal in front of events is still one, see below.
-                Some(true) => *vetted = true,
-                Some(false) => return (None, adobe::refusal_of(&bytes, false, quote)),
-                None => {}
-            }
-        }
-        match adobe::refusal_line(&bytes) {
-            Some(at) => {
-                let refusal = adobe::refusal_of(&bytes.split_off(at), false, quote);
-                ((!bytes.is_empty()).then_some(Block::Lines(bytes)), refusal)
-            }
-            None => (Some(Block::Lines(bytes)), None),
-        }
-    }
-
     async fn hand_over(&mut self, block: Block) -> Result<(), Closed> {
         // Blank lines are no events: a server that sends one and then fails would be hammered.
-        let is_blank = matches!(&block, Block::Lines(bytes) if adobe::begins_as_stream(bytes).is_none());
+        let is_blank = matches!(&block, Block::Lines(bytes) if bytes.trim_ascii().is_empty());
         if !is_blank {
             self.streak.end();
             self.last_event = Instant::now();
@@ -306,9 +273,6 @@ impl Connection {
         };
         let resumed = std::mem::take(&mut self.resumed);
         self.shared.input.send(Item::Block { block, resumed }).await?;
-        if self.target == Some(Target::Opened) {
-            self.reached();
-        }
         if let (Some(Target::Received(until_ms)), Some(received_ms)) = (self.target, received_ms) {
             // Where nothing was delivered before there is nothing to catch up with.
             if until_ms.is_none_or(|until| received_ms >= until) {
@@ -353,7 +317,11 @@ impl Connection {
         let pause = adobe::pause(failure.class, failures, self.shared.adobe.reconnect_pause, rand::random());
         let pause = retry::heed(pause, failure);
         let mended = adobe::is_mended_by_a_token(failure.class, failures);
-        let lasting = failure.class == Class::TooManyConnections && failures >= LASTING_CONFLICT;
+        let lasting = match failure.class {
+            Class::TooManyConnections => failures >= LASTING_CONFLICT,
+            Class::BadBody => failures >= retry::LASTING_PAGE,
+            _ => false,
+        };
         let needs_operator = lasting || (failure.class.needs_operator() && !mended);
         self.shared.metrics.set_state(if needs_operator {
             ConnectionState::NeedsOperator
@@ -382,5 +350,46 @@ impl Connection {
                 error!(%stream, reason = chain(&failure), "the stream cannot be enabled yet");
             }
         }
+    }
+}
+
+/// How long a round that closes waits for the answer to a request of some time ago, and whether something may be lost
+/// without one. A service may answer only with its first event: one that was asked for long and says nothing is quiet.
+fn answer_limit(asked_for: Duration) -> (Duration, bool) {
+    if asked_for >= CLOSING_LIMIT { (QUIET, false) } else { (CLOSING_LIMIT, true) }
+}
+
+/// Whether something may be lost with an end of this class. `has_rest` tells whether a line was torn.
+fn loss(class: Class, has_rest: bool, compressed: bool) -> Option<Loss> {
+    match class {
+        Class::Ended => has_rest.then_some(Loss::BrokeOff),
+        Class::Silence => Some(if has_rest { Loss::BrokeOff } else { Loss::Silence }),
+        Class::Unauthorized => None,
+        // The service compresses every stream, so what is compressed may have been one for all it looks like.
+        Class::BadBody => compressed.then_some(Loss::BrokeOff),
+        _ => Some(Loss::BrokeOff),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_end_tells_how_something_may_be_lost() {
+        assert_eq!(loss(Class::Ended, false, true), None);
+        assert_eq!(loss(Class::Ended, true, true), Some(Loss::BrokeOff), "a torn line");
+        assert_eq!(loss(Class::Silence, false, true), Some(Loss::Silence));
+        assert_eq!(loss(Class::Silence, true, true), Some(Loss::BrokeOff));
+        assert_eq!(loss(Class::Network, false, true), Some(Loss::BrokeOff));
+        assert_eq!(loss(Class::BadBody, true, false), None, "a page");
+        assert_eq!(loss(Class::BadBody, false, true), Some(Loss::BrokeOff));
+        assert_eq!(loss(Class::Unauthorized, true, true), None);
+    }
+
+    #[test]
+    fn an_answer_that_was_long_in_coming_is_a_quiet_stream() {
+        assert_eq!(answer_limit(Duration::ZERO), (CLOSING_LIMIT, true));
+        assert_eq!(answer_limit(CLOSING_LIMIT), (QUIET, false));
     }
 }

@@ -50,19 +50,24 @@ fn assert_alike(stats: &tributary::mock::adobe::Stats, query: &[(&str, &str)], s
 fn no_answer_at_all() {
     let at_connect = |fault| Config { faults: vec![Armed::now(fault)], ..all_at_once(HITS) };
     let mut scene = Setup::new("no-answer")
-        .add("hang", at_connect(Fault::Hang {}), "max_connections = 2")
+        .add("hang", at_connect(Fault::Hang {}), "max_connections = 2\nsilence = \"10s\"")
         .add("drop", Config { faults: vec![Armed::now(Fault::Drop {}).times(3)], ..all_at_once(HITS) }, "")
         .add("token", all_at_once(HITS), "max_connections = 8")
         .start_after(|mocks| mocks.of("token").arm_token(Armed::now(Fault::Drop {})));
-    // The other connection takes all of it; the one that hangs is given up after 30 s.
+    // The other connection takes all of it; the one that hangs is given up after `silence`.
     scene.wait_delivered("hang", HITS);
     scene.wait_mock("hang", "both connections", |stats| stats.open_streams == 2);
     assert_eq!(scene.reconnects("hang", "network"), 1.0);
     scene.wait_delivered("drop", HITS);
     assert_eq!(scene.reconnects("drop", "network"), 3.0);
+    // What the service may have begun to send is told, with a reason of its own.
+    for (name, requests) in [("hang", 1.0), ("drop", 3.0)] {
+        let labels = [&*format!("stream=\"{name}\""), "reason=\"unanswered\""];
+        assert_eq!(scene.process.metrics().sum("tributary_possible_gaps_total", &labels), requests, "{name}");
+    }
     scene.finish_all();
     assert_eq!(scene.stats("hang").faults["hang"], 1);
-    assert_eq!(scene.lines("hang", "did not answer within 30 s").len(), 1);
+    assert_eq!(scene.lines("hang", "did not answer within 10 s").len(), 1);
     assert_eq!(scene.stats("drop").faults["drop"], 3);
     let about = (PAUSE.as_millis() as u64 / 2)..=(PAUSE.as_millis() as u64 * 2);
     assert!(scene.pauses("drop", "network").iter().all(|ms| about.contains(ms)));

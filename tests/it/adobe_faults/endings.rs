@@ -17,7 +17,7 @@ const ENDINGS: [(Fault, &str, bool); 8] = [
     (Fault::CutMidLine {}, "network", true),
     (Fault::CutMidGzip {}, "network", true),
     (Fault::Reset {}, "network", true),
-    (Fault::Stall { ms: None }, "silence", false),
+    (Fault::Stall { ms: None }, "silence", true),
 ];
 
 #[test]
@@ -43,6 +43,10 @@ fn every_whole_line_before_an_end_is_delivered_once() {
         assert_eq!(scene.metric("tributary_reconnects_total", name), 3.0, "{name}: all of them are {class}");
         let gaps = if *may_be_lost { 3.0 } else { 0.0 };
         assert_eq!(scene.metric("tributary_possible_gaps_total", name), gaps, "{name}: gaps that are told");
+        let reason = if *class == "silence" { "silence" } else { "broke_off" };
+        let labels = [&*format!("stream=\"{name}\""), &*format!("reason=\"{reason}\"")];
+        let told = scene.process.metrics().sum("tributary_possible_gaps_total", &labels);
+        assert_eq!(told, gaps, "{name}: silence has a reason of its own, that is no alarm");
     }
     scene.finish_all();
     for (fault, class, _) in &ENDINGS {

@@ -14,41 +14,41 @@ const READ: Duration = Duration::from_secs(10);
 type Answer = dyn Fn(usize, &Heard) -> Option<Vec<u8>> + Send + Sync;
 
 /// Listens for as long as the test process lives.
-pub(super) struct Listener {
+pub(crate) struct Listener {
     address: SocketAddr,
     heard: Arc<Mutex<Vec<Heard>>>,
 }
 
 /// A request, every byte of it; empty for a connection that brought none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Heard {
-    pub(super) head: String,
-    pub(super) body: String,
+pub(crate) struct Heard {
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 impl Listener {
     /// Closes each connection without an answer. At another address of this machine than the mock's.
-    pub(super) fn closing() -> Self {
+    pub(crate) fn closing() -> Self {
         Self::start("127.0.0.2:0", |_, _| Some(Vec::new()))
     }
 
     /// Answers as `answer` says; each answer ends its connection.
-    pub(super) fn answering(
+    pub(crate) fn answering(
         answer: impl Fn(usize, &Heard) -> Option<Vec<u8>> + Send + Sync + 'static,
     ) -> Self {
         Self::start("127.0.0.1:0", answer)
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// All requests so far.
-    pub(super) fn heard(&self) -> Vec<Heard> {
+    pub(crate) fn heard(&self) -> Vec<Heard> {
         self.heard.lock().unwrap().clone()
     }
 
@@ -107,7 +107,7 @@ fn read(stream: &TcpStream) -> io::Result<Heard> {
 }
 
 /// A whole response.
-pub(super) fn response(status: u16, content_type: &str, body: &[u8]) -> Vec<u8> {
+pub(crate) fn response(status: u16, content_type: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let mut response = format!(
         "HTTP/1.1 {status} X\r\ncontent-type: {content_type}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"

@@ -208,12 +208,16 @@ fn the_services_wishes_are_kept() {
     let stats = scene.stats("hasty");
     assert_eq!((stats.faults["eof"], stats.statuses[&503] as f64), (2, hastes));
     assert!(hastes >= 2.0, "each orderly end was followed too soon: {hastes}");
-    // A page and a text with status 200 are neither events nor dead letters, and are quoted.
+    // A page and a text with status 200 are neither events nor dead letters, and are not quoted: they may hold anything.
     assert_eq!(scene.stats("page").faults["status"], 2);
-    for quoted in ["<h1>gateway page</h1>", "some text"] {
-        let lines = scene.lines("page", quoted);
-        assert!(lines.len() == 1 && lines[0].contains("answered 200 with something that is no stream"));
+    for class in ["markup, such as a page, labelled text/html", "text that is no JSON, labelled text/plain"] {
+        let lines = scene.lines("page", class);
+        assert!(
+            lines.len() == 1 && lines[0].contains("answered 200 with something that is no stream"),
+            "{class}"
+        );
     }
+    assert!(scene.lines("page", "gateway page").is_empty() && scene.lines("page", "some text").is_empty());
 }
 
 fn pages() -> Config {

@@ -1,23 +1,24 @@
 //! Connects that are refused, each class in its own way; an error body is never an event.
 
+use super::bodies::{events, scripted, stream};
 use super::support::{Ended, Expected, Scene, Setup, held};
 use crate::kafka::broker;
 use crate::wait::{self, GENEROUS};
 use std::fs;
-use tributary::mock::airship::{Armed, Config, ErrorBody, Fault, OnBadOffset};
+use tributary::mock::airship::{Armed, Config, ErrorBody, Fault};
 
-const EVENTS: u64 = 2_000;
+pub(super) const EVENTS: u64 = 2_000;
 
 /// Where the first connection is interrupted.
-const HALF: u64 = 1_000;
+pub(super) const HALF: u64 = 1_000;
 
-fn status(code: u16, body: ErrorBody) -> Fault {
+pub(super) fn status(code: u16, body: ErrorBody) -> Fault {
     Fault::Status { code, body, message: None, retry_after: None }
 }
 
 /// A scene whose first half is delivered.
 #[track_caller]
-fn half_way(setup: Setup) -> Scene {
+pub(super) fn half_way(setup: Setup) -> Scene {
     let scene = setup.start(broker());
     scene.wait_delivered(scene.mock_log().distinct(HALF));
     scene
@@ -40,7 +41,7 @@ fn refused(name: &str, faults: &[Fault], class: &str) -> Ended {
 }
 
 /// `retry_in_ms` of the log lines about failures of `class`.
-fn pauses(ended: &Ended, class: &str) -> Vec<u64> {
+pub(super) fn pauses(ended: &Ended, class: &str) -> Vec<u64> {
     let lines = ended.lines(&format!("\"class\":\"{class}\""));
     let parsed = lines.iter().map(|line| serde_json::from_str(line).expect("JSON"));
     parsed.map(|line: serde_json::Value| line["retry_in_ms"].as_u64().expect("a pause")).collect()
@@ -59,6 +60,31 @@ fn rate_limited_with_retry_after() {
     let limited = Fault::Status { code: 429, body: ErrorBody::Json, message: None, retry_after: Some(2) };
     let ended = refused("429", &[limited], "rate_limited");
     assert_eq!(pauses(&ended, "rate_limited"), [2_000], "as the service wishes");
+}
+
+/// A server that is no mock: it asks for a pause until a date, then has three events.
+#[test]
+fn rate_limited_until_a_date() {
+    // The dates are the server's own, whose clock is far from ours.
+    let until = "HTTP/1.1 429 X\r\ndate: Wed, 21 Oct 2015 07:28:00 GMT\r\nretry-after: Wed, 21 Oct 2015 07:28:02 GMT\r\n\
+                 content-length: 0\r\nconnection: close\r\n\r\n";
+    let scene = scripted("429-date", "", move |number, _| (number == 0).then(|| until.into()));
+    scene.0.wait_delivered(3);
+    let ended = scene.stop();
+    assert_eq!(pauses(&ended, "rate_limited"), [2_000], "as the service wishes");
+}
+
+#[test]
+fn a_part_of_a_stream_is_no_stream() {
+    for status in [203, 206] {
+        let part = stream(status, "", &events(0..2));
+        let scene = scripted("part", "", move |number, _| (number == 0).then(|| part.clone()));
+        scene.0.wait_delivered(3);
+        let ended = scene.stop();
+        let lines = ended.lines(&format!("the service answered {status}"));
+        assert_eq!(lines.len(), 1, "{:#?}", ended.log);
+        assert!(!lines[0].contains("event-"), "no event's text in the log: {}", lines[0]);
+    }
 }
 
 #[test]
@@ -151,51 +177,4 @@ fn a_rotated_token_mends_a_401_without_a_restart() {
         ended.stats.statuses[&401]
     });
     assert!(ended.lines("-token").is_empty(), "no token in the log");
-}
-
-/// Where the service's memory begins when the position has expired.
-const OLDEST: u64 = 1_500;
-
-/// Delivers half, then lets the position expire while the connector is away.
-#[track_caller]
-fn expired(name: &str, on_expired: &str) -> Scene {
-    let config = Config { expired: OnBadOffset::Reject, ..held(EVENTS, HALF) };
-    let setup = Setup::new(name, config).stream(&format!("on_expired_position = {on_expired:?}"));
-    let scene = half_way(setup);
-    scene.interrupt([Armed::now(status(503, ErrorBody::Json)).times(0)]);
-    scene.wait_mock("a refused connect", |stats| stats.statuses.contains_key(&503));
-    scene.mock.release(EVENTS);
-    scene.mock.expire(OLDEST);
-    scene.mock.disarm();
-    scene
-}
-
-#[test]
-fn an_expired_position_begins_anew_and_says_so() {
-    let scene = expired("expired", "earliest");
-    let expected = Expected::of(&scene.mock_log(), [0..HALF, OLDEST..EVENTS]);
-    scene.wait_delivered(expected.len() as u64);
-    assert_eq!(scene.metric("tributary_positions_abandoned_total"), 1.0);
-    assert_eq!(scene.reconnects("position_rejected"), 3.0);
-    let ended = scene.finish(broker(), &expected);
-    ended.assert_no_dead_letters();
-    assert_eq!(ended.stats.statuses[&400], 3);
-    let warning = ended.lines("the service no longer accepts the position");
-    assert!(matches!(warning[..], [line] if line.contains("\"level\":\"WARN\"")), "{warning:?}");
-}
-
-#[test]
-fn an_expired_position_may_wait_for_an_operator() {
-    let mut scene = expired("expired-stop", "stop");
-    scene.wait_mock("many refusals", |stats| stats.statuses.get(&400).is_some_and(|count| *count >= 6));
-    let ready = scene.process.get("/ready");
-    assert_eq!(ready.status, 503, "{}", ready.body);
-    assert_eq!(scene.metric("tributary_positions_abandoned_total"), 0.0);
-    let delivered = scene.mock_log().distinct(HALF) as f64;
-    assert_eq!(scene.metric("tributary_events_delivered_total"), delivered, "nothing is skipped");
-    let log = scene.process.log();
-    let loud =
-        log.iter().filter(|line| line.contains("\"level\":\"ERROR\"") && line.contains("older than what"));
-    assert!(loud.count() >= 3, "{log:#?}");
-    scene.stop();
 }
