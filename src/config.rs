@@ -80,8 +80,8 @@ pub struct StreamConfig {
     pub route: route::Config,
     /// How missing event topics are created.
     pub topic: sink::TopicSpec,
-    /// Whether events get headers.
-    pub headers: bool,
+    /// Which headers events get.
+    pub headers: sink::EventHeaders,
     /// Where events that cannot be carried go.
     pub dead_letter_topic: String,
     /// Whether everything that is known of it is to be left behind with this start; not in the file, since it is meant for

@@ -73,6 +73,17 @@ pub struct Config {
     pub journal_retention: Duration,
 }
 
+/// Which headers events get. Dead letters always have theirs, since their reason stands there.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub enum EventHeaders {
+    /// None: whatever they would say stands in the event.
+    #[default]
+    None,
+    /// Those of CloudEvents 1.0, Kafka binding in binary mode, and the names of stream and shard.
+    CloudEvents,
+}
+
 /// How a missing event topic is created.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct TopicSpec {

@@ -49,8 +49,8 @@ pub struct Stream {
     pub route: route::Config,
     /// How missing event topics are created.
     pub topic_spec: TopicSpec,
-    /// Whether events get headers; dead letters always do.
-    pub headers: bool,
+    /// Which headers events get.
+    pub headers: sink::EventHeaders,
     /// Where its dead letters go.
     pub dead_letter_topic: String,
     /// How long the service keeps events.

@@ -16,7 +16,7 @@ pub fn plan(config: &Config) -> Plan {
         record: stream.record.clone(),
         route: stream.route.clone(),
         topic_spec: stream.topic,
-        headers: stream.headers,
+        headers: stream.headers.clone(),
         dead_letter_topic: stream.dead_letter_topic.clone(),
         retention: stream.source.service.retention(),
     });

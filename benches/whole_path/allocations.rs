@@ -12,7 +12,7 @@ use tributary::{task, wiring};
 
 use crate::Arguments;
 use crate::broker::Broker;
-use crate::connector::Service;
+use crate::connector::{Headers, Service};
 use crate::{connector, mock};
 
 #[global_allocator]
@@ -30,8 +30,9 @@ pub(crate) fn measure(arguments: &Arguments, broker: &Broker) {
     let topic = broker.new_topic(arguments.partitions);
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("tributary.toml");
-    std::fs::write(&file, connector::configuration(broker, &mock, Service::Airship, &topic, "127.0.0.1:1"))
-        .expect("a file");
+    let text =
+        connector::configuration(broker, &mock, Service::Airship, &topic, Headers::None, "127.0.0.1:1");
+    std::fs::write(&file, text).expect("a file");
     let pairs = arguments.overrides.iter().filter_map(|pair| pair.split_once('='));
     let overrides = pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
     let sources = Sources { file: Some(file), overrides, ..Sources::default() };

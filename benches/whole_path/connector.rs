@@ -1,5 +1,6 @@
 //! One round of the connector: the real binary, from its start to the commit of the last event.
 
+use std::fmt;
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -38,12 +39,31 @@ pub(crate) enum Service {
     Adobe(u32),
 }
 
+/// What the connector's `headers` says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub(crate) enum Headers {
+    /// The default
+    None,
+    /// Eight an event
+    Cloudevents,
+}
+
+impl fmt::Display for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "none",
+            Self::Cloudevents => "cloudevents",
+        })
+    }
+}
+
 /// The configuration file of a connector from `mock` to `topic`.
 pub(crate) fn configuration(
     broker: &Broker,
     mock: &Mock,
     service: Service,
     topic: &str,
+    headers: Headers,
     admin: &str,
 ) -> String {
     let (kafka, prefix) = (&broker.address, topic.trim_end_matches(".{type}"));
@@ -60,7 +80,7 @@ pub(crate) fn configuration(
     };
     format!(
         "[kafka]\nbootstrap_servers = \"{kafka}\"\n[state]\nprefix = \"{prefix}\"\n[admin]\nlisten = \"{admin}\"\n\
-         [[stream]]\nname = \"bench\"\n{stream}topic = \"{topic}\"\n"
+         [[stream]]\nname = \"bench\"\n{stream}topic = \"{topic}\"\nheaders = \"{headers}\"\n"
     )
 }
 
@@ -71,11 +91,12 @@ pub(crate) fn start(
     mock: &Mock,
     service: Service,
     topic: &str,
+    headers: Headers,
 ) -> Connector {
     let admin = format!("127.0.0.1:{}", free_port());
     let dir = tempfile::tempdir().expect("a directory");
     let file: PathBuf = dir.path().join("tributary.toml");
-    let mut text = configuration(broker, mock, service, topic, &admin);
+    let mut text = configuration(broker, mock, service, topic, headers, &admin);
     text.push_str(&format!("partitions = {}\n", arguments.partitions));
     std::fs::write(&file, text).expect("a file");
     let started = Instant::now();
@@ -96,11 +117,17 @@ pub(crate) fn start(
 }
 
 /// One round over all events of the mock.
-pub(crate) fn round(arguments: &Arguments, broker: &Broker, mock: &Mock, service: Service) -> Row {
+pub(crate) fn round(
+    arguments: &Arguments,
+    broker: &Broker,
+    mock: &Mock,
+    service: Service,
+    headers: Headers,
+) -> Row {
     let prefix = broker.new_topic(arguments.partitions);
     let by_type = arguments.topic_per_type && matches!(service, Service::Airship);
     let topic = if by_type { format!("{prefix}.{{type}}") } else { prefix.clone() };
-    let connector = start(arguments, broker, mock, service, &topic);
+    let connector = start(arguments, broker, mock, service, &topic, headers);
     let (first, first_events) = connector.wait_for(POLLS.0, |delivered| delivered > 0);
     let (last, events) = connector.wait_for(POLLS.1, |delivered| delivered >= arguments.events);
     let row = Row {

@@ -12,6 +12,8 @@
 //! - commits: the connector's own histogram, from the closing of a batch to its known commit;
 //! - peak memory: `VmHWM`.
 //!
+//! `--headers none,cloudevents` measures both ways in turn; without it there are none, as by default.
+//!
 //! `--adobe 1,2,8` adds rounds of Adobe hits, about 1.5 kB each, over so many connections.
 //!
 //! Latency: `--rate` events a second; from the moment the mock lets an event go (its place in the row, since
@@ -36,7 +38,7 @@ mod proc;
 mod table;
 
 use broker::Broker;
-use connector::Service;
+use connector::{Headers, Service};
 
 /// Measures the whole path against a real Kafka.
 #[derive(Debug, Parser)]
@@ -71,6 +73,9 @@ struct Arguments {
     /// Leave out the counting of allocations
     #[arg(long)]
     no_allocations: bool,
+    /// What the connector's rounds have for `headers`, separated by commas; each has a row of its own
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "none")]
+    headers: Vec<Headers>,
     /// Override a key of the connector's configuration; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
@@ -96,7 +101,8 @@ fn main() {
 
 fn throughput(arguments: &Arguments, broker: &Broker) {
     let mock = mock::start(&["--prepare", "--events", &arguments.events.to_string()]);
-    let (mut ours, mut floors) = (Vec::new(), Vec::new());
+    let mut ours: Vec<Vec<_>> = arguments.headers.iter().map(|_| Vec::new()).collect();
+    let mut floors = Vec::new();
     table::head();
     for _ in 0..arguments.rounds {
         if let Some(path) = &arguments.floor {
@@ -104,11 +110,15 @@ fn throughput(arguments: &Arguments, broker: &Broker) {
             row.print("floor");
             floors.push(row);
         }
-        let row = connector::round(arguments, broker, &mock, Service::Airship);
-        row.print("tributary");
-        ours.push(row);
+        for (headers, rows) in arguments.headers.iter().zip(&mut ours) {
+            let row = connector::round(arguments, broker, &mock, Service::Airship, *headers);
+            row.print(&name(*headers));
+            rows.push(row);
+        }
     }
-    table::summary(&ours, &floors);
+    for (headers, rows) in arguments.headers.iter().zip(&ours) {
+        table::summary(&name(*headers), rows, &floors);
+    }
     drop(mock);
     if !arguments.adobe.is_empty() {
         adobe(arguments, broker);
@@ -134,13 +144,21 @@ fn adobe(arguments: &Arguments, broker: &Broker) {
             "false",
         ]);
         for _ in 0..arguments.rounds {
-            let row = connector::round(arguments, broker, &mock, Service::Adobe(*connections));
+            let row = connector::round(arguments, broker, &mock, Service::Adobe(*connections), Headers::None);
             row.print(&format!("adobe x{connections}"));
             rows.push(row);
         }
     }
     for (connections, rows) in arguments.adobe.iter().zip(&rows) {
         table::median_of(&format!("adobe x{connections}"), rows);
+    }
+}
+
+/// The name of the connector's rows.
+fn name(headers: Headers) -> String {
+    match headers {
+        Headers::None => "tributary".to_owned(),
+        Headers::Cloudevents => "with headers".to_owned(),
     }
 }
 

@@ -68,7 +68,7 @@ impl Row {
             ),
         };
         println!(
-            "{name:<10} {:>9.0}  {:>7.2}  {:>8.1}  {:>9} ms  {commits}",
+            "{name:<12} {:>7.0}  {:>7.2}  {:>8.1}  {:>9} ms  {commits}",
             self.events_a_second(),
             self.cpu_per_million(),
             self.peak_mib,
@@ -98,10 +98,10 @@ pub(crate) fn median_of(name: &str, rows: &[Row]) {
 }
 
 /// Medians, and the ratio of the two programs.
-pub(crate) fn summary(ours: &[Row], floors: &[Row]) {
+pub(crate) fn summary(name: &str, ours: &[Row], floors: &[Row]) {
     let cpu = |rows: &[Row]| median(rows.iter().map(Row::cpu_per_million));
     let rate = |rows: &[Row]| median(rows.iter().map(Row::events_a_second));
-    println!("median: tributary {:.2} CPU s/M, {:.0} events/s", cpu(ours), rate(ours));
+    median_of(name, ours);
     if !floors.is_empty() {
         let ratio = cpu(ours) / cpu(floors);
         println!(

@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::units::{Size, Span};
 
 pub(super) mod adobe;
+pub(super) mod headers;
 pub(super) mod secret;
 pub(super) mod stream;
 

@@ -50,7 +50,8 @@ url = "https://connect.urbanairship.com/api/events/"
 app_key = "abc"
 auth = { bearer = { env = "AIRSHIP_TOKEN" } }     # or { file = "/run/secrets/t" }; or basic = { user = "u", password = { … } }
 start = "latest"                         # or "earliest"; only where there is no checkpoint
-topic = "airship.{type}"                 # or a fixed name
+topic = "airship.events"                 # the default; or a template such as "airship.{type}"
+headers = "none"                         # the default; or "cloudevents", or a list
 partitions = 12                          # of event topics it creates; default: the broker's own
 key = ["device.named_user_id", "device.channel"]
 shards = 1
@@ -105,7 +106,7 @@ fn the_design_example_says_what_it_says() {
     assert_eq!((&*stream.name, stream.kind, stream.shards), ("mobile", StreamKind::Airship, 1));
     assert_eq!(stream.topic.partitions, Some(12));
     assert_eq!(stream.dead_letter_topic, "tributary.dead-letters");
-    assert_eq!(stream.route.topic, "airship.{type}");
+    assert_eq!((stream.route.topic.as_str(), &stream.headers), ("airship.events", &sink::EventHeaders::None));
     assert_eq!(stream.record.key, Key::Fields(vec!["device.named_user_id".into(), "device.channel".into()]));
     assert_eq!(stream.source.auth, Credential::Bearer(SecretSource::Env("AIRSHIP_TOKEN".into())));
     assert_eq!(stream.source.redirect_hosts, ["urbanairship.com"]);
@@ -227,4 +228,23 @@ subset = { sample = 1 }
     ]);
     assert_eq!(serde_json::to_value(&service.filters).unwrap(), expected);
     assert_eq!(service.sample, Some(1.0));
+}
+
+#[test]
+fn each_kind_has_one_topic_and_no_headers_by_default() {
+    let others = r#"
+[[stream]]
+name = "c"
+kind = "airship_compliance"
+auth.basic = { user = "APP", password = { env = "P" } }
+[[stream]]
+name = "a"
+kind = "adobe"
+url = "https://livestream.adobe.net/api/1/stream/a"
+auth = { bearer = { env = "T" } }
+"#;
+    let config = parse(&format!("{SMALL}{others}")).unwrap();
+    let topics: Vec<&str> = config.streams.iter().map(|stream| stream.route.topic.as_str()).collect();
+    assert_eq!(topics, ["airship.events", "airship.compliance", "adobe.hits"]);
+    assert!(config.streams.iter().all(|stream| stream.headers == sink::EventHeaders::None));
 }

@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 
 use super::client::{Clients, Context};
 use super::topics::Topics;
-use super::{Config, Delivery, Opened, Seed, Sink, SinkError, TopicSpec};
+use super::{Config, Delivery, EventHeaders, Opened, Seed, Sink, SinkError, TopicSpec};
 use crate::model::checkpoint::Checkpoint;
 use crate::model::types::{EventId, OutRecord, ShardId};
 
@@ -44,8 +44,8 @@ pub struct Settings {
     pub topics: Vec<String>,
     /// How event topics are created.
     pub topic_spec: TopicSpec,
-    /// Whether events get headers; dead letters always do, since their reason stands there.
-    pub event_headers: bool,
+    /// Which headers events get.
+    pub event_headers: EventHeaders,
     /// Where dead letters go.
     pub dead_letter_topic: String,
     /// Ids committed longer before the checkpoint are not read back.
@@ -76,7 +76,7 @@ impl KafkaSink {
     pub fn new(settings: Settings, owner: String, runtime: Handle) -> Self {
         let clients = Clients::new(settings.config.clone(), runtime.clone());
         let topics = Topics::new(clients.clone(), runtime, &settings.config);
-        let headers = RecordHeaders::new(&settings);
+        let headers = RecordHeaders::new(&settings.event_headers, &settings.shard, &settings.source);
         let context = Context::default();
         Self { settings, clients, topics, owner, producer: None, context, headers, packed: Vec::new() }
     }

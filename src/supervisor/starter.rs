@@ -86,7 +86,7 @@ impl Starter {
             source: source.to_string(),
             topics: router.known_topics().map(str::to_owned).collect(),
             topic_spec: self.stream.topic_spec,
-            event_headers: self.stream.headers,
+            event_headers: self.stream.headers.clone(),
             dead_letter_topic: self.stream.dead_letter_topic.clone(),
             window: self.plan.dedupe.window,
             instance: self.instance.to_string(),

@@ -202,6 +202,7 @@ replay_interval = "{replay_interval}"
 reconnect_pause = "{reconnect_pause}"
 silence = "{silence}"
 topic = "{topic}"
+headers = "cloudevents"
 partitions = {partitions}
 {more}
 "#

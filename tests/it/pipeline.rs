@@ -158,6 +158,7 @@ app_key = "key"
 auth = {{ bearer = {{ value = "token" }} }}
 start = "earliest"
 topic = "{topic}"
+headers = "cloudevents"
 partitions = {partitions}
 shards = {shards}
 backoff = {{ min = "20ms", max = "200ms" }}

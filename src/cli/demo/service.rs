@@ -43,7 +43,8 @@ impl Service {
         }
     }
 
-    /// The stream's part of the configuration: what a user would write, but for pauses that fit a demo.
+    /// The stream's part of the configuration: what a user would write, but for pauses that fit a demo and for headers, by
+    /// which the demo counts.
     pub(super) fn configuration(self, mock: &str, topic: &str, partitions: i32) -> String {
         let own = match self {
             Self::Airship => format!(
@@ -70,7 +71,9 @@ reconnect_pause = "1s"
             ),
         };
         let name = self.name();
-        format!("[[stream]]\nname = \"{name}\"\n{own}topic = \"{topic}\"\npartitions = {partitions}\n")
+        format!(
+            "[[stream]]\nname = \"{name}\"\n{own}topic = \"{topic}\"\nheaders = \"cloudevents\"\npartitions = {partitions}\n"
+        )
     }
 
     /// Lets events below `up_to` be read.

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::adobe::Adobe;
+use super::headers::Headers;
 use super::secret::SecretKeys;
 use crate::config::units::{Latency, Size, Span};
 
@@ -45,8 +46,8 @@ pub(in crate::config) struct Airship {
     pub(in crate::config) filters: Option<Vec<Filter>>,
     /// Asks only for a part of the stream.
     pub(in crate::config) subset: Option<Subset>,
-    /// The topic: a name or a template with `{type}`. Default: `airship.{type}`; of the compliance stream:
-    /// `airship.compliance`.
+    /// The topic: a name or a template with `{type}`. Default: `airship.events`; of the compliance stream:
+    /// `airship.compliance`. With a topic for each type the events of one device lose their order across types.
     pub(in crate::config) topic: Option<String>,
     /// Event types with a topic of their own.
     pub(in crate::config) topics: BTreeMap<String, String>,
@@ -54,8 +55,8 @@ pub(in crate::config) struct Airship {
     pub(in crate::config) default_topic: Option<String>,
     /// Which time becomes the Kafka timestamp.
     pub(in crate::config) timestamp: Timestamp,
-    /// Whether events get CloudEvents headers. Without them a million events cost about 4 CPU seconds less.
-    pub(in crate::config) headers: bool,
+    /// Which headers events get. Those of CloudEvents cost about 4 CPU seconds a million.
+    pub(in crate::config) headers: Headers,
     /// Partitions of event topics it creates; default: the broker's own.
     #[schemars(range(min = 1))]
     pub(in crate::config) partitions: Option<i32>,
@@ -112,7 +113,7 @@ impl Default for Airship {
             topics: BTreeMap::new(),
             default_topic: None,
             timestamp: Timestamp::default(),
-            headers: true,
+            headers: Headers::default(),
             partitions: None,
             replication_factor: None,
             retention: None,

@@ -8,6 +8,7 @@ use crate::model::secret::SecretSource;
 use crate::model::types::Drop;
 use crate::record::{EventType, Id, Key};
 use crate::route::Timestamp;
+use crate::sink::EventHeaders;
 use crate::source::Service;
 use crate::source::adobe::{Config, OnUnclean};
 use crate::source::auth::{Credential, Grant, GrantScheme};
@@ -72,7 +73,7 @@ fn defaults_are_those_of_hits() {
     assert_eq!((service(&stream).max_connections, service(&stream).smoothing), (1, None));
     assert_eq!(stream.source.silence, Duration::from_secs(90));
     assert_eq!((stream.route.topic.as_str(), stream.route.timestamp), ("adobe.hits", Timestamp::Processed));
-    assert!(stream.headers);
+    assert_eq!(stream.headers, EventHeaders::None);
     let record = &stream.record;
     assert_eq!(record.id, Id::Pair { high: "hitIdHigh".into(), low: "hitIdLow".into() });
     assert_eq!(record.key, Key::AdobeVisitor);
@@ -97,7 +98,7 @@ fn every_key_arrives() {
         topics = { gold = "golden" }
         default_topic = "others"
         timestamp = "occurred"
-        headers = false
+        headers = "cloudevents"
         key = ["evars.evars.eVar1", "ip"]
         drop = ["bot", "excluded"]
         partitions = 6
@@ -140,7 +141,7 @@ fn every_key_arrives() {
     assert_eq!(stream.source.redirect_hosts, ["a.example.com"]);
     assert_eq!(
         (&*stream.dead_letter_topic, stream.headers, stream.source.max_line),
-        ("dead", false, 1 << 20)
+        ("dead", EventHeaders::CloudEvents, 1 << 20)
     );
 }
 

@@ -187,3 +187,40 @@ fn limits_hold() {
     stream("start", "start = 1");
     stream("backoff", "backoff = [\"1s\", \"2s\"]");
 }
+
+#[test]
+fn headers_that_were_a_switch_are_answered_with_the_new_words() {
+    use crate::config::{Sources, load};
+    let expected = |was: &str, word: &str| {
+        format!(
+            "stream[0].headers: `{was}` is no longer known here: write \"{word}\"; known are \"none\" and \"cloudevents\""
+        )
+    };
+    for (was, word) in [("true", "cloudevents"), ("false", "none")] {
+        assert_eq!(errors(&format!("{SMALL}headers = {was}")), [expected(was, word)]);
+        assert_eq!(errors(&format!("{SMALL}headers = \"{was}\"")), [expected(was, word)]);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), SMALL).unwrap();
+        let of_variable = load(&Sources {
+            file: Some(file.path().to_owned()),
+            env: vec![("TRIBUTARY_STREAM__0__HEADERS".into(), was.into())],
+            ..Sources::default()
+        });
+        let found = of_variable.unwrap_err().to_string();
+        assert!(
+            found.starts_with(&expected(was, word)) && found.contains("TRIBUTARY_STREAM__0__HEADERS"),
+            "{found}"
+        );
+    }
+    assert_eq!(
+        errors(&format!("{SMALL}headers = \"cloudevent\"")),
+        ["stream[0].headers: unknown value `cloudevent`; did you mean `cloudevents`?"]
+    );
+    assert_eq!(
+        errors(&format!("{SMALL}headers = [\"ce_id\"]")),
+        ["stream[0].headers: expected \"none\" or \"cloudevents\", found a list"]
+    );
+    for word in ["none", "cloudevents"] {
+        assert_eq!(errors(&format!("{SMALL}headers = \"{word}\"")), [""; 0]);
+    }
+}

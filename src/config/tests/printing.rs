@@ -9,6 +9,7 @@ use super::{DESIGN, EXAMPLE, errors, parse, schema};
 use crate::config::errors::Errors;
 use crate::config::layers::Layers;
 use crate::config::raw::adobe::{Adobe, AdobeAuth, Drop, Ims, OAuth2, OnUnclean};
+use crate::config::raw::headers::Headers;
 use crate::config::raw::secret::{Property, SecretKeys};
 use crate::config::raw::stream::{Airship, Auth, Backoff, Basic, Device, Filter, Start, Stream, Subset};
 use crate::config::raw::{Kafka, Raw};
@@ -187,7 +188,7 @@ fn airship() -> impl Strategy<Value = Airship> {
             partitions,
             shards,
             allow_plain_http: flag,
-            headers: flag,
+            headers: if flag { Headers::Cloudevents } else { Headers::None },
             start: if flag { Start::Earliest } else { Start::Latest },
             redirect_hosts: flag.then(|| key.clone()),
             key,

@@ -85,7 +85,7 @@ pub(super) fn validate(
         start_anew: false,
         // The service hands the hits out to connections as it likes, so all of them feed one shard.
         shards: 1,
-        headers: stream.headers,
+        headers: place::headers(&stream.headers),
         source: source::Config {
             stream: name,
             url: url?,

@@ -24,7 +24,7 @@ const MOST_SHARDS: u32 = 64;
 /// Fills in the defaults that follow from the kind, the address and the credential.
 pub(super) fn resolve(stream: &mut Airship, compliance: bool, dead_letters: &str) {
     let (url, topic) =
-        if compliance { (COMPLIANCE, "airship.compliance") } else { (EVENTS, "airship.{type}") };
+        if compliance { (COMPLIANCE, "airship.compliance") } else { (EVENTS, "airship.events") };
     let url = stream.url.get_or_insert(url.to_owned());
     if stream.redirect_hosts.is_none() {
         stream.redirect_hosts =
@@ -72,7 +72,7 @@ pub(super) fn validate(
         kind: if compliance { StreamKind::AirshipCompliance } else { StreamKind::Airship },
         start_anew: false,
         shards: stream.shards,
-        headers: stream.headers,
+        headers: place::headers(&stream.headers),
         source: source::Config {
             stream: name?,
             url: url?,

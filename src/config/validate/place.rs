@@ -6,9 +6,10 @@ use url::{Host, Url};
 
 use super::{LARGEST_MESSAGE, LONGEST_TOPIC, at_least_one, is_name_char, positive, size};
 use crate::config::errors::{Errors, Path};
+use crate::config::raw::headers::Headers;
 use crate::config::units::{Size, Span};
 use crate::route::{Template, collide, is_internal};
-use crate::sink::TopicSpec;
+use crate::sink::{EventHeaders, TopicSpec};
 use crate::source::redirect::is_loopback;
 
 /// What a topic may be besides a fixed name.
@@ -87,6 +88,14 @@ pub(super) fn topic_spec(
         errors.add_if(too_short, &path.key("retention"), "must be 1ms or longer");
     }
     TopicSpec { partitions, replication_factor, retention: retention.map(|span| span.0) }
+}
+
+/// The sink's word for the headers of events.
+pub(super) fn headers(headers: &Headers) -> EventHeaders {
+    match headers {
+        Headers::None => EventHeaders::None,
+        Headers::Cloudevents => EventHeaders::CloudEvents,
+    }
 }
 
 /// Checks the limits of a connection.

@@ -10,7 +10,7 @@ use super::{KafkaSink, blocking};
 use crate::failpoint;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::errors::chain;
-use crate::model::types::{EventId, Headers, OutRecord};
+use crate::model::types::{EventId, OutRecord};
 use crate::sink::client::{BATCH_BYTES, explain, with_causes};
 use crate::sink::journal::{IDS_PER_RECORD, pack_ids};
 use crate::sink::topics::Wanted;
@@ -132,9 +132,7 @@ impl KafkaSink {
         let out: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(record.topic);
         let mut out = out.payload(record.value).timestamp(record.timestamp_ms);
         out.key = record.key;
-        if self.settings.event_headers || matches!(record.headers, Headers::DeadLetter { .. }) {
-            out.headers = Some(self.headers.of(record.headers));
-        }
+        out.headers = self.headers.of(record.headers);
         self.enqueue(out)
     }
 

@@ -150,6 +150,7 @@ impl Stream {
             reconnect_pause = "{pause}ms"
             topic = "{prefix}.{name}"
             dead_letter_topic = "{prefix}.{name}.dead"
+            headers = "cloudevents"
             partitions = 2
             "#,
             auth = ims(base, &format!("{{ value = \"{SECRET}\" }}")),

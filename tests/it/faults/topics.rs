@@ -5,8 +5,9 @@ use crate::kafka::{broker, free_port, unique_prefix};
 use crate::process;
 use crate::reader::{self, Isolation};
 use crate::wait::GENEROUS;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
-use tributary::mock::airship::{Config, Epoch};
+use tributary::mock::airship::{Armed, Config, Epoch, Fault};
 
 const EVENTS: u64 = 500;
 const DAY_MS: u64 = 86_400_000;
@@ -63,14 +64,27 @@ fn created_topics_are_as_configured() {
 }
 
 #[test]
-fn headers_can_be_left_out() {
-    let mut scene = Setup::new("bare", all_at_once(EVENTS)).stream("headers = false").start(broker());
-    let (events, expected) = (scene.events(), Expected::all(&scene.mock_log()));
+fn events_have_no_headers_unless_asked_for() {
+    let faults = vec![Armed::after(50, Fault::GarbageLine {})];
+    let setup = Setup::new("bare", Config { faults, ..all_at_once(EVENTS) }).without("headers");
+    let dead_letters = format!("{}.dead-letters", setup.prefix());
+    let mut scene = setup.start(broker());
+    let (events, log) = (scene.events(), scene.mock_log());
+    let expected: BTreeMap<String, Vec<u8>> = log
+        .expected(0..log.len())
+        .filter(|line| !line.entry.is_duplicate)
+        .map(|line| (line.id, line.line))
+        .collect();
     scene.wait_delivered(expected.len() as u64);
     scene.stop();
     let messages = reader::read_all(broker(), &events, Isolation::Committed);
-    assert_eq!(messages.len(), expected.len());
     assert!(messages.iter().all(|message| message.headers.is_empty() && message.timestamp.is_some()));
+    let lines: Vec<Vec<u8>> = messages.into_iter().filter_map(|message| message.value).collect();
+    assert_eq!(lines.len(), expected.len());
+    assert_eq!(lines.into_iter().collect::<BTreeSet<_>>(), expected.into_values().collect());
+    let letters = reader::read_all(broker(), &dead_letters, Isolation::Committed);
+    assert_eq!(letters.len(), 1, "the fault hit");
+    assert_eq!(letters[0].header("tributary-reason"), Some("not_an_object"), "dead letters keep theirs");
 }
 
 #[test]

@@ -12,13 +12,14 @@ pub(crate) struct Setup {
     pub(super) top: Table,
     pub(super) stream: Table,
     pub(super) env: Vec<(String, String)>,
+    left_out: Vec<&'static str>,
 }
 
 impl Setup {
     /// A test's name and the mock's settings.
     pub(crate) fn new(test_name: &str, airship: airship::Config) -> Self {
         let (top, stream, env) = (Table::new(), Table::new(), Vec::new());
-        Self { prefix: unique_prefix(test_name), airship, top, stream, env }
+        Self { prefix: unique_prefix(test_name), airship, top, stream, env, left_out: Vec::new() }
     }
 
     /// Keys outside of the stream, in TOML.
@@ -32,6 +33,12 @@ impl Setup {
     #[track_caller]
     pub(crate) fn stream(mut self, toml: &str) -> Self {
         self.stream.extend(toml.parse::<Table>().expect("TOML"));
+        self
+    }
+
+    /// The stream without this key, so with the connector's default.
+    pub(crate) fn without(mut self, key: &'static str) -> Self {
+        self.left_out.push(key);
         self
     }
 
@@ -77,6 +84,7 @@ impl Setup {
             auth = {{ bearer = {{ value = "token" }} }}
             start = "earliest"
             topic = "{prefix}.events"
+            headers = "cloudevents"
             partitions = 3
             backoff = {{ min = "10ms", max = "200ms" }}
             "#
@@ -84,6 +92,7 @@ impl Setup {
         .parse()
         .expect("TOML");
         stream.extend(self.stream.clone());
+        stream.retain(|key, _| !self.left_out.contains(&key));
         config.insert("stream".into(), Value::Array(vec![Value::Table(stream)]));
         toml::to_string(&config).expect("a configuration")
     }
