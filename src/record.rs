@@ -168,7 +168,7 @@ impl Extractor {
             key: self.make_key(&fields, found.halves),
             processed_ms,
             event_type: match self.event_type {
-                TypeSlot::Field(slot) => fields.text(slot),
+                TypeSlot::Field(slot) => fields.non_empty(slot),
                 TypeSlot::Constant(name) => Some(Text::Borrowed(name.as_bytes())),
             },
             topic_value: self.topic_field.and_then(|slot| fields.text(slot)),
@@ -283,9 +283,11 @@ impl Pair {
         (halves != (0, 0)).then_some(halves)
     }
 
-    /// A visitor: as an id, but that a missing half is zero.
+    /// A visitor: as an id, but that a half is zero which is not there. One that is there and cannot be read spoils the
+    /// other: with zero for it, different visitors would be one.
     fn visitor(&self, fields: &Fields<'_>) -> Option<(u64, u64)> {
-        let halves = (fields.unsigned(self.high).unwrap_or(0), fields.unsigned(self.low).unwrap_or(0));
+        let half = |slot| if fields.is_absent(slot) { Some(0) } else { fields.unsigned(slot) };
+        let halves = (half(self.high)?, half(self.low)?);
         (halves != (0, 0)).then_some(halves)
     }
 }
@@ -301,7 +303,7 @@ fn rule(drop: Drop) -> (&'static str, &'static [u8]) {
 /// A time in seconds since the Unix epoch, after it and before the year 10000.
 fn from_seconds(value: &Value<'_>) -> Option<jiff::Timestamp> {
     value
-        .signed()
+        .whole()
         .filter(|seconds| *seconds > 0)
         .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
 }

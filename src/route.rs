@@ -34,10 +34,10 @@ pub struct Config {
 /// Which time becomes the Kafka timestamp.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Timestamp {
-    /// When the service processed the event.
+    /// When the service processed the event, or, if it does not tell that, when the event happened.
     #[default]
     Processed,
-    /// When the event happened, by the device's clock. Old ones may fall out of the topic's retention at once.
+    /// When the event happened, by the device's clock, or, if unknown, when the service processed it. Old ones may fall out of the topic's retention at once.
     Occurred,
 }
 
@@ -165,7 +165,8 @@ impl Router {
         self.config.default_topic.as_deref().ok_or_else(reason)
     }
 
-    /// The Kafka timestamp of an event, milliseconds. `occurred_ms` is asked only when it is wanted.
+    /// The Kafka timestamp of an event, milliseconds: the wanted time, else the other one, else the clock. `occurred_ms` is
+    /// asked only when it is needed.
     ///
     /// Times ahead of the clock are clamped to it: brokers refuse records more than an hour in the future.
     pub fn timestamp(
@@ -174,12 +175,15 @@ impl Router {
         occurred_ms: impl Fn(&[u8]) -> Option<i64>,
         now_ms: i64,
     ) -> i64 {
-        let time = match self.config.timestamp {
-            Timestamp::Processed => record.processed_ms,
-            Timestamp::Occurred => record.occurred.as_deref().and_then(occurred_ms).or(record.processed_ms),
-        };
         // A time before 1970 is no Kafka timestamp; -1 would even mean "none".
-        time.filter(|time| *time >= 0).map_or(now_ms, |time| time.min(now_ms))
+        let usable = |time: &i64| *time >= 0;
+        let processed = || record.processed_ms.filter(usable);
+        let occurred = || record.occurred.as_deref().and_then(&occurred_ms).filter(usable);
+        let time = match self.config.timestamp {
+            Timestamp::Processed => processed().or_else(occurred),
+            Timestamp::Occurred => occurred().or_else(processed),
+        };
+        time.map_or(now_ms, |time| time.min(now_ms))
     }
 }
 
@@ -188,6 +192,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::model::text::Text;
+    use crate::model::types::EventId;
 
     proptest! {
         #[test]
@@ -258,6 +264,46 @@ mod tests {
         assert_eq!(router.topic(Some(b"SEND")), Ok("all"));
         assert_eq!(router.topic(Some(b"OPEN")), Ok("opens"));
         assert_eq!(router.by_value.len(), 1, "types of a fixed topic are not remembered");
+    }
+
+    #[test]
+    fn a_time_that_is_missing_is_replaced_by_the_other_one_and_only_then_by_the_clock() {
+        const NOW: i64 = 2_000_000_000_000;
+        let timestamp = |wanted, processed_ms, occurred: Option<&str>| {
+            let config = Config {
+                topic: "t".into(),
+                topics: BTreeMap::new(),
+                default_topic: None,
+                reserved: Vec::new(),
+                timestamp: wanted,
+            };
+            let record = Record {
+                id_text: Text::default(),
+                id: EventId(1),
+                key: None,
+                event_type: None,
+                topic_value: None,
+                occurred: occurred.map(|text| Text::Borrowed(text.as_bytes())),
+                processed_ms,
+                offset: None,
+            };
+            let parse = |text: &[u8]| std::str::from_utf8(text).ok()?.parse().ok();
+            Router::new(config).timestamp(&record, parse, NOW)
+        };
+        for (processed, occurred, by_processed, by_occurred) in [
+            (Some(5), Some("7"), 5, 7),
+            (None, Some("7"), 7, 7),
+            (Some(5), None, 5, 5),
+            (Some(5), Some("no time"), 5, 5),
+            (Some(-1), Some("7"), 7, 7),
+            (Some(5), Some("-1"), 5, 5),
+            (None, None, NOW, NOW),
+            (Some(-1), Some("-1"), NOW, NOW),
+            (None, Some("2000000000001"), NOW, NOW),
+        ] {
+            assert_eq!(timestamp(Timestamp::Processed, processed, occurred), by_processed);
+            assert_eq!(timestamp(Timestamp::Occurred, processed, occurred), by_occurred);
+        }
     }
 
     #[test]

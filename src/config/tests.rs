@@ -10,6 +10,7 @@ use crate::source::auth::Credential;
 
 mod adobe;
 mod every_error;
+mod keys;
 mod layering;
 mod printing;
 

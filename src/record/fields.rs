@@ -1,6 +1,7 @@
 //! The values taken from one line, in numbered slots. Borrowed from the line wherever JSON text has no escapes.
 //!
-//! Invariant: a number is held as a number, never as a float, so nothing of its 64 bits is lost.
+//! Invariant: an integer is held as an integer, never as a float, so nothing of its 64 bits is lost. A float that is
+//! whole counts as a time alone: whoever wrote an id so has lost its last digits already.
 
 use super::MAX_FIELDS;
 use crate::model::text::Text;
@@ -16,23 +17,37 @@ pub(super) enum Value<'a> {
     Unsigned(u64),
     /// An integer below 0, down to -2^63.
     Negative(i64),
+    /// A whole number that was written as a float, such as `1372782179.0`, up to 2^53 either way.
+    Whole(i64),
+    /// A boolean, a fraction, a number beyond all those, an array or an object: none of them can be an id, a key, a
+    /// type, a time or an offset.
+    Unusable,
 }
 
-/// One line's values. A slot is `None` when the member is absent or is null, a boolean, a fraction, an integer
-/// of more than 64 bits, an array or an object: none of those can be an id, a key, a type, a time or an offset.
+/// Up to here each whole number is a float of its own.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
+/// One line's values. A slot is `None` when the member is absent or is null.
 #[derive(Debug, Default)]
 pub(super) struct Fields<'a> {
     slots: [Option<Value<'a>>; MAX_FIELDS],
 }
 
 impl<'a> Value<'a> {
-    /// Its bytes: a number's are its decimal text.
-    pub(super) fn text(&self) -> Text<'a> {
+    /// What a float is worth.
+    pub(super) fn of_float(number: f64) -> Self {
+        let is_whole = number.fract() == 0.0 && number.abs() <= EXACT;
+        if is_whole { Self::Whole(number as i64) } else { Self::Unusable }
+    }
+
+    /// Its bytes, if it has any: an integer's are its decimal text.
+    pub(super) fn text(&self) -> Option<Text<'a>> {
         match self {
-            Self::Borrowed(text) => Text::Borrowed(text),
-            Self::Owned(text) => Text::Made(smallvec::SmallVec::from_slice(text)),
-            Self::Unsigned(number) => Text::unsigned(*number),
-            Self::Negative(number) => Text::signed(*number),
+            Self::Borrowed(text) => Some(Text::Borrowed(text)),
+            Self::Owned(text) => Some(Text::Made(smallvec::SmallVec::from_slice(text))),
+            Self::Unsigned(number) => Some(Text::unsigned(*number)),
+            Self::Negative(number) => Some(Text::signed(*number)),
+            Self::Whole(_) | Self::Unusable => None,
         }
     }
 
@@ -45,11 +60,11 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// A signed 64-bit number, also as decimal text.
-    pub(super) fn signed(&self) -> Option<i64> {
-        match self.number()? {
+    /// A signed 64-bit number, also as text, and also one that is written as a float.
+    pub(super) fn whole(&self) -> Option<i64> {
+        match self.number().unwrap_or_else(|| self.float()) {
             Self::Unsigned(number) => i64::try_from(number).ok(),
-            Self::Negative(number) => Some(number),
+            Self::Negative(number) | Self::Whole(number) => Some(number),
             _ => None,
         }
     }
@@ -68,26 +83,33 @@ impl<'a> Value<'a> {
         match self {
             Self::Borrowed(text) => Some(text),
             Self::Owned(text) => Some(text),
-            Self::Unsigned(_) | Self::Negative(_) => None,
+            Self::Unsigned(_) | Self::Negative(_) | Self::Whole(_) | Self::Unusable => None,
         }
     }
 
-    /// The number that it is or that its text spells.
+    /// The integer that it is or that its text spells.
     fn number(&self) -> Option<Value<'static>> {
         let text = match self {
             Self::Borrowed(text) => text,
             Self::Owned(text) => &**text,
             Self::Unsigned(number) => return Some(Value::Unsigned(*number)),
             Self::Negative(number) => return Some(Value::Negative(*number)),
+            Self::Whole(_) | Self::Unusable => return None,
         };
-        let digits = text.strip_prefix(b"-").unwrap_or(text);
-        // `parse` alone would also take a plus sign.
-        if !digits.first().is_some_and(u8::is_ascii_digit) {
-            return None;
-        }
-        let text = std::str::from_utf8(text).ok()?;
+        let text = numeral(text)?;
         let unsigned = || text.parse().ok().map(Value::Unsigned);
         unsigned().or_else(|| text.parse().ok().map(Value::Negative))
+    }
+
+    /// The float that it is or that its text spells.
+    fn float(&self) -> Value<'static> {
+        match self {
+            Self::Whole(number) => Value::Whole(*number),
+            _ => {
+                let text = self.bytes().and_then(numeral);
+                text.and_then(|text| text.parse().ok()).map_or(Value::Unusable, Value::of_float)
+            }
+        }
     }
 
     fn into_owned(self) -> Value<'static> {
@@ -96,8 +118,16 @@ impl<'a> Value<'a> {
             Self::Owned(text) => Value::Owned(text),
             Self::Unsigned(number) => Value::Unsigned(number),
             Self::Negative(number) => Value::Negative(number),
+            Self::Whole(number) => Value::Whole(number),
+            Self::Unusable => Value::Unusable,
         }
     }
+}
+
+/// Text that begins as a number does; `parse` alone would also take a plus sign, `inf` and `nan`.
+fn numeral(text: &[u8]) -> Option<&str> {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    if digits.first().is_some_and(u8::is_ascii_digit) { std::str::from_utf8(text).ok() } else { None }
 }
 
 impl<'a> Fields<'a> {
@@ -105,14 +135,19 @@ impl<'a> Fields<'a> {
         self.slots.get(slot)?.as_ref()
     }
 
+    /// Whether nothing stands there: no member, null, or text of no bytes.
+    pub(super) fn is_absent(&self, slot: usize) -> bool {
+        self.get(slot).is_none_or(Value::is_empty)
+    }
+
     /// The value's bytes.
     pub(super) fn text(&self, slot: usize) -> Option<Text<'a>> {
-        self.get(slot).map(Value::text)
+        self.get(slot)?.text()
     }
 
     /// The value's bytes, if there are any.
     pub(super) fn non_empty(&self, slot: usize) -> Option<Text<'a>> {
-        self.get(slot).filter(|value| !value.is_empty()).map(Value::text)
+        self.get(slot).filter(|value| !value.is_empty())?.text()
     }
 
     /// The value as an unsigned 64-bit number.

@@ -60,6 +60,14 @@ fn the_first_present_and_non_empty_key_wins() {
 }
 
 #[test]
+fn an_empty_type_is_none() {
+    for event_type in [r#""""#, "null", "{}", "1.5", "true"] {
+        let line = format!(r#"{{"id":"a","type":{event_type}}}"#);
+        assert_eq!(event(line.as_bytes()).event_type, None, "{event_type}");
+    }
+}
+
+#[test]
 fn position_only_lines_are_no_events() {
     let extractor = Extractor::new(&config()).unwrap();
     let line = br#"{"type":"OFFSET_UPDATE","offset":"77","processed":"2026-03-02T07:50:00.000Z"}"#;

@@ -28,7 +28,7 @@ struct Node {
     name: Vec<u8>,
     /// Whether the name is the same in any ASCII case.
     any_case: bool,
-    /// Where its value goes when it is text or an integer.
+    /// Where its value goes.
     slot: Option<usize>,
     /// What is wanted inside it when it is an object.
     children: Vec<Node>,
@@ -222,10 +222,12 @@ impl<'a> Visitor<'a> for Value<'_, '_, 'a> {
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        self.set(fields::Value::Unusable);
         Ok(())
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+    fn visit_f64<E>(self, number: f64) -> Result<(), E> {
+        self.set(fields::Value::of_float(number));
         Ok(())
     }
 
@@ -235,10 +237,14 @@ impl<'a> Visitor<'a> for Value<'_, '_, 'a> {
 
     fn visit_seq<A: SeqAccess<'a>>(self, mut items: A) -> Result<(), A::Error> {
         while items.next_element::<IgnoredAny>()?.is_some() {}
+        self.set(fields::Value::Unusable);
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'a>>(self, map: A) -> Result<(), A::Error> {
+        if let Some(slot) = self.node.slot {
+            self.fields.set(slot, fields::Value::Unusable);
+        }
         Object { node: self.node, fields: self.fields }.visit_map(map)
     }
 }

@@ -65,8 +65,9 @@ pub(in crate::config) struct Airship {
     pub(in crate::config) replication_factor: Option<i32>,
     /// Retention of event topics it creates; default: the broker's own.
     pub(in crate::config) retention: Option<Span>,
-    /// Fields for the key, the first one present wins; `[]` for no key.
-    pub(in crate::config) key: Vec<String>,
+    /// Fields for the key, the first one present wins; `[]` for no key. Default: the device, else the user, else whom
+    /// the body names; of the compliance stream: the address first, so that one person's consents stay in order.
+    pub(in crate::config) key: Option<Vec<String>>,
     /// Where events that cannot be carried go, bytes intact; default: `<prefix>.dead-letters`.
     pub(in crate::config) dead_letter_topic: Option<String>,
     /// Connections that share the stream.
@@ -89,17 +90,6 @@ pub(in crate::config) struct Airship {
 
 impl Default for Airship {
     fn default() -> Self {
-        let key = [
-            "device.channel",
-            "device.ios_channel",
-            "device.android_channel",
-            "device.amazon_channel",
-            "device.named_user_id",
-            "device.named_user",
-            "device.delivery_address",
-            "user.named_user_id",
-            "user.contact_id",
-        ];
         Self {
             name: None,
             url: None,
@@ -117,7 +107,7 @@ impl Default for Airship {
             partitions: None,
             replication_factor: None,
             retention: None,
-            key: key.map(str::to_owned).to_vec(),
+            key: None,
             dead_letter_topic: None,
             shards: 1,
             silence: Span::seconds(90),

@@ -194,7 +194,7 @@ fn what_is_wrong_is_named() {
     key("default_topic = \"other\"", "default_topic", "no effect");
     key("key = [\"ip\", \".a\"]", "key[1]", "eVar5");
     let many: Vec<String> = (0..30).map(|n| format!("f{n}")).collect();
-    key(&format!("key = {many:?}"), "key", "at most 24");
+    key(&format!("key = {many:?}"), "key", "at most 24 can be taken");
     key("drop = [\"bots\"]", "drop[0]", "did you mean `bot`?");
     key("max_conections = 2", "max_conections", "did you mean `max_connections`?");
     key("shards = 2", "shards", "unknown key");

@@ -180,6 +180,11 @@ fn limits_hold() {
     stream("topics.OPEN", "topics = { OPEN = \"a b\" }");
     stream("topics.open", "topics = { open = \"a\" }");
     stream("key[1]", "key = [\"a.b\", \"a..b\"]");
+    let fields =
+        |number: usize| format!("key = {:?}", (0..number).map(|n| format!("body.f{n}")).collect::<Vec<_>>());
+    // Five others: id, type, both times and the offset.
+    stream("key", &fields(20));
+    assert_eq!(errors(&format!("{SMALL}{}\n", fields(19))), [""; 0]);
     stream("redirect_hosts[0]", "redirect_hosts = [\"https://example.com\"]");
     stream("filters", "filters = []");
     stream("filters[0].latency", "filters = [{ latency = 0 }]");

@@ -191,7 +191,7 @@ fn airship() -> impl Strategy<Value = Airship> {
             headers: if flag { Headers::Cloudevents } else { Headers::None },
             start: if flag { Start::Earliest } else { Start::Latest },
             redirect_hosts: flag.then(|| key.clone()),
-            key,
+            key: flag.then_some(key),
             topics,
             auth: Some(auth),
             filters,

@@ -9,7 +9,7 @@ use crate::config::errors::{Errors, Path};
 use crate::config::raw::adobe::{Adobe, AdobeAuth, Drop, Ims, OAuth2, OnUnclean};
 use crate::config::raw::stream::Timestamp;
 use crate::config::{StreamConfig, StreamKind};
-use crate::record::{self, EventType, Extractor, Id, Key, TimeFormat};
+use crate::record::{self, EventType, Id, Key, TimeFormat};
 use crate::route::{self, Template};
 use crate::source::adobe;
 use crate::source::auth::{Credential, Grant, GrantScheme};
@@ -265,8 +265,6 @@ fn record(stream: &Adobe, path: &Path, errors: &mut Errors) -> record::Config {
         ignore_evar_case: true,
         drop: stream.drop.iter().map(drop).collect(),
     };
-    if let Err(record::ConfigError::TooManyFields(_)) = Extractor::new(&config) {
-        errors.add(&key, format!("too long: at most {} fields of a hit can be used", record::MAX_FIELDS));
-    }
+    place::number_of_fields(&config, &key, errors);
     config
 }

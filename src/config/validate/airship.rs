@@ -21,10 +21,49 @@ const SITES: [&str; 2] = ["urbanairship.com", "asnapieu.com"];
 /// Each shard is a connection, and the service limits those per connection point.
 const MOST_SHARDS: u32 = 64;
 
+/// The default key: the device, else the user, else whom the body names. An SMS device may be nothing but its type, and
+/// some events have neither device nor user.
+const KEY: [&str; 13] = [
+    "device.channel",
+    "device.ios_channel",
+    "device.android_channel",
+    "device.amazon_channel",
+    "device.named_user_id",
+    "device.named_user",
+    "device.delivery_address",
+    "user.named_user_id",
+    "user.contact_id",
+    "body.identifiers.msisdn",
+    "body.identifiers.address",
+    "body.channel_id",
+    "body.contact_id",
+];
+/// The same of the compliance stream, but with the address first. It alone is in all consents of one person: the channel
+/// and the named user come and go, and as keys they would put them out of order.
+const COMPLIANCE_KEY: [&str; 13] = [
+    "device.delivery_address",
+    "body.identifiers.address",
+    "body.identifiers.msisdn",
+    "device.channel",
+    "device.ios_channel",
+    "device.android_channel",
+    "device.amazon_channel",
+    "device.named_user_id",
+    "device.named_user",
+    "user.named_user_id",
+    "user.contact_id",
+    "body.channel_id",
+    "body.contact_id",
+];
+
 /// Fills in the defaults that follow from the kind, the address and the credential.
 pub(super) fn resolve(stream: &mut Airship, compliance: bool, dead_letters: &str) {
-    let (url, topic) =
-        if compliance { (COMPLIANCE, "airship.compliance") } else { (EVENTS, "airship.events") };
+    let (url, topic, key) = if compliance {
+        (COMPLIANCE, "airship.compliance", COMPLIANCE_KEY)
+    } else {
+        (EVENTS, "airship.events", KEY)
+    };
+    stream.key.get_or_insert_with(|| key.map(str::to_owned).to_vec());
     let url = stream.url.get_or_insert(url.to_owned());
     if stream.redirect_hosts.is_none() {
         stream.redirect_hosts =
@@ -185,10 +224,11 @@ fn route(stream: &Airship, state: &[String], path: &Path, errors: &mut Errors) -
 
 /// The members of Airship's event format, version 3.
 fn record(stream: &Airship, path: &Path, errors: &mut Errors) -> record::Config {
-    place::fields(&stream.key, "device.channel", &path.key("key"), errors);
-    record::Config {
+    let (path, fields) = (path.key("key"), stream.key.as_deref().unwrap_or_default());
+    place::fields(fields, "device.channel", &path, errors);
+    let config = record::Config {
         id: Id::Field("id".to_owned()),
-        key: Key::Fields(stream.key.clone()),
+        key: Key::Fields(fields.to_vec()),
         event_type: EventType::Field("type".to_owned()),
         topic_field: Some("type".to_owned()),
         occurred: "occurred".to_owned(),
@@ -198,7 +238,9 @@ fn record(stream: &Airship, path: &Path, errors: &mut Errors) -> record::Config 
         position_only_type: Some(airship::OFFSET_UPDATE.to_owned()),
         ignore_evar_case: false,
         drop: Vec::new(),
-    }
+    };
+    place::number_of_fields(&config, &path, errors);
+    config
 }
 
 #[cfg(test)]

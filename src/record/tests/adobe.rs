@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod floats;
+
 const HIT_TYPE: &str = "com.adobe.analytics.hit";
 
 pub(super) fn adobe() -> Config {

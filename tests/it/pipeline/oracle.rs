@@ -13,7 +13,7 @@ use std::fmt;
 use tributary::mock::airship::{Endpoint, Log, Selection, Subscription};
 
 /// Where a key may be, best first; the connector's default for Airship.
-const KEY_PATHS: [&str; 9] = [
+const KEY_PATHS: [&str; 13] = [
     "/device/channel",
     "/device/ios_channel",
     "/device/android_channel",
@@ -23,6 +23,10 @@ const KEY_PATHS: [&str; 9] = [
     "/device/delivery_address",
     "/user/named_user_id",
     "/user/contact_id",
+    "/body/identifiers/msisdn",
+    "/body/identifiers/address",
+    "/body/channel_id",
+    "/body/contact_id",
 ];
 
 /// Whether the same line may lie in a topic more than once.
