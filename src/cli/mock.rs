@@ -30,6 +30,9 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         output::mention(format_args!(
             "mock Adobe token service at {url}/ims/token/v3 (control plane: {url}/_mock/adobe/config)"
         ));
+        output::mention(format_args!(
+            "as in the documents: curl --compressed -u sample_connection:sample_connection -d '{{}}' {url}/api/events/"
+        ));
         if let Some(second) = mock.second_url() {
             output::mention(format_args!("Adobe connects are redirected to {second}"));
         }

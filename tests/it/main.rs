@@ -22,6 +22,7 @@ mod http;
 mod kafka;
 mod kafka_client;
 mod kafka_secrets;
+mod mock_alone;
 mod murmur2;
 mod official_clients;
 mod output;

@@ -1,14 +1,17 @@
 //! The settings of the Adobe half, as a plain struct and as flags of `tributary mock`.
 //!
 //! Invariant: the flags' defaults are `Config::default()`, but that a test's first connect begins at hit 0 and the
-//! command's at the end of the stream, as the real service's does.
+//! command's at the end of the stream, as the real service's does; and that the command makes hits for ever unless it is
+//! told how many.
 
 use std::time::Duration;
 
 use clap::ArgAction::Set;
+use clap::builder::ArgPredicate::IsPresent;
 use humantime::parse_duration;
 
 use super::log::{DEFAULT_EPOCH_MS, LogOptions};
+use crate::mock::airship::config::{ENDLESS, LIVE_RATE};
 use crate::mock::clock::{Epoch, parse_epoch};
 use crate::mock::fault::Armed;
 
@@ -17,8 +20,16 @@ use crate::mock::fault::Armed;
 #[command(next_help_heading = "Adobe")]
 #[group(skip)]
 pub struct Config {
+    // These two stand before the number: clap fills defaults in by this order, and one that is filled in counts as given.
+    /// Hits a second that become readable; 0 for all at once, as with --adobe-events unless given
+    #[arg(id = "ADOBE_RATE", long = "adobe-rate", default_value = LIVE_RATE, default_value_if("ADOBE_EVENTS", IsPresent, "0"))]
+    pub rate: f64,
+    /// When the hit after the backlog was received: milliseconds since 1970, or `now`; with --adobe-events a fixed day
+    /// unless given
+    #[arg(id = "ADOBE_EPOCH", long = "adobe-epoch", value_parser = parse_epoch, default_value = "now", default_value_if("ADOBE_EVENTS", IsPresent, "1781512800000"))]
+    pub epoch: Epoch,
     /// Hits in the log of each stream
-    #[arg(id = "ADOBE_EVENTS", long = "adobe-events", default_value_t = Self::default().events)]
+    #[arg(id = "ADOBE_EVENTS", long = "adobe-events", default_value_t = ENDLESS)]
     pub events: u64,
     /// Seed of the first stream's hits; the next stream has the next seed
     #[arg(id = "ADOBE_SEED", long = "adobe-seed", default_value_t = Self::default().seed)]
@@ -32,19 +43,16 @@ pub struct Config {
     /// Never write ids as strings or as negative numbers
     #[arg(id = "ADOBE_PLAIN_IDS", long = "adobe-plain-ids")]
     pub plain_ids: bool,
-    /// Write all hits as of 2026, with all ids, in valid UTF-8
+    /// Only visitor ids that fit Java's `long` and are not zero; every hit has one
+    #[arg(id = "ADOBE_LONG_IDS", long = "adobe-long-ids")]
+    pub long_ids: bool,
+    /// Write all hits as of 2026, each value of its documented type, with all ids, in valid UTF-8
     #[arg(id = "ADOBE_PLAIN_SHAPES", long = "adobe-plain-shapes")]
     pub plain_shapes: bool,
-    /// When the hit after the backlog was received: milliseconds since 1970, or `now`
-    #[arg(id = "ADOBE_EPOCH", long = "adobe-epoch", value_parser = parse_epoch, default_value = "1781512800000")]
-    pub epoch: Epoch,
     /// Time between hits [default: what --adobe-rate says, else 1ms]
     #[arg(id = "ADOBE_STEP", long = "adobe-step", value_parser = parse_duration)]
     pub step: Option<Duration>,
 
-    /// Hits a second that become readable; 0 for all at once
-    #[arg(id = "ADOBE_RATE", long = "adobe-rate", default_value_t = Self::default().rate)]
-    pub rate: f64,
     /// Hits that are readable from the start when --adobe-rate is given
     #[arg(id = "ADOBE_BACKLOG", long = "adobe-backlog", default_value_t = Self::default().backlog)]
     pub backlog: u64,
@@ -239,6 +247,7 @@ impl Default for Config {
             visitors: log.visitors,
             partitions: log.partitions,
             plain_ids: false,
+            long_ids: false,
             plain_shapes: false,
             epoch: Epoch::At(DEFAULT_EPOCH_MS),
             step: None,
@@ -314,6 +323,7 @@ impl Config {
             epoch_ms: epoch_ms.saturating_sub(backlog.saturating_mul(step_us) / 1000),
             step_us,
             plain_ids: self.plain_ids,
+            long_ids: self.long_ids,
             plain_shapes: self.plain_shapes,
         }
     }

@@ -50,6 +50,8 @@ pub struct Shape {
     pub negative_ids: bool,
     /// How ids that are not there are written.
     pub absent: Absent,
+    /// Every value is of its documented type, also where samples and older streams have others.
+    pub typed: bool,
 }
 
 /// How an id that is not there is written.
@@ -109,6 +111,7 @@ impl Hit {
         // The first number is the visitor's, whether it is used or not.
         draw.next();
         let visitor = Visitor::new(options.seed, visitor_number(options, index));
+        let visitor = if options.long_ids { visitor.with_long_ids(options.seed) } else { visitor };
         let place = options.place_s(index);
         let received_s = place.saturating_sub(draw.below(RECEIVED_JITTER_S));
         let late = match draw.below(30) {
@@ -133,6 +136,7 @@ impl Hit {
                 (_, true) => Absent::Null,
                 _ => Absent::Zero,
             },
+            typed: options.plain_shapes,
         };
         Self {
             index,

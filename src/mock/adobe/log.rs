@@ -26,7 +26,10 @@ pub struct LogOptions {
     pub step_us: u64,
     /// No ids as strings or negative numbers.
     pub plain_ids: bool,
-    /// No records as of 2017, cut characters, missing ids or nulls.
+    /// Visitor ids of 1 to 2^63 - 1 in both halves, and no hit without one.
+    #[serde(default)]
+    pub long_ids: bool,
+    /// No records as of 2017, cut characters, missing ids or nulls; and every value of its documented type.
     pub plain_shapes: bool,
 }
 
@@ -135,6 +138,7 @@ impl Default for LogOptions {
             epoch_ms: DEFAULT_EPOCH_MS,
             step_us: 1_000,
             plain_ids: false,
+            long_ids: false,
             plain_shapes: false,
         }
     }

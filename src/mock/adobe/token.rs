@@ -47,6 +47,11 @@ pub(super) struct Wish {
     pub(super) client_id: Option<String>,
     pub(super) client_secret: Option<String>,
     pub(super) scope: Option<String>,
+    /// Whether the client is named by HTTP Basic, as the older endpoint wants it.
+    pub(super) by_basic: bool,
+    /// For the grant type `password`, which an official starter for the older endpoint asks for.
+    pub(super) username: Option<String>,
+    pub(super) password: Option<String>,
 }
 
 /// A token that was issued.
@@ -103,6 +108,12 @@ impl Tokens {
         }
         match wish.grant_type.as_deref() {
             Some("client_credentials") => {}
+            Some("password") if wish.by_basic => {
+                let is_given = |field: &Option<String>| field.as_ref().is_some_and(|text| !text.is_empty());
+                if !is_given(&wish.username) || !is_given(&wish.password) {
+                    return Err(Denied::Request("invalid_request", "username or password is missing"));
+                }
+            }
             None => return Err(Denied::Request("invalid_request", "grant_type is missing")),
             Some(_) => return Err(Denied::Request("unsupported_grant_type", "unknown grant_type")),
         }
@@ -213,6 +224,7 @@ mod tests {
             client_id: Some(id.into()),
             client_secret: Some(secret.into()),
             scope: None,
+            ..Wish::default()
         }
     }
 

@@ -105,6 +105,16 @@ impl Visitor {
         }
     }
 
+    /// The same visitor with a visitor id of two halves that fit Java's `long` and are not zero, as those were that Adobe's
+    /// own samples could read.
+    pub(super) fn with_long_ids(self, seed: u64) -> Self {
+        let vis = long_id(seed, self.number);
+        match self.kind {
+            Kind::Cookie => Self { vis, ..self },
+            _ => Self { kind: Kind::Ecid, vis, mc: vis, ..self },
+        }
+    }
+
     /// The Kafka key of this visitor's hits; `hit_id` is for those of whom nothing is known.
     pub fn key(&self, hit_id: Halves) -> String {
         if self.vis != (0, 0) {
@@ -127,6 +137,12 @@ impl Visitor {
 fn id(seed: u64, number: u64) -> Halves {
     let high = mix(mix(seed ^ 0x7669_7369) ^ number);
     (ordinary(high), mix(number ^ mix(seed)))
+}
+
+/// The same within 1 to 2^63 - 1: the number itself stands in the low half.
+fn long_id(seed: u64, number: u64) -> Halves {
+    let (high, low) = id(seed, number);
+    (high >> 1 | 1, 1 << 62 | low & 0x3fff_ffff_0000_0000 | number & 0xffff_ffff)
 }
 
 /// `half`, but none of `EXTREMES`, so that no drawn identifier can equal one that is made of those.
@@ -185,6 +201,18 @@ mod tests {
         assert!(key(4).starts_with("m:") && key(5).starts_with("c:") && key(6).starts_with("i:"));
         assert_eq!(key(7), "h:3-4");
         assert!(!Visitor::new(9, 6).user_agent.is_empty() && Visitor::new(9, 8).user_agent.is_empty());
+    }
+
+    #[test]
+    fn long_ids_fit_a_signed_number_and_are_unique() {
+        let visitors: Vec<Visitor> =
+            (0..20_000).map(|number| Visitor::new(1, number).with_long_ids(1)).collect();
+        let fits = |half: u64| (1..=i64::MAX as u64).contains(&half);
+        for Visitor { vis, mc, .. } in &visitors {
+            assert!(fits(vis.0) && fits(vis.1) && (mc == vis || *mc == (0, 0)), "{vis:?} {mc:?}");
+        }
+        let ids: HashSet<Halves> = visitors.iter().map(|visitor| visitor.vis).collect();
+        assert_eq!(ids.len(), visitors.len());
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! The settings of the Airship half, as a plain struct and as flags of `tributary mock`.
 //!
-//! Invariant: the flags' defaults are `Config::default()`, so the command and the tests start from the same service.
+//! Invariant: the flags' defaults are `Config::default()`, so the command and the tests start from the same service; but that
+//! the command makes events for ever unless it is told how many, so that whoever starts it has something to see.
 
 use std::time::Duration;
+
+use clap::builder::ArgPredicate::IsPresent;
 
 use super::fault::{Armed, ErrorBody};
 use super::filter::LatencyFrom;
@@ -16,8 +19,16 @@ use crate::mock::clock::{Epoch, parse_epoch};
 #[command(next_help_heading = "Airship")]
 #[group(skip)]
 pub struct Config {
+    // These two stand before the number: clap fills defaults in by this order, and one that is filled in counts as given.
+    /// Events a second that become readable; 0 for all at once, as with --events unless given
+    #[arg(long, default_value = LIVE_RATE, default_value_if("events", IsPresent, "0"))]
+    pub rate: f64,
+    /// When the event after the backlog was processed: milliseconds since 1970, or `now`, for which without a rate the
+    /// backlog is all that is readable; with --events a fixed day unless given
+    #[arg(long, value_parser = parse_epoch, default_value = "now", default_value_if("events", IsPresent, "1772437200000"))]
+    pub epoch: Epoch,
     /// Lines in the log, duplicates included
-    #[arg(long, default_value_t = Self::default().events)]
+    #[arg(long, default_value_t = ENDLESS)]
     pub events: u64,
     /// Seed of all events; other seeds give other ids
     #[arg(long, default_value_t = Self::default().seed)]
@@ -31,17 +42,13 @@ pub struct Config {
     /// How offsets are spelt
     #[arg(long, value_enum, default_value_t = Self::default().offsets)]
     pub offsets: OffsetStyle,
-    /// When the event after the backlog was processed: milliseconds since 1970, or `now`, for which without --rate the
-    /// backlog is all that is readable
-    #[arg(long, value_parser = parse_epoch, default_value = "1772437200000")]
-    pub epoch: Epoch,
+    /// Write all events as the official schema says, and none as its examples and old streams deviate from it
+    #[arg(long)]
+    pub by_schema: bool,
     /// Time between the events' `processed` [default: what --rate says, else 1ms]
     #[arg(long, value_parser = humantime::parse_duration)]
     pub step: Option<Duration>,
 
-    /// Events a second that become readable; 0 for all at once
-    #[arg(long, default_value_t = Self::default().rate)]
-    pub rate: f64,
     /// Events that are readable from the start when --rate is given
     #[arg(long, default_value_t = Self::default().backlog)]
     pub backlog: u64,
@@ -191,6 +198,11 @@ pub enum Pin {
     Loop,
 }
 
+/// Events of the command when it is not told how many: months of them.
+pub(in crate::mock) const ENDLESS: u64 = 100_000_000;
+/// Events a second of the command when it is not told how many events there are.
+pub(in crate::mock) const LIVE_RATE: &str = "10";
+
 /// Bytes that an event counts for in `retention_bytes`.
 const MEAN_EVENT_BYTES: u64 = 600;
 
@@ -203,6 +215,7 @@ impl Default for Config {
             duplicate_every: log.duplicate_every,
             duplicate_reach: log.duplicate_reach,
             offsets: log.offsets,
+            by_schema: log.by_schema,
             epoch: Epoch::At(DEFAULT_EPOCH_MS),
             step: None,
             rate: 0.0,
@@ -264,6 +277,7 @@ impl Config {
             offsets: self.offsets,
             epoch_ms: epoch_ms.saturating_sub(backlog.saturating_mul(step_us) / 1000),
             step_us,
+            by_schema: self.by_schema,
         }
     }
 

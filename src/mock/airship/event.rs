@@ -20,12 +20,14 @@ use crate::mock::random::{Draw, Lane};
 use catalog::{Choice, Shape};
 use devices::Key;
 use identity::User;
+use kinds::Named;
 use template::Fill;
 
 /// All events of a seed.
 #[derive(Clone, Copy, Debug)]
 pub struct Events {
     seed: u64,
+    by_schema: bool,
 }
 
 /// One event, not yet written. Cheap: nothing is rendered until it is asked for.
@@ -64,15 +66,16 @@ pub fn type_names() -> impl Iterator<Item = &'static str> {
 }
 
 impl Events {
-    /// The events of `seed`.
-    pub fn new(seed: u64) -> Self {
-        Self { seed }
+    /// The events of `seed`. With `by_schema` all of them are as the official schema says; otherwise some are as official
+    /// examples and old streams have it.
+    pub fn new(seed: u64, by_schema: bool) -> Self {
+        Self { seed, by_schema }
     }
 
     /// Event `index`.
     pub fn event(&self, index: u64) -> Event {
         let mut draw = Draw::new(self.seed, Lane::Shape, index);
-        let shape = catalog::pick(&mut draw);
+        let shape = catalog::pick(&mut draw, self.by_schema);
         let choice = shape.choose(&mut draw);
         let user = User::new(self.seed, draw.below(identity::USERS));
         let user_object = match draw.below(10) {
@@ -105,7 +108,8 @@ impl Event {
     }
 
     /// The first present of `device.channel`, the platform's own `…_channel`, `device.named_user_id`,
-    /// `device.named_user`, `device.delivery_address`, `user.named_user_id`, `user.contact_id`.
+    /// `device.named_user`, `device.delivery_address`, `user.named_user_id`, `user.contact_id`,
+    /// `body.identifiers.msisdn`, `body.identifiers.address`, `body.channel_id`, `body.contact_id`.
     pub fn device_key(&self) -> Option<String> {
         let mut out = Vec::new();
         match (self.choice.device.form.key, self.user_object) {
@@ -114,7 +118,13 @@ impl Event {
             (Key::Email, _) => self.user.write_email(&mut out),
             (Key::Msisdn, _) => self.user.write_msisdn(&mut out),
             (Key::None, UserObject::Contact) => self.user.write_contact(&mut out),
-            (Key::None, UserObject::Absent) => return None,
+            (Key::None, UserObject::Absent) => match self.choice.names {
+                Named::Msisdn => self.user.write_msisdn(&mut out),
+                Named::Address => self.user.write_email(&mut out),
+                Named::Channel => self.user.write_channel(&mut out),
+                Named::Contact => self.user.write_contact(&mut out),
+                Named::Nobody => return None,
+            },
         }
         Some(text(out))
     }

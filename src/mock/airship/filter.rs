@@ -194,6 +194,10 @@ mod tests {
             filtered(json!([{ "types": ["OPEN", "SEND"], "device_types": ["ios", "web"] }])),
             &union(&opens, &sends) & &union(&ios, &web)
         );
+        assert_eq!(
+            taken(json!({ "filters": { "types": ["OPEN"], "device_types": ["ios"] } })),
+            &opens & &ios
+        );
         assert_eq!(taken(json!({})).len() as u64, POSITIONS);
         assert_eq!(filtered(json!([{}])).len() as u64, POSITIONS);
     }

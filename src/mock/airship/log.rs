@@ -26,6 +26,9 @@ pub struct LogOptions {
     pub epoch_ms: u64,
     /// Time between positions, in microseconds.
     pub step_us: u64,
+    /// Whether all events are as the official schema says, and none as its examples and old streams deviate.
+    #[serde(default)]
+    pub by_schema: bool,
 }
 
 /// The log of some options.
@@ -72,7 +75,7 @@ impl Log {
         if options.duplicate_every == 1 {
             options.duplicate_every = 2;
         }
-        Self { events: Events::new(options.seed), options }
+        Self { events: Events::new(options.seed, options.by_schema), options }
     }
 
     /// The options, as used.
@@ -183,6 +186,7 @@ impl Default for LogOptions {
             offsets: OffsetStyle::Decimal,
             epoch_ms: DEFAULT_EPOCH_MS,
             step_us: 1_000,
+            by_schema: false,
         }
     }
 }

@@ -276,8 +276,13 @@ fn refuse_empty_arrays(value: &Value, path: &str) -> Result<(), String> {
     }
 }
 
-/// `notifications` and `predicates` are one object in some official examples and an array in others.
+/// `filters`, `notifications` and `predicates` are one object in some official examples and an array in others.
 fn wrap_single_objects(body: &mut Value) {
+    if let Some(filters) = body.get_mut("filters")
+        && filters.is_object()
+    {
+        *filters = Value::Array(vec![filters.take()]);
+    }
     let filters = body.get_mut("filters").and_then(Value::as_array_mut);
     for filter in filters.into_iter().flatten() {
         for key in ["notifications", "predicates"] {
@@ -309,6 +314,7 @@ mod tests {
             r#"{"filters":[{"devices":[{"channel":"x"},{"named_user_id":"y"},{"ios_channel":"z"}]}]}"#,
             r#"{"filters":[{"users":[{"contact_id":"x"}],"notifications":{"push_id":"p"}}]}"#,
             r#"{"filters":[{"notifications":[{"push_id":"p"},{"group_id":"g"}]}]}"#,
+            r#"{"filters":{"types":["OPEN"],"notifications":{"push_id":"p"}}}"#,
             r#"{"filters":[{"predicates":{"key":"type","value":{"equals":"OPEN"}}}]}"#,
         ] {
             assert!(parse(body).is_ok(), "{body}: {:?}", parse(body));
@@ -325,6 +331,8 @@ mod tests {
             r#"{"filters":[{"types":[]}]}"#,
             r#"{"filter":[{}]}"#,
             r#"{"filters":[{"type":["OPEN"]}]}"#,
+            r#"{"filters":{"type":["OPEN"]}}"#,
+            r#"{"filters":"OPEN"}"#,
             r#"{"filters":[{"types":["CLICK"]}]}"#,
             r#"{"filters":[{"device_types":["IOS"]}]}"#,
             r#"{"filters":[{"devices":[{"channel":"x","named_user_id":"y"}]}]}"#,

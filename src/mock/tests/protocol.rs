@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::mock::airship::{Encoding, OffsetStyle, OnBadOffset, Pin, Selection, Subscription};
+use crate::mock::airship::config::ENDLESS;
+use crate::mock::airship::{Encoding, Epoch, OffsetStyle, OnBadOffset, Pin, Selection, Subscription};
 use crate::mock::airship::{Endpoint, Fault};
 
 fn config(events: u64) -> AirshipConfig {
@@ -375,8 +376,15 @@ fn flags_have_the_defaults_of_the_struct() {
     let parse = |args: &[&str]| <Command as clap::Parser>::try_parse_from(args).map(|command| command.mock);
     // The one exception: a test's first connect begins at hit 0.
     let adobe = crate::mock::adobe::Config { from_start: false, ..Default::default() };
-    assert_eq!(parse(&["mock"]).unwrap(), Config { adobe, ..Config::default() });
-    assert_eq!(parse(&["mock", "--adobe-from-start"]).unwrap(), Config::default());
+    let counted = ["mock", "--events=1000000", "--adobe-events=1000000"];
+    assert_eq!(parse(&counted).unwrap(), Config { adobe, ..Config::default() });
+    assert_eq!(parse(&[&counted[..], &["--adobe-from-start"]].concat()).unwrap(), Config::default());
+    // Alone it makes events for ever, of which none is of the future.
+    let alone = parse(&["mock"]).unwrap();
+    assert_eq!((alone.airship.rate, alone.airship.epoch, alone.airship.events), (10.0, Epoch::Now, ENDLESS));
+    assert_eq!((alone.adobe.rate, alone.adobe.epoch, alone.adobe.events), (10.0, Epoch::Now, ENDLESS));
+    let both = parse(&["mock", "--events=5", "--rate=3", "--epoch=now"]).unwrap().airship;
+    assert_eq!((both.rate, both.epoch, both.events), (3.0, Epoch::Now, 5), "what is given counts");
     let given =
         parse(&["mock", "--rate=5", "--epoch=now", "--fault=eof@3*0", "--entitled=OPEN,SEND"]).unwrap();
     assert_eq!((given.airship.rate, given.airship.entitled.len()), (5.0, 2));

@@ -23,6 +23,12 @@ pub(super) const PHONES: &[&str] = &[
     r#""browser":"Google Chrome Mobile 125.0","browserHeight":785,"browserType":"Google","browserWidth":412,"carrier":"Südfunk","connectionType":"Mobile Carrier","mobileAudioSupport":true,"mobileColorDepth":"24","mobileCookieSupport":true,"mobileDeviceName":"Pixel 8","mobileDeviceType":"Mobile Phone","mobileManufacturer":"Google","mobileScreenHeight":2400,"mobileScreenWidth":1080,"mobileVideoSupport":false,"monitorColorDepth":"16 million colors","monitorHeight":915,"monitorWidth":412,"operatingSystem":"Android 14""#,
 ];
 
+/// The same with booleans and numbers where the variable reference has them.
+pub(super) const TYPED_PHONES: &[&str] = &[
+    r#""browser":"Safari 17.5","browserHeight":664,"browserType":"Apple","browserWidth":390,"carrier":"Northwind Mobile","connectionType":"Mobile Carrier","mobileAudioSupport":true,"mobileColorDepth":24,"mobileCookieSupport":true,"mobileDeviceName":"Apple iPhone","mobileDeviceType":"Mobile Phone","mobileManufacturer":"Apple","mobileScreenHeight":2532,"mobileScreenWidth":1170,"mobileVideoSupport":true,"monitorColorDepth":"16 million colors","monitorHeight":844,"monitorWidth":390,"operatingSystem":"Mobile iOS 17.5""#,
+    r#""browser":"Google Chrome Mobile 125.0","browserHeight":785,"browserType":"Google","browserWidth":412,"carrier":"Südfunk","connectionType":"Mobile Carrier","mobileAudioSupport":true,"mobileColorDepth":24,"mobileCookieSupport":true,"mobileDeviceName":"Pixel 8","mobileDeviceType":"Mobile Phone","mobileManufacturer":"Google","mobileScreenHeight":2400,"mobileScreenWidth":1080,"mobileVideoSupport":false,"monitorColorDepth":"16 million colors","monitorHeight":915,"monitorWidth":412,"operatingSystem":"Android 14""#,
+];
+
 /// Members of a hit of 2017 about place and browser.
 pub(super) const OLD: &[&str] = &[
     r#""geoCountry":"fra","geoRegion":"ara","geoCity":"lyon","geoZip":"69002","geoDMA":0,"geoLatitude":45.7589,"geoLongitude":4.8301,"connectionType":"LAN/WiFi","topLevelDomain":".fr","domain":"ligneclaire.example","languageAbbrev":"fr-FR","language":"French","searchEngine":"","operatingSystem":"Windows 7","browserType":"Google","browser":"Google Chrome 56.0","javascriptVersion":"1.6","monitorWidth":1366,"monitorHeight":768,"monitorColorDepth":"16 million colors","mobileDeviceType":"","mobileDeviceName":"","mobileManufacturer":"","mobileScreenWidth":0,"mobileScreenHeight":0,"mobileCookieSupport":false,"mobileColorDepth":"","mobileAudioSupport":"","mobileVideoSupport":"""#,
@@ -107,6 +113,9 @@ pub(super) const RARE: &[&str] = &[
     r#""tnt":[{"campaignId":"88213","recipeId":"1","trafficType":"1","actionId":"","actionName":""}],"tntAction":[{"campaignId":"88213","recipeId":"1","trafficType":"1","actionId":"65535","actionName":"Experience Visit"}]"#,
     r#""lat":"52.0907","lon":"5.1214","homePage":2,"javascriptVersion":"1.6","plugins":"""#,
 ];
+
+/// The same without what only the 1.4 face had.
+pub(super) const TYPED_RARE: &[&str] = &[RARE[0], RARE[1], RARE[2], r#""lat":"52.0907","lon":"5.1214""#];
 
 /// `exclude.id` with the description, of hits that are excluded.
 pub(super) const EXCLUDED: &[(u64, &str)] =

@@ -31,7 +31,14 @@ impl Hit {
         hit.text("bot", if self.bot { "<Bot>" } else { "<Not a bot>" });
         hit.raw(word(draw, pools::PLACES));
         let is_phone = draw.below(6) == 0;
-        hit.raw(word(draw, if is_phone { pools::PHONES } else { pools::BROWSERS }));
+        hit.raw(word(
+            draw,
+            match (is_phone, self.shape.typed) {
+                (false, _) => pools::BROWSERS,
+                (true, false) => pools::PHONES,
+                (true, true) => pools::TYPED_PHONES,
+            },
+        ));
         self.render_custom(hit);
         self.render_evars(hit, draw, "eVar");
         render_events(hit, draw);
@@ -62,7 +69,7 @@ impl Hit {
         self.render_visitor_id(hit, "visId", self.visitor.vis);
         hit.number("visIdType", self.vis_id_type());
         if draw.below(14) == 0 {
-            hit.raw(word(draw, pools::RARE));
+            hit.raw(word(draw, if self.shape.typed { pools::TYPED_RARE } else { pools::RARE }));
         }
     }
 
@@ -173,7 +180,7 @@ impl Hit {
             (0, "no", "include")
         };
         hit.name("exclude");
-        let quote = if self.shape.old { "" } else { "\"" };
+        let quote = if self.shape.old || self.shape.typed { "" } else { "\"" };
         let text = format!(r#"{{"id":{quote}{id}{quote},"value":"{value}","description":"{description}"}}"#);
         hit.out.extend_from_slice(text.as_bytes());
     }

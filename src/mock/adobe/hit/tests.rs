@@ -97,6 +97,42 @@ fn every_shape_occurs_unless_it_is_switched_off() {
 }
 
 #[test]
+fn plain_values_are_of_their_documented_types() {
+    let log = plain();
+    let (mut phones, mut colours) = (0, 0);
+    for index in 0..5_000 {
+        let value: Value = serde_json::from_slice(&log.line(index)).unwrap();
+        assert!(value["exclude"]["id"].is_u64(), "{value}");
+        for name in ["homePage", "javascriptVersion", "plugins", "geoLatitude", "delim"] {
+            assert!(value.get(name).is_none(), "{name} in {value}");
+        }
+        for name in
+            ["mobileAudioSupport", "mobileVideoSupport", "mobileCookieSupport", "javaEnabled", "truncated"]
+        {
+            assert!(value.get(name).is_none_or(Value::is_boolean), "{name} in {value}");
+        }
+        for name in ["mobileColorDepth", "mobileScreenHeight", "monitorWidth", "visIdHigh", "timeGMT"] {
+            assert!(value.get(name).is_none_or(Value::is_u64), "{name} in {value}");
+        }
+        phones += u64::from(value.get("mobileDeviceName").is_some());
+        colours += u64::from(value.get("mobileColorDepth").is_some());
+    }
+    assert!(phones > 500 && phones == colours, "{phones} {colours}");
+}
+
+#[test]
+fn long_ids_are_those_of_the_line_and_its_key() {
+    let log = Log::new(LogOptions { long_ids: true, plain_ids: true, ..LogOptions::default() });
+    for index in (0..5_000).filter(|index| !log.hit(*index).shape.truncated_utf8) {
+        let value: Value = serde_json::from_slice(&log.line(index)).unwrap();
+        let half =
+            |name: &str| value[name].as_i64().filter(|half| *half > 0).unwrap_or_else(|| panic!("{value}"));
+        let key = format!("v:{}:{}", half("visIdHigh"), half("visIdLow"));
+        assert_eq!(log.expect(index).key, key, "{value}");
+    }
+}
+
+#[test]
 fn received_times_are_a_little_out_of_order() {
     let log = Log::new(LogOptions { step_us: 1_000_000, ..LogOptions::default() });
     let times: Vec<u64> = (0..1_000).map(|index| log.hit(index).received_s).collect();

@@ -39,7 +39,15 @@ impl Adobe {
         } else {
             (field("client_id"), field("client_secret"))
         };
-        let wish = Wish { grant_type: field("grant_type"), client_id, client_secret, scope: field("scope") };
+        let wish = Wish {
+            grant_type: field("grant_type"),
+            client_id,
+            client_secret,
+            scope: field("scope"),
+            by_basic: is_basic,
+            username: field("username"),
+            password: field("password"),
+        };
         match self.tokens.mint(&wish, Instant::now()) {
             Ok(issued) => {
                 self.counters.update(|stats| stats.adobe.minted += 1);

@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 use super::devices::Form;
-use super::kinds::{self, Kind};
+use super::kinds::{self, Kind, Named};
 use super::kinds_in_app;
 use super::template::Template;
 use crate::mock::random::Draw;
@@ -30,6 +30,8 @@ pub(super) struct Choice {
     pub(super) device: &'static Device,
     pub(super) body: Option<&'static Template>,
     pub(super) extra: &'static Template,
+    /// Whom the body names.
+    pub(super) names: Named,
 }
 
 #[derive(Debug)]
@@ -37,6 +39,7 @@ struct Variant {
     devices: Vec<Device>,
     bodies: Vec<Option<Template>>,
     extra: Template,
+    names: Named,
 }
 
 #[derive(Debug)]
@@ -46,25 +49,33 @@ struct Catalog {
     weighted: Vec<usize>,
 }
 
-static CATALOG: LazyLock<Catalog> = LazyLock::new(|| {
-    let shapes: Vec<Shape> = kinds::KINDS.iter().chain(kinds_in_app::KINDS).map(Shape::compile).collect();
-    let weighted = shapes
-        .iter()
-        .enumerate()
-        .flat_map(|(number, shape)| std::iter::repeat_n(number, shape.kind.weight as usize))
-        .collect();
-    Catalog { shapes, weighted }
-});
+/// With what only official examples show.
+static ALL: LazyLock<Catalog> = LazyLock::new(|| Catalog::compile(false));
+/// Without it.
+static BY_SCHEMA: LazyLock<Catalog> = LazyLock::new(|| Catalog::compile(true));
 
-/// The type of event that `draw` picks, by weight.
-pub(super) fn pick(draw: &mut Draw) -> &'static Shape {
-    let catalog = &*CATALOG;
+/// The type of event that `draw` picks, by weight. With `by_schema` it has no shape that the schema does not allow.
+pub(super) fn pick(draw: &mut Draw, by_schema: bool) -> &'static Shape {
+    let catalog = if by_schema { &*BY_SCHEMA } else { &*ALL };
     &catalog.shapes[*draw.pick(&catalog.weighted)]
 }
 
 /// All type names, in catalogue order.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    CATALOG.shapes.iter().map(|shape| shape.kind.name)
+    ALL.shapes.iter().map(|shape| shape.kind.name)
+}
+
+impl Catalog {
+    fn compile(by_schema: bool) -> Self {
+        let kinds = kinds::KINDS.iter().chain(kinds_in_app::KINDS);
+        let shapes: Vec<Shape> = kinds.map(|kind| Shape::compile(kind, by_schema)).collect();
+        let weighted = shapes
+            .iter()
+            .enumerate()
+            .flat_map(|(number, shape)| std::iter::repeat_n(number, shape.kind.weight as usize))
+            .collect();
+        Self { shapes, weighted }
+    }
 }
 
 impl Shape {
@@ -74,23 +85,26 @@ impl Shape {
             device: draw.pick(&variant.devices),
             body: draw.pick(&variant.bodies).as_ref(),
             extra: &variant.extra,
+            names: variant.names,
         }
     }
 
-    fn compile(kind: &'static Kind) -> Self {
-        let variants = kind.variants.iter().map(Variant::compile).collect();
-        Self { kind, variants }
+    fn compile(kind: &'static Kind, by_schema: bool) -> Self {
+        let variants = kind.variants.iter().filter(|variant| !(by_schema && variant.only_example));
+        Self { kind, variants: variants.map(|variant| Variant::compile(variant, by_schema)).collect() }
     }
 }
 
 impl Variant {
-    fn compile(variant: &'static kinds::Variant) -> Self {
-        let device = |form: &'static Form| Device { form, template: Template::compile(form.text) };
-        let body = |text: &&'static str| (!text.is_empty()).then(|| Template::compile(text));
+    fn compile(variant: &'static kinds::Variant, by_schema: bool) -> Self {
+        let devices = variant.devices.iter().filter(|form| !(by_schema && form.only_example));
+        let device = |form: &'static Form| Device { form, template: Template::compile(form.text, by_schema) };
+        let body = |text: &&'static str| (!text.is_empty()).then(|| Template::compile(text, by_schema));
         Self {
-            devices: variant.devices.iter().map(device).collect(),
+            devices: devices.map(device).collect(),
             bodies: variant.bodies.iter().map(body).collect(),
-            extra: Template::compile(variant.extra),
+            extra: Template::compile(variant.extra, by_schema),
+            names: variant.names,
         }
     }
 }

@@ -13,6 +13,8 @@ pub(super) struct Form {
     pub(super) key: Key,
     /// What `device_types` filters see.
     pub(super) sort: Sort,
+    /// Whether only old streams and official examples look so, which the schema does not allow.
+    pub(super) only_example: bool,
 }
 
 /// The first present of channel, platform channel, named user, address.
@@ -51,7 +53,12 @@ impl Sort {
 }
 
 const fn form(text: &'static str, key: Key, sort: Sort) -> Form {
-    Form { text, key, sort }
+    Form { text, key, sort, only_example: false }
+}
+
+/// As old streams and official examples show it, against the schema.
+const fn example(text: &'static str, key: Key, sort: Sort) -> Form {
+    Form { only_example: true, ..form(text, key, sort) }
 }
 
 pub(super) const APP: &[Form] = &[
@@ -87,7 +94,7 @@ pub(super) const APP: &[Form] = &[
         Sort::App,
     ),
     // The streams of 2015: the platform's own key and nothing else.
-    form(r#"{"<platform>_channel":"<channel>","device_type":"<PLATFORM>"}"#, Key::Channel, Sort::App),
+    example(r#"{"<platform>_channel":"<channel>","device_type":"<PLATFORM>"}"#, Key::Channel, Sort::App),
 ];
 
 pub(super) const WEB: &[Form] = &[
@@ -145,7 +152,7 @@ pub(super) const OPEN_PLATFORM: &[Form] = &[
     form(r#"{"device_type":"OPEN","named_user_id":"<named>"}"#, Key::Named, Sort::Open),
 ];
 
-/// The compliance stream spells the named user differently, and may leave the channel out.
+/// The compliance stream spells the named user differently, and may leave the channel out, of telephones the address too.
 pub(super) const COMPLIANCE_EMAIL: &[Form] = &[
     form(
         r#"{"channel":"<channel>","device_type":"EMAIL","delivery_address":"<email>","named_user":"<named>"}"#,
@@ -158,6 +165,7 @@ pub(super) const COMPLIANCE_EMAIL: &[Form] = &[
         Sort::Email,
     ),
     form(r#"{"delivery_address":"<email>","device_type":"EMAIL"}"#, Key::Email, Sort::Email),
+    example(r#"{"channel":"<channel>","device_type":"EMAIL"}"#, Key::Channel, Sort::Email),
 ];
 
 pub(super) const COMPLIANCE_SMS: &[Form] = &[
@@ -171,6 +179,8 @@ pub(super) const COMPLIANCE_SMS: &[Form] = &[
         Key::Msisdn,
         Sort::Sms,
     ),
+    // All that the schema asks for.
+    form(r#"{"device_type":"SMS","identifiers":{"sender":"55510"}}"#, Key::None, Sort::Sms),
 ];
 
 /// A named user and nothing else.

@@ -1,7 +1,7 @@
 //! The types of event outside the app's in-app messages, with their bodies (reference sections 5.3 and 5.8).
 //!
-//! Invariant: each text is a JSON object once its holes are filled. Types that the schema and the official examples
-//! write differently are here in both spellings.
+//! Invariant: each text is a JSON object once its holes are filled. What the schema and the official examples write
+//! differently is here in both spellings: `<schema~example>` for a value, [`example`] for a whole body.
 
 use super::devices::{
     APP, COMPLIANCE_EMAIL, COMPLIANCE_SMS, EMAIL, Form, NAMED, NONE, OPEN_PLATFORM, SMS, SMS_LINK, WEB,
@@ -26,6 +26,20 @@ pub(super) struct Variant {
     pub(super) bodies: &'static [&'static str],
     /// Further members of the envelope, each ending in a comma; mostly empty.
     pub(super) extra: &'static str,
+    /// Whom the bodies name, for events whose device and user name nobody.
+    pub(super) names: Named,
+    /// Whether only official examples look so, which the schema does not allow.
+    pub(super) only_example: bool,
+}
+
+/// Whom a body names: the first present of `identifiers.msisdn`, `identifiers.address`, `channel_id`, `contact_id`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Named {
+    Msisdn,
+    Address,
+    Channel,
+    Contact,
+    Nobody,
 }
 
 pub(super) const fn kind(name: &'static str, weight: u64, user: bool, variants: &'static [Variant]) -> Kind {
@@ -33,30 +47,46 @@ pub(super) const fn kind(name: &'static str, weight: u64, user: bool, variants: 
 }
 
 pub(super) const fn with(devices: &'static [Form], bodies: &'static [&'static str]) -> Variant {
-    Variant { devices, bodies, extra: "" }
+    Variant { devices, bodies, extra: "", names: Named::Nobody, only_example: false }
+}
+
+/// As the official examples show it, against the schema.
+pub(super) const fn example(devices: &'static [Form], bodies: &'static [&'static str]) -> Variant {
+    Variant { only_example: true, ..with(devices, bodies) }
+}
+
+const fn naming(names: Named, variant: Variant) -> Variant {
+    Variant { names, ..variant }
+}
+
+const fn extended(extra: &'static str, variant: Variant) -> Variant {
+    Variant { extra, ..variant }
 }
 
 const CUSTOM_SDK: &[&str] = &[
     r#"{"name":"ticket_purchased","source":"SDK","value":<money>,"transaction":"ord-2026-<n:999999>","session_id":"<session>","triggering_push":{"push_id":"<push>"},"properties":{"route":"LIS-OPO","passengers":<n:9>,"seat_ids":[<big>,<big>],"flexible":<true|false>,"note":"<text>","fare":{"currency":"EUR","amount":"61.40"}}}"#,
-    r#"{"name":"search","source":"SDK","session_id":"<session>","interaction_type":"url","properties":{"query":"<text>","results":<n:500>,"ratio":-1.5e-3,"nothing":null}}"#,
+    r#"{"name":"search","source":"SDK","session_id":"<session>","interaction_type":"<ua_landing_page~url>","properties":{"query":"<text>","results":<n:500>,"ratio":-1.5e-3,"nothing":null}}"#,
 ];
 const CUSTOM_API: &[&str] = &[
     r#"{"name":"loyalty_points","source":"API","value":<n:5000>.<n:9>,"customer_id":"c-<n:99999>","properties":{"balance":<big>,"comment":"<text>"}}"#,
 ];
 const CUSTOM_EMAIL: &[&str] = &[
-    r#"{"name":"bounce","source":"API","triggering_push":{"push_id":"<push>","time":"<past>"},"properties":{"bounce_class":<10|"10">,"bounce_event_type":"bounce","email":"<email>","sender":"news@example.com","subject":"<text>"}}"#,
-    r#"{"name":"click","source":"API","triggering_push":{"push_id":"<push>"},"properties":{"email":"<email>","sender":"news@example.com","subject":"<text>","link_name":"<tag>","link_url":"https://example.com/a?b=c&d=%C3%A9","agent_family":"Chrome","os_family":"Android","is_mobile":<true|"true">,"is_prefetched":<false|"false">}}"#,
+    r#"{"name":"bounce","source":"API","triggering_push":{"push_id":"<push>","time":"<past>"},"properties":{"bounce_class":"<1|10|30|100>","bounce_event_type":"bounce","email":"<email>","sender":"news@example.com","subject":"<text>"}}"#,
+    r#"{"name":"click","source":"API","triggering_push":{"push_id":"<push>"},"properties":{"email":"<email>","sender":"news@example.com","subject":"<text>","link_name":"<tag>","link_url":"https://example.com/a?b=c&d=%C3%A9","agent_family":"Chrome","os_family":"Android","is_mobile":<true~"true">,"is_prefetched":<false~"false">}}"#,
     r#"{"name":"<injection|delivery|delay|initial_open|open>","source":"API","triggering_push":{"push_id":"<push>"},"properties":{"email":"<email>","sender":"news@example.com","subject":"<text>"}}"#,
 ];
 const CUSTOM_SMS: &[&str] = &[
-    r#"{"name":"<dispatched|delivered|failed|expired|undeliverable>","source":"API","interaction_type":"delivery_report","triggering_push":{"push_id":"<push>"},"properties":{"sender":<"55510"|15551234567>,"vendor":"<CLX|TWILIO>","vendorDeliveryId":"<uuid>","is_rcs":<true|false>}}"#,
+    r#"{"name":"<dispatched|delivered|failed|expired|undeliverable>","source":"API","interaction_type":"delivery_report","triggering_push":{"push_id":"<push>"},"properties":{"sender":<"55510"~15551234567>,"vendor":"<CLX|TWILIO>","vendorDeliveryId":"<uuid>","is_rcs":<true|false>}}"#,
 ];
 
 const COMPLIANCE_EMAIL_BODIES: &[&str] = &[
     r#"{"event_type":"registration","identifiers":{"address":"<email>"},"properties":{"registration_type":"<create|unbounce|update|opt_in>","commercial_opted_in":"<past>","suppression_state":"<imported|bounce|none>","source":"ui"}}"#,
     r#"{"event_type":"registration","identifiers":{"address":"<email>"},"properties":{"registration_type":"unsubscribe","message_type":"commercial"},"subscription_lists":{"canceled":["<tag>"]}}"#,
-    r#"{"event_type":"bounce","properties":{"bounce_class":<n:100>,"bounce_event_type":"bounce","email":"<email>","sender":"news@example.com","subject":"<text>"}}"#,
-    r#"{"event_type":"create_and_send","identifiers":{"address":"<email>"},"properties":{"channel_registered":<true|"true">,"commercial_opted_in":"<past>"}}"#,
+    r#"{"event_type":"bounce","identifiers":{"address":"<email>"},"properties":{"bounce_class":<1|10|30|100>,"bounce_event_type":"bounce","email":"<email>","sender":"news@example.com","subject":"<text>"}}"#,
+    r#"{"event_type":"create_and_send","identifiers":{"address":"<email>"},"properties":{"channel_registered":<true~"true">,"commercial_opted_in":"<past>"}}"#,
+];
+const COMPLIANCE_EMAIL_EXAMPLES: &[&str] = &[
+    r#"{"event_type":"bounce","properties":{"bounce_class":<1|10|30|100>,"bounce_event_type":"bounce","email":"<email>","sender":"news@example.com","subject":"<text>"}}"#,
 ];
 const COMPLIANCE_SMS_BODIES: &[&str] = &[
     r#"{"event_type":"mobile_opt_out","identifiers":{"msisdn":"<msisdn>","sender":"55510"},"properties":{"inbound_message":"<stop|Stop!|arrêt>","keyword":"<STOP|QUIT|END|ARRET>","outbound_message":"<text>"}}"#,
@@ -65,6 +95,10 @@ const COMPLIANCE_SMS_BODIES: &[&str] = &[
     r#"{"event_type":"registration","identifiers":{"msisdn":"<msisdn>","sender":"55510"},"properties":{"opted_in":"<past>","registration_type":"create"}}"#,
     r#"{"event_type":"rnd_scan","identifiers":{"msisdn":"<msisdn>","sender":"55510"},"properties":{"action":"<suppression_removed|uninstalled|none>","reassigned":<true|false>,"source":"<monthly_scan|app_scan>","scan_id":"<uuid>"}}"#,
     r#"{"event_type":"carrier_deactivation","identifiers":{"msisdn":"<msisdn>","sender":"55510"},"properties":{"action":"<uninstalled|suppressed>"}}"#,
+    r#"{"event_type":"suppression_removed","identifiers":{"msisdn":"<msisdn>","sender":"55510"},"properties":{"source":"ui"}}"#,
+    r#"{"event_type":"<custom_keyword_response|mobile_keyword_unmatched>","identifiers":{"msisdn":"<msisdn>","sender":"55510"},"properties":{"inbound_message":"<text>","outbound_message":"<text>"}}"#,
+    r#"{"event_type":"mobile_create_channel","identifiers":{"msisdn":"<msisdn>","sender":"55510"},"properties":{"opted_in":"<past>","registration_type":"create"}}"#,
+    r#"{"event_type":"create_and_send","identifiers":{"msisdn":"<msisdn>","sender":"55510"},"properties":{"channel_registered":<true|false>,"opted_in":"<past>"}}"#,
 ];
 
 const SEND: &[&str] = &[
@@ -81,8 +115,9 @@ const ATTRIBUTES: &[&str] = &[
     r#"{"set":[{"key":"account_number","value":<big>}]}"#,
 ];
 const CONTACT: &[&str] = &[
-    r#"{"change_type":"<ASSOCIATION|DISSOCIATION|UNINSTALL>","channel_id":"<channel>","contact_id":"<uuid>","named_user_id":"<named>"}"#,
+    r#"{"change_type":"<ASSOCIATION|DISSOCIATION|UNINSTALL>","channel_id":"<channel>","contact_id":"<contact>","named_user_id":"<named>"}"#,
 ];
+const CONTACT_ONLY: &[&str] = &[r#"{"change_type":"UNINSTALL","contact_id":"<contact>"}"#];
 const CONTROL: &[&str] =
     &[r#"{"push_id":"<push>","group_id":"<group>","campaigns":<campaigns>,"experiment_id":"<uuid>"}"#];
 const FLAG: &[&str] =
@@ -127,7 +162,7 @@ const LISTS: &[&str] =
 const TAGS: &[&str] = &[
     r#"{"add":{"loyalty":["<tag>"]},"remove":{"loyalty":["silver"]},"current":{"loyalty":["<tag>"],"device":["beta_tester","<tag>"]}}"#,
 ];
-const UNINSTALL: &[&str] = &[r#"{"decay":<true|false>}"#, ""];
+const UNINSTALL: &[&str] = &[r#"{"decay":<true|false>}"#];
 const WEB_CLICK: &[&str] = &[r#"{"push_id":"<push>","time":"<past>","campaigns":<campaigns>}"#];
 const NO_BODY: &[&str] = &[""];
 
@@ -149,15 +184,23 @@ pub(super) const KINDS: &[Kind] = &[
         "COMPLIANCE",
         5,
         false,
-        &[with(COMPLIANCE_EMAIL, COMPLIANCE_EMAIL_BODIES), with(COMPLIANCE_SMS, COMPLIANCE_SMS_BODIES)],
+        &[
+            naming(Named::Address, with(COMPLIANCE_EMAIL, COMPLIANCE_EMAIL_BODIES)),
+            example(COMPLIANCE_EMAIL, COMPLIANCE_EMAIL_EXAMPLES),
+            naming(Named::Msisdn, with(COMPLIANCE_SMS, COMPLIANCE_SMS_BODIES)),
+        ],
     ),
-    kind("CONTACT_CHANGE", 2, true, &[with(APP, CONTACT), with(NONE, CONTACT)]),
     kind(
-        "CONTROL",
-        1,
+        "CONTACT_CHANGE",
+        2,
         true,
-        &[Variant { devices: APP, bodies: CONTROL, extra: r#""experiment_id":"<uuid>","# }],
+        &[
+            with(APP, CONTACT),
+            naming(Named::Channel, with(NONE, CONTACT)),
+            naming(Named::Contact, with(NONE, CONTACT_ONLY)),
+        ],
     ),
+    kind("CONTROL", 1, true, &[extended(r#""experiment_id":"<uuid>","#, with(APP, CONTROL))]),
     kind(
         "CUSTOM",
         20,
@@ -166,7 +209,8 @@ pub(super) const KINDS: &[Kind] = &[
             with(APP, CUSTOM_SDK),
             with(APP, CUSTOM_SDK),
             with(WEB, CUSTOM_SDK),
-            with(NAMED, CUSTOM_API),
+            with(APP, CUSTOM_API),
+            example(NAMED, CUSTOM_API),
             with(EMAIL, CUSTOM_EMAIL),
             with(SMS, CUSTOM_SMS),
         ],
@@ -176,7 +220,7 @@ pub(super) const KINDS: &[Kind] = &[
     kind("FIRST_OPT_IN", 1, true, &[with(EMAIL, NO_BODY), with(SMS, NO_BODY), with(OPEN_PLATFORM, NO_BODY)]),
     kind("LABEL_EVENT", 1, false, &[with(NONE, LABEL)]),
     kind("LOCATION", 3, true, &[with(APP, LOCATION)]),
-    kind("MOBILE_ORIGINATED", 1, false, &[with(COMPLIANCE_SMS, ORIGINATED)]),
+    kind("MOBILE_ORIGINATED", 1, false, &[naming(Named::Msisdn, with(COMPLIANCE_SMS, ORIGINATED))]),
     kind(
         "OPEN",
         14,
@@ -185,12 +229,7 @@ pub(super) const KINDS: &[Kind] = &[
     ),
     kind("PUSH_BODY", 2, false, &[with(NONE, PUSH_BODY)]),
     kind("REGION", 2, true, &[with(APP, REGION)]),
-    kind(
-        "RICH_CONTROL",
-        1,
-        true,
-        &[Variant { devices: APP, bodies: RICH_CONTROL, extra: r#""experiment_id":"<uuid>","# }],
-    ),
+    kind("RICH_CONTROL", 1, true, &[extended(r#""experiment_id":"<uuid>","#, with(APP, RICH_CONTROL))]),
     kind("RICH_DELETE", 1, true, &[with(APP, RICH)]),
     kind("RICH_DELIVERY", 2, true, &[with(APP, RICH)]),
     kind("RICH_READ", 1, true, &[with(APP, RICH_READ)]),
@@ -205,11 +244,10 @@ pub(super) const KINDS: &[Kind] = &[
             with(WEB, SEND),
             with(EMAIL, SEND),
             with(OPEN_PLATFORM, SEND),
-            Variant {
-                devices: SMS,
-                bodies: SEND,
-                extra: r#""experiments":{"experiment_id":"<uuid>","type":"EXP_GROUP","variant_id":"1"},"#,
-            },
+            extended(
+                r#""experiments":{"experiment_id":"<uuid>","type":"EXP_GROUP","variant_id":"1"},"#,
+                with(SMS, SEND),
+            ),
         ],
     ),
     kind("SEND_ABORTED", 1, true, &[with(APP, ABORTED)]),
@@ -223,7 +261,7 @@ pub(super) const KINDS: &[Kind] = &[
         &[with(APP, LISTS), with(EMAIL, LISTS), with(NAMED, LISTS), with(OPEN_PLATFORM, LISTS)],
     ),
     kind("TAG_CHANGE", 4, true, &[with(APP, TAGS), with(SMS, TAGS), with(OPEN_PLATFORM, TAGS)]),
-    kind("UNINSTALL", 2, true, &[with(APP, UNINSTALL), with(WEB, UNINSTALL)]),
+    kind("UNINSTALL", 2, true, &[with(APP, UNINSTALL), with(WEB, UNINSTALL), example(APP, NO_BODY)]),
     kind("WEB_CLICK", 1, true, &[with(WEB, WEB_CLICK)]),
     kind("WEB_SESSION", 3, true, &[with(WEB, SESSION)]),
 ];

@@ -20,13 +20,15 @@ pub(super) const TEXTS: &[&str] = &[
 pub(super) const TAGS: &[&str] =
     &["commuters", "gold", "silver", "beta_tester", "winter_2026", "schüler", "night owl", "vip:a&b", "早割"];
 
-/// Values of `campaigns`; null comes from pipelines.
+/// Values of `campaigns`.
 pub(super) const CAMPAIGNS: &[&str] = &[
     r#"{"categories":["commute_alerts"]}"#,
     r#"{"categories":["commute_alerts","winter_2026"]}"#,
     r#"{"categories":["été"]}"#,
-    "null",
 ];
+
+/// The same with null, which comes from pipelines.
+pub(super) const CAMPAIGNS_OF_PIPELINES: &[&str] = &[CAMPAIGNS[0], CAMPAIGNS[1], CAMPAIGNS[2], "null"];
 
 /// Values of `device.attributes` of apps: all strings, even numbers and booleans.
 pub(super) const APP_ATTRIBUTES: &[&str] = &[

@@ -1,4 +1,5 @@
-//! Event bodies as text with holes: `{"duration":<n:60000>,"page":"<a|b>"}`.
+//! Event bodies as text with holes: `{"duration":<n:60000>,"page":"<a|b>","sender":<"55510"~15551234567>}`. Of the last
+//! kind, the left is as the schema says and the right as official examples have it.
 //!
 //! Invariant: a compiled template that is filled twice from equal draws gives equal bytes. Every value that a hole
 //! writes is valid inside the JSON around it. Knows neither event types nor streams.
@@ -32,7 +33,7 @@ enum Hole {
     Past,
     Text,
     Tag,
-    Campaigns,
+    Campaigns(&'static [&'static str]),
     BigInteger,
     Money,
     Payload,
@@ -40,6 +41,7 @@ enum Hole {
     Named,
     Email,
     Msisdn,
+    Contact,
     PlatformLower,
     PlatformUpper,
     AppAttributes,
@@ -56,7 +58,8 @@ pub(super) struct Fill<'a> {
 }
 
 impl Template {
-    pub(super) fn compile(text: &'static str) -> Self {
+    /// Cuts a text. With `by_schema` nothing is written that only the official examples have.
+    pub(super) fn compile(text: &'static str, by_schema: bool) -> Self {
         let mut parts = Vec::new();
         let mut rest = text;
         while let Some(open) = rest.find('<') {
@@ -64,7 +67,7 @@ impl Template {
             if open > 0 {
                 parts.push(Part::Text(&rest[..open]));
             }
-            parts.push(Part::named(&rest[open + 1..open + length]));
+            parts.push(Part::named(&rest[open + 1..open + length], by_schema));
             rest = &rest[open + length + 1..];
         }
         if !rest.is_empty() {
@@ -86,7 +89,10 @@ impl Template {
 }
 
 impl Part {
-    fn named(name: &'static str) -> Self {
+    fn named(name: &'static str, by_schema: bool) -> Self {
+        if let Some((schema, example)) = name.split_once('~') {
+            return if by_schema { Self::Text(schema) } else { Self::Pick(vec![schema, example]) };
+        }
         if name.contains('|') {
             return Self::Pick(name.split('|').collect());
         }
@@ -101,7 +107,8 @@ impl Part {
             "past" => Hole::Past,
             "text" => Hole::Text,
             "tag" => Hole::Tag,
-            "campaigns" => Hole::Campaigns,
+            "campaigns" if by_schema => Hole::Campaigns(pools::CAMPAIGNS),
+            "campaigns" => Hole::Campaigns(pools::CAMPAIGNS_OF_PIPELINES),
             "big" => Hole::BigInteger,
             "money" => Hole::Money,
             "payload" => Hole::Payload,
@@ -109,6 +116,7 @@ impl Part {
             "named" => Hole::Named,
             "email" => Hole::Email,
             "msisdn" => Hole::Msisdn,
+            "contact" => Hole::Contact,
             "platform" => Hole::PlatformLower,
             "PLATFORM" => Hole::PlatformUpper,
             "app_attributes" => Hole::AppAttributes,
@@ -138,7 +146,9 @@ impl Fill<'_> {
             }
             Hole::Text => out.extend_from_slice(self.draw.pick(pools::TEXTS).as_bytes()),
             Hole::Tag => out.extend_from_slice(self.draw.pick(pools::TAGS).as_bytes()),
-            Hole::Campaigns => out.extend_from_slice(self.draw.pick(pools::CAMPAIGNS).as_bytes()),
+            Hole::Campaigns(words) => {
+                out.extend_from_slice(self.draw.pick::<&'static str>(words).as_bytes());
+            }
             // Odd numbers above 2^53: a reader that goes through a double changes them.
             Hole::BigInteger => {
                 identity::write_decimal((1 << 53) + 1 + 2 * self.draw.below(1 << 52), out);
@@ -160,6 +170,7 @@ impl Fill<'_> {
             Hole::Named => self.user.write_named(out),
             Hole::Email => self.user.write_email(out),
             Hole::Msisdn => self.user.write_msisdn(out),
+            Hole::Contact => self.user.write_contact(out),
             Hole::PlatformLower => out.extend_from_slice(self.user.platform().lower().as_bytes()),
             Hole::PlatformUpper => out.extend_from_slice(self.user.platform().upper().as_bytes()),
             Hole::AppAttributes => out.extend_from_slice(self.draw.pick(pools::APP_ATTRIBUTES).as_bytes()),

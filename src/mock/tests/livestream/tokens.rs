@@ -66,8 +66,15 @@ async fn tokens_are_issued_and_checked() {
     assert_eq!(status(client().get(url)).await, 405);
     let basic = client().post(handle.url() + "/oauth2/token").basic_auth("id", Some("old"));
     assert_eq!(status(basic.form(&[FIELDS[0], FIELDS[3]])).await, 200);
+    let by_password = |fields: &[(&'static str, &'static str)]| {
+        let request = client().post(handle.url() + "/token").basic_auth("id", Some("old"));
+        let scope = FIELDS[3];
+        request.form(&[&[("grant_type", "password"), scope], fields].concat())
+    };
+    assert_eq!(status(by_password(&[("username", "me"), ("password", "mine")])).await, 200);
+    assert_eq!(status(by_password(&[("username", "me")])).await, 400);
     let stats = handle.adobe().stats();
-    assert_eq!((stats.minted, stats.token_statuses[&200]), (5, 5));
+    assert_eq!((stats.minted, stats.token_statuses[&200]), (6, 6));
     assert!(!format!("{:?}", handle.stats()).contains("new"), "a secret is in the statistics");
 }
 
