@@ -1,6 +1,7 @@
 //! librdkafka properties: which the connector owns, and why, and which hold secrets.
 //!
-//! Names that librdkafka does not know are found when the client is built, not here.
+//! What librdkafka refuses is refused here, so that it is known before a start. Only what depends on files and brokers is left
+//! for when the client is built.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +9,7 @@ use super::errors::{Errors, Path};
 use super::raw::secret::{Property, SecretKeys};
 use super::validate::secret;
 use crate::model::secret::Secret;
-use crate::sink;
+use crate::sink::{self, client};
 
 const IDENTITY: &str = "fencing rests on it: it is <state.prefix>.<stream>.<shard>";
 const ORDER: &str = "no event may be lost, repeated or put out of order, so the connector sets it";
@@ -76,6 +77,10 @@ const OWNED: &[(&str, &str)] = &[
     ("ssl_engine_callback_data", CODE),
 ];
 
+/// What names begin with of which librdkafka is not asked: the connector fetches tokens itself, so that what it takes out
+/// would be refused, and the other loads code when it is set.
+const NOT_ASKED: [&str; 2] = ["sasl.oauthbearer.", "plugin.library.paths"];
+
 /// Why a property is refused, if it is.
 fn owned(name: &str) -> Option<&'static str> {
     let listed = OWNED.iter().find(|(owned, _)| *owned == name).map(|(_, reason)| *reason);
@@ -127,6 +132,7 @@ pub(super) fn validate(
             continue;
         }
         errors.add_if(name.trim() != name || name.is_empty(), &path, "not the name of a property");
+        check_taken(name, property, &path, errors);
         let property = match property {
             Property::Secret(keys) => secret(keys, &path, errors).map(sink::Property::Secret),
             text => Some(sink::Property::Text(text_of(text))),
@@ -135,6 +141,21 @@ pub(super) fn validate(
     }
     check_oauth(&valid, path, errors);
     valid
+}
+
+/// Asks librdkafka, which knows its properties best. A secret's value is not known here, and no message repeats one.
+fn check_taken(name: &str, property: &Property, path: &Path, errors: &mut Errors) {
+    if NOT_ASKED.iter().any(|start| name.starts_with(start)) {
+        return;
+    }
+    let is_secret = matches!(property, Property::Secret(_));
+    match client::refusal(name, &text_of(property)) {
+        Some(client::Refusal::Name) => errors.add(path, "librdkafka knows no property of this name"),
+        Some(client::Refusal::Value) if !is_secret => {
+            errors.add(path, "librdkafka takes no such value for it")
+        }
+        Some(client::Refusal::Value) | None => {}
+    }
 }
 
 /// librdkafka fetches tokens by itself only with the method `oidc`; the other asks the program for them.
@@ -150,6 +171,15 @@ fn check_oauth(properties: &BTreeMap<String, sink::Property>, path: &Path, error
         && !is("enable.sasl.oauthbearer.unsecure.jwt", "true")
     {
         errors.add(&path.key(name), "OAUTHBEARER needs \"sasl.oauthbearer.method\" = \"oidc\" beside it");
+    }
+    if is("sasl.oauthbearer.method", "oidc") {
+        for name in ["sasl.oauthbearer.token.endpoint.url", "sasl.oauthbearer.client.id"] {
+            let message = "missing: \"sasl.oauthbearer.method\" = \"oidc\" needs it, as text";
+            errors.add_if(text(name).is_empty(), &path.key(name), message);
+        }
+        let name = "sasl.oauthbearer.client.secret";
+        let message = "missing: \"sasl.oauthbearer.method\" = \"oidc\" needs it";
+        errors.add_if(!properties.contains_key(name), &path.key(name), message);
     }
 }
 

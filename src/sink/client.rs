@@ -12,7 +12,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
-use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::types::{RDKafkaConfRes, RDKafkaErrorCode};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -54,6 +54,27 @@ const TOKEN_POLL: Duration = Duration::from_millis(100);
 
 /// How long to wait for the first token of a client.
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Why librdkafka does not take a property.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// It knows none of that name.
+    Name,
+    /// It takes no such value for it.
+    Value,
+}
+
+/// Whether librdkafka refuses a property, asked without a client. What depends on other properties, on files or on brokers
+/// shows only when one is built.
+pub fn refusal(name: &str, value: &str) -> Option<Refusal> {
+    #[expect(clippy::disallowed_methods, reason = "no client is built from it")]
+    let mut config = ClientConfig::new();
+    match config.set(name, value).create_native_config() {
+        Ok(_) => None,
+        Err(KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..)) => Some(Refusal::Name),
+        Err(_) => Some(Refusal::Value),
+    }
+}
 
 /// Builds clients for one cluster.
 #[derive(Clone, Debug)]

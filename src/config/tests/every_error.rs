@@ -229,3 +229,34 @@ fn headers_that_were_a_switch_are_answered_with_the_new_words() {
         assert_eq!(errors(&format!("{SMALL}headers = \"{word}\"")), [""; 0]);
     }
 }
+
+#[test]
+fn what_librdkafka_refuses_is_refused() {
+    let properties = |lines: &str| {
+        errors(&SMALL.replace("\n[[stream]]", &format!("[kafka.properties]\n{lines}\n[[stream]]")))
+    };
+    let one = |line: &str, name: &str, part: &str| {
+        let found = properties(line);
+        let right = found.len() == 1
+            && found[0].starts_with(&format!("kafka.properties.\"{name}\": "))
+            && found[0].contains(part);
+        assert!(right, "{line}: {found:?}");
+    };
+    one("\"sasl.mechansim\" = \"PLAIN\"", "sasl.mechansim", "no property of this name");
+    one("\"sasl.pasword\" = { env = \"P\" }", "sasl.pasword", "no property of this name");
+    one("\"compression.type\" = \"lz5\"", "compression.type", "no such value");
+    one("\"security.protocol\" = \"SSLL\"", "security.protocol", "no such value");
+    one("\"linger.ms\" = \"soon\"", "linger.ms", "no such value");
+    one("\"socket.keepalive.enable\" = 7", "socket.keepalive.enable", "no such value");
+    let oidc = "\"sasl.mechanism\" = \"OAUTHBEARER\"\n\"sasl.oauthbearer.method\" = \"oidc\"";
+    let found = properties(oidc);
+    assert_eq!(found.len(), 3, "{found:?}");
+    for name in ["client.id", "client.secret", "token.endpoint.url"] {
+        let start = format!("kafka.properties.\"sasl.oauthbearer.{name}\": missing: ");
+        assert!(found.iter().any(|error| error.starts_with(&start)), "{name}: {found:?}");
+    }
+    let whole = "\"sasl.oauthbearer.client.id\" = \"c\"\n\"sasl.oauthbearer.client.secret\" = { env = \"S\" }\n\"sasl.oauthbearer.token.endpoint.url\" = \"https://idp/\"";
+    assert_eq!(properties(&format!("{oidc}\n{whole}")), [""; 0]);
+    let sound = "\"linger.ms\" = 5\n\"socket.keepalive.enable\" = true\n\"debug\" = \"broker,security\"\n\"sasl.password\" = \"hunter2\"";
+    assert_eq!(properties(sound), [""; 0]);
+}
