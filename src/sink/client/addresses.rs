@@ -24,7 +24,12 @@ const MOST: usize = 5;
 /// An admin client's error as text, with its cause where it only says that Kafka could not be asked. Blocks.
 pub(in crate::sink) fn explain_admin(clients: &Clients, error: &KafkaError) -> String {
     let text = error.to_string();
-    if !error.rdkafka_error_code().is_some_and(is_unreachable) {
+    let code = match error {
+        // rdkafka gives no code for these.
+        KafkaError::AdminOp(code) => Some(*code),
+        other => other.rdkafka_error_code(),
+    };
+    if !code.is_some_and(is_unreachable) {
         return text;
     }
     let Ok(consumer) = clients.consumer(true) else { return text };
