@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::errors::without_text;
 use super::types::{Position, ShardId, Watermark};
 
 /// The version that this program writes. Older versions are read, newer ones refused.
@@ -179,11 +180,11 @@ impl Checkpoint {
 
     /// Reads the stored form.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let Versioned { version } = serde_json::from_slice(bytes)?;
+        let Versioned { version } = serde_json::from_slice(bytes).map_err(without_text)?;
         if version > VERSION {
             return Err(DecodeError::Newer(version));
         }
-        Ok(serde_json::from_slice(bytes)?)
+        Ok(serde_json::from_slice(bytes).map_err(without_text)?)
     }
 }
 

@@ -80,6 +80,16 @@ fn what_is_no_event_says_why() {
     for line in ["not json", "[1]", "\"x\"", "{\"id\":\"a\"", "{\"id\":\"a\"} x", "{\"id\":\"\u{1}\"}"] {
         assert!(matches!(extractor.extract(line.as_bytes()), Err(ExtractError::NotAnObject(_))), "{line}");
     }
+    for line in ["\"someone@example.com\"", "4915112345678", "-4915112345678", "[\"someone@example.com\"]"] {
+        let Err(ExtractError::NotAnObject(why)) = extractor.extract(line.as_bytes()) else {
+            panic!("{line}")
+        };
+        let why = why.to_string();
+        assert!(
+            !why.contains("someone") && !why.contains("49151"),
+            "the event's text is no part of an error: {why}"
+        );
+    }
     for line in [r#"{"offset":"5"}"#, r#"{"id":"","offset":"5"}"#, r#"{"id":{},"offset":"5"}"#] {
         match extractor.extract(line.as_bytes()) {
             Err(ExtractError::NoId { offset }) => assert_eq!(offset.as_deref(), Some(&b"5"[..])),

@@ -6,6 +6,7 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 
 use super::fields::{self, Fields};
 use super::{ConfigError, MAX_FIELDS};
+use crate::model::errors::without_text;
 
 /// The beginning of names that may be matched in any ASCII case.
 const EVAR: &str = "evar";
@@ -105,7 +106,8 @@ impl Tree {
     pub(super) fn take<'a>(&self, line: &'a [u8]) -> serde_json::Result<Fields<'a>> {
         let mut fields = Fields::default();
         let mut json = serde_json::Deserializer::from_slice(line);
-        json.deserialize_map(Object { node: &self.root, fields: &mut fields })?;
+        let taken = json.deserialize_map(Object { node: &self.root, fields: &mut fields });
+        taken.map_err(without_text)?;
         json.end()?;
         Ok(fields)
     }

@@ -89,7 +89,10 @@ impl Connector {
             Some(_) => Ok(Opened { response, authorization }),
             None => Err(Failure::new(
                 Class::BadBody,
-                "the service answered in another coding than gzip, which alone was asked for",
+                format!(
+                    "the service answered in the coding {}; only gzip was asked for",
+                    refusal::coding_name(response.headers(), &authorization)
+                ),
             )),
         }
     }

@@ -13,6 +13,9 @@ use super::body::{Body, Coding};
 /// Bytes of an error body that are read: more than is shown, so that a JSON text is whole and can be unescaped.
 const MAX_READ: usize = 4 << 10;
 
+/// Bytes of a coding's name that are shown: real ones have a few letters.
+const MAX_CODING_NAME: usize = 40;
+
 /// Limit for an error body: it may be endless or hang, and a bounded look at it is enough.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -57,6 +60,15 @@ pub fn coding(headers: &HeaderMap) -> Option<Coding> {
     Coding::from_header(headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok()))
 }
 
+/// The name of a response's coding, as it may be shown.
+pub fn coding_name(headers: &HeaderMap, authorization: &Authorization) -> String {
+    let values = headers.get_all(header::CONTENT_ENCODING).iter();
+    let names: Vec<_> = values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+    let mut name = authorization.hider().quote(&names.join(", "), true);
+    name.truncate(name.floor_char_boundary(MAX_CODING_NAME));
+    format!("\"{name}\"")
+}
+
 /// A server's `Retry-After` is not followed beyond this.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
@@ -88,6 +100,24 @@ mod tests {
 
     fn quote(bytes: &[u8], whole: bool, authorization: &Authorization) -> String {
         Said { bytes: bytes.into(), whole }.text(authorization, |text| text.into())
+    }
+
+    #[test]
+    fn the_coding_is_named_printable_and_bounded() {
+        let secret = SecretSource::Value(Secret::new("hunter2-hunter2"));
+        let bearer = Authorization::of(&Credential::Bearer(secret)).unwrap();
+        let name = |values: &[&[u8]]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(header::CONTENT_ENCODING, HeaderValue::from_bytes(value).unwrap());
+            }
+            coding_name(&headers, &bearer)
+        };
+        assert_eq!(name(&[b"br"]), "\"br\"");
+        assert_eq!(name(&[b"gzip", b"br"]), "\"gzip, br\"");
+        assert_eq!(name(&[b"z\xff\tstd"]), "\"z\u{fffd} std\"");
+        assert_eq!(name(&[&[b'x'; 5000]]).len(), MAX_CODING_NAME + 2);
+        assert!(!name(&[b"hunter2-hunter2"]).contains("hunter2"));
     }
 
     #[test]
