@@ -10,14 +10,14 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
 use prometheus_client::registry::Registry;
-use serde::Serialize;
 use tokio::net::TcpListener;
 
-use crate::source::metrics::ConnectionState;
+use crate::sink::reach::Reach;
 use crate::supervisor::ShardFigures;
 use crate::{task, telemetry};
 
 mod connections;
+mod readiness;
 
 /// The media type of OpenMetrics text.
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -26,26 +26,18 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 struct Served {
     registry: Arc<Registry>,
     figures: Arc<[ShardFigures]>,
-}
-
-#[derive(Serialize)]
-struct Readiness {
-    ready: bool,
-    shards: Vec<ShardReadiness>,
-}
-
-#[derive(Serialize)]
-struct ShardReadiness {
-    shard: String,
-    ready: bool,
-    state: &'static str,
+    reach: Reach,
 }
 
 /// Begins to serve; the address that was bound is returned, for port 0.
-pub async fn serve(listen: SocketAddr, figures: &[ShardFigures]) -> io::Result<SocketAddr> {
+pub async fn serve(listen: SocketAddr, figures: &[ShardFigures], reach: &Reach) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind(listen).await?;
     let bound = listener.local_addr()?;
-    let served = Served { registry: Arc::new(telemetry::registry(figures)), figures: figures.into() };
+    let served = Served {
+        registry: Arc::new(telemetry::registry(figures, reach)),
+        figures: figures.into(),
+        reach: reach.clone(),
+    };
     let router = Router::new()
         .route("/live", get(|| async { "live\n" }))
         .route("/ready", get(ready))
@@ -56,10 +48,9 @@ pub async fn serve(listen: SocketAddr, figures: &[ShardFigures]) -> io::Result<S
 }
 
 async fn ready(State(served): State<Served>) -> impl IntoResponse {
-    let shards: Vec<_> = served.figures.iter().map(readiness).collect();
-    let ready = shards.iter().all(|shard| shard.ready);
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(Readiness { ready, shards }))
+    let page = readiness::Page::of(&served.figures, &served.reach);
+    let status = if page.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(page))
 }
 
 async fn metrics(State(served): State<Served>) -> impl IntoResponse {
@@ -69,17 +60,5 @@ async fn metrics(State(served): State<Served>) -> impl IntoResponse {
         Err(error) => {
             (StatusCode::INTERNAL_SERVER_ERROR, [(header::CONTENT_TYPE, "text/plain")], error.to_string())
         }
-    }
-}
-
-/// A shard is ready once it is open in Kafka and was connected, and until a person has to act or it stopped. A pause
-/// before a reconnect is routine.
-fn readiness(figures: &ShardFigures) -> ShardReadiness {
-    let state = figures.source.state();
-    let works = !matches!(state, ConnectionState::Idle | ConnectionState::NeedsOperator);
-    ShardReadiness {
-        shard: figures.id.to_string(),
-        ready: works && figures.shard.last_commit_ms() > 0 && figures.source.was_connected(),
-        state: state.name(),
     }
 }

@@ -22,11 +22,13 @@ use crate::source::Resume;
 use crate::source::adobe::OnUnclean;
 use crate::source::queue::{Item, Output, Received};
 
+pub mod health;
 pub mod mark;
 pub mod metrics;
 mod notes;
 pub mod pipeline;
 pub mod progress;
+pub mod readiness;
 mod recovery;
 mod unplaced;
 
@@ -118,6 +120,7 @@ impl<S: Sink> Shard<S> {
         abandon: CancellationToken,
         stop: &CancellationToken,
     ) -> Result<Self, Exit> {
+        metrics.health.opening(config.batch.interval);
         let mut failures = 0;
         let opened = loop {
             pipeline.forget_ids();
@@ -130,6 +133,7 @@ impl<S: Sink> Shard<S> {
                 return Err(exit);
             }
             failures += 1;
+            metrics.health.failed(error.to_string());
             error!(shard = %config.id, reason = %error, failures, "cannot open the shard in Kafka; trying again");
             pause(failures, stop).map_err(|_| Exit::Stopped)?;
         };
@@ -223,6 +227,7 @@ impl<S: Sink> Shard<S> {
     fn take(&mut self, block: Block, mut resumed: bool) -> Result<(), Exit> {
         let mut rest = Some(block);
         while let Some(block) = rest.take() {
+            self.metrics.health.holds();
             let room = self.batch.room().max(1);
             match self.pipeline.process(&block, room, &mut self.sink) {
                 Ok(taken) => {
@@ -260,6 +265,7 @@ impl<S: Sink> Shard<S> {
         if !wanted {
             self.pipeline.fold();
             self.batch.clear();
+            self.metrics.health.holds_nothing();
             return Ok(());
         }
         let started = Instant::now();

@@ -29,6 +29,7 @@ pub mod memory;
 pub mod oauth;
 pub mod placement;
 pub mod progress;
+pub mod reach;
 pub mod topics;
 
 /// The guarantee that is asked for.

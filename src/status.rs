@@ -10,6 +10,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::clock::now_ms;
+use crate::shard::readiness::View;
+use crate::sink::reach::Reach;
 use crate::supervisor::ShardFigures;
 use crate::telemetry::Around;
 
@@ -44,9 +46,10 @@ impl Status {
     }
 
     /// Draws until the returned task is aborted.
-    pub fn draw(&self, figures: &[ShardFigures]) -> JoinHandle<()> {
+    pub fn draw(&self, figures: &[ShardFigures], reach: &Reach) -> JoinHandle<()> {
         let lines: Vec<_> =
             figures.iter().map(|figures| (figures.clone(), self.line(), Rate::default())).collect();
+        let reach = reach.clone();
         crate::task::spawn(&tokio::runtime::Handle::current(), "status", async move {
             let mut lines = lines;
             let mut ticks = tokio::time::interval(INTERVAL);
@@ -55,7 +58,7 @@ impl Status {
                 ticks.tick().await;
                 for (figures, line, rate) in &mut lines {
                     let rate = rate.measure(figures.shard.delivered.get(), Instant::now());
-                    line.set_message(describe(figures, rate, now_ms()));
+                    line.set_message(describe(figures, &reach, rate, now_ms()));
                     line.tick();
                 }
             }
@@ -140,7 +143,7 @@ impl Rate {
 }
 
 /// One shard's line: events a second, events delivered, lag, duplicates dropped, dead letters, last commit.
-pub fn describe(figures: &ShardFigures, rate: u64, now_ms: i64) -> String {
+pub fn describe(figures: &ShardFigures, reach: &Reach, rate: u64, now_ms: i64) -> String {
     let ago = |since_ms: i64| match since_ms {
         0 => "-".to_owned(),
         _ => format!("{:.1} s", (now_ms - since_ms).max(0) as f64 / 1000.0),
@@ -154,7 +157,7 @@ pub fn describe(figures: &ShardFigures, rate: u64, now_ms: i64) -> String {
     format!(
         "{} {}{open}  {}/s  {} total  lag {}  {} dup  {} dead  commit {} ago",
         figures.id,
-        figures.source.state().name(),
+        View::of(&figures.shard, &figures.source, reach).judge().state,
         HumanCount(rate),
         HumanCount(shard.delivered.get()),
         ago(shard.last_processed_ms()),
@@ -178,8 +181,8 @@ mod tests {
         };
         figures.shard.delivered.inc_by(1_234_567);
         assert_eq!(
-            describe(&figures, 4200, 10_000),
-            "mobile/0 idle  4,200/s  1,234,567 total  lag -  0 dup  0 dead  commit - ago"
+            describe(&figures, &Reach::default(), 4200, 10_000),
+            "mobile/0 opening  4,200/s  1,234,567 total  lag -  0 dup  0 dead  commit - ago"
         );
     }
 

@@ -111,7 +111,7 @@ impl Plan {
 /// Runs all shards until `stop` is cancelled and they have drained, or until they have to end.
 pub async fn run(plan: Arc<Plan>, figures: &[ShardFigures], stop: CancellationToken) -> Ended {
     let instance: Arc<str> = shard::new_name();
-    let placement = match announce(&plan, &instance, &stop).await {
+    let placement = match announce(&plan, figures, &instance, &stop).await {
         Ok(placement) => placement,
         Err(ended) => return ended,
     };
@@ -249,6 +249,7 @@ impl Run {
     fn ended(&mut self, number: usize, ending: Ending) {
         let slot = &mut self.slots[number];
         let id = &slot.starter.figures.id;
+        slot.starter.figures.shard.health.ended(ending.to_string());
         match verdict::consequence(&ending, self.drain.is_cancelled()) {
             Consequence::Done => self.tally.count(number, &ending),
             Consequence::EndAll => {
@@ -295,6 +296,7 @@ fn wanted(stream: &Stream) -> Wanted {
 /// Announces this instance in the placement record, waiting for Kafka where it cannot be used.
 async fn announce(
     plan: &Arc<Plan>,
+    figures: &[ShardFigures],
     instance: &Arc<str>,
     stop: &CancellationToken,
 ) -> Result<Placement, Ended> {
@@ -329,7 +331,12 @@ async fn announce(
                 error!(reason, "the configuration does not fit what Kafka holds; nothing was changed");
                 return Err(Ended::Misconfigured);
             }
-            Ok(Err(error)) => error!(reason = %error, "cannot prepare the topics; trying again"),
+            Ok(Err(error)) => {
+                error!(reason = %error, "cannot prepare the topics; trying again");
+                for figures in figures {
+                    figures.shard.health.failed(error.to_string());
+                }
+            }
             Err(error) => error!(%error, "cannot prepare the topics; trying again"),
         }
         tokio::select! {

@@ -16,6 +16,8 @@ use crate::clock::now_ms;
 use crate::model::types::{DeadLetterReason, Drop};
 use crate::output;
 use crate::shard::metrics::{Gap, REPLAY_OUTCOMES};
+use crate::shard::readiness::{Readiness, View};
+use crate::sink::reach::Reach;
 use crate::source::failure::Class;
 use crate::source::metrics::ConnectionState;
 use crate::supervisor::ShardFigures;
@@ -95,9 +97,9 @@ impl Write for LogWriter {
 }
 
 /// A registry with everything that the shards count.
-pub fn registry(figures: &[ShardFigures]) -> Registry {
+pub fn registry(figures: &[ShardFigures], reach: &Reach) -> Registry {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Shards { figures: figures.to_vec() }));
+    registry.register_collector(Box::new(Shards { figures: figures.to_vec(), reach: reach.clone() }));
     registry
 }
 
@@ -105,6 +107,7 @@ pub fn registry(figures: &[ShardFigures]) -> Registry {
 #[derive(Debug)]
 struct Shards {
     figures: Vec<ShardFigures>,
+    reach: Reach,
 }
 
 type Labels = [(&'static str, String); 2];
@@ -251,6 +254,27 @@ impl Shards {
         })
     }
 
+    /// Whether data can move, as `/ready` says it.
+    fn readiness(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+        let judge = |figures: &ShardFigures| View::of(&figures.shard, &figures.source, &self.reach).judge();
+        let judged: Vec<(Labels, Readiness)> =
+            self.figures.iter().map(|figures| (labels(figures), judge(figures))).collect();
+        let help = "1 while data can move through the shard";
+        let mut ready = encoder.encode_descriptor("tributary_ready", help, None, MetricType::Gauge)?;
+        for (labels, readiness) in &judged {
+            ConstGauge::new(i64::from(readiness.ready)).encode(ready.encode_family(labels)?)?;
+        }
+        let help = "Age of the oldest line that is not committed";
+        let name = "tributary_oldest_uncommitted";
+        let mut age = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Gauge)?;
+        for (labels, readiness) in &judged {
+            ConstGauge::new(readiness.uncommitted.as_secs_f64()).encode(age.encode_family(labels)?)?;
+        }
+        let help = "1 while Kafka answers what it is asked every few seconds";
+        let answers = encoder.encode_descriptor("tributary_kafka_answers", help, None, MetricType::Gauge)?;
+        ConstGauge::new(i64::from(self.reach.trouble().is_none())).encode(answers)
+    }
+
     fn histograms(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
         let help = "From the closing of a batch to its known commit";
         let commit = encoder.encode_descriptor(
@@ -282,6 +306,7 @@ impl Collector for Shards {
         self.counters(&mut encoder)?;
         log_lines(&mut encoder)?;
         self.gauges(&mut encoder)?;
+        self.readiness(&mut encoder)?;
         self.histograms(&mut encoder)
     }
 }
@@ -314,7 +339,7 @@ mod tests {
         both[1].shard.delivered.inc_by(7);
         both[1].source.count_reconnect(Class::Network);
         let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &registry(&both)).unwrap();
+        prometheus_client::encoding::text::encode(&mut text, &registry(&both, &Reach::default())).unwrap();
         for line in [
             "tributary_events_delivered_total{stream=\"mobile\",shard=\"1\"} 7",
             "tributary_reconnects_total{stream=\"mobile\",shard=\"1\",class=\"network\"} 1",
@@ -323,6 +348,9 @@ mod tests {
             "tributary_log_lines_dropped_total 0",
             "tributary_possible_gaps_total{stream=\"mobile\",shard=\"0\",reason=\"silence\"} 0",
             "tributary_queue_bytes{stream=\"mobile\",shard=\"0\"} 0",
+            "tributary_ready{stream=\"mobile\",shard=\"1\"} 0",
+            "tributary_oldest_uncommitted_seconds{stream=\"mobile\",shard=\"1\"} 0.0",
+            "tributary_kafka_answers 1",
             "# TYPE tributary_commit_duration_seconds histogram",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");

@@ -17,6 +17,7 @@ use super::run::stop_on_signals;
 use crate::mock::airship::Epoch;
 use crate::mock::{adobe, airship};
 use crate::output::{self, OutputError};
+use crate::sink::reach::Reach;
 use crate::status::{self, Status};
 use crate::supervisor::{self, ShardFigures};
 use crate::telemetry::{self, LogFormat};
@@ -90,7 +91,7 @@ async fn demo(arguments: &Arguments, status: Option<Status>) -> anyhow::Result<E
 
     let plan = Arc::new(plan(&config));
     let figures = plan.figures();
-    let drawing = status.as_ref().map(|status| status.draw(&figures));
+    let drawing = status.as_ref().map(|status| status.draw(&figures, &Reach::default()));
     let draining = CancellationToken::new();
     let connector = {
         let (plan, figures, draining) = (plan, figures.clone(), draining.clone());
@@ -175,7 +176,7 @@ async fn make_events(
         if report && reported.elapsed() >= REPORT_EVERY {
             reported = Instant::now();
             for shard in figures {
-                output::print(status::describe(shard, arguments.rate, clock::now_ms()))?;
+                output::print(status::describe(shard, &Reach::default(), arguments.rate, clock::now_ms()))?;
             }
         }
         if arguments.run_for.is_some_and(|limit| elapsed >= limit) {

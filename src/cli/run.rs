@@ -12,9 +12,11 @@ use tracing::{info, warn};
 
 use super::{Configured, Logging};
 use crate::config::Config;
+use crate::shard::readiness::LIMIT;
+use crate::sink::reach::Reach;
 use crate::source::{Service, adobe};
 use crate::status::Status;
-use crate::supervisor::{self, Ended};
+use crate::supervisor::{self, Ended, Plan};
 use crate::wiring::plan;
 use crate::{admin, exit, task, telemetry};
 
@@ -116,14 +118,15 @@ async fn connect(config: &Config, status: Option<Status>) -> anyhow::Result<Ende
     stop_on_signals(stop.clone())?;
     let plan = Arc::new(plan(config));
     let figures = plan.figures();
+    let reach = watch_kafka(&plan, &stop)?;
     if let Some(listen) = config.admin {
-        let bound = admin::serve(listen, &figures)
+        let bound = admin::serve(listen, &figures, &reach)
             .await
             .with_context(|| format!("cannot listen at admin.listen {listen}"))?;
         info!(%bound, "serving /live, /ready and /metrics");
     }
     info!(version = env!("CARGO_PKG_VERSION"), shards = figures.len(), "starting");
-    let drawing = status.as_ref().map(|status| status.draw(&figures));
+    let drawing = status.as_ref().map(|status| status.draw(&figures, &reach));
     let ended = supervisor::run(plan, &figures, stop).await;
     if let (Some(status), Some(drawing)) = (status, drawing) {
         drawing.abort();
@@ -131,6 +134,16 @@ async fn connect(config: &Config, status: Option<Status>) -> anyhow::Result<Ende
     }
     info!(?ended, "stopped");
     Ok(ended)
+}
+
+/// Begins to ask Kafka whether it is there.
+fn watch_kafka(plan: &Plan, stop: &CancellationToken) -> anyhow::Result<Reach> {
+    let reach = Reach::default();
+    let (watch, sink, stop) = (reach.clone(), plan.sink.clone(), stop.clone());
+    let runtime = tokio::runtime::Handle::current();
+    task::spawn_thread("kafka-watch".into(), move || watch.watch(&sink, runtime, LIMIT, &stop))
+        .context("cannot start a thread that watches Kafka")?;
+    Ok(reach)
 }
 
 /// The first signal stops in order, the second at once.

@@ -8,6 +8,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
+use super::health::Health;
 use super::mark::ReplayCounts;
 use super::progress::Added;
 use crate::model::checkpoint::Checkpoint;
@@ -72,6 +73,8 @@ pub struct Metrics {
     pub replays: Counter,
     /// Events that replays brought, by what became of them, in the order of [`REPLAY_OUTCOMES`].
     pub replayed: [Counter; REPLAY_OUTCOMES.len()],
+    /// What it is doing, and what is wrong.
+    pub health: Health,
     last_commit_ms: Arc<AtomicI64>,
     last_processed_ms: Arc<AtomicI64>,
 }
@@ -126,6 +129,7 @@ impl Default for Metrics {
             unplaced: Counter::default(),
             replays: Counter::default(),
             replayed: Default::default(),
+            health: Health::default(),
             last_commit_ms: Arc::default(),
             last_processed_ms: Arc::default(),
         }
@@ -135,6 +139,7 @@ impl Default for Metrics {
 impl Metrics {
     /// The shard goes on from `checkpoint`.
     pub fn opened(&self, checkpoint: &Checkpoint) {
+        self.health.opened();
         self.date(checkpoint);
     }
 
@@ -158,6 +163,7 @@ impl Metrics {
         self.commit_seconds.observe(took.as_secs_f64());
         self.batch_events.observe((added.totals.delivered + added.totals.dead_letters) as f64);
         self.batch_bytes.observe(bytes as f64);
+        self.health.committed();
         self.date(checkpoint);
     }
 
@@ -168,9 +174,10 @@ impl Metrics {
         }
     }
 
-    /// A write failed.
-    pub fn failed(&self) {
+    /// A write failed. Tells whether the log is to say it as an error.
+    pub fn failed(&self, reason: impl Into<String>) -> bool {
         self.write_failures.inc();
+        self.health.failed(reason)
     }
 
     /// Dead letters of all reasons.

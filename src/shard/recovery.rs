@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::{Exit, Shard};
 use crate::model::checkpoint::Checkpoint;
@@ -36,12 +36,17 @@ impl<S: Sink> Shard<S> {
         let mut failures = 0;
         loop {
             failures += 1;
-            self.metrics.failed();
+            let lasts = self.metrics.failed(error.to_string());
             if let Some(exit) = Exit::of(&error) {
                 warn!(shard = %self.config.id, reason = %error, "write refused");
                 return Err(exit);
             }
-            warn!(shard = %self.config.id, reason = %error, failures, "write failed; the batch is kept and tried again");
+            let said = "write failed; the batch is kept and tried again";
+            if lasts {
+                error!(shard = %self.config.id, reason = %error, failures, "{said}");
+            } else {
+                warn!(shard = %self.config.id, reason = %error, failures, "{said}");
+            }
             if failures > 1 {
                 pause(failures, &self.abandon)?;
             }

@@ -26,7 +26,7 @@ mod addresses;
 mod causes;
 
 pub(super) use addresses::explain_admin;
-pub(super) use causes::{explain, with_causes};
+pub(super) use causes::{Served, explain, with_causes};
 
 use causes::Causes;
 

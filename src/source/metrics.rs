@@ -1,7 +1,7 @@
 //! What a session counts. Handles are cheap to clone and live in the registry, see `telemetry`.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
@@ -52,9 +52,26 @@ pub struct Metrics {
     was_connected: Arc<AtomicBool>,
     state: Arc<AtomicI64>,
     last_byte_ms: Arc<AtomicI64>,
+    trouble: Arc<Mutex<Option<(String, i64)>>>,
 }
 
 impl Metrics {
+    /// A connection ended or could not be made, at `now_ms`.
+    pub fn failed(&self, reason: String, now_ms: i64) {
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = trouble.as_ref().filter(|_| self.state() != ConnectionState::Connected);
+        let since_ms = since.map_or(now_ms, |(_, since_ms)| *since_ms);
+        *trouble = Some((reason, since_ms));
+    }
+
+    /// Why the stream is not open, and since when, milliseconds since the Unix epoch.
+    pub fn trouble(&self) -> Option<(String, i64)> {
+        if self.state() == ConnectionState::Connected {
+            return None;
+        }
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Counts an ending.
     pub fn count_reconnect(&self, class: Class) {
         if let Some(index) = Class::ALL.iter().position(|known| *known == class) {
@@ -127,6 +144,21 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_keeps_the_stream_closed_is_dated_from_its_beginning() {
+        let metrics = Metrics::default();
+        assert_eq!(metrics.trouble(), None);
+        metrics.failed("503".into(), 1_000);
+        metrics.set_state(ConnectionState::BackingOff);
+        metrics.failed("401".into(), 2_000);
+        assert_eq!(metrics.trouble(), Some(("401".into(), 1_000)));
+        metrics.set_state(ConnectionState::Connected);
+        assert_eq!(metrics.trouble(), None);
+        metrics.failed("ended".into(), 3_000);
+        metrics.set_state(ConnectionState::BackingOff);
+        assert_eq!(metrics.trouble(), Some(("ended".into(), 3_000)));
+    }
 
     #[test]
     fn an_attempt_is_no_recovery() {

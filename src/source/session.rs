@@ -22,6 +22,7 @@ use super::retry::{self, Retry};
 use super::{Config, Reader};
 use crate::clock::now_ms;
 use crate::model::block::Block;
+use crate::model::errors::chain;
 
 /// Keeps one shard's stream open.
 pub struct Session {
@@ -80,6 +81,7 @@ impl Session {
                 End::Failed(failure) => failure,
             };
             self.metrics.count_reconnect(failure.class);
+            self.metrics.failed(chain(&failure), now_ms());
             let plan = self.retry.plan(&failure, self.age(), Instant::now(), rand::random());
             retry::report(&self.config.stream, self.shard, 0, &failure, plan.pause, plan.needs_operator);
             if plan.abandon_position {

@@ -30,6 +30,7 @@ mod ownership;
 mod pipeline;
 mod process;
 mod reader;
+mod readiness;
 mod secrets;
 mod selftest;
 mod structure;

@@ -31,9 +31,9 @@ const TABLE: [(&str, &[&str]); 20] = [
     ),
     ("config", &["model", "source", "record", "dedupe", "route", "batch", "sink"]),
     ("wiring", &["config", "supervisor", "source", "model"]),
-    ("telemetry", &["clock", "supervisor", "shard", "source", "model", "output"]),
-    ("status", &["clock", "supervisor", "task", "telemetry"]),
-    ("admin", &["supervisor", "source", "task", "telemetry"]),
+    ("telemetry", &["clock", "supervisor", "shard", "source", "sink", "model", "output"]),
+    ("status", &["clock", "supervisor", "shard", "sink", "task", "telemetry"]),
+    ("admin", &["supervisor", "shard", "sink", "task", "telemetry"]),
     // Shares nothing with the connector, so that one bug cannot sit on both ends.
     ("mock", &[]),
 ];

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
 
+use crate::clock::now_ms;
 use crate::model::block::Block;
 use crate::model::errors::chain;
 use crate::source::Config;
@@ -135,6 +136,7 @@ impl Connection {
                 self.tell(Event::Lost(loss));
             }
             self.shared.metrics.count_reconnect(failure.class);
+            self.shared.metrics.failed(chain(&failure), now_ms());
             let pause = self.pause(&failure);
             let rest = async {
                 if failure.class == Class::NotEnabled {

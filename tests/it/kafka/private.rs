@@ -104,6 +104,16 @@ impl PrivateBroker {
         }
     }
 
+    /// Changes one setting of a topic.
+    #[track_caller]
+    pub(crate) fn set_topic(&self, topic: &str, setting: &str) {
+        let arguments =
+            ["--alter", "--entity-type", "topics", "--entity-name", topic, "--add-config", setting];
+        if let Err(why) = self.java.tool("kafka.admin.ConfigCommand", &arguments) {
+            panic!("{setting} of {topic} was not set: {why}");
+        }
+    }
+
     /// Its memory, for tests that report it.
     pub(crate) fn pid(&mut self) -> u32 {
         self.java.child().id()

@@ -1,0 +1,115 @@
+//! The page `/ready`: whether data can move through each shard, and if not, why and since when.
+
+use serde::Serialize;
+
+use crate::shard::readiness::{Readiness, View};
+use crate::sink::reach::{Reach, Trouble};
+use crate::supervisor::ShardFigures;
+
+/// The page.
+#[derive(Debug, Serialize)]
+pub(super) struct Page {
+    /// Whether every shard is ready.
+    pub(super) ready: bool,
+    kafka: Kafka,
+    shards: Vec<Shard>,
+}
+
+/// Whether Kafka answered when it was last asked.
+#[derive(Debug, Serialize)]
+struct Kafka {
+    answers: bool,
+    #[serde(flatten)]
+    why: Why,
+}
+
+#[derive(Debug, Serialize)]
+struct Shard {
+    shard: String,
+    ready: bool,
+    state: &'static str,
+    #[serde(flatten)]
+    why: Why,
+    /// Age of the oldest line that is not committed; zero if there is none.
+    oldest_uncommitted_seconds: f64,
+}
+
+/// What is wrong, if anything is.
+#[derive(Debug, Default, Serialize)]
+struct Why {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<String>,
+}
+
+impl Page {
+    /// How everything is now.
+    pub(super) fn of(figures: &[ShardFigures], reach: &Reach) -> Self {
+        let shards: Vec<Shard> = figures.iter().map(|figures| Shard::of(figures, reach)).collect();
+        let trouble = reach.trouble();
+        Self { ready: shards.iter().all(|shard| shard.ready), kafka: Kafka::of(trouble), shards }
+    }
+}
+
+impl Kafka {
+    fn of(trouble: Option<Trouble>) -> Self {
+        let why = |trouble: Trouble| Why { reason: Some(trouble.reason), since: date(trouble.since_ms) };
+        Self { answers: trouble.is_none(), why: trouble.map(why).unwrap_or_default() }
+    }
+}
+
+impl Shard {
+    fn of(figures: &ShardFigures, reach: &Reach) -> Self {
+        let judged = View::of(&figures.shard, &figures.source, reach).judge();
+        let Readiness { ready, state, reason, since_ms, uncommitted } = judged;
+        Self {
+            shard: figures.id.to_string(),
+            ready,
+            state,
+            why: Why { reason, since: since_ms.and_then(date) },
+            oldest_uncommitted_seconds: (uncommitted.as_secs_f64() * 1000.0).round() / 1000.0,
+        }
+    }
+}
+
+/// Milliseconds since the Unix epoch as RFC 3339.
+fn date(ms: i64) -> Option<String> {
+    jiff::Timestamp::from_millisecond(ms).ok().map(|time| time.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::model::types::ShardId;
+
+    #[test]
+    fn the_page_says_what_is_wrong_and_since_when() {
+        let figures = |index| ShardFigures {
+            id: ShardId { stream: "mobile".into(), index },
+            source: Default::default(),
+            shard: Default::default(),
+        };
+        let both = [figures(0), figures(1)];
+        for figures in &both {
+            figures.shard.health.opened();
+            figures.source.set_state(crate::source::metrics::ConnectionState::Connecting);
+        }
+        both[1].source.failed("401: wrong token".into(), 1_764_073_921_500);
+        let reach = Reach::default();
+        let page = |reach: &Reach| serde_json::to_value(Page::of(&both, reach)).unwrap();
+        let first = json!({ "shard": "mobile/0", "ready": false, "state": "connecting",
+                            "oldest_uncommitted_seconds": 0.0 });
+        let second = json!({ "shard": "mobile/1", "ready": false, "state": "connecting", "reason": "401: wrong token",
+                             "since": "2025-11-25T12:32:01.5Z", "oldest_uncommitted_seconds": 0.0 });
+        let expected = json!({ "ready": false, "kafka": { "answers": true }, "shards": [first, second] });
+        assert_eq!(page(&reach), expected);
+        reach.fails("connection refused".into());
+        let kafka = page(&reach)["kafka"].clone();
+        assert_eq!((&kafka["answers"], &kafka["reason"]), (&json!(false), &json!("connection refused")));
+        assert!(kafka["since"].as_str().unwrap().ends_with('Z'), "{kafka}");
+    }
+}

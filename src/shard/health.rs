@@ -1,0 +1,121 @@
+//! How a shard is: written by the shard and its opening, read by `/ready`, the metrics and the status line.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::readiness::LIMIT;
+use crate::sink::reach::Trouble;
+
+/// Between two errors in the log that say the same.
+const REPEAT: Duration = Duration::from_secs(60);
+
+/// What a shard is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Phase {
+    /// It is being opened in Kafka, or about to be.
+    #[default]
+    Opening,
+    /// It takes lines.
+    Open,
+    /// It takes none any more.
+    Ended,
+}
+
+/// How a shard is.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct State {
+    /// What it is doing.
+    pub phase: Phase,
+    /// What fails, from the first failure until a batch is committed: that the next attempt has begun mends nothing.
+    pub trouble: Option<Trouble>,
+    /// Since when there are lines that are not committed.
+    pub holding: Option<Instant>,
+    /// How long lines may wait for a commit by configuration.
+    pub interval: Duration,
+    /// When the log last said as an error what fails.
+    pub(super) said: Option<Instant>,
+}
+
+/// A shard's state. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Health(Arc<Mutex<State>>);
+
+impl Health {
+    /// The state now.
+    pub fn get(&self) -> State {
+        self.lock().clone()
+    }
+
+    /// The shard is about to be opened; it commits at this interval.
+    pub fn opening(&self, interval: Duration) {
+        let mut state = self.lock();
+        *state = State { interval, trouble: state.trouble.take(), ..State::default() };
+    }
+
+    /// The shard is open.
+    pub fn opened(&self) {
+        let mut state = self.lock();
+        (state.phase, state.trouble, state.said) = (Phase::Open, None, None);
+    }
+
+    /// An opening or a write failed. Tells whether the log is to say it as an error: it lasts, and that was not said for a
+    /// while.
+    pub fn failed(&self, reason: impl Into<String>) -> bool {
+        let mut state = self.lock();
+        Trouble::note(&mut state.trouble, reason);
+        let lasts = state.trouble.as_ref().is_some_and(|trouble| trouble.since.elapsed() >= LIMIT);
+        let due = lasts && state.said.is_none_or(|said| said.elapsed() >= REPEAT);
+        if due {
+            state.said = Some(Instant::now());
+        }
+        due
+    }
+
+    /// There are lines that are not committed.
+    pub fn holds(&self) {
+        self.lock().holding.get_or_insert_with(Instant::now);
+    }
+
+    /// There are none left, and nothing had to be written for that.
+    pub fn holds_nothing(&self) {
+        self.lock().holding = None;
+    }
+
+    /// Everything is committed.
+    pub fn committed(&self) {
+        let mut state = self.lock();
+        (state.holding, state.trouble, state.said) = (None, None, None);
+    }
+
+    /// The shard has ended.
+    pub fn ended(&self, why: impl Into<String>) {
+        let mut state = self.lock();
+        (state.phase, state.trouble) = (Phase::Ended, Some(Trouble::new(why)));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_lasts_is_an_error_once_a_minute() {
+        let health = Health::default();
+        let mut said = Vec::new();
+        for second in 0..200 {
+            if health.failed("refused") {
+                said.push(second);
+            }
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        assert_eq!(said, [30, 90, 150]);
+        health.committed();
+        assert!(!health.failed("refused"), "a failure of its own, which may pass");
+    }
+}

@@ -1,0 +1,283 @@
+//! Whether data can move through a shard, and if not, why and since when: a pure decision.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::health::{Phase, State};
+use super::metrics::Metrics;
+use crate::clock::now_ms;
+use crate::sink::reach::{Reach, Trouble};
+use crate::source;
+use crate::source::metrics::ConnectionState;
+
+/// How long Kafka may fail before a shard is not ready: longer than the move of a leader or the restart of a broker of a
+/// cluster, so that these do not make it flap.
+pub const LIMIT: Duration = Duration::from_secs(30);
+
+/// Everything that is known of a shard at one moment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct View {
+    /// The shard itself.
+    pub shard: State,
+    /// The way to Kafka.
+    pub kafka: Option<Trouble>,
+    /// The connection to the service.
+    pub source: ConnectionState,
+    /// Whether the stream was ever open.
+    pub was_connected: bool,
+    /// Why the stream is not open, and since when, milliseconds since the Unix epoch.
+    pub source_trouble: Option<(String, i64)>,
+    /// When this is.
+    pub now: Instant,
+    /// The same, milliseconds since the Unix epoch.
+    pub now_ms: i64,
+}
+
+/// What is said of a shard.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Readiness {
+    /// Whether data can move.
+    pub ready: bool,
+    /// In one or two words.
+    pub state: &'static str,
+    /// What is wrong, if anything is.
+    pub reason: Option<String>,
+    /// Since when, milliseconds since the Unix epoch.
+    pub since_ms: Option<i64>,
+    /// Age of the oldest line that is not committed; zero if there is none.
+    pub uncommitted: Duration,
+}
+
+impl View {
+    /// Looks at a shard.
+    pub fn of(shard: &Metrics, source: &source::metrics::Metrics, reach: &Reach) -> Self {
+        Self {
+            shard: shard.health.get(),
+            kafka: reach.trouble(),
+            source: source.state(),
+            was_connected: source.was_connected(),
+            source_trouble: source.trouble(),
+            now: Instant::now(),
+            now_ms: now_ms(),
+        }
+    }
+
+    /// Whether data can move.
+    ///
+    /// A pause before a reconnect is routine, and so is a failure of Kafka that is over within [`LIMIT`].
+    pub fn judge(&self) -> Readiness {
+        let State { phase, trouble, holding, interval, .. } = &self.shard;
+        let uncommitted = holding.map(|since| self.age(since)).unwrap_or_default();
+        let verdict = |ready, state, trouble: Option<&Trouble>| Readiness {
+            ready,
+            state,
+            reason: trouble.map(|trouble| trouble.reason.clone()),
+            since_ms: trouble.map(|trouble| trouble.since_ms),
+            uncommitted,
+        };
+        let lasting = |trouble: &Option<Trouble>| {
+            trouble.as_ref().is_some_and(|trouble| self.age(trouble.since) >= LIMIT)
+        };
+        let is_away = lasting(&self.kafka);
+        match phase {
+            Phase::Ended => return verdict(false, "ended", trouble.as_ref()),
+            Phase::Opening if is_away => return verdict(false, "kafka unreachable", self.kafka.as_ref()),
+            Phase::Opening => return verdict(false, "opening", trouble.as_ref().or(self.kafka.as_ref())),
+            Phase::Open => {}
+        }
+        if is_away {
+            return verdict(false, "kafka unreachable", self.kafka.as_ref());
+        }
+        if lasting(trouble) {
+            return verdict(false, "writing refused", trouble.as_ref());
+        }
+        if uncommitted >= LIMIT + *interval {
+            let waits = format!("the oldest lines wait {} s for their commit", uncommitted.as_secs());
+            let since_ms = self.now_ms - i64::try_from(uncommitted.as_millis()).unwrap_or(0);
+            let reason = trouble.as_ref().map_or(waits, |trouble| trouble.reason.clone());
+            return Readiness {
+                reason: Some(reason),
+                since_ms: Some(since_ms),
+                ..verdict(false, "writing stalled", None)
+            };
+        }
+        let works = !matches!(self.source, ConnectionState::Idle | ConnectionState::NeedsOperator);
+        let ready = works && self.was_connected;
+        match &self.source_trouble {
+            // What fails in Kafka for a moment is told as well, while all is well otherwise.
+            None => verdict(ready, self.source.name(), trouble.as_ref().or(self.kafka.as_ref())),
+            Some((reason, since_ms)) => Readiness {
+                reason: Some(reason.clone()),
+                since_ms: Some(*since_ms),
+                ..verdict(ready, self.source.name(), None)
+            },
+        }
+    }
+
+    fn age(&self, since: Instant) -> Duration {
+        self.now.saturating_duration_since(since)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A shard that is open and streams, at the 100th second.
+    fn view() -> View {
+        View {
+            shard: State { phase: Phase::Open, interval: Duration::from_millis(100), ..State::default() },
+            kafka: None,
+            source: ConnectionState::Connected,
+            was_connected: true,
+            source_trouble: None,
+            now: Instant::now() + Duration::from_secs(100),
+            now_ms: 100_000,
+        }
+    }
+
+    fn trouble(view: &View, seconds_ago: u64, reason: &str) -> Option<Trouble> {
+        Some(Trouble {
+            reason: reason.into(),
+            since: view.now - Duration::from_secs(seconds_ago),
+            since_ms: view.now_ms - seconds_ago as i64 * 1000,
+        })
+    }
+
+    /// Ready or not, the state, the reason, since which second.
+    fn judged(view: &View) -> (bool, &'static str, Option<String>, Option<i64>) {
+        let Readiness { ready, state, reason, since_ms, .. } = view.judge();
+        (ready, state, reason, since_ms.map(|ms| ms / 1000))
+    }
+
+    #[test]
+    fn data_moves_or_what_keeps_it_is_named() {
+        type Change = fn(&mut View);
+        type Expected = (bool, &'static str, Option<&'static str>, Option<i64>);
+        let cases: [(Change, Expected); 17] = [
+            (|_| {}, (true, "connected", None, None)),
+            (|view| view.shard = State::default(), (false, "opening", None, None)),
+            (
+                |view| {
+                    view.shard = State { trouble: trouble(view, 2, "no topic"), ..State::default() };
+                    view.kafka = trouble(view, 3, "refused");
+                },
+                (false, "opening", Some("no topic"), Some(98)),
+            ),
+            (
+                |view| {
+                    view.shard = State { trouble: trouble(view, 50, "timed out"), ..State::default() };
+                    view.kafka = trouble(view, 40, "refused");
+                },
+                (false, "kafka unreachable", Some("refused"), Some(60)),
+            ),
+            // A hiccup.
+            (
+                |view| view.shard.trouble = trouble(view, 29, "aborted"),
+                (true, "connected", Some("aborted"), Some(71)),
+            ),
+            (|view| view.kafka = trouble(view, 29, "away"), (true, "connected", Some("away"), Some(71))),
+            // No hiccup any more.
+            (
+                |view| view.shard.trouble = trouble(view, 30, "NOT_ENOUGH_REPLICAS"),
+                (false, "writing refused", Some("NOT_ENOUGH_REPLICAS"), Some(70)),
+            ),
+            (
+                |view| view.kafka = trouble(view, 30, "away"),
+                (false, "kafka unreachable", Some("away"), Some(70)),
+            ),
+            (
+                |view| {
+                    view.shard.trouble = trouble(view, 40, "timed out");
+                    view.kafka = trouble(view, 31, "away");
+                },
+                (false, "kafka unreachable", Some("away"), Some(69)),
+            ),
+            // A commit that neither fails nor ends.
+            (
+                |view| view.shard.holding = Some(view.now - Duration::from_secs(30)),
+                (true, "connected", None, None),
+            ),
+            (
+                |view| view.shard.holding = Some(view.now - Duration::from_secs(31)),
+                (false, "writing stalled", Some("the oldest lines wait 31 s for their commit"), Some(69)),
+            ),
+            (
+                |view| {
+                    view.shard.holding = Some(view.now - Duration::from_secs(31));
+                    view.shard.interval = Duration::from_secs(20);
+                },
+                (true, "connected", None, None),
+            ),
+            // The service's side.
+            (|view| view.source = ConnectionState::BackingOff, (true, "backing off", None, None)),
+            (
+                |view| {
+                    view.source = ConnectionState::NeedsOperator;
+                    view.source_trouble = Some(("401".into(), 90_000));
+                },
+                (false, "needs an operator", Some("401"), Some(90)),
+            ),
+            (
+                |view| {
+                    (view.source, view.was_connected) = (ConnectionState::Connecting, false);
+                    view.source_trouble = Some(("no route".into(), 95_000));
+                },
+                (false, "connecting", Some("no route"), Some(95)),
+            ),
+            (|view| view.source = ConnectionState::Idle, (false, "idle", None, None)),
+            (
+                |view| {
+                    view.shard.phase = Phase::Ended;
+                    view.shard.trouble = trouble(view, 1, "fenced");
+                },
+                (false, "ended", Some("fenced"), Some(99)),
+            ),
+        ];
+        for (number, (change, (ready, state, reason, since))) in cases.into_iter().enumerate() {
+            let mut view = view();
+            change(&mut view);
+            assert_eq!(judged(&view), (ready, state, reason.map(str::to_owned), since), "case {number}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn trouble_lasts_until_a_commit_and_lines_wait_from_the_first() {
+        let (shard, source, reach) =
+            (Metrics::default(), source::metrics::Metrics::default(), Reach::default());
+        source.opened();
+        let judge = || View::of(&shard, &source, &reach).judge();
+        assert_eq!(judge().state, "opening");
+        shard.health.opening(Duration::from_millis(100));
+        shard.health.failed("no broker");
+        assert_eq!(judge().reason.as_deref(), Some("no broker"));
+        shard.health.opened();
+        assert!(judge().ready);
+        shard.health.holds();
+        tokio::time::advance(Duration::from_secs(20)).await;
+        shard.health.failed("refused");
+        shard.health.holds();
+        tokio::time::advance(Duration::from_secs(9)).await;
+        shard.health.failed("refused again");
+        let now = judge();
+        assert_eq!((now.ready, now.reason.as_deref()), (true, Some("refused again")));
+        assert_eq!(now.uncommitted, Duration::from_secs(29));
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert_eq!((judge().ready, judge().state), (false, "writing stalled"));
+        shard.health.committed();
+        let now = judge();
+        assert_eq!(
+            (now.ready, now.state, now.reason, now.uncommitted),
+            (true, "connected", None, Duration::ZERO)
+        );
+        shard.health.holds();
+        shard.health.holds_nothing();
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert!(judge().ready);
+        shard.health.ended("fenced");
+        assert_eq!((judge().ready, judge().state), (false, "ended"));
+        shard.health.opening(Duration::ZERO);
+        assert_eq!(judge().state, "opening");
+    }
+}

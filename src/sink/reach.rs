@@ -1,0 +1,172 @@
+//! Whether Kafka can be reached at all, asked by one client of the process every few seconds.
+//!
+//! A quiet stream writes nothing, so its shard would not notice that Kafka is away. Knows nothing of shards.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use super::client::{Clients, Context, Served, close_beside, explain};
+use super::kafka::StateTopics;
+use super::{Config, SinkError};
+use crate::clock::now_ms;
+
+/// Between two questions.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// Limit for an answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often the client's events are served in between, and how soon the end is noticed.
+const STEP: Duration = Duration::from_secs(1);
+
+/// Between two lines of the log that say the same.
+const REPEAT: Duration = Duration::from_secs(60);
+
+/// Something that is wrong.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Trouble {
+    /// What.
+    pub reason: String,
+    /// Since when, for its age: the wall clock may be set.
+    pub since: Instant,
+    /// Since when, milliseconds since the Unix epoch.
+    pub since_ms: i64,
+}
+
+impl Trouble {
+    /// Something that is wrong from now on.
+    pub fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), since: Instant::now(), since_ms: now_ms() }
+    }
+
+    /// Notes what is wrong now, as the same trouble if there is one.
+    pub fn note(trouble: &mut Option<Self>, reason: impl Into<String>) {
+        match trouble {
+            Some(known) => known.reason = reason.into(),
+            None => *trouble = Some(Self::new(reason)),
+        }
+    }
+}
+
+/// What is known of the way to Kafka. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Reach(Arc<Mutex<Option<Trouble>>>);
+
+impl Reach {
+    /// Why Kafka cannot be reached, and since when; `None` while it answers.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.lock().clone()
+    }
+
+    /// Kafka answers.
+    pub fn works(&self) {
+        *self.lock() = None;
+    }
+
+    /// Kafka does not answer.
+    pub fn fails(&self, reason: String) {
+        Trouble::note(&mut self.lock(), reason);
+    }
+
+    /// Asks until `stop`, with a client of its own; blocks. `patience` is how long Kafka may be away before the log says so.
+    pub fn watch(&self, config: &Config, runtime: Handle, patience: Duration, stop: &CancellationToken) {
+        let clients = Clients::new(config.clone(), runtime);
+        // A topic that each instance may describe. Consumers create none by asking.
+        let topic = StateTopics::new(&config.prefix).checkpoints;
+        let mut client = None;
+        let mut said: Option<Instant> = None;
+        while !stop.is_cancelled() {
+            match ask(&clients, &mut client, &topic) {
+                Ok(()) => {
+                    self.works();
+                    if said.take().is_some() {
+                        info!("Kafka can be reached again");
+                    }
+                }
+                Err(error) => {
+                    self.fails(error.to_string());
+                    if self.is_to_be_said(patience, said) {
+                        said = Some(Instant::now());
+                        error!(reason = %error, "Kafka cannot be reached; nothing is lost, and no event gets through until then");
+                    }
+                }
+            }
+            serve(client.as_ref(), stop);
+        }
+        if let Some(client) = client {
+            close_beside(client);
+        }
+    }
+
+    fn is_to_be_said(&self, patience: Duration, said: Option<Instant>) -> bool {
+        let lasts = self.lock().as_ref().is_some_and(|trouble| trouble.since.elapsed() >= patience);
+        lasts && said.is_none_or(|said| said.elapsed() >= REPEAT)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Trouble>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One question. A client that failed is built anew, with the secrets and certificates as they are now.
+fn ask(clients: &Clients, client: &mut Option<BaseConsumer<Context>>, topic: &str) -> Result<(), SinkError> {
+    let consumer = match client.take() {
+        Some(consumer) => consumer,
+        None => clients.consumer(true)?,
+    };
+    match consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT) {
+        Ok(_) => {
+            *client = Some(consumer);
+            Ok(())
+        }
+        Err(error) => {
+            let reason = explain(&consumer, &error);
+            close_beside(consumer);
+            let limit = REQUEST_TIMEOUT.as_secs();
+            Err(SinkError::Unusable(format!("no answer within {limit} s: {reason}")))
+        }
+    }
+}
+
+/// Waits for the next question.
+fn serve(client: Option<&BaseConsumer<Context>>, stop: &CancellationToken) {
+    let until = Instant::now() + INTERVAL;
+    while !stop.is_cancelled() && Instant::now() < until {
+        match client {
+            Some(client) => client.serve(STEP),
+            None => std::thread::sleep(STEP),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn trouble_is_dated_from_its_beginning_and_said_now_and_then() {
+        let (reach, patience) = (Reach::default(), Duration::from_secs(30));
+        assert_eq!(reach.trouble(), None);
+        reach.fails("timed out".into());
+        let since = Instant::now();
+        assert!(!reach.is_to_be_said(patience, None), "it may pass");
+        tokio::time::advance(patience).await;
+        reach.fails("refused".into());
+        let trouble = reach.trouble().unwrap();
+        assert_eq!((trouble.reason.as_str(), trouble.since), ("refused", since));
+        assert!(reach.is_to_be_said(patience, None));
+        let said = Some(Instant::now());
+        assert!(!reach.is_to_be_said(patience, said), "said a moment ago");
+        tokio::time::advance(REPEAT).await;
+        assert!(reach.is_to_be_said(patience, said));
+        reach.works();
+        assert_eq!(reach.trouble(), None);
+        assert!(!reach.is_to_be_said(patience, None));
+    }
+}
