@@ -119,7 +119,7 @@ fn dedupe(group: &mut BenchmarkGroup<'_, WallTime>) {
             let half = next.wrapping_mul(0x9e37_79b9_7f4a_7c15);
             assert!(window.insert(EventId::from_pair(half, half.rotate_left(32))));
         }
-        window.commit(Dated { committed_ms: 0, received_ms: None });
+        window.commit(Dated { committed_ms: 0, ran_ms: 0, received_ms: None });
     };
     // Full, so that each batch also pushes as many ids out.
     (0..=MAX_IDS as u64 / EVENTS).for_each(|_| batch(&mut window));

@@ -10,11 +10,11 @@ use tributary::dedupe::{self, Window};
 use tributary::mock::airship::{Log, LogOptions};
 use tributary::model::block::Block;
 use tributary::model::checkpoint::Checkpoint;
-use tributary::model::types::{EventId, OutRecord};
+use tributary::model::types::{OutRecord, Run};
 use tributary::record::Extractor;
 use tributary::route::Router;
 use tributary::shard::pipeline::Pipeline;
-use tributary::sink::{Opened, Seed, Sink, SinkError};
+use tributary::sink::{Known, Opened, Reopened, Seed, Sink, SinkError};
 
 /// Bytes of a block under full load, see `source::frame::READ_SIZE`.
 const BLOCK: usize = 128 << 10;
@@ -115,7 +115,7 @@ pub(crate) fn batch(pipeline: &mut Pipeline, blocks: &[Block], sink: &mut NullSi
         pipeline.process(block, usize::MAX, sink).expect("a null sink does not fail");
     }
     pipeline.commit(&sink.checkpoint.clone(), sink).expect("a null sink does not fail");
-    pipeline.committed(0);
+    pipeline.committed(sink.checkpoint.dated());
 }
 
 /// Takes everything and keeps nothing but counts.
@@ -138,8 +138,8 @@ impl Sink for NullSink {
         Ok(Opened { checkpoint: self.checkpoint.clone(), stopped_in_order: None, has_all_ids: true })
     }
 
-    fn reopen(&mut self) -> Result<Checkpoint, SinkError> {
-        Ok(self.checkpoint.clone())
+    fn reopen(&mut self, _: Known<'_>) -> Result<Reopened, SinkError> {
+        Ok(Reopened { checkpoint: self.checkpoint.clone(), journal_lost: false })
     }
 
     fn begin(&mut self) -> Result<(), SinkError> {
@@ -152,10 +152,9 @@ impl Sink for NullSink {
         Ok(())
     }
 
-    fn commit(&mut self, ids: &mut dyn Iterator<Item = EventId>, _: &Checkpoint) -> Result<(), SinkError> {
-        for id in ids {
-            black_box(id);
-            self.ids += 1;
+    fn commit(&mut self, ids: &mut dyn Iterator<Item = Run<'_>>, _: &Checkpoint) -> Result<(), SinkError> {
+        for run in ids {
+            self.ids += black_box(run.ids).len() as u64;
         }
         Ok(())
     }

@@ -4,6 +4,9 @@
 //! That is about 27 bytes an id. Ids of the batch in progress are *pending*: they count as seen, but an abort
 //! takes them out again, and only a commit dates them and lets old ids go.
 //!
+//! Ids age by the time in which the shard ran, never by a clock: after a stop or an outage their repeats are yet to come.
+//! They are numbered in the order of their commit, so that the journal can be checked against the window.
+//!
 //! A commit also says up to which received time its events came, so that the window can tell of which time it still
 //! knows every id: a replay has to judge older events by their time.
 
@@ -13,7 +16,7 @@ use std::time::Duration;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use crate::model::types::{Dated, EventId};
+use crate::model::types::{Dated, EventId, Run};
 
 /// Ids for which room is set aside at once. Untouched pages cost nothing, growing a full table costs a copy.
 const MAX_RESERVED_IDS: usize = 4 << 20;
@@ -21,7 +24,7 @@ const MAX_RESERVED_IDS: usize = 4 << 20;
 /// The bounds of the window.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Config {
-    /// How long an id is remembered.
+    /// How long an id is remembered, in time in which the shard ran.
     pub window: Duration,
     /// How many ids are remembered at most; the oldest go first.
     pub max_ids: usize,
@@ -30,15 +33,20 @@ pub struct Config {
 /// The ids of one commit, which expire together.
 #[derive(Clone, Copy, Debug)]
 struct Group {
-    committed_ms: i64,
-    received_ms: Option<i64>,
+    dated: Dated,
+    /// The number of its first id, or a lower one.
+    first: u64,
     count: usize,
 }
 
 /// What a window knows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Extent {
-    /// When the oldest ids kept were committed.
+    /// The number of the oldest id kept.
+    pub oldest: u64,
+    /// The number that the next id will have.
+    pub next: u64,
+    /// When the oldest ids kept were written to the journal.
     pub since_ms: i64,
     /// Every id of events received later than this is known; `None` while none was forgotten.
     pub forgotten_ms: Option<i64>,
@@ -48,12 +56,16 @@ pub struct Extent {
 /// the ring's numbers, `first` being the number of the ring's front (wrapping, so fewer than 2^32 ids fit).
 #[derive(Debug)]
 pub struct Window {
-    window_ms: i64,
+    window_ms: u64,
     max_ids: usize,
-    ring: VecDeque<u128>,
+    ring: VecDeque<EventId>,
     first: u32,
     groups: VecDeque<Group>,
     pending: usize,
+    /// The number of the first pending id.
+    next: u64,
+    /// Whether the journal lacks what is in the window, so that a commit has to write all of it.
+    is_unwritten: bool,
     table: HashTable<u32>,
     hasher: DefaultHashBuilder,
     forgotten_ms: Option<i64>,
@@ -71,12 +83,14 @@ impl Window {
     pub fn new(config: Config, batch_ids: usize) -> Self {
         let reserved = config.max_ids.saturating_add(batch_ids).min(MAX_RESERVED_IDS);
         Self {
-            window_ms: i64::try_from(config.window.as_millis()).unwrap_or(i64::MAX),
+            window_ms: u64::try_from(config.window.as_millis()).unwrap_or(u64::MAX),
             max_ids: config.max_ids,
             ring: VecDeque::with_capacity(reserved),
             first: 0,
             groups: VecDeque::new(),
             pending: 0,
+            next: 0,
+            is_unwritten: false,
             table: HashTable::with_capacity(reserved),
             hasher: DefaultHashBuilder::default(),
             forgotten_ms: None,
@@ -86,13 +100,40 @@ impl Window {
 
     /// Adds ids of an earlier commit. Call it oldest first, before any [`Self::insert`]. None is too old yet: whether a
     /// replay needs them is not known while they are read back.
-    pub fn seed(&mut self, dated: Dated, ids: impl IntoIterator<Item = EventId>) {
-        for id in ids {
-            self.insert(id);
+    pub fn seed(&mut self, run: &Run<'_>) {
+        for id in run.ids {
+            self.insert(*id);
         }
         let keeps_old = std::mem::replace(&mut self.keeps_old, true);
-        self.commit(dated);
+        let next = self.next.max(run.first.saturating_add(run.ids.len() as u64));
+        self.next = run.first;
+        self.commit(run.dated);
+        self.next = next;
         self.keeps_old = keeps_old;
+    }
+
+    /// The number that the next id will have, pending ones aside.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// At least so many ids were written before.
+    pub fn number_from(&mut self, next: u64) {
+        self.next = self.next.max(next);
+    }
+
+    /// The journal lacks what is in the window: the next commit writes all of it, under new numbers.
+    pub fn rewrite(&mut self) {
+        for group in &mut self.groups {
+            group.first = self.next;
+            self.next += group.count as u64;
+        }
+        self.is_unwritten = !self.groups.is_empty();
+    }
+
+    /// Whether the next commit has more to write than new ids.
+    pub fn is_unwritten(&self) -> bool {
+        self.is_unwritten
     }
 
     /// Notes that ids of events received up to this time are missing.
@@ -112,7 +153,7 @@ impl Window {
 
     /// Whether `id` is known.
     pub fn contains(&self, id: EventId) -> bool {
-        let known = |number: &u32| self.ring[number.wrapping_sub(self.first) as usize] == id.0;
+        let known = |number: &u32| self.ring[number.wrapping_sub(self.first) as usize] == id;
         self.table.find(self.hasher.hash_one(id.0), known).is_some()
     }
 
@@ -122,23 +163,41 @@ impl Window {
         let number = first.wrapping_add(ring.len() as u32);
         let entry = self.table.entry(
             hasher.hash_one(id.0),
-            |known| ring[known.wrapping_sub(first) as usize] == id.0,
-            |known| hasher.hash_one(ring[known.wrapping_sub(first) as usize]),
+            |known| ring[known.wrapping_sub(first) as usize] == id,
+            |known| hasher.hash_one(ring[known.wrapping_sub(first) as usize].0),
         );
         match entry {
             hashbrown::hash_table::Entry::Occupied(_) => false,
             hashbrown::hash_table::Entry::Vacant(vacant) => {
                 vacant.insert(number);
-                self.ring.push_back(id.0);
+                self.ring.push_back(id);
                 self.pending += 1;
                 true
             }
         }
     }
 
-    /// The pending ids, in order of arrival.
-    pub fn pending(&self) -> impl ExactSizeIterator<Item = EventId> + '_ {
-        self.ring.range(self.ring.len() - self.pending..).map(|id| EventId(*id))
+    /// What a commit of this date has to write to the journal: the pending ids, in order of arrival.
+    pub fn to_write(&self, dated: Dated) -> impl Iterator<Item = Run<'_>> {
+        let again = if self.is_unwritten { self.groups.len() } else { 0 };
+        let mut from = 0;
+        let old = self.groups.iter().take(again).flat_map(move |group| {
+            let at = from;
+            from += group.count;
+            self.run(group.dated, group.first, at, group.count)
+        });
+        old.chain(self.run(dated, self.next, self.ring.len() - self.pending, self.pending))
+    }
+
+    /// A part of the ring, which may lie in two pieces.
+    fn run(&self, dated: Dated, first: u64, from: usize, count: usize) -> impl Iterator<Item = Run<'_>> {
+        let (front, back) = self.ring.as_slices();
+        let (cut, to) = (front.len(), from + count);
+        let head = &front[from.min(cut)..to.min(cut)];
+        let tail = &back[from.saturating_sub(cut)..to.saturating_sub(cut)];
+        let pieces = [(first, head), (first + head.len() as u64, tail)];
+        let whole = pieces.into_iter().filter(|(_, ids)| !ids.is_empty());
+        whole.map(move |(first, ids)| Run { dated, first, ids })
     }
 
     /// Takes the pending ids out again: their transaction was aborted.
@@ -154,25 +213,29 @@ impl Window {
 
     /// Dates the pending ids and lets go of what is too old or too many.
     pub fn commit(&mut self, dated: Dated) {
+        if std::mem::take(&mut self.is_unwritten) {
+            // They stand in the journal where this commit does.
+            self.groups.iter_mut().for_each(|group| group.dated.committed_ms = dated.committed_ms);
+        }
         if self.pending > 0 {
-            let Dated { committed_ms, received_ms } = dated;
-            self.groups.push_back(Group {
-                committed_ms,
-                received_ms,
-                count: std::mem::take(&mut self.pending),
-            });
+            let count = std::mem::take(&mut self.pending);
+            self.groups.push_back(Group { dated, first: self.next, count });
+            self.next += count as u64;
         }
         let mut excess = self.ring.len().saturating_sub(self.max_ids);
         while let Some(group) = self.groups.front().copied() {
-            let count = self.outdated(&group, excess, dated.committed_ms);
+            let count = self.outdated(&group, excess, dated.ran_ms);
             if count == 0 {
                 break;
             }
             excess = excess.saturating_sub(count);
-            self.note_forgotten(group.received_ms);
+            self.note_forgotten(group.dated.received_ms);
             self.forget_oldest(count);
             match self.groups.front_mut() {
-                Some(front) if count < front.count => front.count -= count,
+                Some(front) if count < front.count => {
+                    front.count -= count;
+                    front.first += count as u64;
+                }
                 _ => drop(self.groups.pop_front()),
             }
         }
@@ -180,25 +243,27 @@ impl Window {
 
     /// What the window will know after a commit of the pending ids.
     pub fn extent_after(&self, dated: Dated) -> Extent {
+        let next = self.next + self.pending as u64;
         let mut excess = self.ring.len().saturating_sub(self.max_ids);
         let mut forgotten_ms = self.forgotten_ms;
         for group in &self.groups {
-            let count = self.outdated(group, excess, dated.committed_ms);
+            let count = self.outdated(group, excess, dated.ran_ms);
             if count > 0 {
-                forgotten_ms = forgotten_ms.max(group.received_ms);
+                forgotten_ms = forgotten_ms.max(group.dated.received_ms);
                 excess = excess.saturating_sub(count);
             }
             if count < group.count {
-                return Extent { since_ms: group.committed_ms, forgotten_ms };
+                let since_ms = if self.is_unwritten { dated.committed_ms } else { group.dated.committed_ms };
+                return Extent { oldest: group.first + count as u64, next, since_ms, forgotten_ms };
             }
         }
         let forgotten_ms = if excess > 0 { forgotten_ms.max(dated.received_ms) } else { forgotten_ms };
-        Extent { since_ms: dated.committed_ms, forgotten_ms }
+        Extent { oldest: self.next + excess as u64, next, since_ms: dated.committed_ms, forgotten_ms }
     }
 
     /// How many ids of the oldest group a commit lets go of.
-    fn outdated(&self, group: &Group, excess: usize, committed_ms: i64) -> usize {
-        let expired = !self.keeps_old && group.committed_ms < committed_ms.saturating_sub(self.window_ms);
+    fn outdated(&self, group: &Group, excess: usize, ran_ms: u64) -> usize {
+        let expired = !self.keeps_old && group.dated.ran_ms < ran_ms.saturating_sub(self.window_ms);
         if expired { group.count } else { excess.min(group.count) }
     }
 
@@ -207,7 +272,7 @@ impl Window {
         self.ring.clear();
         self.groups.clear();
         self.table.clear();
-        (self.pending, self.forgotten_ms) = (0, None);
+        (self.pending, self.next, self.is_unwritten, self.forgotten_ms) = (0, 0, false, None);
     }
 
     /// Ids in the window, pending ones included.
@@ -230,138 +295,12 @@ impl Window {
         }
     }
 
-    fn forget(&mut self, id: u128, number: u32) {
-        if let Ok(entry) = self.table.find_entry(self.hasher.hash_one(id), |known| *known == number) {
+    fn forget(&mut self, id: EventId, number: u32) {
+        if let Ok(entry) = self.table.find_entry(self.hasher.hash_one(id.0), |known| *known == number) {
             entry.remove();
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn window(window_ms: u64, max_ids: usize) -> Window {
-        Window::new(Config { window: Duration::from_millis(window_ms), max_ids }, 4)
-    }
-
-    fn at(committed_ms: i64) -> Dated {
-        Dated { committed_ms, received_ms: None }
-    }
-
-    #[test]
-    fn it_knows_up_to_when_ids_are_forgotten() {
-        let mut window = window(1000, 3);
-        let dated = |committed_ms| Dated { committed_ms, received_ms: Some(committed_ms - 50) };
-        let check =
-            |window: &mut Window, ids: std::ops::Range<u128>, committed_ms, expected: (i64, Option<i64>)| {
-                ids.for_each(|id| assert!(window.insert(EventId(id))));
-                let foretold = window.extent_after(dated(committed_ms));
-                window.commit(dated(committed_ms));
-                assert_eq!((foretold.since_ms, foretold.forgotten_ms), expected);
-                assert_eq!(window.forgotten_ms, expected.1, "what was foretold happened");
-            };
-        check(&mut window, 0..2, 100, (100, None));
-        check(&mut window, 2..3, 200, (100, None));
-        check(&mut window, 3..4, 300, (100, Some(50)));
-        check(&mut window, 4..5, 400, (200, Some(50)));
-        check(&mut window, 5..6, 1301, (400, Some(250)));
-        window.keep_old(true);
-        check(&mut window, 6..7, 9999, (400, Some(250)));
-        assert!(window.contains(EventId(4)) && !window.contains(EventId(3)));
-    }
-
-    #[test]
-    fn an_aborted_batch_is_new_again() {
-        let mut window = window(1000, 100);
-        assert!(window.insert(EventId(1)));
-        window.commit(at(0));
-        assert!(window.insert(EventId(2)));
-        assert!(!window.insert(EventId(2)), "a repeat within the batch");
-        window.rollback();
-        assert!(!window.insert(EventId(1)), "what was committed stays");
-        assert!(window.insert(EventId(2)));
-        assert_eq!(window.pending().collect::<Vec<_>>(), [EventId(2)]);
-    }
-
-    #[test]
-    fn ids_expire_by_age() {
-        let mut window = window(1000, 100);
-        window.seed(at(0), [EventId(1)]);
-        window.seed(at(900), [EventId(2)]);
-        window.commit(at(1000));
-        assert_eq!(window.len(), 2);
-        window.commit(at(1001));
-        assert!(window.insert(EventId(1)), "older than the window");
-        assert!(!window.insert(EventId(2)));
-    }
-
-    #[test]
-    fn none_expires_while_ids_are_read_back() {
-        let mut window = window(1000, 100);
-        window.seed(at(0), [EventId(1)]);
-        window.seed(at(9000), [EventId(2)]);
-        window.keep_old(true);
-        window.commit(at(9001));
-        assert!(!window.insert(EventId(1)), "a replay needs it");
-        window.keep_old(false);
-        window.commit(at(9002));
-        assert_eq!(window.len(), 1, "and no longer");
-    }
-
-    #[test]
-    fn ids_expire_by_number_oldest_first() {
-        let mut window = window(1000, 3);
-        window.seed(at(0), (0..5).map(EventId));
-        assert_eq!(window.len(), 3);
-        assert!(!window.insert(EventId(2)));
-        assert!(window.insert(EventId(1)));
-    }
-
-    /// One thing that may happen to a window.
-    #[derive(Clone, Debug)]
-    enum Step {
-        Insert(u8),
-        Commit(i64),
-        Rollback,
-    }
-
-    proptest! {
-        /// Against a naive model, over many wraps of the ring.
-        #[test]
-        fn it_agrees_with_a_naive_model(steps in prop::collection::vec(prop_oneof![
-            8 => any::<u8>().prop_map(Step::Insert),
-            2 => (0i64..50).prop_map(Step::Commit),
-            1 => Just(Step::Rollback),
-        ], 0..400)) {
-            let mut window = window(100, 20);
-            window.first = u32::MAX - 5;
-            let (mut now, mut kept, mut pending) = (0, Vec::<(i64, u8)>::new(), Vec::<u8>::new());
-            for step in steps {
-                match step {
-                    Step::Insert(id) => {
-                        let known = pending.contains(&id) || kept.iter().any(|(_, known)| *known == id);
-                        prop_assert_eq!(window.insert(EventId(id.into())), !known);
-                        if !known { pending.push(id); }
-                    }
-                    Step::Commit(later) => {
-                        now += later;
-                        kept.extend(pending.drain(..).map(|id| (now, id)));
-                        window.commit(at(now));
-                        kept.retain(|(at, _)| *at >= now - 100);
-                        let extra = kept.len().saturating_sub(20);
-                        kept.drain(..extra);
-                    }
-                    Step::Rollback => { pending.clear(); window.rollback(); }
-                }
-                let all: HashSet<u128> = kept.iter().map(|(_, id)| u128::from(*id)).chain(pending.iter().map(|id| u128::from(*id))).collect();
-                prop_assert_eq!(window.ring.iter().copied().collect::<HashSet<_>>(), all);
-                prop_assert_eq!(window.table.len(), window.ring.len());
-            }
-        }
-    }
-}
+mod tests;

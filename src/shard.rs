@@ -30,11 +30,13 @@ pub mod pipeline;
 pub mod progress;
 pub mod readiness;
 mod recovery;
+mod running;
 mod unplaced;
 
 use metrics::Metrics;
 use pipeline::Pipeline;
 use recovery::{Recovered, pause};
+use running::Running;
 use unplaced::Unplaced;
 
 /// A moved position without events is committed at most this often.
@@ -88,6 +90,9 @@ pub struct Shard<S> {
     batch: Batch,
     checkpoint: Checkpoint,
     last_commit: Instant,
+    running: Running,
+    /// Whether ids are to be written again as soon as the batch at hand is settled.
+    journal_lost: bool,
     metrics: Metrics,
     abandon: CancellationToken,
     /// Where the reader begins.
@@ -124,7 +129,7 @@ impl<S: Sink> Shard<S> {
         let mut failures = 0;
         let opened = loop {
             pipeline.forget_ids();
-            let error = match sink.open(&mut |dated, ids| pipeline.seed(dated, ids)) {
+            let error = match sink.open(&mut |dated, first, ids| pipeline.seed(dated, first, ids)) {
                 Ok(opened) => break opened,
                 Err(error) => error,
             };
@@ -139,6 +144,8 @@ impl<S: Sink> Shard<S> {
         };
         let (batch, last_commit) = (Batch::new(config.batch), Instant::now());
         let (checkpoint, resume) = (opened.checkpoint.clone(), resume(&opened));
+        let running = Running::new(checkpoint.ran_ms, Instant::now());
+        pipeline.number_ids(&checkpoint);
         let mut shard = Self {
             in_order: config.on_unclean.is_none(),
             config,
@@ -147,12 +154,17 @@ impl<S: Sink> Shard<S> {
             batch,
             checkpoint,
             last_commit,
+            running,
+            journal_lost: false,
             metrics,
             abandon,
             resume,
             unplaced: Unplaced::default(),
         };
         shard.metrics.opened(&shard.checkpoint);
+        if !opened.has_all_ids {
+            shard.metrics.journal_gaps.inc();
+        }
         shard.take_up(&opened);
         Ok(shard)
     }
@@ -187,6 +199,7 @@ impl<S: Sink> Shard<S> {
                 Received::Timeout => {}
                 Received::Closed => break,
             }
+            self.running.tick(Instant::now(), queue.is_connected());
             if self.is_due(Instant::now()) {
                 self.close(Closing::Due)?;
             }
@@ -284,7 +297,8 @@ impl<S: Sink> Shard<S> {
                 if !reclaimed {
                     self.checkpoint = next;
                 }
-                self.pipeline.committed(self.checkpoint.committed_ms);
+                self.pipeline.committed(self.checkpoint.dated());
+                self.restore_journal();
                 self.watch_positions();
                 self.batch.clear();
                 self.last_commit = Instant::now();
@@ -298,9 +312,8 @@ impl<S: Sink> Shard<S> {
 
     fn next_checkpoint(&self, released: bool) -> Option<Checkpoint> {
         let now_ms = now_ms();
-        let (to, processed_ms, added) = self.pipeline.progress(now_ms);
-        let clean = released && self.in_order;
-        let delta = Delta { from: self.checkpoint.sequence, to, processed_ms, added, clean, released };
+        let delta = self.pipeline.delta(self.checkpoint.sequence, now_ms, self.running.ran_ms());
+        let delta = Delta { clean: released && self.in_order, released, ..delta };
         let next = self.checkpoint.after(&delta, now_ms);
         next.inspect_err(|misfit| error!(shard = %self.config.id, %misfit, "checkpoint refused")).ok()
     }

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use crate::model::checkpoint::Checkpoint;
 use crate::model::secret::SecretSource;
-use crate::model::types::{Dated, EventId, OutRecord};
+use crate::model::types::{Dated, EventId, OutRecord, Run};
 
 pub mod client;
 pub mod journal;
@@ -30,6 +30,7 @@ pub mod oauth;
 pub mod placement;
 pub mod progress;
 pub mod reach;
+pub mod settings;
 pub mod topics;
 
 /// The guarantee that is asked for.
@@ -70,8 +71,10 @@ pub struct Config {
     pub prefix: String,
     /// Replication factor of the state topics; `None` is the broker's default.
     pub state_replication_factor: Option<i32>,
-    /// Retention of the id journal, at least the dedupe window.
+    /// How long the id journal is kept.
     pub journal_retention: Duration,
+    /// How large the id journal of one shard may become, bytes.
+    pub journal_bytes: u64,
 }
 
 /// Which headers events get. Dead letters always have theirs, since their reason stands there.
@@ -94,6 +97,8 @@ pub struct TopicSpec {
     pub replication_factor: Option<i32>,
     /// `None` is the broker's default.
     pub retention: Option<Duration>,
+    /// Of each partition; `None` is the broker's default.
+    pub retention_bytes: Option<u64>,
 }
 
 /// Why something could not be written. Its text names the topic or shard where there is one.
@@ -130,8 +135,27 @@ pub enum SinkError {
     Unusable(String),
 }
 
-/// Takes the ids of the journal on opening: when they were committed and which they are.
-pub type Seed<'a> = &'a mut dyn FnMut(Dated, &[EventId]);
+/// Takes the ids of the journal on opening: when they were committed, the number of the first one (`None` in records of
+/// older versions), and which they are.
+pub type Seed<'a> = &'a mut dyn FnMut(Dated, Option<u64>, &[EventId]);
+
+/// What a shard knows of itself when its sink is opened again.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'a> {
+    /// The last checkpoint that is known to be committed.
+    pub last: &'a Checkpoint,
+    /// The one whose commit has an unknown outcome.
+    pub attempted: Option<&'a Checkpoint>,
+}
+
+/// A shard whose sink was opened again.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reopened {
+    /// The claim; it tells whether the last batch counts.
+    pub checkpoint: Checkpoint,
+    /// Whether the journal lost the ids that were in it, so that all that are still known have to be written again.
+    pub journal_lost: bool,
+}
 
 /// A shard that was taken over.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -140,7 +164,7 @@ pub struct Opened {
     pub checkpoint: Checkpoint,
     /// Whether there was a checkpoint, and then whether the shard had stopped in order.
     pub stopped_in_order: Option<bool>,
-    /// Whether every id that is still needed was given to the seed; otherwise the journal's retention is over.
+    /// Whether every id that is still needed was given to the seed; otherwise the journal has lost some.
     pub has_all_ids: bool,
 }
 
@@ -150,8 +174,8 @@ pub trait Sink {
     fn open(&mut self, seed: Seed<'_>) -> Result<Opened, SinkError>;
 
     /// Opens again after [`SinkError::OutcomeUnknown`] or [`SinkError::Unusable`], unless another instance took
-    /// over since. The checkpoint tells whether the last batch counts.
-    fn reopen(&mut self) -> Result<Checkpoint, SinkError>;
+    /// over since. What the cluster has lost of the shard's state is made again from what is known.
+    fn reopen(&mut self, known: Known<'_>) -> Result<Reopened, SinkError>;
 
     /// Begins a batch.
     fn begin(&mut self) -> Result<(), SinkError>;
@@ -162,7 +186,7 @@ pub trait Sink {
     /// Adds the new ids and the checkpoint, and commits.
     fn commit(
         &mut self,
-        ids: &mut dyn Iterator<Item = EventId>,
+        ids: &mut dyn Iterator<Item = Run<'_>>,
         checkpoint: &Checkpoint,
     ) -> Result<(), SinkError>;
 

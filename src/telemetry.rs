@@ -129,7 +129,7 @@ impl Shards {
 
     fn counters(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
         type Of = fn(&ShardFigures) -> &Counter;
-        let counters: [(&str, &str, Of); 10] = [
+        let counters: [(&str, &str, Of); 11] = [
             ("tributary_events_received", "Lines committed, of whatever kind", |f| &f.shard.received),
             ("tributary_events_delivered", "Events committed to their topics", |f| &f.shard.delivered),
             ("tributary_duplicates_dropped", "Events dropped since their id was known", |f| {
@@ -145,6 +145,11 @@ impl Shards {
             ("tributary_events_without_position", "Lines without an offset that can be sent back", |f| {
                 &f.shard.unplaced
             }),
+            (
+                "tributary_id_journal_gaps",
+                "Openings at which ids were missing from the journal that repeats are known by",
+                |f| &f.shard.journal_gaps,
+            ),
             ("tributary_replays", "Times that everything held was read again", |f| &f.shard.replays),
             ("tributary_positions_abandoned", "Positions that the service refused", |f| {
                 &f.source.positions_abandoned

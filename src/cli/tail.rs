@@ -63,7 +63,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     let extractor = Extractor::new(&stream.record)?;
     let (source, position) = begin(stream.source.clone(), arguments)?;
-    let (input, output) = queue(source.queue_bytes, Default::default());
+    let (input, output) = queue(source.queue_bytes, Default::default(), Default::default());
     let runtime = super::runtime().context("cannot start the runtime")?;
     let stop = CancellationToken::new();
     let resume = Resume { position, ..Resume::default() };

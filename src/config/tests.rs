@@ -102,7 +102,8 @@ fn the_design_example_says_what_it_says() {
     assert_eq!(config.kafka.properties["compression.type"], sink::Property::Text("lz4".into()));
     assert_eq!(config.kafka.state_replication_factor, Some(3));
     assert_eq!(config.kafka.transaction_timeout, Duration::from_secs(30));
-    assert_eq!(config.kafka.journal_retention, Duration::from_secs(3600));
+    assert_eq!(config.kafka.journal_retention, Duration::from_secs(8 * 86_400), "longer than the service's");
+    assert_eq!(config.kafka.journal_bytes, 320_000_000 + (64 << 20), "for a million ids");
     let stream = &config.streams[0];
     assert_eq!((&*stream.name, stream.kind, stream.shards), ("mobile", StreamKind::Airship, 1));
     assert_eq!(stream.topic.partitions, Some(12));
@@ -182,7 +183,7 @@ fn compliance_takes_its_defaults_from_its_kind_and_user() {
         r#"
         kafka.bootstrap_servers = "a:9092, [::1]:9092"
         state.prefix = "x"
-        dedupe.window = "2h"
+        dedupe.window = "10days"
         [[stream]]
         name = "c"
         kind = "airship_compliance"
@@ -197,7 +198,7 @@ fn compliance_takes_its_defaults_from_its_kind_and_user() {
         (stream.route.topic.as_str(), &*stream.dead_letter_topic),
         ("airship.compliance", "x.dead-letters")
     );
-    assert_eq!(config.kafka.journal_retention, Duration::from_secs(4 * 3600));
+    assert_eq!(config.kafka.journal_retention, Duration::from_secs(10 * 86_400), "as long as the window");
     let source::Service::Airship(service) = &stream.source.service else { panic!("{stream:?}") };
     assert_eq!(service.app_key.as_deref(), Some("APP"));
     assert_eq!(serde_json::to_value(&service.filters).unwrap()[0]["latency"], 5000);

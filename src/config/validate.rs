@@ -20,8 +20,13 @@ mod airship;
 mod filters;
 mod place;
 
-/// The journal is kept at least so long: a restart needs it even where the window is short.
-const SHORTEST_JOURNAL: Duration = Duration::from_secs(3600);
+/// The journal is kept at least so long: a stop may last as long as the service keeps events (7 days), and the ids of before
+/// it are needed after it.
+const SHORTEST_JOURNAL: Duration = Duration::from_secs(8 * 86_400);
+/// What an id takes in the journal at most, where each commit brings one: its record and the transaction's marker.
+const JOURNAL_BYTES_PER_ID: u64 = 320;
+/// Room in the journal besides, for batches that were aborted.
+const JOURNAL_SPARE_BYTES: u64 = 64 << 20;
 /// librdkafka refuses a shorter `transaction.timeout.ms`.
 const SHORTEST_TRANSACTION: Duration = Duration::from_secs(1);
 /// Milliseconds of `transaction.timeout.ms` are a signed 32-bit number.
@@ -169,7 +174,10 @@ fn kafka(raw: &Raw, errors: &mut Errors) -> Option<sink::Config> {
         max_message_bytes,
         prefix: prefix.clone(),
         state_replication_factor: raw.state.replication_factor,
-        journal_retention: raw.dedupe.window.0.saturating_mul(2).max(SHORTEST_JOURNAL),
+        journal_retention: raw.dedupe.window.0.max(SHORTEST_JOURNAL),
+        journal_bytes: (raw.dedupe.max_ids as u64)
+            .saturating_mul(JOURNAL_BYTES_PER_ID)
+            .saturating_add(JOURNAL_SPARE_BYTES),
     })
 }
 

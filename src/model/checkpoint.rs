@@ -8,10 +8,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::errors::without_text;
-use super::types::{Position, ShardId, Watermark};
+use super::types::{Dated, Position, ShardId, Watermark};
 
 /// The version that this program writes. Older versions are read, newer ones refused.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Totals since the shard's first checkpoint.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -27,6 +27,17 @@ pub struct Totals {
     pub dead_letters: u64,
     /// Events left out since the stream drops their sort, such as bots.
     pub filtered: u64,
+}
+
+/// Which ids of the journal a restart needs. All ids of a shard are numbered in the order of their commit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Ids {
+    /// The number of the oldest one that is needed.
+    pub oldest: u64,
+    /// How many there are in all, which is the number of the next one.
+    pub written: u64,
+    /// When the oldest one was written to the journal, by our clock, milliseconds since the Unix epoch: where to look first.
+    pub since_ms: i64,
 }
 
 /// A shard's checkpoint. In Kafka it is JSON, keyed by the shard's `<stream>/<index>`.
@@ -53,6 +64,12 @@ pub struct Checkpoint {
     pub released: bool,
     /// Totals up to here.
     pub totals: Totals,
+    /// How long the shard has run in all its lives, milliseconds: while it was connected and Kafka took what it wrote.
+    #[serde(default)]
+    pub ran_ms: u64,
+    /// Which ids a restart needs; `None` in checkpoints of version 1.
+    #[serde(default)]
+    pub ids: Option<Ids>,
 }
 
 /// The step from one checkpoint to the next.
@@ -66,6 +83,10 @@ pub struct Delta {
     pub processed_ms: Option<i64>,
     /// What the batch adds to the totals.
     pub added: Totals,
+    /// How long the shard has run by now, milliseconds.
+    pub ran_ms: u64,
+    /// Which ids are needed after it.
+    pub ids: Ids,
     /// Whether the shard stops in order with it.
     pub clean: bool,
     /// Whether the shard stops with it.
@@ -94,10 +115,15 @@ pub enum DecodeError {
     Newer(u32),
 }
 
-/// Only the version, which decides how the rest is read.
+/// What every version has, so that other JSON is not taken for a checkpoint of a later one. The version decides how the
+/// rest is read.
 #[derive(Deserialize)]
 struct Versioned {
     version: u32,
+    #[serde(rename = "sequence")]
+    _sequence: u64,
+    #[serde(rename = "owner")]
+    _owner: String,
 }
 
 impl Checkpoint {
@@ -114,6 +140,8 @@ impl Checkpoint {
             clean: false,
             released: false,
             totals: Totals::default(),
+            ran_ms: 0,
+            ids: Some(Ids { since_ms: now_ms, ..Ids::default() }),
         }
     }
 
@@ -133,6 +161,8 @@ impl Checkpoint {
             clean: delta.clean,
             released: delta.released,
             totals: self.totals.plus(delta.added),
+            ran_ms: delta.ran_ms,
+            ids: Some(delta.ids),
         })
     }
 
@@ -157,13 +187,19 @@ impl Checkpoint {
         }
     }
 
-    /// When the oldest ids were committed that a restart needs. What came in while nobody was there is judged by what
-    /// was known then, so the window counts back from the checkpoint and not from now.
+    /// The date of the ids that are committed with it.
+    pub fn dated(&self) -> Dated {
+        Dated { committed_ms: self.committed_ms, ran_ms: self.ran_ms, received_ms: self.received_ms() }
+    }
+
+    /// When the oldest ids were committed that a restart needs: where in the journal to look for them first. `window` is
+    /// for checkpoints of version 1, which do not say it.
     pub fn ids_since_ms(&self, window: Duration) -> i64 {
         let window_ms = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
-        match &self.position {
-            Some(Position::Watermark(Watermark { ids_since_ms: Some(since_ms), .. })) => *since_ms,
-            _ => self.committed_ms.saturating_sub(window_ms),
+        match (self.ids, &self.position) {
+            (Some(ids), _) => ids.since_ms,
+            (None, Some(Position::Watermark(Watermark { ids_since_ms: Some(since_ms), .. }))) => *since_ms,
+            (None, _) => self.committed_ms.saturating_sub(window_ms),
         }
     }
 
@@ -180,7 +216,7 @@ impl Checkpoint {
 
     /// Reads the stored form.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let Versioned { version } = serde_json::from_slice(bytes).map_err(without_text)?;
+        let Versioned { version, .. } = serde_json::from_slice(bytes).map_err(without_text)?;
         if version > VERSION {
             return Err(DecodeError::Newer(version));
         }
@@ -216,6 +252,8 @@ mod tests {
             added,
             clean: false,
             released: false,
+            ran_ms: 70,
+            ids: Ids { oldest: 1, written: 3, since_ms: 4 },
         }
     }
 
@@ -239,12 +277,26 @@ mod tests {
 
     #[test]
     fn a_later_release_is_refused_and_said() {
-        let error = Checkpoint::decode(br#"{"version":2,"anything":1}"#).unwrap_err();
+        let later = br#"{"version":9,"sequence":1,"owner":"x","anything":1}"#;
         assert_eq!(
-            error.to_string(),
-            "checkpoint version 2 was written by a later release; this one reads up to 1"
+            Checkpoint::decode(later).unwrap_err().to_string(),
+            "checkpoint version 9 was written by a later release; this one reads up to 2"
         );
-        assert!(matches!(Checkpoint::decode(b"{}"), Err(DecodeError::Malformed(_))));
+        for other in ["{}", r#"{"version":9,"id":"an event"}"#] {
+            let error = Checkpoint::decode(other.as_bytes());
+            assert!(matches!(error, Err(DecodeError::Malformed(_))), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_of_version_1_is_read() {
+        let old = r#"{"version":1,"sequence":7,"owner":"x","shards":1,"position":null,"processed_ms":null,
+            "committed_ms":5000,"clean":false,"totals":{}}"#;
+        let old = Checkpoint::decode(old.as_bytes()).unwrap();
+        assert_eq!((old.ran_ms, old.ids), (0, None));
+        assert_eq!(old.ids_since_ms(Duration::from_secs(2)), 3000, "counted back from the checkpoint");
+        let new = old.after(&delta(7, "a"), 6000).unwrap();
+        assert_eq!((new.ran_ms, new.ids_since_ms(Duration::from_secs(2))), (70, 4), "as it says itself");
     }
 
     #[test]
@@ -263,12 +315,14 @@ mod tests {
         fn the_codec_keeps_everything(
             sequence: u64, owner: String, shards: u32, offset in prop::option::of(any::<String>()),
             processed_ms: Option<i64>, committed_ms: i64, clean: bool, released: bool, counts: [u64; 5],
+            ran_ms: u64, ids: Option<(u64, u64, i64)>,
         ) {
             let [received, delivered, duplicates, dead_letters, filtered] = counts;
             let checkpoint = Checkpoint {
                 version: VERSION, sequence, owner, shards, position: offset.map(Position::offset),
                 processed_ms, committed_ms, clean, released,
-                totals: Totals { received, delivered, duplicates, dead_letters, filtered },
+                totals: Totals { received, delivered, duplicates, dead_letters, filtered }, ran_ms,
+                ids: ids.map(|(oldest, written, since_ms)| Ids { oldest, written, since_ms }),
             };
             prop_assert_eq!(Checkpoint::decode(&checkpoint.encode()).unwrap(), checkpoint);
         }

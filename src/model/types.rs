@@ -36,13 +36,26 @@ impl EventId {
     }
 }
 
-/// When ids were committed, and the latest received time among all events up to then. Milliseconds since the Unix epoch.
+/// When ids were committed, and the latest received time among all events up to then.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Dated {
-    /// By our clock.
+    /// By our clock, milliseconds since the Unix epoch. Only finds the place in the journal, since clocks can step.
     pub committed_ms: i64,
-    /// By the service's clock, where the service keeps the position.
+    /// How long the shard had run by then in all its lives, milliseconds. Ids age by this.
+    pub ran_ms: u64,
+    /// By the service's clock, milliseconds since the Unix epoch, where the service keeps the position.
     pub received_ms: Option<i64>,
+}
+
+/// Ids of a shard that were committed together. All ids of a shard are numbered in the order of their commit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Run<'a> {
+    /// When.
+    pub dated: Dated,
+    /// The number of the first one; the others follow in a row.
+    pub first: u64,
+    /// The ids.
+    pub ids: &'a [EventId],
 }
 
 /// Parses `8-4-4-4-12` lower-case hexadecimal digits, the only form whose value is the id.
@@ -122,7 +135,9 @@ pub struct Watermark {
     pub forgotten_ms: Option<i64>,
     /// When the last replay began, by our clock.
     pub replayed_ms: Option<i64>,
-    /// When the oldest ids were committed that are still needed, by our clock: the journal is read back from here.
+    /// Of checkpoints of version 1: when the oldest ids were committed that were still needed, by our clock. Later ones say
+    /// it for all streams, in [`super::checkpoint::Ids`].
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub ids_since_ms: Option<i64>,
     /// Set while a replay is owed: [`Self::received_ms`] when something may have been lost, 0 if nothing had been
     /// delivered.

@@ -166,7 +166,7 @@ impl Mark {
     /// What the checkpoint says after a commit with which the window knows `extent`.
     pub fn after(&self, extent: Extent) -> Watermark {
         let forgotten_ms = self.watermark.forgotten_ms.max(extent.forgotten_ms);
-        Watermark { forgotten_ms, ids_since_ms: Some(extent.since_ms), ..self.watermark }
+        Watermark { forgotten_ms, ids_since_ms: None, ..self.watermark }
     }
 }
 

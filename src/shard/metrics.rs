@@ -69,6 +69,8 @@ pub struct Metrics {
     pub possible_gaps: [Counter; Gap::ALL.len()],
     /// Lines of a stream that is told where to resume, without an offset that can be sent back.
     pub unplaced: Counter,
+    /// Openings at which the journal lacked ids that are still needed.
+    pub journal_gaps: Counter,
     /// Replays begun.
     pub replays: Counter,
     /// Events that replays brought, by what became of them, in the order of [`REPLAY_OUTCOMES`].
@@ -127,6 +129,7 @@ impl Default for Metrics {
             restarts: Counter::default(),
             possible_gaps: Default::default(),
             unplaced: Counter::default(),
+            journal_gaps: Counter::default(),
             replays: Counter::default(),
             replayed: Default::default(),
             health: Health::default(),

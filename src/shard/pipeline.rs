@@ -8,7 +8,7 @@ use crate::dedupe::Window;
 use crate::failpoint;
 use crate::model::block::{Block, OVERSIZE_HEAD};
 use crate::model::checkpoint::Checkpoint;
-use crate::model::types::{Dated, DeadLetterReason, EventId, Headers, OutRecord, Record};
+use crate::model::types::{Dated, DeadLetterReason, EventId, Headers, OutRecord, Record, Run};
 use crate::record::{ExtractError, Extractor, Line};
 use crate::route::Router;
 use crate::sink::{Sink, SinkError};
@@ -75,9 +75,24 @@ impl Pipeline {
         }
     }
 
-    /// Adds ids from the journal.
-    pub fn seed(&mut self, dated: Dated, ids: &[EventId]) {
-        self.window.seed(dated, ids.iter().copied());
+    /// Adds ids from the journal. Those of records of older versions have no number.
+    pub fn seed(&mut self, dated: Dated, first: Option<u64>, ids: &[EventId]) {
+        let first = first.unwrap_or_else(|| self.window.next());
+        self.window.seed(&Run { dated, first, ids });
+    }
+
+    /// Takes up the numbers of ids where `checkpoint` left them, once they are read back. Without any, what was read back
+    /// is numbered now, and written once more.
+    pub fn number_ids(&mut self, checkpoint: &Checkpoint) {
+        match checkpoint.ids {
+            Some(ids) => self.window.number_from(ids.written),
+            None => self.rewrite_ids(),
+        }
+    }
+
+    /// The journal lacks the ids that are known: the next commit writes all of them.
+    pub fn rewrite_ids(&mut self) {
+        self.window.rewrite();
     }
 
     /// Takes back what [`Self::seed`] added, for a new attempt to open.
@@ -90,9 +105,9 @@ impl Pipeline {
         self.begun
     }
 
-    /// Whether the position moved.
+    /// Whether there is something to commit without a record: the position moved, or ids have to be written again.
     pub fn has_moved(&self) -> bool {
-        self.progress.moved
+        self.progress.moved || self.window.is_unwritten()
     }
 
     /// Processing time of the first event since the last commit.
@@ -131,14 +146,13 @@ impl Pipeline {
         if !std::mem::replace(&mut self.begun, true) {
             sink.begin()?;
         }
-        sink.commit(&mut self.window.pending(), checkpoint)
+        sink.commit(&mut self.window.to_write(checkpoint.dated()), checkpoint)
     }
 
     /// The batch is committed.
-    pub fn committed(&mut self, committed_ms: i64) {
-        let received_ms = self.progress.mark.watermark.received_ms;
+    pub fn committed(&mut self, dated: Dated) {
         self.window.keep_old(self.progress.mark.needs_old_ids());
-        self.window.commit(Dated { committed_ms, received_ms });
+        self.window.commit(dated);
         self.progress.mark.watermark.forgotten_ms = self.window.forgotten_ms();
         self.progress.start_anew();
         self.counted = self.progress.mark.counts;

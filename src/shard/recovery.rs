@@ -8,7 +8,7 @@ use tracing::{error, info, warn};
 
 use super::{Exit, Shard};
 use crate::model::checkpoint::Checkpoint;
-use crate::sink::{Sink, SinkError};
+use crate::sink::{Known, Reopened, Sink, SinkError};
 
 /// First and longest pause between attempts to write the same batch.
 const RETRY_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
@@ -52,7 +52,10 @@ impl<S: Sink> Shard<S> {
             }
             let cleared = match error {
                 SinkError::Abortable(_) => self.sink.abort().map(|()| Recovered::Replayed),
-                _ => self.sink.reopen().map(|claimed| self.reopened(claimed, attempted)),
+                _ => {
+                    let known = Known { last: &self.checkpoint, attempted };
+                    self.sink.reopen(known).map(|reopened| self.reopened(reopened, attempted))
+                }
             };
             if cleared.is_ok() {
                 // Its outcome is known from here on.
@@ -75,10 +78,23 @@ impl<S: Sink> Shard<S> {
     }
 
     /// What the sink's checkpoint says of the attempted one.
-    fn reopened(&mut self, claimed: Checkpoint, attempted: Option<&Checkpoint>) -> Recovered {
-        let landed = attempted.is_some_and(|attempted| claimed.carries(attempted));
-        self.checkpoint = claimed;
-        if landed { Recovered::Landed } else { Recovered::Replayed }
+    fn reopened(&mut self, reopened: Reopened, attempted: Option<&Checkpoint>) -> Recovered {
+        let landed = attempted.is_some_and(|attempted| reopened.checkpoint.carries(attempted));
+        self.checkpoint = reopened.checkpoint;
+        self.journal_lost |= reopened.journal_lost;
+        if landed {
+            return Recovered::Landed;
+        }
+        self.restore_journal();
+        Recovered::Replayed
+    }
+
+    /// Has the next commit write the ids again that the journal lost. Not while the outcome of one is yet to be noted,
+    /// which would count as that of this one.
+    pub(super) fn restore_journal(&mut self) {
+        if std::mem::take(&mut self.journal_lost) {
+            self.pipeline.rewrite_ids();
+        }
     }
 }
 

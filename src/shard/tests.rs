@@ -58,7 +58,7 @@ fn run(cluster: &Arc<Mutex<Cluster>>, max_events: usize, blocks: Vec<Block>) -> 
     let metrics = Metrics::default();
     let never = CancellationToken::new();
     let shard = Shard::open(config, sink, pipeline(1000), metrics, never.clone(), &never).unwrap();
-    let (input, output) = queue(1 << 20, Default::default());
+    let (input, output) = queue(1 << 20, Default::default(), Default::default());
     for block in blocks {
         let sent = futures_util::FutureExt::now_or_never(input.send(Item::Block { block, resumed: false }));
         sent.unwrap().unwrap();
@@ -166,6 +166,20 @@ fn the_position_is_as_old_as_its_last_event() {
 }
 
 #[test]
+fn ids_that_the_journal_lost_are_written_again() {
+    for fault in [Fault::UnknownAndLost, Fault::UnknownButLanded] {
+        let faults = [Fault::None, Fault::None, fault].into();
+        let cluster = Arc::new(Mutex::new(Cluster { faults, loses_journal: true, ..Cluster::default() }));
+        assert_eq!(run(&cluster, 10, vec![lines(&(0..50).map(event).collect::<String>())]), Exit::Stopped);
+        assert!(!cluster.lock().unwrap().loses_journal, "it was lost");
+        let held: usize = cluster.lock().unwrap().journal.iter().map(|(_, _, ids)| ids.len()).sum();
+        assert_eq!(held, 50, "{fault:?}: all of them are there again, each once");
+        assert_eq!(run(&cluster, 10, vec![lines(&(0..60).map(event).collect::<String>())]), Exit::Stopped);
+        assert_eq!(values(&cluster).len(), 60, "{fault:?}: none came twice");
+    }
+}
+
+#[test]
 fn a_fenced_shard_stops_and_writes_nothing_more() {
     let cluster =
         Arc::new(Mutex::new(Cluster { faults: [Fault::None, Fault::Fenced].into(), ..Default::default() }));
@@ -208,7 +222,7 @@ proptest! {
         let checkpoint = cluster.checkpoint.as_ref().unwrap();
         prop_assert_eq!(checkpoint.totals.delivered, next as u64);
         prop_assert_eq!(checkpoint.position.clone(), Some(Position::offset((next - 1).to_string())));
-        prop_assert_eq!(cluster.journal.iter().map(|(_, ids)| ids.len()).sum::<usize>(), next);
+        prop_assert_eq!(cluster.journal.iter().map(|(_, _, ids)| ids.len()).sum::<usize>(), next);
     }
 }
 

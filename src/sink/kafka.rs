@@ -11,14 +11,15 @@ use std::time::Duration;
 use rdkafka::producer::BaseProducer;
 use tokio::runtime::Handle;
 
-use super::client::{Clients, Context};
+use super::client::{BATCH_BYTES, Clients, Context};
 use super::topics::Topics;
-use super::{Config, Delivery, EventHeaders, Opened, Seed, Sink, SinkError, TopicSpec};
+use super::{Config, Delivery, EventHeaders, Known, Opened, Reopened, Seed, Sink, SinkError, TopicSpec};
 use crate::model::checkpoint::Checkpoint;
-use crate::model::types::{EventId, OutRecord, ShardId};
+use crate::model::types::{OutRecord, Run, ShardId};
 
 pub(super) mod blocking;
 mod headers;
+mod memory;
 mod opening;
 mod state;
 mod writing;
@@ -48,7 +49,7 @@ pub struct Settings {
     pub event_headers: EventHeaders,
     /// Where dead letters go.
     pub dead_letter_topic: String,
-    /// Ids committed longer before the checkpoint are not read back.
+    /// The id window, for checkpoints of version 1, which do not say what ids are needed.
     pub window: Duration,
     /// This process's name in the placement record, where it announced itself.
     pub instance: String,
@@ -69,6 +70,10 @@ pub struct KafkaSink {
     context: Context,
     headers: RecordHeaders,
     packed: Vec<u8>,
+    /// Bytes of one produce batch, and of one of our own records.
+    batch_bytes: usize,
+    /// What batches were cut to since a topic refused one whose limit is not known.
+    learned_bytes: usize,
 }
 
 impl KafkaSink {
@@ -78,7 +83,18 @@ impl KafkaSink {
         let topics = Topics::new(clients.clone(), runtime, &settings.config);
         let headers = RecordHeaders::new(&settings.event_headers, &settings.shard, &settings.source);
         let context = Context::default();
-        Self { settings, clients, topics, owner, producer: None, context, headers, packed: Vec::new() }
+        Self {
+            settings,
+            clients,
+            topics,
+            owner,
+            producer: None,
+            context,
+            headers,
+            packed: Vec::new(),
+            batch_bytes: BATCH_BYTES,
+            learned_bytes: BATCH_BYTES,
+        }
     }
 
     fn transactional(&self) -> bool {
@@ -99,8 +115,8 @@ impl Sink for KafkaSink {
         self.open_shard(seed)
     }
 
-    fn reopen(&mut self) -> Result<Checkpoint, SinkError> {
-        self.reopen_shard()
+    fn reopen(&mut self, known: Known<'_>) -> Result<Reopened, SinkError> {
+        self.reopen_shard(known)
     }
 
     fn begin(&mut self) -> Result<(), SinkError> {
@@ -113,7 +129,7 @@ impl Sink for KafkaSink {
 
     fn commit(
         &mut self,
-        ids: &mut dyn Iterator<Item = EventId>,
+        ids: &mut dyn Iterator<Item = Run<'_>>,
         checkpoint: &Checkpoint,
     ) -> Result<(), SinkError> {
         self.commit_batch(ids, checkpoint)

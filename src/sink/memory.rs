@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
-use super::{Opened, Seed, Sink, SinkError};
+use super::{Known, Opened, Reopened, Seed, Sink, SinkError};
 use crate::model::checkpoint::Checkpoint;
-use crate::model::types::{Dated, EventId, Headers, OutRecord};
+use crate::model::types::{Dated, EventId, Headers, OutRecord, Run};
 
 /// A record as it was kept.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,8 +27,10 @@ pub struct Cluster {
     pub records: Vec<Kept>,
     /// Records of aborted batches.
     pub aborted: usize,
-    /// Committed ids, by commit.
-    pub journal: Vec<(Dated, Vec<EventId>)>,
+    /// Committed ids with the number of the first, by commit.
+    pub journal: Vec<(Dated, u64, Vec<EventId>)>,
+    /// Whether the journal is lost at the next opening.
+    pub loses_journal: bool,
     /// The latest checkpoint.
     pub checkpoint: Option<Checkpoint>,
     /// Faults of the commits to come, first first.
@@ -66,21 +68,8 @@ impl MemorySink {
     pub fn new(cluster: Arc<Mutex<Cluster>>) -> Self {
         Self { cluster, batch: Vec::new(), open: false }
     }
-}
 
-impl Sink for MemorySink {
-    fn open(&mut self, seed: Seed<'_>) -> Result<Opened, SinkError> {
-        let stopped_in_order = {
-            let cluster = self.cluster.lock().unwrap();
-            for (dated, ids) in &cluster.journal {
-                seed(*dated, ids);
-            }
-            cluster.checkpoint.as_ref().map(|found| found.clean)
-        };
-        Ok(Opened { checkpoint: self.reopen()?, stopped_in_order, has_all_ids: true })
-    }
-
-    fn reopen(&mut self) -> Result<Checkpoint, SinkError> {
+    fn claim(&mut self) -> Checkpoint {
         self.open = false;
         self.batch.clear();
         let mut cluster = self.cluster.lock().unwrap();
@@ -89,7 +78,30 @@ impl Sink for MemorySink {
             None => Checkpoint::initial("memory", 1, 0),
         };
         cluster.checkpoint = Some(claimed.clone());
-        Ok(claimed)
+        claimed
+    }
+}
+
+impl Sink for MemorySink {
+    fn open(&mut self, seed: Seed<'_>) -> Result<Opened, SinkError> {
+        let stopped_in_order = {
+            let cluster = self.cluster.lock().unwrap();
+            for (dated, first, ids) in &cluster.journal {
+                seed(*dated, Some(*first), ids);
+            }
+            cluster.checkpoint.as_ref().map(|found| found.clean)
+        };
+        Ok(Opened { checkpoint: self.claim(), stopped_in_order, has_all_ids: true })
+    }
+
+    fn reopen(&mut self, _: Known<'_>) -> Result<Reopened, SinkError> {
+        let checkpoint = self.claim();
+        let mut cluster = self.cluster.lock().unwrap();
+        let journal_lost = std::mem::take(&mut cluster.loses_journal);
+        if journal_lost {
+            cluster.journal.clear();
+        }
+        Ok(Reopened { checkpoint, journal_lost })
     }
 
     fn begin(&mut self) -> Result<(), SinkError> {
@@ -117,7 +129,7 @@ impl Sink for MemorySink {
 
     fn commit(
         &mut self,
-        ids: &mut dyn Iterator<Item = EventId>,
+        ids: &mut dyn Iterator<Item = Run<'_>>,
         checkpoint: &Checkpoint,
     ) -> Result<(), SinkError> {
         let mut cluster = self.cluster.lock().unwrap();
@@ -130,8 +142,7 @@ impl Sink for MemorySink {
         }
         cluster.commits.push(self.batch.len());
         cluster.records.append(&mut self.batch);
-        let Checkpoint { committed_ms, .. } = *checkpoint;
-        cluster.journal.push((Dated { committed_ms, received_ms: checkpoint.received_ms() }, ids.collect()));
+        cluster.journal.extend(ids.map(|run| (run.dated, run.first, run.ids.to_vec())));
         cluster.checkpoint = Some(checkpoint.clone());
         self.open = false;
         if fault == Fault::UnknownButLanded {

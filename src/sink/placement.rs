@@ -18,7 +18,7 @@ use super::client::{BATCH_BYTES, Clients, Context, explain};
 use super::kafka::{StateTopics, blocking};
 use super::progress::{Open, Reader};
 use super::topics::{Topics, Wanted as WantedTopic};
-use super::{Config, Delivery, SinkError};
+use super::{Config, Delivery, SinkError, settings};
 use crate::failpoint;
 use crate::model::types::ShardId;
 
@@ -65,11 +65,13 @@ impl Placement {
         announcement: Announcement<'_>,
         runtime: Handle,
     ) -> Result<Self, SinkError> {
-        let mut announcer = Announcer::new(config, runtime);
+        let mut announcer = Announcer::new(config, runtime.clone());
         // So many partitions are enough in a cluster that knows no other streams.
         let shards: u32 = announcement.streams.iter().map(|stream| stream.shards).sum();
         let partitions = i32::try_from(shards).unwrap_or(i32::MAX);
         announcer.topics.ensure(&announcer.wanted(announcement.topics, partitions))?;
+        let rules = announcer.state.rules(config);
+        settings::uphold(&announcer.clients, &runtime, config.create_topics, &rules)?;
         let mut attempt = 0;
         loop {
             attempt += 1;

@@ -4,6 +4,7 @@
 //! ended, open transactions included, at its beginning; where another transaction is still open it waits for that one.
 //! A look before fencing waits for nothing.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -11,14 +12,16 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
-use tracing::debug;
+use tracing::{debug, warn};
 
+use super::SinkError;
 use super::client::{Clients, Context, close_beside, explain, with_causes};
-use super::journal::unpack_ids;
-use super::{Seed, SinkError};
-use crate::model::checkpoint::Checkpoint;
+use crate::model::checkpoint::{Checkpoint, DecodeError};
 use crate::model::errors::chain;
-use crate::model::types::Dated;
+
+mod ids;
+
+pub use ids::{Lacks, Needed};
 
 /// Limit of one request to the cluster.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -45,6 +48,14 @@ pub enum Open {
     /// Reads up to the first of them. Before fencing, the one that is open may be that of a dead predecessor, or our own
     /// of a producer that was given up, and would last until `transaction_timeout`.
     Leave,
+}
+
+/// A record of a state topic.
+struct Stored<'a> {
+    offset: i64,
+    timestamp_ms: i64,
+    key: &'a [u8],
+    payload: &'a [u8],
 }
 
 /// A key with its checkpoint, as found.
@@ -90,11 +101,11 @@ impl Reader {
         let (low, high) = self.stable_end(topic, partition, open)?;
         for from in [low.max(high - TAIL), low] {
             let mut last = None;
-            self.read(topic, partition, from, high, |found, payload, _| {
-                if found == key.as_bytes() {
-                    last = Some(payload.to_vec());
+            self.read(topic, partition, from, high, |stored| {
+                if stored.key == key.as_bytes() {
+                    last = Some(stored.payload.to_vec());
                 }
-                Ok(())
+                Ok(ControlFlow::Continue(()))
             })?;
             if from == low || last.is_some() {
                 return Ok(last);
@@ -114,53 +125,34 @@ impl Reader {
         let (low, high) = self.stable_end(topic, partition, open)?;
         for from in [low.max(high - TAIL), low] {
             let mut found: Vec<Found> = Vec::new();
-            self.read(topic, partition, from, high, |key, payload, _| {
-                let name = String::from_utf8_lossy(key).into_owned();
-                let checkpoint = Checkpoint::decode(payload).map_err(|error| {
-                    SinkError::Unusable(format!(
-                        "{topic} partition {partition}, key {name}: {}",
-                        chain(&error)
-                    ))
-                })?;
+            self.read(topic, partition, from, high, |stored| {
+                let name = String::from_utf8_lossy(stored.key).into_owned();
+                let checkpoint = match Checkpoint::decode(stored.payload) {
+                    Ok(checkpoint) => checkpoint,
+                    Err(error @ DecodeError::Newer(_)) => {
+                        return Err(SinkError::Unusable(format!(
+                            "{topic} partition {partition}, offset {}, key {name}: {}",
+                            stored.offset,
+                            chain(&error)
+                        )));
+                    }
+                    Err(error) => {
+                        stored.skip(topic, partition, &chain(&error));
+                        return Ok(ControlFlow::Continue(()));
+                    }
+                };
                 match found.iter_mut().find(|(known, _)| *known == name) {
                     Some((_, known)) if known.sequence >= checkpoint.sequence => {}
                     Some((_, known)) => *known = checkpoint,
                     None => found.push((name, checkpoint)),
                 }
-                Ok(())
+                Ok(ControlFlow::Continue(()))
             })?;
             if from == low || enough(&found) {
                 return Ok(found);
             }
         }
         Ok(Vec::new())
-    }
-
-    /// Gives the ids of `key` that were committed at `since_ms` or later to `seed`, oldest first.
-    pub fn ids(
-        &self,
-        topic: &str,
-        partition: i32,
-        key: &str,
-        since_ms: i64,
-        seed: Seed<'_>,
-    ) -> Result<usize, SinkError> {
-        let (low, high) = self.stable_end(topic, partition, Open::Await)?;
-        let from = self.offset_at(topic, partition, since_ms)?.map_or(high, |offset| offset.max(low));
-        let mut count = 0;
-        let mut ids = Vec::new();
-        self.read(topic, partition, from, high, |record_key, payload, timestamp_ms| {
-            if record_key == key.as_bytes() {
-                ids.clear();
-                let received_ms = unpack_ids(payload, &mut ids).map_err(|error| {
-                    SinkError::Unusable(format!("{topic} partition {partition}: {error}"))
-                })?;
-                count += ids.len();
-                seed(Dated { committed_ms: timestamp_ms, received_ms }, &ids);
-            }
-            Ok(())
-        })?;
-        Ok(count)
     }
 
     fn committed(&self) -> Result<&BaseConsumer<Context>, SinkError> {
@@ -194,30 +186,14 @@ impl Reader {
         }
     }
 
-    fn offset_at(&self, topic: &str, partition: i32, time_ms: i64) -> Result<Option<i64>, SinkError> {
-        let mut times = TopicPartitionList::new();
-        let failed = |error: KafkaError| {
-            SinkError::Unusable(format!("cannot look up times in {topic}: {}", chain(&error)))
-        };
-        times.add_partition_offset(topic, partition, Offset::Offset(time_ms.max(0))).map_err(failed)?;
-        let consumer = self.committed()?;
-        let found = consumer.offsets_for_times(times, REQUEST_TIMEOUT).map_err(|error| {
-            SinkError::Unusable(format!("cannot look up times in {topic}: {}", explain(consumer, &error)))
-        })?;
-        Ok(found.find_partition(topic, partition).and_then(|found| match found.offset() {
-            Offset::Offset(offset) => Some(offset),
-            _ => None,
-        }))
-    }
-
-    /// Gives every committed record from `from` up to `end` to `each`: key, payload, timestamp.
+    /// Gives every committed record from `from` up to `end` to `each`, until it breaks off.
     fn read(
         &self,
         topic: &str,
         partition: i32,
         from: i64,
         end: i64,
-        mut each: impl FnMut(&[u8], &[u8], i64) -> Result<(), SinkError>,
+        mut each: impl FnMut(&Stored<'_>) -> Result<ControlFlow<()>, SinkError>,
     ) -> Result<(), SinkError> {
         if from >= end {
             return Ok(());
@@ -237,8 +213,11 @@ impl Reader {
                     if message.offset() >= end {
                         break;
                     }
-                    if let (Some(key), Some(payload)) = (message.key(), message.payload()) {
-                        each(key, payload, message.timestamp().to_millis().unwrap_or(0))?;
+                    let (Some(key), Some(payload)) = (message.key(), message.payload()) else { continue };
+                    let timestamp_ms = message.timestamp().to_millis().unwrap_or(0);
+                    let stored = Stored { offset: message.offset(), timestamp_ms, key, payload };
+                    if each(&stored)?.is_break() {
+                        break;
                     }
                 }
                 // With read_committed this is the last stable offset, which is at `end` or beyond.
@@ -256,6 +235,17 @@ impl Reader {
             }
         }
         consumer.unassign().map_err(failed)
+    }
+}
+
+impl Stored<'_> {
+    /// Says that the record is not what it should be, and is left out: whatever else may write to the topic must not stop
+    /// the shard.
+    fn skip(&self, topic: &str, partition: i32, reason: &str) {
+        warn!(
+            topic, partition, offset = self.offset, key = %String::from_utf8_lossy(self.key), reason,
+            "a record of a state topic that is none of ours is skipped; find out who writes there"
+        );
     }
 }
 

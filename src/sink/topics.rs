@@ -77,6 +77,12 @@ impl Topics {
         Ok(self.partition_counts()?.get(topic).copied().unwrap_or_default())
     }
 
+    /// Which of the known topics are not there any more.
+    pub fn missing(&self) -> Result<Vec<&str>, SinkError> {
+        let existing = self.partition_counts()?;
+        Ok(self.known.keys().map(String::as_str).filter(|name| !existing.contains_key(*name)).collect())
+    }
+
     /// Forgets the limits, so that they are read again.
     pub fn forget(&mut self) {
         self.known.clear();
@@ -119,15 +125,9 @@ impl Topics {
         let admin = self
             .admin()
             .map_err(|error| SinkError::Unusable(format!("missing topics: {}; {error}", names())))?;
-        let retentions: Vec<Option<String>> = missing
-            .iter()
-            .map(|topic| topic.spec.retention.map(|time| time.as_millis().to_string()))
-            .collect();
-        let new: Vec<NewTopic<'_>> = missing
-            .iter()
-            .zip(&retentions)
-            .map(|(topic, retention)| new_topic(topic, retention.as_deref()))
-            .collect();
+        let retentions: Vec<Retention> = missing.iter().map(|topic| Retention::of(&topic.spec)).collect();
+        let new: Vec<NewTopic<'_>> =
+            missing.iter().zip(&retentions).map(|(topic, retention)| new_topic(topic, retention)).collect();
         let options = AdminOptions::new()
             .request_timeout(Some(REQUEST_TIMEOUT))
             .operation_timeout(Some(REQUEST_TIMEOUT));
@@ -191,15 +191,32 @@ impl Topics {
             Vec::new()
         });
         let mut described = described.into_iter();
-        names
-            .iter()
-            .map(|_| {
-                let limit = described.next().and_then(Result::ok).and_then(|resource| {
-                    resource.entry_map().get("max.message.bytes")?.value.as_ref()?.parse().ok()
-                });
-                limit.unwrap_or(DEFAULT_MAX_MESSAGE_BYTES)
-            })
-            .collect()
+        let mut denied = Vec::new();
+        let limits = names.iter().map(|name| {
+            let resource = match described.next() {
+                Some(Ok(resource)) => resource,
+                Some(Err(code)) => {
+                    denied.push(format!("{name}: {code}"));
+                    return DEFAULT_MAX_MESSAGE_BYTES;
+                }
+                None => return DEFAULT_MAX_MESSAGE_BYTES,
+            };
+            let limit = resource
+                .entry_map()
+                .get("max.message.bytes")
+                .and_then(|entry| entry.value.as_ref()?.parse().ok());
+            limit.unwrap_or(DEFAULT_MAX_MESSAGE_BYTES)
+        });
+        let limits = limits.collect();
+        if !denied.is_empty() {
+            // An answer may refuse single topics.
+            warn!(
+                topics = denied.join("; "),
+                "cannot read max.message.bytes of these topics, which takes DESCRIBE_CONFIGS on them; assuming Kafka's \
+                 default; kafka.max_message_bytes sets it"
+            );
+        }
+        limits
     }
 
     /// A client that may change the cluster. It cannot be given OAuth tokens: rdkafka serves only its own queue.
@@ -234,15 +251,31 @@ impl Topics {
     }
 }
 
-fn new_topic<'a>(topic: &'a Wanted, retention: Option<&'a str>) -> NewTopic<'a> {
+/// How long and how much a topic keeps, as Kafka writes it.
+struct Retention {
+    ms: Option<String>,
+    bytes: Option<String>,
+}
+
+impl Retention {
+    fn of(spec: &TopicSpec) -> Self {
+        Self {
+            ms: spec.retention.map(|time| time.as_millis().to_string()),
+            bytes: spec.retention_bytes.map(|bytes| bytes.to_string()),
+        }
+    }
+}
+
+fn new_topic<'a>(topic: &'a Wanted, retention: &'a Retention) -> NewTopic<'a> {
     // -1 leaves the choice to the broker (KIP-464).
     let partitions =
         topic.spec.partitions.unwrap_or(-1).max(if topic.at_least > 0 { topic.at_least } else { -1 });
     let replication = TopicReplication::Fixed(topic.spec.replication_factor.unwrap_or(-1));
     let new = NewTopic::new(&topic.name, partitions, replication);
     let new = topic.config.iter().fold(new, |new, (key, value)| new.set(key, value));
-    match retention {
-        Some(retention) => new.set("retention.ms", retention),
+    let settings = [("retention.ms", &retention.ms), ("retention.bytes", &retention.bytes)];
+    settings.into_iter().fold(new, |new, (name, value)| match value {
+        Some(value) => new.set(name, value),
         None => new,
-    }
+    })
 }

@@ -96,6 +96,7 @@ pub struct Output {
     receiver: Receiver<(Item, OwnedSemaphorePermit)>,
     room: Arc<Semaphore>,
     limit: u32,
+    connections: Gauge,
 }
 
 /// What a wait brought.
@@ -114,12 +115,13 @@ pub enum Received {
 #[error("the shard stopped taking lines")]
 pub struct Closed;
 
-/// A queue for `limit` bytes of lines, which tells `waiting` how many wait.
-pub fn queue(limit: usize, waiting: Gauge) -> (Input, Output) {
+/// A queue for `limit` bytes of lines, which tells `waiting` how many wait. `connections` says how many are open.
+pub fn queue(limit: usize, waiting: Gauge, connections: Gauge) -> (Input, Output) {
     let (sender, receiver) = channel();
     let limit = u32::try_from(limit).unwrap_or(u32::MAX).max(1);
     let room = Arc::new(Semaphore::new(limit as usize));
-    (Input { sender, room: Arc::clone(&room), limit, waiting }, Output { receiver, room, limit })
+    let input = Input { sender, room: Arc::clone(&room), limit, waiting };
+    (input, Output { receiver, room, limit, connections })
 }
 
 impl Item {
@@ -153,6 +155,11 @@ impl Output {
         }
     }
 
+    /// Whether the reader has a connection open.
+    pub fn is_connected(&self) -> bool {
+        self.connections.get() > 0
+    }
+
     /// Bytes waiting.
     pub fn bytes(&self) -> usize {
         used(&self.room, self.limit)
@@ -184,7 +191,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_queue_makes_the_reader_wait() {
         let waiting = Gauge::default();
-        let (input, output) = queue(100, waiting.clone());
+        let (input, output) = queue(100, waiting.clone(), Gauge::default());
         input.send(item(60)).await.unwrap();
         assert_eq!((output.bytes(), waiting.get()), (60, 60));
         let mut blocked = Box::pin(input.send(item(60)));
@@ -198,14 +205,14 @@ mod tests {
 
     #[tokio::test]
     async fn both_ends_notice_the_other_going() {
-        let (input, output) = queue(10, Gauge::default());
+        let (input, output) = queue(10, Gauge::default(), Gauge::default());
         assert!(matches!(output.receive(Duration::ZERO), Received::Timeout));
         input.send(item(10)).await.unwrap();
         let mut blocked = Box::pin(input.send(item(1)));
         assert!((&mut blocked).now_or_never().is_none());
         drop(output);
         assert!(blocked.await.is_err());
-        let (input, output) = queue(10, Gauge::default());
+        let (input, output) = queue(10, Gauge::default(), Gauge::default());
         input.send(item(1)).await.unwrap();
         drop(input);
         assert!(matches!(output.receive(Duration::ZERO), Received::Item(_)));

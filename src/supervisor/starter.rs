@@ -61,7 +61,9 @@ impl Starter {
         })?;
         let shard =
             Shard::open(config, sink, pipeline, self.figures.shard.clone(), self.abandon.clone(), &opening)?;
-        let (input, output) = queue(self.stream.source.queue_bytes, self.figures.shard.queue_bytes.clone());
+        let (waiting, connections) =
+            (self.figures.shard.queue_bytes.clone(), self.figures.source.connections.clone());
+        let (input, output) = queue(self.stream.source.queue_bytes, waiting, connections);
         let (metrics, stop) = (self.figures.source.clone(), self.stop.clone());
         let source = Arc::new(self.stream.source.clone());
         match Connections::new(source, id.index, shard.resume(), Reader { input, metrics, stop }) {

@@ -102,7 +102,12 @@ pub(super) fn topic_spec(
         let too_short = retention.0 < Duration::from_millis(1);
         errors.add_if(too_short, &path.key("retention"), "must be 1ms or longer");
     }
-    TopicSpec { partitions, replication_factor, retention: retention.map(|span| span.0) }
+    TopicSpec {
+        partitions,
+        replication_factor,
+        retention: retention.map(|span| span.0),
+        ..TopicSpec::default()
+    }
 }
 
 /// The sink's word for the headers of events.

@@ -3,7 +3,7 @@
 use super::super::mark::{Mark, ReplayCounts, Report};
 use super::super::progress::Added;
 use super::Pipeline;
-use crate::model::checkpoint::Totals;
+use crate::model::checkpoint::{Delta, Ids};
 use crate::model::types::{Dated, EventId, Position, Watermark};
 
 impl Pipeline {
@@ -60,17 +60,26 @@ impl Pipeline {
         result
     }
 
-    /// New position, last processing time and totals of the batch, if it is committed at `committed_ms`.
-    pub fn progress(&self, committed_ms: i64) -> (Option<Position>, Option<i64>, Totals) {
-        let position = if self.keeps_mark {
-            let received_ms = self.progress.mark.watermark.received_ms;
-            let extent = self.window.extent_after(Dated { committed_ms, received_ms });
+    /// The step that the batch makes from checkpoint `from`, if it is committed at `committed_ms` after `ran_ms`.
+    pub fn delta(&self, from: u64, committed_ms: i64, ran_ms: u64) -> Delta {
+        let received_ms = if self.keeps_mark { self.progress.mark.watermark.received_ms } else { None };
+        let extent = self.window.extent_after(Dated { committed_ms, ran_ms, received_ms });
+        let to = if self.keeps_mark {
             Some(Position::Watermark(self.progress.mark.after(extent)))
         } else {
             let offset = || Position::offset(String::from_utf8_lossy(&self.progress.offset));
-            self.progress.moved.then(offset)
+            (!self.progress.offset.is_empty()).then(offset)
         };
-        (position, self.progress.processed_ms, self.progress.added)
+        Delta {
+            from,
+            to,
+            processed_ms: self.progress.processed_ms,
+            added: self.progress.added,
+            ran_ms,
+            ids: Ids { oldest: extent.oldest, written: extent.next, since_ms: extent.since_ms },
+            clean: false,
+            released: false,
+        }
     }
 
     /// What the batch adds, for the metrics.

@@ -78,7 +78,7 @@ fn live_until(
     let metrics = Metrics::default();
     let shard = Shard::open(config, sink, adobe_pipeline(max_ids), metrics, never.clone(), &never).unwrap();
     let resume = shard.resume();
-    let (input, output) = queue(1 << 24, Default::default());
+    let (input, output) = queue(1 << 24, Default::default(), Default::default());
     for item in items {
         futures_util::FutureExt::now_or_never(input.send(item)).unwrap().unwrap();
     }

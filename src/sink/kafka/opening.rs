@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rdkafka::producer::Producer;
 use rdkafka::types::RDKafkaErrorCode as Code;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use super::KafkaSink;
 use crate::clock::now_ms;
@@ -17,7 +17,7 @@ use crate::sink::client::{BATCH_BYTES, explain};
 use crate::sink::placement;
 use crate::sink::progress::{Open, Reader};
 use crate::sink::topics::Wanted;
-use crate::sink::{Opened, Seed, SinkError, TopicSpec};
+use crate::sink::{Known, Opened, Reopened, Seed, SinkError, TopicSpec};
 
 /// Limit of `init_transactions`: long enough for a broker to finish a dead producer's transaction.
 const INIT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -33,8 +33,9 @@ impl KafkaSink {
         self.ensure_topics()?;
         let ShardId { stream, index } = &self.settings.shard;
         let id = format!("{}.{stream}.{index}", self.settings.config.prefix);
-        let batch_bytes = self.topics.smallest_limit().map_or(BATCH_BYTES, |limit| limit.min(BATCH_BYTES));
-        let producer = self.clients.producer(&id, batch_bytes)?;
+        let limit = self.topics.smallest_limit().unwrap_or(BATCH_BYTES);
+        self.batch_bytes = limit.min(BATCH_BYTES).min(self.learned_bytes);
+        let producer = self.clients.producer(&id, self.batch_bytes)?;
         self.context = producer.client().context().as_ref().clone();
         if self.transactional() {
             producer.init_transactions(INIT_TIMEOUT).map_err(|error| {
@@ -44,6 +45,14 @@ impl KafkaSink {
         }
         self.producer = Some(producer);
         Ok(())
+    }
+
+    /// All of them, so that one that was deleted under way is there again.
+    fn ensure_state_topics(&mut self) -> Result<(), SinkError> {
+        let (state, config) = (self.state(), &self.settings.config);
+        let of_shards = state.wanted(config, self.settings.partition + 1).into_iter();
+        let wanted: Vec<Wanted> = of_shards.chain([state.wanted_shards(config)]).collect();
+        self.topics.ensure(&wanted)
     }
 
     pub(super) fn ensure_topics(&mut self) -> Result<(), SinkError> {
@@ -57,25 +66,6 @@ impl KafkaSink {
 
     pub(super) fn reader(&self) -> Result<Reader, SinkError> {
         Reader::new(&self.clients, self.settings.config.transaction_timeout + INIT_TIMEOUT)
-    }
-
-    pub(super) fn read_back(&self, open: Open) -> Result<Option<Checkpoint>, SinkError> {
-        self.reader()?.checkpoint(&self.state().checkpoints, self.settings.partition, &self.key(), open)
-    }
-
-    /// Gives the ids that a shard at `found` still needs; tells whether the journal held all of them.
-    pub(super) fn read_ids(
-        &self,
-        reader: &Reader,
-        found: &Checkpoint,
-        seed: Seed<'_>,
-    ) -> Result<bool, SinkError> {
-        let (key, since_ms) = (self.key(), found.ids_since_ms(self.settings.window));
-        let count = reader.ids(&self.state().ids, self.settings.partition, &key, since_ms, seed)?;
-        debug!(shard = key, ids = count, "journal read back");
-        let retention = self.settings.config.journal_retention.as_millis();
-        let kept_ms = now_ms() - i64::try_from(retention).unwrap_or(i64::MAX / 2);
-        Ok(since_ms >= kept_ms)
     }
 
     /// Refuses to go on where a later instance announced itself for the stream: that one is the rightful successor, whoever
@@ -134,6 +124,10 @@ impl KafkaSink {
         let reader = self.reader()?;
         let (state, partition) = (self.state(), self.settings.partition);
         let found = reader.checkpoint(&state.checkpoints, partition, &self.key(), Open::Await)?;
+        let has_all_ids = match &found {
+            Some(found) => self.read_ids(&reader, found, seed)?,
+            None => self.check_is_new(&reader).map(|()| true)?,
+        };
         if found.is_none() && self.settings.was_known {
             warn!(
                 shard = self.key(),
@@ -143,27 +137,33 @@ impl KafkaSink {
                  the first start ended before it wrote one. The stream begins where its configuration says"
             );
         }
-        let has_all_ids = found.as_ref().map_or(Ok(true), |found| self.read_ids(&reader, found, seed))?;
         let stopped_in_order = found.as_ref().map(|found| found.clean);
         let checkpoint = self.claim(found)?;
         self.settings.was_known = true;
         Ok(Opened { checkpoint, stopped_in_order, has_all_ids })
     }
 
-    pub(super) fn reopen_shard(&mut self) -> Result<Checkpoint, SinkError> {
+    pub(super) fn reopen_shard(&mut self, known: Known<'_>) -> Result<Reopened, SinkError> {
         self.producer = None;
         self.topics.forget();
-        self.topics.ensure(&self.state().wanted(&self.settings.config, self.settings.partition + 1))?;
+        self.ensure_state_topics()?;
         // Asked before fencing, so that a late comer does not throw out its rightful successor.
         self.check_announced(&self.reader()?)?;
         self.fence()?;
-        let found = self.read_back(Open::Await)?;
-        if let Some(found) = found.as_ref().filter(|found| found.owner != self.owner) {
+        let reader = self.reader()?;
+        let (state, partition) = (self.state(), self.settings.partition);
+        let found = reader.checkpoint(&state.checkpoints, partition, &self.key(), Open::Await)?;
+        // One that is older than what we committed is what is left of a topic that lost its end.
+        let last = known.last.sequence;
+        if let Some(found) =
+            found.as_ref().filter(|found| found.owner != self.owner && found.sequence >= last)
+        {
             // Whoever it was, position and ids have moved on without us.
             let (sequence, owner) = (found.sequence, found.owner.clone());
             self.producer = None;
             return Err(SinkError::Overtaken(format!("opening {owner} wrote checkpoint {sequence}")));
         }
-        self.claim(found)
+        let (stands, journal_lost) = self.make_good(&reader, found, known)?;
+        Ok(Reopened { checkpoint: self.claim(Some(stands))?, journal_lost })
     }
 }

@@ -1,5 +1,6 @@
 //! The topics that hold checkpoints and recent ids: their names and how they must be.
 
+use super::super::settings::{Must, Rules};
 use super::super::topics::Wanted;
 use super::super::{Config, TopicSpec};
 
@@ -35,7 +36,28 @@ impl StateTopics {
         }
     }
 
-    /// Checkpoints and ids, as they must be for `partitions` shards.
+    /// What the state topics must be like, whoever made them.
+    pub fn rules(&self, config: &Config) -> [Rules; 3] {
+        let retention_ms = i64::try_from(config.journal_retention.as_millis()).unwrap_or(i64::MAX);
+        let bytes = i64::try_from(config.journal_bytes).unwrap_or(i64::MAX);
+        [
+            Rules {
+                topic: self.checkpoints.clone(),
+                settings: vec![("cleanup.policy", Must::Be("compact"))],
+            },
+            Rules { topic: self.shards.clone(), settings: vec![("cleanup.policy", Must::Be("compact"))] },
+            Rules {
+                topic: self.ids.clone(),
+                settings: vec![
+                    ("cleanup.policy", Must::Be("delete")),
+                    ("retention.ms", Must::AtLeast(retention_ms)),
+                    ("retention.bytes", Must::AtLeast(bytes)),
+                ],
+            },
+        ]
+    }
+
+    /// Checkpoints and ids, as they are made for `partitions` shards.
     pub fn wanted(&self, config: &Config, partitions: i32) -> [Wanted; 2] {
         let spec = TopicSpec { replication_factor: config.state_replication_factor, ..TopicSpec::default() };
         [
@@ -52,7 +74,11 @@ impl StateTopics {
             },
             Wanted {
                 name: self.ids.clone(),
-                spec: TopicSpec { retention: Some(config.journal_retention), ..spec },
+                spec: TopicSpec {
+                    retention: Some(config.journal_retention),
+                    retention_bytes: Some(config.journal_bytes),
+                    ..spec
+                },
                 config: vec![("cleanup.policy", "delete"), ("segment.bytes", "67108864")],
                 at_least: partitions,
             },

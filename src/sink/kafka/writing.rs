@@ -10,9 +10,8 @@ use super::{KafkaSink, blocking};
 use crate::failpoint;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::errors::chain;
-use crate::model::types::{EventId, OutRecord};
+use crate::model::types::{OutRecord, Run};
 use crate::sink::client::{BATCH_BYTES, explain, with_causes};
-use crate::sink::journal::{IDS_PER_RECORD, pack_ids};
 use crate::sink::topics::Wanted;
 use crate::sink::{SinkError, TopicSpec};
 
@@ -35,9 +34,17 @@ impl KafkaSink {
         }
     }
 
-    pub(super) fn send_state(&self, topic: &str, key: &str, payload: &[u8]) -> Result<(), SinkError> {
+    /// Sends a state record. It is dated as its checkpoint says, so that it is found again by that time.
+    pub(super) fn send_state(
+        &self,
+        topic: &str,
+        key: &str,
+        payload: &[u8],
+        committed_ms: i64,
+    ) -> Result<(), SinkError> {
         let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic);
-        self.enqueue(record.key(key.as_bytes()).payload(payload).partition(self.settings.partition))
+        let record = record.key(key.as_bytes()).payload(payload).timestamp(committed_ms);
+        self.enqueue(record.partition(self.settings.partition))
     }
 
     /// Waits until every record is acknowledged.
@@ -138,7 +145,7 @@ impl KafkaSink {
 
     pub(super) fn commit_batch(
         &mut self,
-        ids: &mut dyn Iterator<Item = EventId>,
+        ids: &mut dyn Iterator<Item = Run<'_>>,
         checkpoint: &Checkpoint,
     ) -> Result<(), SinkError> {
         let (state, key) = (self.state(), self.key());
@@ -146,13 +153,9 @@ impl KafkaSink {
             // Without transactions the order is what counts: first the events, then that they were written.
             self.flush()?;
         }
-        let mut packed = std::mem::take(&mut self.packed);
-        while pack_ids(ids, IDS_PER_RECORD, checkpoint.received_ms(), &mut packed) > 0 {
-            self.send_state(&state.ids, &key, &packed)?;
-        }
-        self.packed = packed;
+        self.send_ids(ids, checkpoint.committed_ms)?;
         self.fail("before_checkpoint")?;
-        self.send_state(&state.checkpoints, &key, &checkpoint.encode())?;
+        self.send_state(&state.checkpoints, &key, &checkpoint.encode(), checkpoint.committed_ms)?;
         self.fail("after_checkpoint")?;
         self.flush()?;
         self.fail("before_commit")?;
@@ -164,13 +167,32 @@ impl KafkaSink {
         self.fail("after_commit").map_err(|error| SinkError::OutcomeUnknown(error.to_string()))
     }
 
+    /// To be asked when records could not be written: librdkafka would try a topic that was deleted for ever, and only an
+    /// opening makes it again.
+    fn check_topics(&self) -> Result<(), SinkError> {
+        // Where Kafka does not answer, it is not the topics.
+        let mut missing = self.topics.missing().unwrap_or_default();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        missing.sort_unstable();
+        Err(SinkError::OutcomeUnknown(format!("topics are gone that were there: {}", missing.join(", "))))
+    }
+
     pub(super) fn abort_batch(&mut self) -> Result<(), SinkError> {
-        let too_large = self.context.failures().get() == Some(Code::MessageSizeTooLarge as i32);
+        let failed = self.context.failures().get();
+        let too_large = failed == Some(Code::MessageSizeTooLarge as i32);
         self.context.failures().reset();
         self.check_credentials()?;
+        if failed.is_some() {
+            self.check_topics()?;
+        }
         if too_large {
-            // A topic's limit was lowered: the limits and the size of batches have to be worked out again.
-            return Err(SinkError::OutcomeUnknown("a topic's max.message.bytes has changed".into()));
+            // A topic's limit was lowered, or may not be read: the limits and the size of batches have to be worked out again.
+            self.learn_limit();
+            return Err(SinkError::OutcomeUnknown(
+                "a topic takes less than its max.message.bytes was".into(),
+            ));
         }
         if !self.transactional() {
             return self.flush();

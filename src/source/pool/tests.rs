@@ -74,7 +74,7 @@ fn start(mock: &mock::Handle, connections: u32, on_unclean: OnUnclean, resume: R
         max_line: 1 << 20,
         queue_bytes: 1 << 20,
     };
-    let (input, output) = queue(config.queue_bytes, Default::default());
+    let (input, output) = queue(config.queue_bytes, Default::default(), Default::default());
     let (metrics, stop) = (Metrics::default(), CancellationToken::new());
     let reader = Reader { input, metrics: metrics.clone(), stop: stop.clone() };
     let pool = Pool::new(Arc::new(config), adobe, resume, reader).unwrap();

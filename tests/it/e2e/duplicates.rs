@@ -1,6 +1,6 @@
 //! Events that the service repeats: within a run, across restarts, and when the window is full or over.
 //!
-//! What comes again is computed exactly: the checkpoints say which lines made which commit, and when.
+//! What comes again is computed exactly: the checkpoints say which lines made which commit, and after how much running time.
 
 use crate::kafka::broker;
 use crate::pipeline::oracle::{Expectation, Found, Repeats};
@@ -13,12 +13,12 @@ use tributary::mock::airship::{self, Log};
 
 const EVENTS: u64 = 6_000;
 
-fn repeating(events: u64) -> airship::Config {
+pub(super) fn repeating(events: u64) -> airship::Config {
     airship::Config { duplicate_every: 3, duplicate_reach: 2_000, ..service(events) }
 }
 
 /// Positions of the lines that must be delivered, given the commits that were made.
-fn delivered(log: &Log, commits: &[Checkpoint], window_ms: i64, max_ids: usize) -> Vec<u64> {
+pub(super) fn delivered(log: &Log, commits: &[Checkpoint], window_ms: i64, max_ids: usize) -> Vec<u64> {
     let positions: HashMap<String, u64> = (0..log.len()).map(|p| (log.offset(p), p)).collect();
     let mut seen = HashSet::new();
     let mut known: VecDeque<(u64, i64)> = VecDeque::new();
@@ -28,13 +28,13 @@ fn delivered(log: &Log, commits: &[Checkpoint], window_ms: i64, max_ids: usize) 
         for position in next..=*last {
             let index = log.entry(position).index;
             if seen.insert(index) {
-                known.push_back((index, commit.committed_ms));
+                known.push_back((index, commit.ran_ms));
                 delivered.push(position);
             }
         }
         next = next.max(last + 1);
         assert_eq!((commit.received, commit.delivered), (next, delivered.len() as u64), "{commit:?}");
-        let expired = |at_ms: i64| at_ms < commit.committed_ms - window_ms;
+        let expired = |at_ms: i64| at_ms < commit.ran_ms - window_ms;
         while known.front().is_some_and(|(_, at_ms)| expired(*at_ms) || known.len() > max_ids) {
             let (index, _) = known.pop_front().expect("looked at");
             seen.remove(&index);

@@ -57,7 +57,8 @@ fn created_topics_are_as_configured() {
     assert_eq!(checkpoints["cleanup.policy"], "compact");
     let ids = broker().topic_config(&format!("{prefix}.ids"));
     assert_eq!(ids["cleanup.policy"], "delete");
-    assert_eq!(ids["retention.ms"], (180 * 60_000).to_string(), "twice the window");
+    assert_eq!(ids["retention.ms"], (8 * DAY_MS).to_string(), "longer than the service keeps events");
+    assert_eq!(ids["retention.bytes"], (320_000_000 + (64 << 20)).to_string(), "for a million ids");
     for state in ["checkpoints", "ids"] {
         assert_eq!(broker().partition_count(&format!("{prefix}.{state}")), Some(1));
     }

@@ -4,6 +4,7 @@ use super::Broker;
 use crate::wait;
 use rdkafka::admin::{AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
@@ -49,6 +50,25 @@ impl Broker {
             topic.partitions().iter().all(|partition| partition.error().is_none() && partition.leader() >= 0);
         let count = i32::try_from(topic.partitions().len()).expect("few partitions");
         (topic.error().is_none() && led && count > 0).then_some(count)
+    }
+
+    /// Deletes a topic. It may be there again at once, if somebody makes it.
+    #[track_caller]
+    pub(crate) fn delete_topic(&self, name: &str) {
+        let results = block_on(self.admin.delete_topics(&[name], &options())).expect("an answer");
+        for result in results {
+            result.unwrap_or_else(|(topic, code)| panic!("deleting {topic}: {code}"));
+        }
+    }
+
+    /// Deletes the records of a partition below an offset, as its retention would.
+    #[track_caller]
+    pub(crate) fn delete_records(&self, topic: &str, partition: i32, before: i64) {
+        let mut offsets = TopicPartitionList::new();
+        offsets.add_partition_offset(topic, partition, Offset::Offset(before)).expect("an offset");
+        let deleted = block_on(self.admin.delete_records(&offsets, &options())).expect("an answer");
+        let found = deleted.find_partition(topic, partition).expect("the partition");
+        found.error().unwrap_or_else(|error| panic!("deleting records of {topic}: {error}"));
     }
 
     /// The configuration of a topic, defaults of the broker included.

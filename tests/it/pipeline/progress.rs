@@ -16,6 +16,8 @@ pub(crate) struct Checkpoint {
     /// The position as it stands there.
     pub(crate) position: Value,
     pub(crate) committed_ms: i64,
+    /// How long the shard had run, milliseconds; 0 in checkpoints of version 1.
+    pub(crate) ran_ms: i64,
     pub(crate) clean: bool,
     pub(crate) received: u64,
     pub(crate) delivered: u64,
@@ -41,6 +43,7 @@ impl Checkpoint {
             offset: text("/position/offset"),
             position: json["position"].clone(),
             committed_ms: json["committed_ms"].as_i64().expect("a time"),
+            ran_ms: json["ran_ms"].as_i64().unwrap_or(0),
             clean: json["clean"].as_bool().expect("a flag"),
             received: number("/totals/received"),
             delivered: number("/totals/delivered"),

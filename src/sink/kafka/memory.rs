@@ -1,0 +1,253 @@
+//! What the cluster is to remember of a shard: its ids written and read back, and what is made good when a state topic was
+//! lost under way. What is in this process's memory is then the only copy.
+
+use tracing::{debug, error, warn};
+
+use super::KafkaSink;
+use crate::model::checkpoint::{Checkpoint, Ids};
+use crate::model::types::Run;
+use crate::sink::journal::{HEAD_BYTES, ID_BYTES, IDS_PER_RECORD, pack};
+use crate::sink::progress::{Lacks, Needed, Reader};
+use crate::sink::{Known, Seed, SinkError};
+
+/// What Kafka puts around one record in a batch of its own, generously.
+const FRAMING_BYTES: usize = 256;
+
+/// Batches are not cut to less: a topic that takes no more is of no use.
+const LEAST_BATCH_BYTES: usize = 1024;
+
+/// What a shard that is opened again finds of its own state.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Standing {
+    /// Where it goes on.
+    checkpoint: Checkpoint,
+    /// Whether that is known from memory alone.
+    checkpoint_lost: bool,
+    /// Whether the journal ends before ids that are needed.
+    journal_lost: bool,
+}
+
+impl KafkaSink {
+    /// Writes the ids of a batch to the journal.
+    pub(super) fn send_ids(
+        &mut self,
+        runs: &mut dyn Iterator<Item = Run<'_>>,
+        committed_ms: i64,
+    ) -> Result<(), SinkError> {
+        let (topic, key) = (self.state().ids, self.key());
+        let mut packed = std::mem::take(&mut self.packed);
+        for run in runs {
+            let mut first = run.first;
+            for ids in run.ids.chunks(ids_per_record(self.batch_bytes, key.len())) {
+                pack(&Run { first, ids, ..run }, &mut packed);
+                first += ids.len() as u64;
+                self.send_state(&topic, &key, &packed, committed_ms)?;
+            }
+        }
+        self.packed = packed;
+        Ok(())
+    }
+
+    /// A topic refused a batch as too large: smaller ones are made from the next opening on.
+    pub(super) fn learn_limit(&mut self) {
+        self.learned_bytes = (self.batch_bytes / 2).max(LEAST_BATCH_BYTES);
+        warn!(
+            shard = self.key(),
+            bytes = self.learned_bytes,
+            "a topic takes less at once than its max.message.bytes was, or than kafka.max_message_bytes says; batches \
+             are cut. DESCRIBE_CONFIGS on the topics lets their limits be read"
+        );
+    }
+
+    /// Gives the ids that a shard at `found` still needs; tells whether the journal held all of them.
+    pub(super) fn read_ids(
+        &self,
+        reader: &Reader,
+        found: &Checkpoint,
+        seed: Seed<'_>,
+    ) -> Result<bool, SinkError> {
+        let (topic, partition) = (self.state().ids, self.settings.partition);
+        let needed = Needed {
+            since_ms: found.ids_since_ms(self.settings.window),
+            numbers: found.ids.map(|ids| ids.oldest..ids.written),
+            ran_ms: found.ran_ms,
+        };
+        let mut count = 0;
+        let lacks = reader.ids(&topic, partition, &self.key(), &needed, &mut |dated, first, ids| {
+            count += ids.len();
+            seed(dated, first, ids);
+        })?;
+        debug!(shard = self.key(), ids = count, "journal read back");
+        let missing = match lacks {
+            Lacks::Nothing => return Ok(true),
+            Lacks::Ids(missing) => Some(missing),
+            Lacks::Beginning => None,
+        };
+        warn!(
+            shard = self.key(),
+            topic,
+            partition,
+            missing,
+            found = count,
+            "ids that are still needed are missing from the journal: events that the service repeats may be delivered \
+             again. Its retention (retention.ms, retention.bytes) was too short, or records were deleted"
+        );
+        Ok(false)
+    }
+
+    /// Refuses to begin anew a shard of which the journal knows ids: its checkpoint is lost, and with it the place to go on.
+    pub(super) fn check_is_new(&self, reader: &Reader) -> Result<(), SinkError> {
+        let (state, partition) = (self.state(), self.settings.partition);
+        if reader.next_id(&state.ids, partition, &self.key())?.is_none() {
+            return Ok(());
+        }
+        Err(SinkError::Unusable(format!(
+            "shard {} has no checkpoint in {} partition {partition}, although its ids are in {}: the checkpoint was \
+             deleted or has expired, and beginning anew would lose events or deliver them twice. Restore the topic; or begin \
+             anew on purpose, once, with run --start-anew {}",
+            self.settings.shard, state.checkpoints, state.ids, self.settings.shard.stream
+        )))
+    }
+
+    /// Where a shard goes on that is opened again, and whether its ids have to be written to the journal again.
+    pub(super) fn make_good(
+        &self,
+        reader: &Reader,
+        found: Option<Checkpoint>,
+        known: Known<'_>,
+    ) -> Result<(Checkpoint, bool), SinkError> {
+        let (state, partition) = (self.state(), self.settings.partition);
+        let next_id = reader.next_id(&state.ids, partition, &self.key())?;
+        let stands = standing(found, known, next_id);
+        if stands.checkpoint_lost {
+            error!(
+                shard = self.key(),
+                topic = state.checkpoints,
+                partition,
+                sequence = stands.checkpoint.sequence,
+                "the shard's checkpoint was lost, as when its topic is deleted; it is written again from memory. The \
+                 checkpoints of streams that are not running now are lost with the topic"
+            );
+            if known.attempted.is_some_and(|attempted| !tells(known.last, attempted)) || stands.journal_lost {
+                error!(
+                    shard = self.key(),
+                    "whether the last batch was committed cannot be told any more; if it was, its records come twice"
+                );
+            }
+        }
+        if stands.journal_lost {
+            error!(
+                shard = self.key(),
+                topic = state.ids,
+                partition,
+                "the shard's ids were lost from the journal, as when its topic is deleted; those in memory are written \
+                 again with the next commit. Until then a crash makes events come twice that the service repeats. The ids \
+                 of streams that are not running now are lost with the topic"
+            );
+        }
+        Ok((stands.checkpoint, stands.journal_lost))
+    }
+}
+
+/// How many ids go into one record where a batch may have so many bytes.
+fn ids_per_record(batch_bytes: usize, key_bytes: usize) -> usize {
+    let room = batch_bytes.saturating_sub(HEAD_BYTES + key_bytes + FRAMING_BYTES);
+    (room / ID_BYTES).clamp(1, IDS_PER_RECORD)
+}
+
+/// Whether the journal can tell that `attempted` was committed after `last`: it brought ids.
+fn tells(last: &Checkpoint, attempted: &Checkpoint) -> bool {
+    written(attempted) > written(last)
+}
+
+fn written(checkpoint: &Checkpoint) -> u64 {
+    checkpoint.ids.map_or(0, |ids| ids.written)
+}
+
+/// What stands, given the checkpoint that was found and the number behind the last id in the journal. What is known to be
+/// committed cannot have become undone, so less than that means that something was lost.
+fn standing(found: Option<Checkpoint>, known: Known<'_>, next_id: Option<u64>) -> Standing {
+    let Known { last, attempted } = known;
+    let is_needed = |ids: &Ids| ids.oldest < ids.written;
+    let next_id = next_id.unwrap_or(0);
+    let journal_lost = last.ids.filter(is_needed).is_some_and(|ids| next_id < ids.written);
+    match found {
+        Some(found) if found.sequence >= last.sequence => {
+            Standing { checkpoint: found, checkpoint_lost: false, journal_lost }
+        }
+        _ => {
+            let landed =
+                attempted.filter(|attempted| tells(last, attempted) && next_id >= written(attempted));
+            let checkpoint = landed.unwrap_or(last).clone();
+            Standing { checkpoint, checkpoint_lost: true, journal_lost }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::checkpoint::{Delta, Totals};
+
+    fn after(from: &Checkpoint, oldest: u64, written: u64) -> Checkpoint {
+        let delta = Delta {
+            from: from.sequence,
+            to: None,
+            processed_ms: None,
+            added: Totals::default(),
+            ran_ms: 0,
+            ids: Ids { oldest, written, since_ms: 0 },
+            clean: false,
+            released: false,
+        };
+        from.after(&delta, from.committed_ms + 1).unwrap()
+    }
+
+    #[test]
+    fn what_was_lost_is_made_good_from_memory() {
+        let first = Checkpoint::initial("me", 1, 0);
+        let last = after(&first, 0, 10);
+        let attempted = after(&last, 0, 20);
+        let stand = |found: Option<&Checkpoint>, attempted: Option<&Checkpoint>, next_id| {
+            let standing = standing(found.cloned(), Known { last: &last, attempted }, next_id);
+            (standing.checkpoint, standing.checkpoint_lost, standing.journal_lost)
+        };
+        let attempt = Some(&attempted);
+        assert_eq!(stand(Some(&last), attempt, Some(10)), (last.clone(), false, false), "nothing was lost");
+        assert_eq!(stand(Some(&attempted), attempt, Some(20)), (attempted.clone(), false, false));
+        assert_eq!(stand(Some(&last), None, None), (last.clone(), false, true), "the ids are gone");
+        assert_eq!(stand(Some(&last), None, Some(9)), (last.clone(), false, true), "the latest are gone");
+        assert_eq!(stand(None, attempt, Some(10)), (last.clone(), true, false), "the batch did not count");
+        assert_eq!(
+            stand(None, attempt, Some(20)),
+            (attempted.clone(), true, false),
+            "the journal has its ids"
+        );
+        assert_eq!(stand(None, attempt, None), (last.clone(), true, true), "both are gone");
+        assert_eq!(
+            stand(Some(&first), None, Some(10)),
+            (last.clone(), true, false),
+            "only an older one is left"
+        );
+    }
+
+    #[test]
+    fn records_are_cut_to_what_a_batch_may_have() {
+        assert_eq!(ids_per_record(1_000_000, 8), IDS_PER_RECORD);
+        assert_eq!(ids_per_record(20_000, 8), 1_231);
+        assert_eq!(ids_per_record(100, 200), 1, "never none");
+    }
+
+    #[test]
+    fn ids_that_nobody_needs_are_not_missed() {
+        let last = after(&Checkpoint::initial("me", 1, 0), 10, 10);
+        let known = Known { last: &last, attempted: None };
+        assert!(!standing(Some(last.clone()), known, None).journal_lost, "all are forgotten");
+        let old = Checkpoint { ids: None, ..last.clone() };
+        let known = Known { last: &old, attempted: None };
+        assert!(
+            !standing(Some(old.clone()), known, Some(0)).journal_lost,
+            "of version 1: written anew anyway"
+        );
+    }
+}
