@@ -247,6 +247,7 @@ mod tests {
         let (shard, source, reach) =
             (Metrics::default(), source::metrics::Metrics::default(), Reach::default());
         source.opened();
+        source.proven();
         let judge = || View::of(&shard, &source, &reach).judge();
         assert_eq!(judge().state, "opening");
         shard.health.opening(Duration::from_millis(100));
