@@ -40,4 +40,5 @@ pub mod status;
 pub mod supervisor;
 pub mod task;
 pub mod telemetry;
+pub mod web;
 pub mod wiring;

@@ -1,7 +1,7 @@
 //! The only place where Kafka clients are configured: owned properties, secrets, the log bridge.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rdkafka::ClientContext;
@@ -17,10 +17,11 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use super::oauth::TokenSource;
+use super::oauth::{self, TokenSource};
 use super::{Config, Delivery, Property, SinkError};
 use crate::model::errors::chain;
 use crate::model::hide::Hider;
+use crate::web::oauth::Grant;
 
 mod addresses;
 mod causes;
@@ -81,6 +82,8 @@ pub fn refusal(name: &str, value: &str) -> Option<Refusal> {
 pub struct Clients {
     config: Config,
     runtime: Handle,
+    /// Made with the first client that needs it: all of them share the token.
+    tokens: Arc<OnceLock<Arc<TokenSource>>>,
 }
 
 /// What a client tells us and asks us for: its log, the records that could not be written, tokens.
@@ -90,6 +93,8 @@ pub struct Context {
     refused: Arc<AtomicBool>,
     causes: Arc<Causes>,
     tokens: Option<Arc<TokenSource>>,
+    /// Whether it was ever given a token.
+    granted: Arc<AtomicBool>,
     /// Takes the client's secrets out of what brokers say, which librdkafka repeats.
     hider: Hider,
 }
@@ -104,7 +109,7 @@ pub struct Failures {
 impl Clients {
     /// For the cluster of `config`. Tokens are asked for on `runtime`.
     pub fn new(config: Config, runtime: Handle) -> Self {
-        Self { config, runtime }
+        Self { config, runtime, tokens: Arc::default() }
     }
 
     /// Whether brokers ask for OAuth tokens.
@@ -164,7 +169,10 @@ impl Clients {
 
     fn base(&self, defaults: &[(&str, &str)]) -> Result<(ClientConfig, Context), SinkError> {
         let mut properties = self.config.properties.clone();
-        let tokens = TokenSource::take_from(&mut properties, &self.runtime)?.map(Arc::new);
+        let tokens = match oauth::take_grant(&mut properties)? {
+            Some(grant) => Some(self.token_source(grant)?),
+            None => None,
+        };
         #[expect(clippy::disallowed_methods, reason = "the one place that builds Kafka clients")]
         let mut config = ClientConfig::new();
         // Defaults that the user may change come first, then the user's, then what the connector owns.
@@ -188,6 +196,14 @@ impl Clients {
         config.set("bootstrap.servers", &self.config.bootstrap_servers);
         config.set_log_level(RDKafkaLogLevel::Info);
         Ok((config, Context { tokens, hider: Hider::new(&secrets), ..Context::default() }))
+    }
+
+    fn token_source(&self, grant: Grant) -> Result<Arc<TokenSource>, SinkError> {
+        if let Some(tokens) = self.tokens.get() {
+            return Ok(Arc::clone(tokens));
+        }
+        let tokens = Arc::new(TokenSource::new(grant, &self.runtime)?);
+        Ok(Arc::clone(self.tokens.get_or_init(|| tokens)))
     }
 
     fn create<T: FromClientConfigAndContext<Context>>(
@@ -252,9 +268,11 @@ impl Failures {
 
 /// Serves a client's events until its first token is there; a request that blocks would not do that.
 fn await_token(context: &Context, mut serve: impl FnMut()) -> Result<(), SinkError> {
-    let Some(tokens) = &context.tokens else { return Ok(()) };
+    if context.tokens.is_none() {
+        return Ok(());
+    }
     let deadline = Instant::now() + TOKEN_TIMEOUT;
-    while !tokens.was_granted() {
+    while !context.granted.load(Ordering::Acquire) {
         if Instant::now() >= deadline {
             return Err(SinkError::Unusable("no OAuth token for Kafka; the log says why".into()));
         }
@@ -270,7 +288,10 @@ impl ClientContext for Context {
         let Some(tokens) = &self.tokens else {
             return Err("no sasl.oauthbearer.method is configured".into());
         };
-        Ok(tokens.token().inspect_err(|error| warn!(reason = chain(error), "no OAuth token for Kafka"))?)
+        let token =
+            tokens.token().inspect_err(|error| warn!(reason = chain(error), "no OAuth token for Kafka"))?;
+        self.granted.store(true, Ordering::Release);
+        Ok(token)
     }
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -301,9 +322,12 @@ impl ClientContext for Context {
         if code == Some(RDKafkaErrorCode::SSL) {
             self.refused.store(true, Ordering::Release);
         }
-        // A token that could not be fetched is reported so too, but it is asked for again without a new client.
-        if self.tokens.is_none() && code == Some(RDKafkaErrorCode::Authentication) {
-            self.refused.store(true, Ordering::Release);
+        if code == Some(RDKafkaErrorCode::Authentication) {
+            match &self.tokens {
+                // A token that could not be fetched is reported so too, but it is asked for again without a new client.
+                Some(tokens) => tokens.refused(),
+                None => self.refused.store(true, Ordering::Release),
+            }
         }
     }
 }

@@ -1,26 +1,34 @@
 //! Tokens for brokers with SASL/OAUTHBEARER: OAuth 2 client credentials, under librdkafka's own property names.
 //!
 //! librdkafka can fetch tokens itself only when built with libcurl, which this build leaves out. So the properties
-//! below are taken out of what librdkafka gets, and its request for a token is answered here. The client secret is
-//! read again at each request.
+//! below are taken out of what librdkafka gets, and its request for a token is answered here, by the same code as for
+//! services. The client secret is read again at each request.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::client::OAuthToken;
-use serde::Deserialize;
 use tokio::runtime::Handle;
+use tokio::time::Instant;
+use url::Url;
 
 use super::{Property, SinkError};
 use crate::clock::now_ms;
-use crate::model::secret::SecretSource;
+use crate::model::secret::{Secret, SecretSource};
+use crate::web::oauth::{Grant, GrantScheme, Terms, Token, TokenError, Tokens};
+use crate::web::proxy::Proxies;
 
-/// Limit for one token request.
-const TIMEOUT: Duration = Duration::from_secs(15);
+/// How an endpoint is treated. librdkafka asks again ten seconds after a failure, and after 80 % of a token's life.
+const TERMS: Terms = Terms {
+    pause: Duration::from_secs(10),
+    default_life: Duration::from_secs(300),
+    // There is no property that allows it.
+    allow_plain_http: false,
+};
 
-/// Life of a token whose response does not tell: librdkafka asks again after 80 % of it.
-const DEFAULT_LIFE_S: u64 = 300;
+/// librdkafka takes no token whose life is over.
+const SHORTEST_LIFE: Duration = Duration::from_secs(1);
 
 /// The properties that are answered here.
 const METHOD: &str = "sasl.oauthbearer.method";
@@ -32,97 +40,91 @@ const ENDPOINT: &str = "sasl.oauthbearer.token.endpoint.url";
 /// Where tokens come from.
 #[derive(Debug)]
 pub struct TokenSource {
-    endpoint: String,
+    tokens: Tokens,
     client_id: String,
-    client_secret: SecretSource,
-    scope: Option<String>,
     runtime: Handle,
-    granted: AtomicBool,
 }
 
-/// Why there is no token. Never holds the secret, nor what the endpoint said of it.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum TokenError {
-    /// The secret could not be read.
-    #[error("kafka.properties.{CLIENT_SECRET} cannot be read")]
-    Secret(#[from] crate::model::secret::SecretError),
-    /// The endpoint could not be reached, or its answer is no token.
-    #[error("no token from {ENDPOINT}")]
-    Request(#[source] reqwest::Error),
-}
-
-#[derive(Deserialize)]
-struct Granted {
-    access_token: String,
-    expires_in: Option<u64>,
+/// Takes the token properties out of `properties`; `None` where another method is configured.
+pub fn take_grant(properties: &mut BTreeMap<String, Property>) -> Result<Option<Grant>, SinkError> {
+    let is_oidc =
+        |property: &Property| matches!(property, Property::Text(text) if text.eq_ignore_ascii_case("oidc"));
+    if !properties.get(METHOD).is_some_and(is_oidc) {
+        return Ok(None);
+    }
+    properties.remove(METHOD);
+    let missing =
+        |name: &str| SinkError::Unusable(format!("kafka.properties.{name}: required by {METHOD} = \"oidc\""));
+    let mut text = |name: &str| match properties.remove(name) {
+        Some(Property::Text(text)) => Some(text),
+        _ => None,
+    };
+    let endpoint = text(ENDPOINT).ok_or_else(|| missing(ENDPOINT))?;
+    let token_url = Url::parse(&endpoint).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
+    let token_url = token_url.ok_or_else(|| {
+        SinkError::Unusable(format!(
+            "kafka.properties.{ENDPOINT}: expected an address such as https://host/token"
+        ))
+    })?;
+    let client_id = text(CLIENT_ID).ok_or_else(|| missing(CLIENT_ID))?;
+    let scopes = text(SCOPE).into_iter().collect();
+    let client_secret = match properties.remove(CLIENT_SECRET) {
+        Some(Property::Secret(source)) => source,
+        Some(Property::Text(text)) => SecretSource::Value(Secret::new(text)),
+        None => return Err(missing(CLIENT_SECRET)),
+    };
+    Ok(Some(Grant { scheme: GrantScheme::Basic, token_url, client_id, client_secret, scopes }))
 }
 
 impl TokenSource {
-    /// Takes the token properties out of `properties`; `None` where another method is configured.
-    pub fn take_from(
-        properties: &mut BTreeMap<String, Property>,
-        runtime: &Handle,
-    ) -> Result<Option<Self>, SinkError> {
-        let is_oidc = |property: &Property| matches!(property, Property::Text(text) if text.eq_ignore_ascii_case("oidc"));
-        if !properties.get(METHOD).is_some_and(is_oidc) {
-            return Ok(None);
-        }
-        properties.remove(METHOD);
-        let missing = |name: &str| {
-            SinkError::Unusable(format!("kafka.properties.{name}: required by {METHOD} = \"oidc\""))
-        };
-        let mut text = |name: &str| match properties.remove(name) {
-            Some(Property::Text(text)) => Some(text),
-            _ => None,
-        };
-        let endpoint = text(ENDPOINT).ok_or_else(|| missing(ENDPOINT))?;
-        let client_id = text(CLIENT_ID).ok_or_else(|| missing(CLIENT_ID))?;
-        let scope = text(SCOPE);
-        let client_secret = match properties.remove(CLIENT_SECRET) {
-            Some(Property::Secret(source)) => source,
-            Some(Property::Text(text)) => SecretSource::Value(crate::model::secret::Secret::new(text)),
-            None => return Err(missing(CLIENT_SECRET)),
-        };
-        let (runtime, granted) = (runtime.clone(), AtomicBool::new(false));
-        Ok(Some(Self { endpoint, client_id, client_secret, scope, runtime, granted }))
+    /// For all clients of a cluster, which share the token.
+    pub fn new(grant: Grant, runtime: &Handle) -> Result<Self, SinkError> {
+        let client_id = grant.client_id.clone();
+        let tokens = Tokens::new(grant, TERMS, Arc::new(Proxies::of_process()))
+            .map_err(|error| SinkError::Unusable(crate::model::errors::chain(&error)))?;
+        Ok(Self { tokens, client_id, runtime: runtime.clone() })
     }
 
-    /// Whether a token was ever granted.
-    pub fn was_granted(&self) -> bool {
-        self.granted.load(Ordering::Acquire)
+    /// A broker refused the token.
+    pub fn refused(&self) {
+        self.tokens.refused();
     }
 
-    /// Asks for a token. Blocks; call it on a thread that is not the runtime's.
+    /// A token. Blocks; call it on a thread that is not the runtime's.
     pub fn token(&self) -> Result<OAuthToken, TokenError> {
-        let secret = self.client_secret.read()?;
-        let mut form = vec![("grant_type", "client_credentials")];
-        form.extend(self.scope.as_deref().map(|scope| ("scope", scope)));
-        let asked_ms = now_ms();
-        let granted: Granted = self
-            .runtime
-            .block_on(async {
-                let client = reqwest::Client::builder()
-                    .redirect(reqwest::redirect::Policy::none())
-                    .timeout(TIMEOUT)
-                    .build()?;
-                client
-                    .post(&self.endpoint)
-                    .basic_auth(&self.client_id, Some(secret.expose()))
-                    .form(&form)
-                    .send()
-                    .await?
-                    .error_for_status()?
-                    .json()
-                    .await
-            })
-            .map_err(|error| TokenError::Request(error.without_url()))?;
-        self.granted.store(true, Ordering::Release);
-        let life_ms = i64::try_from(granted.expires_in.unwrap_or(DEFAULT_LIFE_S) * 1000).unwrap_or(i64::MAX);
+        let Token { secret, expires_at, .. } = self.runtime.block_on(self.tokens.fresh())?;
+        let left = expires_at.saturating_duration_since(Instant::now()).max(SHORTEST_LIFE);
         Ok(OAuthToken {
-            token: granted.access_token,
+            token: secret.expose().to_owned(),
             principal_name: self.client_id.clone(),
-            lifetime_ms: asked_ms.saturating_add(life_ms),
+            lifetime_ms: now_ms().saturating_add(i64::try_from(left.as_millis()).unwrap_or(i64::MAX)),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn properties(endpoint: &str) -> BTreeMap<String, Property> {
+        let text = |(name, text): (&str, &str)| (name.to_owned(), Property::Text(text.to_owned()));
+        let secret = SecretSource::Value(Secret::new("hunter2"));
+        let texts =
+            [(METHOD, "OIDC"), (CLIENT_ID, "me"), (SCOPE, "kafka"), (ENDPOINT, endpoint), ("debug", "all")];
+        texts.into_iter().map(text).chain([(CLIENT_SECRET.to_owned(), Property::Secret(secret))]).collect()
+    }
+
+    #[test]
+    fn the_properties_of_tokens_are_taken_out() {
+        let mut all = properties("https://idp.example/token");
+        let grant = take_grant(&mut all).unwrap().unwrap();
+        assert_eq!((grant.client_id.as_str(), grant.scopes.as_slice()), ("me", &["kafka".to_owned()][..]));
+        assert_eq!(all.keys().collect::<Vec<_>>(), ["debug"]);
+        assert_eq!(take_grant(&mut all).unwrap(), None);
+        let error = take_grant(&mut properties("idp.example/token")).unwrap_err();
+        assert!(error.to_string().contains(ENDPOINT), "{error}");
+        let mut without = properties("https://idp.example/token");
+        without.remove(CLIENT_SECRET);
+        assert!(take_grant(&mut without).unwrap_err().to_string().contains(CLIENT_SECRET));
     }
 }

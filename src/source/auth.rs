@@ -3,18 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use http::HeaderValue;
-use url::Url;
-
 use super::failure::{Class, Failure};
 use crate::model::hide::Hider;
 use crate::model::secret::{Secret, SecretError, SecretSource};
+use crate::web::oauth::{Kind, Terms, TokenError, Tokens};
+use crate::web::proxy::Proxies;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use http::HeaderValue;
 
-mod token;
+pub use crate::web::oauth::{Grant, GrantScheme};
 
-pub use token::Tokens;
+/// Life of a token whose response does not tell.
+const DEFAULT_LIFE: Duration = Duration::from_secs(3600);
 
 /// A configured credential; its secret is read again at each connect, or at each request for a token.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,30 +31,6 @@ pub enum Credential {
     },
     /// A bearer token that is fetched with OAuth 2 client credentials.
     Grant(Grant),
-}
-
-/// OAuth 2 client credentials, for which an endpoint grants tokens.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Grant {
-    /// How the client shows who it is.
-    pub scheme: GrantScheme,
-    /// Where tokens are granted.
-    pub token_url: Url,
-    /// Not secret.
-    pub client_id: String,
-    /// The client secret.
-    pub client_secret: SecretSource,
-    /// What is asked for. Adobe's identity service takes a list, others one text or none.
-    pub scopes: Vec<String>,
-}
-
-/// How a client shows who it is to a token endpoint.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum GrantScheme {
-    /// Adobe IMS: `client_id` and `client_secret` as form fields, scopes separated by commas.
-    Ims,
-    /// RFC 6749 section 2.3.1: HTTP Basic.
-    Basic,
 }
 
 /// A header value, and the secrets inside it so that they can be taken out of texts that quote them.
@@ -95,11 +72,19 @@ pub enum Authorizer {
 
 impl Authorizer {
     /// For this credential. `pause` is how long a token endpoint that refused is left alone.
-    pub fn new(credential: Credential, pause: Duration) -> Result<Self, Failure> {
+    pub fn new(
+        credential: Credential,
+        pause: Duration,
+        allow_plain_http: bool,
+        proxies: &Arc<Proxies>,
+    ) -> Result<Self, Failure> {
+        let terms = Terms { pause, default_life: DEFAULT_LIFE, allow_plain_http };
         Ok(match credential {
             Credential::Bearer(source) => Self::Bearer(source),
             Credential::Basic { user, password } => Self::Basic { user, password },
-            Credential::Grant(grant) => Self::Fetched(Arc::new(Tokens::new(grant, pause)?)),
+            Credential::Grant(grant) => {
+                Self::Fetched(Arc::new(Tokens::new(grant, terms, Arc::clone(proxies))?))
+            }
         })
     }
 
@@ -130,6 +115,19 @@ impl Authorizer {
             Self::Fetched(tokens) => tokens.keep_fresh(stream).await,
             _ => std::future::pending().await,
         }
+    }
+}
+
+impl From<TokenError> for Failure {
+    fn from(error: TokenError) -> Self {
+        let class = match error.kind {
+            Kind::Network => Class::Network,
+            Kind::Server => Class::ServerError,
+            Kind::RateLimited => Class::RateLimited,
+            Kind::Credential => Class::Credential,
+        };
+        let TokenError { message, retry_after, source, .. } = error;
+        Self { retry_after, source, ..Self::new(class, message) }
     }
 }
 

@@ -14,6 +14,9 @@ use super::auth::{Authorization, Authorizer};
 use super::failure::{Class, Failure};
 use super::redirect::{Policy, RedirectError};
 use super::{Config, refusal};
+use crate::web::proxy::{Proxies, Proxy, ProxyError};
+use crate::web::retry_after::retry_after;
+use crate::web::{self, host_of};
 
 /// TCP keep-alive, which notices a dead peer below HTTP in a minute: it asks after silence of this length, and then again so
 /// many times before it gives up.
@@ -24,6 +27,7 @@ const KEEP_ALIVE_QUESTIONS: u32 = 3;
 pub struct Connector {
     config: Arc<Config>,
     client: Client,
+    proxies: Arc<Proxies>,
     policy: Policy,
     authorizer: Authorizer,
 }
@@ -54,18 +58,16 @@ pub struct Opened {
 impl Connector {
     /// Prepares the HTTP client.
     pub fn new(config: Arc<Config>) -> Result<Self, Failure> {
-        let client = Client::builder()
-            // Redirects are followed here, see `redirect`. A library that repeats the request by itself would do it
-            // with the position of hours ago (a bug that an official client once had).
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
+        let proxies = Arc::new(Proxies::of_process());
+        // Redirects are followed here, see `redirect`. A library that repeats the request by itself would do it with the
+        // position of hours ago (a bug that an official client once had).
+        let client = web::client(&proxies)
             .http1_only()
             .pool_max_idle_per_host(0)
             .tcp_keepalive(KEEP_ALIVE)
             .tcp_keepalive_interval(KEEP_ALIVE)
             .tcp_keepalive_retries(KEEP_ALIVE_QUESTIONS)
             .connect_timeout(config.connect_timeout)
-            .user_agent(concat!("tributary/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| Failure::caused(Class::Rejected, "the HTTP client cannot be set up", error))?;
         let policy = Policy {
@@ -74,8 +76,9 @@ impl Connector {
             max_hops: config.service.max_hops(),
             keeps_query: config.service.keeps_query(),
         };
-        let authorizer = Authorizer::new(config.auth.clone(), config.service.longest_pause())?;
-        Ok(Self { config, client, policy, authorizer })
+        let pause = config.service.longest_pause();
+        let authorizer = Authorizer::new(config.auth.clone(), pause, config.allow_plain_http, &proxies)?;
+        Ok(Self { config, client, proxies, policy, authorizer })
     }
 
     /// Opens a stream. Begins at the configured URL, whatever earlier redirects said.
@@ -124,13 +127,18 @@ impl Connector {
         headers.insert(header::AUTHORIZATION, authorization.header.clone());
         let mut cookies = BTreeMap::new();
         for _ in 0..=self.policy.max_hops {
-            let response = self.hop(&url, request, &headers, &cookies).await?;
+            // Each hop has a way of its own.
+            let proxy = self.proxies.fit_way(&url, self.policy.allow_plain_http).map_err(no_way(&url))?;
+            let response = self.hop(&url, proxy, request, &headers, &cookies).await?;
             let status = response.status();
             if is_good(status) {
                 return Ok((response, authorization));
             }
             if !status.is_redirection() {
-                return Err(self.refusal(response, request.resumed, &authorization).await);
+                return Err(match proxy {
+                    Some(proxy) if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED => unpaid(proxy),
+                    _ => self.refusal(response, request.resumed, &authorization).await,
+                });
             }
             take_cookies(response.headers(), &mut cookies);
             let location = response.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
@@ -155,6 +163,7 @@ impl Connector {
     async fn hop(
         &self,
         url: &Url,
+        proxy: Option<&Proxy>,
         request: &Request,
         headers: &HeaderMap,
         cookies: &BTreeMap<String, String>,
@@ -171,15 +180,17 @@ impl Connector {
         let silence = self.config.silence;
         match tokio::time::timeout(self.config.connect_timeout + silence, hop.send()).await {
             Ok(Ok(response)) => Ok(response),
-            // The address may hold parameters that are nobody's business.
-            Ok(Err(error)) => Err(Failure {
-                unanswered: !(error.is_connect() || error.is_builder()),
-                ..Failure::caused(
-                    Class::Network,
-                    format!("cannot reach {}", host_of(url)),
-                    error.without_url(),
-                )
-            }),
+            Ok(Err(error)) => {
+                let unanswered = !(error.is_connect() || error.is_builder());
+                let way = match proxy {
+                    Some(proxy) => proxy.explain(url, error.is_connect()).await,
+                    None => String::new(),
+                };
+                let message = format!("cannot reach {}{way}", host_of(url));
+                // The address may hold parameters that are nobody's business.
+                let failure = Failure::caused(Class::Network, message, error.without_url());
+                Err(Failure { unanswered, ..failure })
+            }
             Err(_) => Err(Failure {
                 unanswered: true,
                 ..Failure::new(
@@ -196,7 +207,7 @@ impl Connector {
         if matches!(class, Class::Unauthorized | Class::Forbidden) {
             self.authorizer.refused(authorization);
         }
-        let retry_after = refusal::retry_after(response.headers());
+        let retry_after = retry_after(response.headers());
         if status.is_success() {
             // What it holds may be the stream's own events.
             let message = format!(
@@ -230,9 +241,15 @@ fn redirect_failure(error: RedirectError) -> Failure {
     Failure::caused(Class::Redirect, "a redirect was not followed", error)
 }
 
-fn host_of(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+fn no_way(url: &Url) -> impl Fn(ProxyError) -> Failure {
+    let message = format!("{} is not asked", host_of(url));
+    move |error| Failure::caused(Class::Rejected, message.clone(), error)
+}
+
+/// A proxy's own refusal of what is not encrypted; of a tunnel it says so when the tunnel is made.
+fn unpaid(proxy: &Proxy) -> Failure {
+    let message = format!("407 from the proxy {proxy}: it wants a credential; put it into its variable");
+    Failure::new(Class::Rejected, message)
 }
 
 #[cfg(test)]

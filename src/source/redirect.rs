@@ -3,7 +3,9 @@
 //! Invariant: a credential goes to the configured URL's own origin, or to an https host on the allow-list
 //! (plain http only where that was allowed, or to loopback), and nowhere else.
 
-use url::{Host, Url};
+use url::Url;
+
+use crate::web::is_loopback;
 
 /// Which targets may get the credential.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -62,15 +64,6 @@ impl Policy {
         } else {
             Err(RedirectError::NotHttps(host))
         }
-    }
-}
-
-/// Whether a host is this machine, whatever a name server says.
-pub fn is_loopback(host: &Host<&str>) -> bool {
-    match host {
-        Host::Domain(name) => *name == "localhost",
-        Host::Ipv4(address) => address.is_loopback(),
-        Host::Ipv6(address) => address.is_loopback(),
     }
 }
 

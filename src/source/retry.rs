@@ -8,8 +8,8 @@ use tracing::{error, info, warn};
 use super::airship::OnExpired;
 use super::backoff::Backoff;
 use super::failure::{Class, Failure, Pace};
-use super::refusal::MAX_RETRY_AFTER;
 use crate::model::errors::chain;
+use crate::web::retry_after::MAX_RETRY_AFTER;
 
 /// Refusals of a position after which a person is asked, and before which it is not given up. One 400 may be a fault of the
 /// moment, and beginning anew at the oldest event is costly.

@@ -29,6 +29,7 @@ mod output;
 mod ownership;
 mod pipeline;
 mod process;
+mod proxies;
 mod reader;
 mod readiness;
 mod secrets;

@@ -13,7 +13,7 @@ use crate::record::{self, EventType, Id, Key, TimeFormat};
 use crate::route::{self, Template};
 use crate::source::adobe;
 use crate::source::auth::{Credential, Grant, GrantScheme};
-use crate::{model, source};
+use crate::{model, source, web};
 
 /// Streams are redirected to hosts below this one.
 const HOST: &str = "livestream.adobe.net";
@@ -43,7 +43,7 @@ pub(super) fn resolve(stream: &mut Adobe, dead_letters: &str) {
     stream.dead_letter_topic.get_or_insert(dead_letters.to_owned());
     if stream.redirect_hosts.is_none() {
         let url = stream.url.as_deref().and_then(|url| Url::parse(url).ok());
-        let own = url.filter(|url| url.host().is_some_and(|host| source::redirect::is_loopback(&host)));
+        let own = url.filter(|url| url.host().is_some_and(|host| web::is_loopback(&host)));
         let host = own.as_ref().and_then(Url::host_str).unwrap_or(HOST);
         stream.redirect_hosts = Some(vec![host.to_owned()]);
     }

@@ -11,7 +11,7 @@ use crate::config::units::{Size, Span};
 use crate::record::{self, Extractor, MAX_FIELDS};
 use crate::route::{Template, collide, is_internal};
 use crate::sink::{EventHeaders, TopicSpec};
-use crate::source::redirect::is_loopback;
+use crate::web::is_loopback;
 
 /// What a topic may be besides a fixed name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -123,6 +123,17 @@ fn nothing_shows_them_through_renewals_redirects_and_refusals() {
     );
 }
 
+#[test]
+fn no_proxy_hears_what_is_said_on_this_machine() {
+    let proxy = Listener::closing();
+    let address = proxy.address().to_string();
+    let setup = Setup::one("loopback", all_at_once(HITS), "");
+    let mut scene = setup.env("HTTP_PROXY", &address).env("ALL_PROXY", &address).start();
+    // With a token, and the client secret for it.
+    scene.finish_all();
+    assert_eq!(proxy.heard(), Vec::<Heard>::new(), "not so much as a connection");
+}
+
 /// Servers that say back what they were sent, in all the ways in which that can be done.
 #[test]
 fn what_a_server_says_back_is_hidden() {

@@ -1,0 +1,64 @@
+//! What requests to services and token endpoints have in common: the client, the way through a proxy, tokens of OAuth 2.
+//! Knows no service and no broker.
+
+pub mod oauth;
+pub mod proxy;
+pub mod retry_after;
+
+use std::sync::Arc;
+
+use reqwest::ClientBuilder;
+use url::{Host, Url};
+
+use proxy::Proxies;
+
+/// A client that follows no redirect, repeats nothing by itself and takes the ways that `proxies` says.
+pub fn client(proxies: &Arc<Proxies>) -> ClientBuilder {
+    let ways = Arc::clone(proxies);
+    // Each request was checked before, so an error is none here.
+    let way = move |url: &Url| ways.way(url).ok().flatten().map(|proxy| proxy.url().clone());
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        // Its own idea of proxies sends loopback addresses there, too, and passes over what it cannot use.
+        .no_proxy()
+        .proxy(reqwest::Proxy::custom(way))
+        .user_agent(concat!("tributary/", env!("CARGO_PKG_VERSION")))
+}
+
+/// Whether a host is this machine, whatever a name server says.
+pub fn is_loopback(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => {
+            address.is_loopback() || address.to_ipv4_mapped().is_some_and(|address| address.is_loopback())
+        }
+    }
+}
+
+/// The host of an address, and its port if it is not the scheme's.
+pub fn host_of(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine() {
+        let is_here = |text| is_loopback(&Url::parse(text).unwrap().host().unwrap());
+        for here in
+            ["http://localhost/", "http://127.9.9.9:1/", "http://[::1]/", "http://[::ffff:127.0.0.1]/"]
+        {
+            assert!(is_here(here), "{here}");
+        }
+        for there in
+            ["http://localhost.example/", "http://128.0.0.1/", "http://[::2]/", "http://[::ffff:10.0.0.1]/"]
+        {
+            assert!(!is_here(there), "{there}");
+        }
+    }
+}

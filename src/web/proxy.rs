@@ -1,0 +1,300 @@
+//! Whether a request goes through a proxy: a pure decision from the environment's variables, for each address anew.
+//!
+//! Invariants:
+//! - nothing that is meant for this machine leaves it, whatever the variables say;
+//! - plain http shows the credential to the proxy, so it goes there only where that was allowed;
+//! - a variable that cannot be used is an error where it is needed, never a way around the proxy;
+//! - no variable's value is shown, since it may hold a password: a proxy is called by its host and port.
+
+use std::fmt;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use http::HeaderValue;
+use hyper_util::client::proxy::matcher::Matcher;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use url::{Position, Url};
+
+use super::is_loopback;
+use crate::model::hide::Hider;
+use crate::model::secret::Secret;
+
+/// Limit for asking a proxy why it makes no tunnel.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Bytes of its answer that are read: enough for the first line.
+const MAX_ANSWER: usize = 512;
+
+/// Stands for any proxy where only `NO_PROXY` is asked.
+const ANY: &str = "http://proxy.invalid";
+
+/// The proxies that the environment names.
+#[derive(Debug)]
+pub struct Proxies {
+    /// For `http` addresses.
+    http: Option<Named>,
+    /// For `https` addresses.
+    https: Option<Named>,
+    /// Takes no address that `NO_PROXY` names.
+    others: Matcher,
+}
+
+/// What a variable says.
+#[derive(Debug)]
+enum Named {
+    Proxy(Proxy),
+    Unusable(&'static str),
+}
+
+/// A proxy. Shows its host and port, never its credential.
+#[derive(Clone)]
+pub struct Proxy {
+    url: Url,
+    variable: &'static str,
+    /// Marked as sensitive.
+    credential: Option<HeaderValue>,
+}
+
+/// Why a request is not sent.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProxyError {
+    /// The variable's value is no proxy's address.
+    #[error(
+        "the environment variable {0} names no usable proxy (its value is not shown, it may hold a password): expected \
+         http://HOST:PORT or https://HOST:PORT; else add the host to NO_PROXY"
+    )]
+    Unusable(&'static str),
+    /// The proxy would read the credential.
+    #[error(
+        "plain http through the proxy {proxy} would show the credential to it: use https, add the host to NO_PROXY, or set \
+         allow_plain_http = true where there is such a key"
+    )]
+    PlainHttp {
+        /// Its host and port, and where they come from.
+        proxy: String,
+    },
+}
+
+impl Proxies {
+    /// Those of this process.
+    pub fn of_process() -> Self {
+        Self::new(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+    }
+
+    /// Those that `variable` gives, by the usual names. Of two names of one variable the first that is there counts.
+    pub fn new(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let first = |names: [&'static str; 2]| {
+            names.into_iter().find_map(|name| variable(name).map(|value| (name, value)))
+        };
+        let named = |names| first(names).and_then(|(name, value)| Named::read(name, value.trim()));
+        let all = ["ALL_PROXY", "all_proxy"];
+        let no = first(["NO_PROXY", "no_proxy"]).map(|(_, value)| value).unwrap_or_default();
+        Self {
+            http: named(["HTTP_PROXY", "http_proxy"]).or_else(|| named(all)),
+            https: named(["HTTPS_PROXY", "https_proxy"]).or_else(|| named(all)),
+            others: Matcher::builder().all(ANY).no(no).build(),
+        }
+    }
+
+    /// The proxy for an address; `None` for the direct way.
+    pub fn way(&self, url: &Url) -> Result<Option<&Proxy>, ProxyError> {
+        let named = if url.scheme() == "https" { &self.https } else { &self.http };
+        let Some(named) = named else { return Ok(None) };
+        let is_excepted = || {
+            let uri = url[..Position::AfterPath].parse().ok();
+            uri.is_none_or(|uri| self.others.intercept(&uri).is_none())
+        };
+        match named {
+            _ if url.host().is_none_or(|host| is_loopback(&host)) || is_excepted() => Ok(None),
+            Named::Proxy(proxy) => Ok(Some(proxy)),
+            Named::Unusable(variable) => Err(ProxyError::Unusable(variable)),
+        }
+    }
+
+    /// The same, where it is fit for a credential.
+    pub fn fit_way(&self, url: &Url, allow_plain_http: bool) -> Result<Option<&Proxy>, ProxyError> {
+        match self.way(url)? {
+            Some(proxy) if url.scheme() != "https" && !allow_plain_http => {
+                Err(ProxyError::PlainHttp { proxy: proxy.to_string() })
+            }
+            way => Ok(way),
+        }
+    }
+}
+
+impl Named {
+    /// Nothing for a variable that is empty, as one that was not set.
+    fn read(variable: &'static str, value: &str) -> Option<Self> {
+        if value.is_empty() {
+            return None;
+        }
+        // As everywhere, the scheme may be left out.
+        let text = if value.contains("://") { value.to_owned() } else { format!("http://{value}") };
+        let url = Url::parse(&text).ok().filter(|url| {
+            let is_alone =
+                matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none();
+            ["http", "https"].contains(&url.scheme()) && url.host().is_some() && is_alone
+        });
+        let credential = || {
+            let any = Matcher::builder().all(text.as_str()).build().intercept(&ANY.parse().ok()?)?;
+            any.basic_auth().cloned()
+        };
+        let proxy = |url| Self::Proxy(Proxy { url, variable, credential: credential() });
+        Some(url.map_or(Self::Unusable(variable), proxy))
+    }
+}
+
+impl Proxy {
+    /// Its address, with its credential.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The way to an address that was not reached by it, for an error: what the proxy says when there was `no_connection`.
+    pub async fn explain(&self, target: &Url, no_connection: bool) -> String {
+        let answered = if no_connection { self.refusal(target).await } else { None };
+        let answered = answered.map(|status| format!(", which answered {status}")).unwrap_or_default();
+        format!(" through the proxy {self}{answered}")
+    }
+
+    /// The status with which it refuses a tunnel. The HTTP client has just met it, and does not tell.
+    async fn refusal(&self, target: &Url) -> Option<String> {
+        if self.url.scheme() != "http" || target.scheme() != "https" {
+            return None;
+        }
+        tokio::time::timeout(PATIENCE, self.ask(target)).await.ok()?
+    }
+
+    async fn ask(&self, target: &Url) -> Option<String> {
+        let (host, port) = (self.url.host_str()?, self.url.port_or_known_default()?);
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let mut stream = TcpStream::connect((host, port)).await.ok()?;
+        let target = format!("{}:{}", target.host_str()?, target.port_or_known_default()?);
+        let credential = self.credential.as_ref().and_then(|header| header.to_str().ok());
+        let credential =
+            credential.map(|header| format!("proxy-authorization: {header}\r\n")).unwrap_or_default();
+        let question = format!("CONNECT {target} HTTP/1.1\r\nhost: {target}\r\n{credential}\r\n");
+        stream.write_all(question.as_bytes()).await.ok()?;
+        let mut answer = Vec::new();
+        stream.take(MAX_ANSWER as u64).read_to_end(&mut answer).await.ok()?;
+        let line = String::from_utf8_lossy(answer.split(|byte| *byte == b'\r' || *byte == b'\n').next()?)
+            .into_owned();
+        let status = line.strip_prefix("HTTP/1.")?.split_once(' ')?.1.trim();
+        (!status.starts_with('2')).then(|| self.hider().quote(status, true))
+    }
+
+    /// Takes its credential out of what it says.
+    fn hider(&self) -> Hider {
+        let header = self.credential.as_ref().and_then(|header| header.to_str().ok());
+        let pair = header.and_then(|header| header.strip_prefix("Basic "));
+        let plain = pair.and_then(|pair| BASE64_STANDARD.decode(pair).ok());
+        let plain = plain.map(|plain| String::from_utf8_lossy(&plain).into_owned());
+        let password = plain.as_deref().and_then(|plain| plain.split_once(':')).map(|(_, password)| password);
+        let secrets: Vec<_> = pair.into_iter().chain(password).map(Secret::new).collect();
+        Hider::new(&secrets)
+    }
+}
+
+impl fmt::Display for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let port = self.url.port_or_known_default().unwrap_or_default();
+        write!(f, "{}:{port} (from {})", self.url.host_str().unwrap_or_default(), self.variable)
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proxies(variables: &[(&str, &str)]) -> Proxies {
+        let find = |name: &str| variables.iter().find(|(known, _)| *known == name);
+        Proxies::new(|name| find(name).map(|(_, value)| (*value).to_owned()))
+    }
+
+    /// The way to an address: nothing if it is direct.
+    fn way(variables: &[(&str, &str)], url: &str) -> Result<String, ProxyError> {
+        let proxies = proxies(variables);
+        let way = proxies.fit_way(&Url::parse(url).unwrap(), true)?;
+        Ok(way.map(Proxy::to_string).unwrap_or_default())
+    }
+
+    #[test]
+    fn each_scheme_has_its_variable() {
+        let both = [("HTTP_PROXY", "http://one:3128"), ("https_proxy", "two"), ("ALL_PROXY", "three:1")];
+        assert_eq!(way(&both, "http://x.example/").unwrap(), "one:3128 (from HTTP_PROXY)");
+        assert_eq!(way(&both, "https://x.example/").unwrap(), "two:80 (from https_proxy)");
+        assert_eq!(way(&both[2..], "https://x.example/").unwrap(), "three:1 (from ALL_PROXY)");
+        assert_eq!(way(&both[..1], "https://x.example/").unwrap(), "");
+        assert_eq!(way(&[("HTTPS_PROXY", ""), ("https_proxy", "x")], "https://x.example/").unwrap(), "");
+    }
+
+    #[test]
+    fn this_machine_is_reached_directly() {
+        for variable in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"] {
+            for url in
+                ["http://127.0.0.1:1/", "https://localhost/", "http://[::1]:8080/x", "https://127.0.0.2/"]
+            {
+                assert_eq!(way(&[(variable, "http://proxy:3128")], url).unwrap(), "", "{variable} {url}");
+                assert_eq!(way(&[(variable, "garbage://")], url).unwrap(), "", "{variable} {url}");
+            }
+        }
+    }
+
+    #[test]
+    fn exceptions() {
+        let no = [("HTTPS_PROXY", "p"), ("NO_PROXY", "a.example, .b.example,10.0.0.0/8")];
+        for url in
+            ["https://a.example/", "https://x.a.example/", "https://x.b.example:1/?q", "https://10.1.2.3/"]
+        {
+            assert_eq!(way(&no, url).unwrap(), "", "{url}");
+        }
+        for url in ["https://aa.example/", "https://a.example.org/", "https://11.1.2.3/"] {
+            assert_eq!(way(&no, url).unwrap(), "p:80 (from HTTPS_PROXY)", "{url}");
+        }
+        assert_eq!(way(&[("ALL_PROXY", "p"), ("no_proxy", "*")], "https://x.example/").unwrap(), "");
+    }
+
+    #[test]
+    fn an_unusable_one_is_no_way_around() {
+        for value in [
+            "http://",
+            "socks5://proxy:1080",
+            "proxy:port",
+            "http://proxy:3128/path",
+            "ht tp",
+            "user:hunter2@",
+        ] {
+            let error = way(&[("HTTPS_PROXY", value), ("ALL_PROXY", "p")], "https://x.example/").unwrap_err();
+            assert_eq!(error, ProxyError::Unusable("HTTPS_PROXY"), "{value}");
+            let shown = format!("{error} {error:?}");
+            assert!(value == "http://" || !shown.contains(value.trim_start_matches("http://")), "{shown}");
+        }
+        // It is not needed for these.
+        assert_eq!(way(&[("HTTPS_PROXY", "garbage://")], "http://x.example/").unwrap(), "");
+        assert_eq!(
+            way(&[("ALL_PROXY", "garbage://"), ("NO_PROXY", "x.example")], "https://x.example/").unwrap(),
+            ""
+        );
+    }
+
+    #[test]
+    fn plain_http_is_for_who_allows_it() {
+        let proxies = proxies(&[("ALL_PROXY", "http://user:hunter2@proxy:3128")]);
+        let way = |url, allowed| proxies.fit_way(&Url::parse(url).unwrap(), allowed).map(|way| way.is_some());
+        let refused = way("http://x.example/", false).unwrap_err();
+        assert!(refused.to_string().contains("the proxy proxy:3128 (from ALL_PROXY) would"), "{refused}");
+        assert!(!refused.to_string().contains("hunter2") && !format!("{proxies:?}").contains("hunter2"));
+        assert_eq!(way("http://x.example/", true), Ok(true));
+        assert_eq!(way("https://x.example/", false), Ok(true));
+        assert_eq!(way("http://127.0.0.1/", false), Ok(false));
+    }
+}
