@@ -20,7 +20,7 @@ use tributary::model::types::{Dated, EventId};
 use tributary::record::{Extractor, Line};
 use tributary::route::Router;
 use tributary::shard::pipeline::Pipeline;
-use tributary::source::body::Body;
+use tributary::source::body::{Body, Coding};
 use tributary::source::frame::Framer;
 
 mod support;
@@ -62,7 +62,7 @@ fn inflate(group: &mut BenchmarkGroup<'_, WallTime>, text: &[u8]) {
         bencher.iter(|| {
             runtime.block_on(async {
                 let arriving = stream::iter(chunks.clone().into_iter().map(Ok::<_, std::io::Error>));
-                let mut body = Body::new(arriving, Duration::from_secs(90), |_| {});
+                let mut body = Body::new(arriving, Coding::Gzip, Duration::from_secs(90), |_| {});
                 let mut framer = Framer::new(16 << 20);
                 let mut total = 0;
                 loop {

@@ -49,6 +49,8 @@ pub enum BodyError {
 
 /// A body being read.
 pub struct Body {
+    /// How it is said to be coded.
+    label: Coding,
     reader: Decoder,
     network_error: Slot,
 }
@@ -84,9 +86,10 @@ impl Coding {
 }
 
 impl Body {
-    /// Wraps the chunks of a response. `on_chunk` is told the size of each as it arrives.
+    /// Wraps the chunks of a response with this label. `on_chunk` is told the size of each as it arrives.
     pub fn new<E>(
         chunks: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
+        label: Coding,
         silence: Duration,
         on_chunk: impl Fn(usize) + Send + 'static,
     ) -> Self
@@ -114,7 +117,7 @@ impl Body {
                 Ok(chunk)
             }),
         );
-        Self { reader: Decoder::Undecided(StreamReader::new(chunks)), network_error }
+        Self { label, reader: Decoder::Undecided(StreamReader::new(chunks)), network_error }
     }
 
     /// Whether what arrived is compressed.
@@ -132,6 +135,10 @@ impl Body {
             return Err(error);
         }
         match result {
+            // Nothing at all is no gzip either: what was compressed and not flushed is lost.
+            Ok(_) if self.label == Coding::Gzip && matches!(self.reader, Decoder::Undecided(_)) => {
+                Err(BodyError::Truncated)
+            }
             Ok(_) => Ok(0),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(BodyError::Truncated),
             Err(error) => Err(BodyError::Damaged(error)),

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::body::{Body, BodyError};
+use super::body::{Body, BodyError, Coding};
 use super::connect::Opened;
 use super::failure::{Class, Failure};
 use super::frame::Framer;
 use super::metrics::Metrics;
 use super::vet::Vetting;
-use super::{Config, Service};
+use super::{Config, Service, refusal};
 use crate::clock::now_ms;
 use crate::model::block::Block;
 
@@ -41,7 +41,8 @@ impl Lines {
         let counted = metrics.clone();
         let on_chunk = move |bytes| counted.received(bytes, now_ms());
         let vetting = Vetting::new(opened.response.headers());
-        let body = Body::new(opened.response.bytes_stream(), config.silence, on_chunk);
+        let label = refusal::coding(opened.response.headers()).unwrap_or(Coding::Identity);
+        let body = Body::new(opened.response.bytes_stream(), label, config.silence, on_chunk);
         Self {
             body,
             framer: Framer::new(config.max_line),

@@ -39,7 +39,7 @@ impl Said {
 
 /// Reads the beginning of an error body.
 pub async fn read(response: Response) -> Said {
-    let mut body = Body::new(response.bytes_stream(), PATIENCE, |_| {});
+    let mut body = Body::new(response.bytes_stream(), Coding::Identity, PATIENCE, |_| {});
     let (mut bytes, mut whole) = (BytesMut::with_capacity(MAX_READ), false);
     let read = async {
         while bytes.len() < MAX_READ {

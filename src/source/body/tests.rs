@@ -12,7 +12,14 @@ const SILENCE: Duration = Duration::from_secs(90);
 
 /// Everything that comes out, and how it ended.
 async fn read_all(chunks: Vec<Result<Bytes, io::Error>>) -> (Vec<u8>, Result<(), BodyError>) {
-    let mut body = Body::new(stream::iter(chunks), SILENCE, |_| {});
+    read_labelled(chunks, Coding::Identity).await
+}
+
+async fn read_labelled(
+    chunks: Vec<Result<Bytes, io::Error>>,
+    label: Coding,
+) -> (Vec<u8>, Result<(), BodyError>) {
+    let mut body = Body::new(stream::iter(chunks), label, SILENCE, |_| {});
     let mut out = BytesMut::new();
     loop {
         out.reserve(64);
@@ -76,7 +83,7 @@ fn a_flushed_part_comes_out_before_more_arrives() {
         let common = bytes.iter().zip(&flushed).take_while(|(a, b)| a == b).count();
         let first: Bytes = bytes[..common].to_vec().into();
         let chunks = stream::iter([Ok::<_, io::Error>(first)]).chain(stream::pending());
-        let mut body = Body::new(chunks, SILENCE, |_| {});
+        let mut body = Body::new(chunks, Coding::Gzip, SILENCE, |_| {});
         let mut out = BytesMut::with_capacity(100);
         assert_eq!(body.read(&mut out).await.unwrap(), 6);
         assert_eq!(&out[..], b"event\n");
@@ -104,11 +111,24 @@ fn the_first_byte_tells_what_is_gzip() {
     let (out, _) = run(read_all(bytes.chunks(1).map(|byte| Ok(Bytes::copy_from_slice(byte))).collect()));
     assert_eq!(out, b"one\n", "byte by byte too");
     run(async {
-        let mut body = Body::new(stream::iter([Ok::<_, io::Error>(bytes.into())]), SILENCE, |_| {});
+        let mut body =
+            Body::new(stream::iter([Ok::<_, io::Error>(bytes.into())]), Coding::Identity, SILENCE, |_| {});
         assert!(!body.is_compressed());
         body.read(&mut BytesMut::with_capacity(100)).await.unwrap();
         assert!(body.is_compressed());
     });
+}
+
+#[test]
+fn nothing_at_all_is_a_whole_body_only_without_a_label() {
+    for empty in [vec![], vec![Ok(Bytes::new())]] {
+        let (out, end) = run(read_labelled(empty, Coding::Gzip));
+        assert!(out.is_empty() && matches!(end, Err(BodyError::Truncated)), "{end:?}");
+    }
+    run(read_labelled(vec![], Coding::Identity)).1.unwrap();
+    let (out, end) = run(read_labelled(vec![Ok("{}\n".into())], Coding::Gzip));
+    assert_eq!(out, b"{}\n", "plain text, whatever it is labelled");
+    end.unwrap();
 }
 
 #[test]
@@ -121,7 +141,8 @@ fn damaged_gzip_is_said_so() {
 #[test]
 fn silence_counts_from_the_beginning() {
     let (out, end) = run(async {
-        let mut body = Body::new(stream::pending::<Result<Bytes, io::Error>>(), SILENCE, |_| {});
+        let mut body =
+            Body::new(stream::pending::<Result<Bytes, io::Error>>(), Coding::Gzip, SILENCE, |_| {});
         let mut out = BytesMut::with_capacity(10);
         let end = body.read(&mut out).await;
         (out, end)
