@@ -298,6 +298,10 @@ impl ClientContext for Context {
         if facility == "FAIL" && level as i32 <= RDKafkaLogLevel::Info as i32 {
             self.note_cause(message);
         }
+        // Which topic could not be written to, and why, is said nowhere else; of the others nothing is known then.
+        if facility == "ADDPARTS" && !message.contains("Operation not attempted") {
+            self.note_cause(message);
+        }
         match level {
             // Properties are given to producers and consumers alike; each remarks on those of the other.
             _ if facility == "CONFWARN" => debug!(facility, "librdkafka: {}", self.hider.hide(message)),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
+use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
 use tracing::{debug, warn};
@@ -195,13 +196,14 @@ impl Reader {
         end: i64,
         mut each: impl FnMut(&Stored<'_>) -> Result<ControlFlow<()>, SinkError>,
     ) -> Result<(), SinkError> {
-        if from >= end {
-            return Ok(());
-        }
         let failed = |error: KafkaError| {
-            SinkError::Unusable(format!("cannot read {topic} partition {partition} back: {}", chain(&error)))
+            let denied = error.rdkafka_error_code() == Some(Code::TopicAuthorizationFailed);
+            let right = if denied { "; it takes READ on the topic" } else { "" };
+            let reason = chain(&error);
+            SinkError::Unusable(format!("cannot read {topic} partition {partition} back: {reason}{right}"))
         };
         let consumer = self.committed()?;
+        // Also where nothing is to be read: a right that is missing shows at the first start, not at the second.
         let mut assignment = TopicPartitionList::new();
         assignment.add_partition_offset(topic, partition, Offset::Offset(from)).map_err(failed)?;
         consumer.assign(&assignment).map_err(failed)?;
@@ -222,7 +224,7 @@ impl Reader {
                 }
                 // With read_committed this is the last stable offset, which is at `end` or beyond.
                 Some(Err(KafkaError::PartitionEOF(_))) => break,
-                Some(Err(error)) if error.rdkafka_error_code().is_some_and(is_transient) => {}
+                Some(Err(error)) if error.rdkafka_error_code().is_some_and(is_none_of_ours) => {}
                 Some(Err(error)) => return Err(failed(error)),
                 None => {}
             }
@@ -257,7 +259,6 @@ impl Drop for Reader {
 
 /// Low and high end of a partition. A topic that was created a moment ago is in the metadata before its broker leads it.
 fn watermarks(consumer: &BaseConsumer<Context>, topic: &str, partition: i32) -> Result<(i64, i64), String> {
-    use rdkafka::types::RDKafkaErrorCode as Code;
     let deadline = Instant::now() + REQUEST_TIMEOUT;
     loop {
         let found = consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT);
@@ -272,11 +273,15 @@ fn watermarks(consumer: &BaseConsumer<Context>, topic: &str, partition: i32) -> 
     }
 }
 
-/// Errors that librdkafka mends by itself.
-fn is_transient(code: rdkafka::types::RDKafkaErrorCode) -> bool {
-    use rdkafka::types::RDKafkaErrorCode as Code;
+/// Errors that librdkafka mends by itself, and the refusal of the group: librdkafka looks for its coordinator in the
+/// background although partitions and offsets are given. Reading goes on without.
+fn is_none_of_ours(code: Code) -> bool {
     matches!(
         code,
-        Code::AllBrokersDown | Code::BrokerTransportFailure | Code::OperationTimedOut | Code::Resolve
+        Code::AllBrokersDown
+            | Code::BrokerTransportFailure
+            | Code::OperationTimedOut
+            | Code::Resolve
+            | Code::GroupAuthorizationFailed
     )
 }

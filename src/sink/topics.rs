@@ -140,6 +140,9 @@ impl Topics {
             .filter_map(|result| match result {
                 // Another shard or instance was faster.
                 Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => None,
+                Err((name, code @ RDKafkaErrorCode::TopicAuthorizationFailed)) => {
+                    Some(format!("{name}: {code}; it takes CREATE, or DESCRIBE if it is there"))
+                }
                 Err((name, code)) => Some(format!("{name}: {code}")),
             })
             .collect();
@@ -169,6 +172,9 @@ impl Topics {
             match result {
                 // Another instance has added them already.
                 Ok(_) | Err((_, RDKafkaErrorCode::InvalidPartitions)) => {}
+                Err((_, code @ RDKafkaErrorCode::TopicAuthorizationFailed)) => {
+                    return Err(failed(format!("{code}; it takes ALTER on the topic")));
+                }
                 Err((_, code)) => return Err(failed(code.to_string())),
             }
         }
@@ -190,28 +196,24 @@ impl Topics {
             warn!(reason = %error, "cannot read the topics' configuration; assuming Kafka's default; kafka.max_message_bytes sets it");
             Vec::new()
         });
+        let answered = !described.is_empty();
         let mut described = described.into_iter();
         let mut denied = Vec::new();
         let limits = names.iter().map(|name| {
-            let resource = match described.next() {
-                Some(Ok(resource)) => resource,
-                Some(Err(code)) => {
-                    denied.push(format!("{name}: {code}"));
-                    return DEFAULT_MAX_MESSAGE_BYTES;
-                }
-                None => return DEFAULT_MAX_MESSAGE_BYTES,
+            // rdkafka drops the error of a single topic: what may not be read comes as a topic without settings.
+            let resource = described.next().and_then(Result::ok).filter(|found| !found.entries.is_empty());
+            let Some(resource) = resource else {
+                denied.push((*name).to_owned());
+                return DEFAULT_MAX_MESSAGE_BYTES;
             };
-            let limit = resource
-                .entry_map()
-                .get("max.message.bytes")
-                .and_then(|entry| entry.value.as_ref()?.parse().ok());
+            let limits = resource.entry_map();
+            let limit = limits.get("max.message.bytes").and_then(|entry| entry.value.as_ref()?.parse().ok());
             limit.unwrap_or(DEFAULT_MAX_MESSAGE_BYTES)
         });
         let limits = limits.collect();
-        if !denied.is_empty() {
-            // An answer may refuse single topics.
+        if !denied.is_empty() && answered {
             warn!(
-                topics = denied.join("; "),
+                topics = denied.join(", "),
                 "cannot read max.message.bytes of these topics, which takes DESCRIBE_CONFIGS on them; assuming Kafka's \
                  default; kafka.max_message_bytes sets it"
             );

@@ -16,7 +16,7 @@ mod tls;
 pub(crate) use admin::watermarks;
 pub(crate) use listeners::guarded_broker;
 pub(crate) use ports::free_port;
-pub(crate) use private::{PrivateBroker, private_broker, scram_broker};
+pub(crate) use private::{PrivateBroker, Right, acl_broker, private_broker, scram_broker};
 pub(crate) use tls::Tls;
 
 use rdkafka::admin::AdminClient;

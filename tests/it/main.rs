@@ -32,6 +32,7 @@ mod process;
 mod proxies;
 mod reader;
 mod readiness;
+mod rights;
 mod secrets;
 mod selftest;
 mod structure;

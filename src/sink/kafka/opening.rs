@@ -39,8 +39,10 @@ impl KafkaSink {
         self.context = producer.client().context().as_ref().clone();
         if self.transactional() {
             producer.init_transactions(INIT_TIMEOUT).map_err(|error| {
+                let denied = error.rdkafka_error_code() == Some(Code::TransactionalIdAuthorizationFailed);
+                let right = if denied { "; it takes WRITE on the transactional id" } else { "" };
                 let reason = explain(&producer, &error);
-                SinkError::Unusable(format!("cannot open the transactional id {id}: {reason}"))
+                SinkError::Unusable(format!("cannot open the transactional id {id}: {reason}{right}"))
             })?;
         }
         self.producer = Some(producer);

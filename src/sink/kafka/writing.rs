@@ -21,6 +21,7 @@ const RECORD_OVERHEAD: usize = 128;
 impl KafkaSink {
     /// Sends, waiting while the producer's queue is full. Waiting is bounded by the transaction's own limit.
     pub(super) fn enqueue(&self, record: BaseRecord<'_, [u8], [u8]>) -> Result<(), SinkError> {
+        let topic = record.topic;
         match blocking::send(self.producer()?, record, self.settings.config.transaction_timeout) {
             Ok(()) => Ok(()),
             Err(KafkaError::MessageProduction(Code::QueueFull)) => {
@@ -30,7 +31,11 @@ impl KafkaSink {
             Err(KafkaError::MessageProduction(Code::MessageSizeTooLarge)) => {
                 Err(SinkError::TooLarge { limit: self.topics.smallest_limit().unwrap_or(BATCH_BYTES) })
             }
-            Err(error) => Err(self.fatal_error().unwrap_or_else(|| SinkError::Abortable(chain(&error)))),
+            Err(error) => Err(self.fatal_error().unwrap_or_else(|| {
+                let denied = error.rdkafka_error_code() == Some(Code::TopicAuthorizationFailed);
+                let right = if denied { "; it takes WRITE on the topic" } else { "" };
+                SinkError::Abortable(format!("cannot write to {topic}: {error}{right}"))
+            })),
         }
     }
 
@@ -65,7 +70,7 @@ impl KafkaSink {
             }
             Some(_) => Err(self
                 .fatal_error()
-                .unwrap_or_else(|| SinkError::Abortable("records could not be delivered".into()))),
+                .unwrap_or_else(|| SinkError::Abortable(self.unanswered("records could not be delivered")))),
         }
     }
 

@@ -124,6 +124,13 @@ impl Java {
         run(&mut tool, START_LIMIT)
     }
 
+    /// Runs a program of one source file against the running broker, whose address is its first argument.
+    pub(super) fn program(&self, source: &Path, arguments: &[String]) -> Result<String, String> {
+        let mut program = java(self.run_dir.prepared);
+        program.arg("-XX:TieredStopAtLevel=1").arg(source).arg(format!("127.0.0.1:{}", self.port));
+        run(program.args(arguments), START_LIMIT)
+    }
+
     /// The running JVM.
     pub(super) fn child(&mut self) -> &mut Child {
         &mut self.jvm.as_mut().expect("the broker is running").0

@@ -7,6 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
 use std::ops::Deref;
+use std::path::Path;
 use std::time::Duration;
 
 /// A controlled shutdown takes a second; with a client in mid-transaction more.
@@ -49,6 +50,31 @@ pub(crate) fn scram_broker(session: Duration) -> (PrivateBroker, String) {
 }
 
 /// A private broker with these properties beside the usual ones.
+/// A private broker with an authorizer, which also listens at the returned address for the user `tributary` with the
+/// password `secret` (SASL/PLAIN). That user may do what [`PrivateBroker::allow`] says and nothing else; tests, which
+/// come in at the other address, may do everything.
+#[track_caller]
+pub(crate) fn acl_broker() -> (PrivateBroker, String) {
+    let address = format!("127.0.0.1:{}", free_port());
+    let listener = format!("SASL_PLAINTEXT://{address}");
+    let broker = start(&[
+        ("listeners", &listener),
+        ("advertised.listeners", &listener),
+        ("listener.security.protocol.map", "SASL_PLAINTEXT:SASL_PLAINTEXT"),
+        ("sasl.enabled.mechanisms", "PLAIN"),
+        (
+            "listener.name.sasl_plaintext.plain.sasl.jaas.config",
+            "org.apache.kafka.common.security.plain.PlainLoginModule required user_tributary=\"secret\";",
+        ),
+        ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
+        ("super.users", "User:ANONYMOUS"),
+    ]);
+    (broker, address)
+}
+
+/// A right: resource type, pattern type, resource name, operation, as Kafka's Java client spells them.
+pub(crate) type Right = [String; 4];
+
 #[track_caller]
 pub(super) fn start(extra: &[(&'static str, &str)]) -> PrivateBroker {
     match java::start("Java, private", &[&SOON_AGAIN, extra].concat()) {
@@ -111,6 +137,16 @@ impl PrivateBroker {
             ["--alter", "--entity-type", "topics", "--entity-name", topic, "--add-config", setting];
         if let Err(why) = self.java.tool("kafka.admin.ConfigCommand", &arguments) {
             panic!("{setting} of {topic} was not set: {why}");
+        }
+    }
+
+    /// Gives the user of [`acl_broker`] rights.
+    #[track_caller]
+    pub(crate) fn allow(&self, rights: &[Right]) {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/java/Acls.java");
+        let arguments: Vec<String> = rights.iter().flatten().cloned().collect();
+        if let Err(why) = self.java.program(&source, &arguments) {
+            panic!("the rights were not given: {why}");
         }
     }
 
