@@ -17,7 +17,7 @@ mod probe;
 mod run;
 mod tail;
 
-/// Carries Airship event streams into Apache Kafka, exactly once.
+/// Carries event streams of Airship and of Adobe Analytics into Apache Kafka, exactly once.
 #[derive(Debug, Parser)]
 #[command(name = "tributary", version, max_term_width = 110)]
 #[command(

@@ -2,13 +2,13 @@
 
 /// Everything asked for was done.
 pub const OK: u8 = 0;
-/// Something unexpected failed; the log says what.
+/// Something unexpected failed, or a `--reset` was refused; the log says what.
 pub const FAILURE: u8 = 1;
 /// The command line is wrong.
 pub const USAGE: u8 = 2;
 /// The configuration is wrong, in itself or for what Kafka holds; every problem was printed or logged.
 pub const CONFIG: u8 = 3;
-/// Another instance has taken over; this one gave up all of its shards.
+/// Another instance announced itself later and runs at least one of the same streams; this one gave up all of its own.
 pub const FENCED: u8 = 4;
 /// `shutdown.timeout` was over before everything was committed; nothing is lost, it comes again.
 pub const SHUTDOWN_TIMEOUT: u8 = 5;

@@ -34,8 +34,8 @@ pub(super) struct Arguments {
     ///
     /// For an operator, when the position itself is the trouble (503 that lasts) or when what the service still holds is
     /// to be read again. `smallest` drops what was delivered before; `largest` gives up what was not read yet. Every
-    /// Adobe stream of the configuration is reset. Refused unless the last run stopped in order, since another
-    /// instance may hold the stream otherwise.
+    /// Adobe stream of the configuration is reset. Refused (exit code 1) unless the last run was
+    /// stopped, by SIGTERM or Ctrl-C and not by a crash, since another instance may hold the stream otherwise.
     #[arg(long, value_enum)]
     reset: Option<Reset>,
     /// With this start alone, leave behind everything that is known of this stream; may be repeated

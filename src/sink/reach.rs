@@ -93,7 +93,11 @@ impl Reach {
                     self.fails(error.to_string());
                     if self.is_to_be_said(patience, said) {
                         said = Some(Instant::now());
-                        error!(reason = %error, "Kafka cannot be reached; nothing is lost, and no event gets through until then");
+                        error!(
+                            reason = %error,
+                            "Kafka cannot be reached; reading stops when the queue is full; check bootstrap_servers, network \
+                             and credentials; what the services no longer hold when Kafka is back is lost"
+                        );
                     }
                 }
             }

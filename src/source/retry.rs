@@ -9,6 +9,7 @@ use super::airship::OnExpired;
 use super::backoff::Backoff;
 use super::failure::{Class, Failure, Pace};
 use crate::model::errors::chain;
+use crate::model::types::ShardId;
 use crate::web::retry_after::MAX_RETRY_AFTER;
 
 /// Refusals of a position after which a person is asked, and before which it is not given up. One 400 may be a fault of the
@@ -65,14 +66,8 @@ pub fn heed(pause: Duration, failure: &Failure) -> Duration {
 
 /// Says in the log why a connection is not open and when the next attempt follows. `connection` is its number within the
 /// shard.
-pub fn report(
-    stream: &str,
-    shard: u32,
-    connection: u32,
-    failure: &Failure,
-    pause: Duration,
-    needs_operator: bool,
-) {
+pub fn report(shard: &ShardId, connection: u32, failure: &Failure, pause: Duration, needs_operator: bool) {
+    let (stream, shard) = (&*shard.stream, shard.to_string());
     let (class, reason, retry_in_ms) = (failure.class.name(), chain(failure), pause.as_millis() as u64);
     if needs_operator {
         error!(stream, shard, connection, class, reason, retry_in_ms, "cannot connect until this is mended");

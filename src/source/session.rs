@@ -23,6 +23,7 @@ use super::{Config, Reader};
 use crate::clock::now_ms;
 use crate::model::block::Block;
 use crate::model::errors::chain;
+use crate::model::types::ShardId;
 
 /// Keeps one shard's stream open.
 pub struct Session {
@@ -83,7 +84,7 @@ impl Session {
             self.metrics.count_reconnect(failure.class);
             self.metrics.failed(chain(&failure), now_ms());
             let plan = self.retry.plan(&failure, self.age(), Instant::now(), rand::random());
-            retry::report(&self.config.stream, self.shard, 0, &failure, plan.pause, plan.needs_operator);
+            retry::report(&self.id(), 0, &failure, plan.pause, plan.needs_operator);
             if plan.abandon_position {
                 self.abandon_position();
             }
@@ -99,7 +100,7 @@ impl Session {
             }
         }
         self.metrics.set_state(ConnectionState::Idle);
-        debug!(stream = %self.config.stream, shard = self.shard, "session stopped");
+        debug!(stream = %self.config.stream, shard = %self.id(), "session stopped");
     }
 
     /// One connection, from connect to its end.
@@ -115,7 +116,7 @@ impl Session {
         match opened {
             Ok(opened) => {
                 info!(
-                    stream = %self.config.stream, shard = self.shard,
+                    stream = %self.config.stream, shard = %self.id(),
                     resume = offset, "connected"
                 );
                 self.metrics.opened();
@@ -170,6 +171,10 @@ impl Session {
         Ok(())
     }
 
+    fn id(&self) -> ShardId {
+        ShardId { stream: Arc::clone(&self.config.stream), index: self.shard }
+    }
+
     /// How old the position is: how long ago the service processed what stands there.
     fn age(&self) -> Option<Duration> {
         let dated_ms = self.place.as_ref()?.dated_ms?;
@@ -182,7 +187,7 @@ impl Session {
             OnExpired::Earliest | OnExpired::Stop => Start::Earliest,
         };
         warn!(
-            stream = %self.config.stream, shard = self.shard, begin = ?self.start,
+            stream = %self.config.stream, shard = %self.id(), begin = ?self.start,
             offset = self.place.as_ref().map(|place| place.offset.as_str()), age_s = self.age().map(|age| age.as_secs()),
             "the service no longer accepts the position; beginning anew, events in between may be missing"
         );

@@ -198,6 +198,19 @@ pub(crate) fn stop(process: &mut Process) {
     process.sigterm();
     let status = process.wait_exit(LIMIT);
     assert_eq!(status.code(), Some(0), "after SIGTERM: {status}; log:\n{}", process.log().join("\n"));
+    check_shards(&process.log());
+}
+
+/// Whatever names a shard in the log names it in the same way: stream and number, as `/ready` does.
+#[track_caller]
+pub(crate) fn check_shards(log: &[String]) {
+    for line in log {
+        let Ok(fields) = serde_json::from_str::<serde_json::Value>(line) else { continue };
+        let Some(shard) = fields.get("shard") else { continue };
+        let (stream, index) = shard.as_str().and_then(|shard| shard.split_once('/')).unwrap_or_default();
+        let is_said_twice = fields.get("stream").is_none_or(|named| named == stream);
+        assert!(index.parse::<u32>().is_ok() && is_said_twice, "not STREAM/NUMBER: {line}");
+    }
 }
 
 /// Waits until `process` says that its failpoint was hit.

@@ -15,8 +15,8 @@ use crate::config::units::{Size, Span};
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["name", "url", "auth"]))]
 pub(in crate::config) struct Adobe {
-    /// Unique among the streams; part of the transactional id, so a renamed stream starts anew.
-    #[schemars(length(min = 1, max = 100), regex(pattern = "^[a-zA-Z0-9._-]+$"))]
+    /// Unique among the streams; part of the transactional id, so a renamed stream starts anew, and it holds no `.`.
+    #[schemars(length(min = 1, max = 100), regex(pattern = "^[a-zA-Z0-9_-]+$"))]
     pub(in crate::config) name: Option<String>,
     /// The address that Adobe's customer care handed out.
     pub(in crate::config) url: Option<String>,

@@ -27,8 +27,8 @@ pub(in crate::config) enum Stream {
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["name", "auth"]))]
 pub(in crate::config) struct Airship {
-    /// Unique among the streams; part of the transactional id, so a renamed stream starts anew.
-    #[schemars(length(min = 1, max = 100), regex(pattern = "^[a-zA-Z0-9._-]+$"))]
+    /// Unique among the streams; part of the transactional id, so a renamed stream starts anew, and it holds no `.`.
+    #[schemars(length(min = 1, max = 100), regex(pattern = "^[a-zA-Z0-9_-]+$"))]
     pub(in crate::config) name: Option<String>,
     /// The address; default: North America's. Europe is `https://connect.asnapieu.com/api/events/`.
     pub(in crate::config) url: Option<String>,

@@ -1,11 +1,11 @@
 //! What is printed hides secrets and loads again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::{DESIGN, EXAMPLE, errors, parse, schema};
+use super::{DESIGN, EXAMPLE, SMALL, errors, parse, schema};
 use crate::config::errors::Errors;
 use crate::config::layers::Layers;
 use crate::config::raw::adobe::{Adobe, AdobeAuth, Drop, Ims, OAuth2, OnUnclean};
@@ -115,6 +115,36 @@ fn the_schema_lists_keys_and_refuses_others() {
     assert_eq!(kinds.len(), 3);
     assert_eq!(schema["$defs"]["Kafka"]["properties"]["transaction_timeout"]["default"], "30s");
     assert!(!schema.to_string().contains("null\""), "TOML has no null");
+}
+
+/// An editor that reads the schema must allow the names that the program takes, and no other.
+#[test]
+fn schema_and_program_agree_on_the_names_of_streams() {
+    let schema = schema();
+    let taken = |name: &str| {
+        let toml = SMALL.replace("name = \"s\"", &format!("name = {}", toml::Value::from(name)));
+        !errors(&toml).iter().any(|error| error.starts_with("stream[0].name: "))
+    };
+    for kind in schema["$defs"]["Stream"]["oneOf"].as_array().unwrap() {
+        let name = &kind["properties"]["name"];
+        let pattern = name["pattern"].as_str().unwrap();
+        let class = pattern.strip_prefix("^[").and_then(|rest| rest.strip_suffix("]+$")).unwrap();
+        let mut legal = BTreeSet::new();
+        let mut rest: Vec<char> = class.chars().collect();
+        while let Some(first) = rest.first().copied() {
+            let last = if rest.len() > 2 && rest[1] == '-' { rest[2] } else { first };
+            rest.drain(..if last == first { 1 } else { 3 });
+            legal.extend(first..=last);
+        }
+        for c in ('\0'..='\u{17f}').chain(['/', '\u{2028}', '名']) {
+            assert_eq!(taken(&format!("a{c}")), legal.contains(&c), "{c:?} and {pattern}");
+        }
+        let bounds = [&name["minLength"], &name["maxLength"]].map(|bound| bound.as_u64().unwrap() as usize);
+        for length in [0, 1, 2, 99, 100, 101, 102] {
+            let fits = (bounds[0]..=bounds[1]).contains(&length);
+            assert_eq!(taken(&"n".repeat(length)), fits, "{length} characters and {bounds:?}");
+        }
+    }
 }
 
 fn span() -> impl Strategy<Value = Span> {

@@ -12,6 +12,7 @@ use tracing::{debug, error, info};
 use crate::clock::now_ms;
 use crate::model::block::Block;
 use crate::model::errors::chain;
+use crate::model::types::ShardId;
 use crate::source::Config;
 use crate::source::adobe::{self, Reset};
 use crate::source::connect::{Connector, Opened};
@@ -330,7 +331,8 @@ impl Connection {
         } else {
             ConnectionState::BackingOff
         });
-        retry::report(&self.shared.config.stream, SHARD, self.number, failure, pause, needs_operator);
+        let shard = ShardId { stream: Arc::clone(&self.shared.config.stream), index: SHARD };
+        retry::report(&shard, self.number, failure, pause, needs_operator);
         pause
     }
 

@@ -2,6 +2,7 @@
 
 use super::{Expected, Mocks, Setup, bytes};
 use crate::kafka::broker;
+use crate::pipeline::check_shards;
 use crate::process::{self, Process};
 use crate::reader::{self, Isolation, Message};
 use crate::wait::{self, GENEROUS};
@@ -169,5 +170,6 @@ impl Scene {
         self.process.sigterm();
         let status = self.process.wait_exit(GENEROUS);
         assert_eq!(status.code(), Some(0), "{status}; log:\n{}", self.process.log().join("\n"));
+        check_shards(&self.process.log());
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Expected, Setup, bytes};
 use crate::kafka::Broker;
+use crate::pipeline::check_shards;
 use crate::process::{self, Process};
 use crate::reader::{self, Isolation, Message};
 use crate::wait;
@@ -120,6 +121,7 @@ impl Scene {
         self.process.sigterm();
         let status = self.process.wait_exit(wait::GENEROUS);
         assert_eq!(status.code(), Some(0), "{status}; log:\n{}", self.process.log().join("\n"));
+        check_shards(&self.process.log());
     }
 }
 
