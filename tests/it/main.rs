@@ -16,6 +16,7 @@ mod adobe_faults;
 mod adobe_support;
 mod broker_faults;
 mod demo;
+mod documents;
 mod e2e;
 mod faults;
 mod http;
