@@ -75,6 +75,8 @@ pub struct Config {
     pub journal_retention: Duration,
     /// How large the id journal of one shard may become, bytes.
     pub journal_bytes: u64,
+    /// Whether the state topics' settings are checked. Kafka can always be asked; the demo's in-process broker cannot.
+    pub check_settings: bool,
 }
 
 /// Which headers events get. Dead letters always have theirs, since their reason stands there.

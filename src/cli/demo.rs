@@ -86,7 +86,8 @@ async fn demo(arguments: &Arguments, status: Option<Status>) -> anyhow::Result<E
     let services = arguments.service.services();
     let mock = mock::start(mock_config(arguments.rate)).await.context("cannot start the mock service")?;
     let broker = Broker::start(services, arguments.kafka.as_deref())?;
-    let config = config::parse(&broker.configuration(&mock.url())).context("the demo's configuration")?;
+    let mut config = config::parse(&broker.configuration(&mock.url())).context("the demo's configuration")?;
+    config.kafka.check_settings = !broker.is_in_process();
     output::print(broker.introduction(&mock.url(), arguments.rate))?;
 
     let plan = Arc::new(plan(&config));

@@ -175,6 +175,7 @@ fn kafka(raw: &Raw, errors: &mut Errors) -> Option<sink::Config> {
         prefix: prefix.clone(),
         state_replication_factor: raw.state.replication_factor,
         journal_retention: raw.dedupe.window.0.max(SHORTEST_JOURNAL),
+        check_settings: true,
         journal_bytes: (raw.dedupe.max_ids as u64)
             .saturating_mul(JOURNAL_BYTES_PER_ID)
             .saturating_add(JOURNAL_SPARE_BYTES),

@@ -70,8 +70,10 @@ impl Placement {
         let shards: u32 = announcement.streams.iter().map(|stream| stream.shards).sum();
         let partitions = i32::try_from(shards).unwrap_or(i32::MAX);
         announcer.topics.ensure(&announcer.wanted(announcement.topics, partitions))?;
-        let rules = announcer.state.rules(config);
-        settings::uphold(&announcer.clients, &runtime, config.create_topics, &rules)?;
+        if config.check_settings {
+            let rules = announcer.state.rules(config);
+            settings::uphold(&announcer.clients, &runtime, config.create_topics, &rules)?;
+        }
         let mut attempt = 0;
         loop {
             attempt += 1;

@@ -102,41 +102,40 @@ pub fn uphold(
     may_change: bool,
     rules: &[Rules],
 ) -> Result<(), SinkError> {
-    let topics = || rules.iter().map(|rules| rules.topic.as_str()).collect::<Vec<_>>().join(", ");
+    let topics: Vec<&str> = rules.iter().map(|rules| rules.topic.as_str()).collect();
     if clients.uses_tokens() {
         warn!(
-            topics = topics(),
+            topics = topics.join(", "),
             "the settings of the state topics cannot be checked over SASL/OAUTHBEARER; the README says how they must be"
         );
         return Ok(());
     }
     let admin = clients.admin()?;
+    let describe = |topics: &[&str]| describe(clients, &admin, runtime, topics);
     let mut refused = Vec::new();
-    for rules in rules {
-        let Some(settings) = describe(clients, &admin, runtime, &rules.topic)? else { continue };
-        let broken = rules.broken(&settings);
+    for (rules, settings) in rules.iter().zip(describe(&topics)) {
+        let Some(mut settings) = settings else { continue };
+        let mut broken = rules.broken(&settings);
         if broken.is_empty() {
             continue;
         }
-        let mut left = (settings, broken);
+        let mut why = "kafka.create_topics is false".to_owned();
         if may_change {
-            alter(clients, &admin, runtime, &rules.topic, &Rules::mended(&left.0, &left.1))?;
-            let Some(settings) = describe(clients, &admin, runtime, &rules.topic)? else { continue };
-            let broken = rules.broken(&settings);
-            if broken.is_empty() {
-                let changed: Vec<&str> = left.1.iter().map(|(name, _)| *name).collect();
+            let failed = alter(clients, &admin, runtime, &rules.topic, &Rules::mended(&settings, &broken));
+            why = failed.unwrap_or_else(|| {
+                "Kafka did not let it be changed: that takes ALTER_CONFIGS on the topic".to_owned()
+            });
+            let Some(now) = describe(&[&rules.topic]).pop().flatten() else { continue };
+            let left = rules.broken(&now);
+            if left.is_empty() {
+                let changed: Vec<&str> = broken.iter().map(|(name, _)| *name).collect();
                 info!(topic = rules.topic, changed = changed.join(", "), "set a state topic right");
                 continue;
             }
-            left = (settings, broken);
+            (settings, broken) = (now, left);
         }
-        let why = if may_change {
-            "Kafka did not let it be changed: that takes ALTER_CONFIGS on the topic"
-        } else {
-            "kafka.create_topics is false"
-        };
-        let complaint = format!("{} ({why})", rules.complaint(&left.0, &left.1));
-        if left.1.iter().any(|(_, must)| matches!(must, Must::Be(_))) {
+        let complaint = format!("{} ({why})", rules.complaint(&settings, &broken));
+        if broken.iter().any(|(_, must)| matches!(must, Must::Be(_))) {
             refused.push(complaint);
         } else {
             error!(topic = rules.topic, "{complaint}");
@@ -145,53 +144,55 @@ pub fn uphold(
     if refused.is_empty() { Ok(()) } else { Err(SinkError::Unusable(refused.join("; "))) }
 }
 
-/// `None` where they may not be read, which is said.
+/// Settings of topics, in their order; `None` where they are not told, which is said. That stops nobody: not every broker
+/// answers, and what is lost for that shows when it is needed.
 fn describe(
     clients: &Clients,
     admin: &AdminClient<Context>,
     runtime: &Handle,
-    topic: &str,
-) -> Result<Option<Settings>, SinkError> {
+    topics: &[&str],
+) -> Vec<Option<Settings>> {
     let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT));
-    let resource = [ResourceSpecifier::Topic(topic)];
-    let mut described = runtime.block_on(admin.describe_configs(&resource, &options)).map_err(|error| {
-        SinkError::Unusable(format!(
-            "cannot read the settings of {topic}: {}",
-            explain_admin(clients, &error)
-        ))
-    })?;
-    match described.pop() {
+    let resources: Vec<_> = topics.iter().map(|topic| ResourceSpecifier::Topic(topic)).collect();
+    let described = runtime.block_on(admin.describe_configs(&resources, &options)).unwrap_or_else(|error| {
+        let reason = explain_admin(clients, &error);
+        warn!(reason, "cannot read the settings of the state topics; they are not checked");
+        Vec::new()
+    });
+    let answered = !described.is_empty();
+    let mut described = described.into_iter();
+    let settings = topics.iter().map(|topic| match described.next() {
         Some(Ok(ConfigResource { entries, .. })) if !entries.is_empty() => {
-            Ok(Some(entries.into_iter().map(|entry| (entry.name.clone(), entry)).collect()))
+            Some(entries.into_iter().map(|entry| (entry.name.clone(), entry)).collect())
         }
         // rdkafka drops the error of a single topic: what may not be read comes as a topic without settings.
         _ => {
-            warn!(
-                topic,
-                "the settings of a state topic may not be read, which takes DESCRIBE_CONFIGS on it; they are not checked"
-            );
-            Ok(None)
+            if answered {
+                warn!(
+                    topic,
+                    "the settings of a state topic may not be read, which takes DESCRIBE_CONFIGS on it; they are not \
+                     checked"
+                );
+            }
+            None
         }
-    }
+    });
+    settings.collect()
 }
 
+/// Why Kafka did not even take the request.
 fn alter(
     clients: &Clients,
     admin: &AdminClient<Context>,
     runtime: &Handle,
     topic: &str,
     settings: &BTreeMap<String, String>,
-) -> Result<(), SinkError> {
+) -> Option<String> {
     let change = AlterConfig::new(ResourceSpecifier::Topic(topic));
     let change = settings.iter().fold(change, |change, (name, value)| change.set(name, value));
     let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT));
     let altered = runtime.block_on(admin.alter_configs([&change], &options));
-    altered.map(drop).map_err(|error| {
-        SinkError::Unusable(format!(
-            "cannot change the settings of {topic}: {}",
-            explain_admin(clients, &error)
-        ))
-    })
+    altered.err().map(|error| explain_admin(clients, &error))
 }
 
 #[cfg(test)]

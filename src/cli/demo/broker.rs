@@ -83,6 +83,11 @@ impl Broker {
         )
     }
 
+    /// Whether it is librdkafka's mock, which answers only some requests.
+    pub(super) fn is_in_process(&self) -> bool {
+        self.in_process.is_some()
+    }
+
     /// What this is.
     pub(super) fn description(&self) -> String {
         match &self.in_process {
