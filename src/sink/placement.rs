@@ -19,9 +19,11 @@ use super::kafka::{StateTopics, blocking};
 use super::progress::{Open, Reader};
 use super::topics::{Topics, Wanted as WantedTopic};
 use super::{Config, Delivery, SinkError, settings};
+use crate::clock::now_ms;
 use crate::failpoint;
 use crate::model::types::ShardId;
 
+mod clock;
 pub mod record;
 
 use record::{Existing, PlacementError, Record, VERSION, Wanted};
@@ -112,13 +114,14 @@ pub(super) fn instance_of(
     state: &StateTopics,
     stream: &str,
 ) -> Result<Option<String>, SinkError> {
-    let record = read(reader, state)?;
-    Ok(record.and_then(|record| record.instance(stream).map(str::to_owned)))
+    let found = read(reader, state)?;
+    Ok(found.and_then(|(record, _)| record.instance(stream).map(str::to_owned)))
 }
 
-fn read(reader: &Reader, state: &StateTopics) -> Result<Option<Record>, SinkError> {
+/// The record, and when the broker took it, by its clock.
+fn read(reader: &Reader, state: &StateTopics) -> Result<Option<(Record, Option<i64>)>, SinkError> {
     let Some(value) = reader.last_value(&state.shards, PARTITION, KEY, Open::Await)? else { return Ok(None) };
-    let record: Record = serde_json::from_slice(&value).map_err(|error| {
+    let record: Record = serde_json::from_slice(&value.bytes).map_err(|error| {
         SinkError::Unusable(format!("the placement record in {} cannot be read: {error}", state.shards))
     })?;
     if record.version > VERSION {
@@ -127,7 +130,7 @@ fn read(reader: &Reader, state: &StateTopics) -> Result<Option<Record>, SinkErro
             state.shards, record.version
         )));
     }
-    Ok(Some(record))
+    Ok(Some((record, value.appended_ms)))
 }
 
 /// Makes one announcement.
@@ -158,7 +161,7 @@ impl<'a> Announcer<'a> {
         }
         let reader = Reader::new(&self.clients, self.config.transaction_timeout + INIT_TIMEOUT)?;
         let before = match read(&reader, &self.state)? {
-            Some(record) => record,
+            Some((record, _)) => record,
             None => self.of_checkpoints(&reader)?,
         };
         let record = before.announce(announcement.streams, announcement.instance).map_err(refused)?;
@@ -170,13 +173,19 @@ impl<'a> Announcer<'a> {
         self.topics.forget();
         self.topics.ensure(&self.wanted(&[], record.partition_count()))?;
         failpoint::pass("before_placement");
+        let began_ms = now_ms();
         self.write(&producer, &record)?;
-        if !self.is_transactional() {
+        let written_ms = now_ms();
+        match read(&reader, &self.state)? {
+            Some((stands, appended_ms)) if stands == record => {
+                clock::report(appended_ms.map(|at| clock::ahead_ms(began_ms, written_ms, at)));
+            }
             // Without transactions the last one wins, and whoever does not find itself tries again.
-            let stands = read(&reader, &self.state)?;
-            if stands.as_ref() != Some(&record) {
+            _ if !self.is_transactional() => {
                 return Err(SinkError::Fenced("another instance wrote the record at the same moment".into()));
             }
+            // Somebody announced itself since, which shows when the first shard is fenced.
+            _ => {}
         }
         info!(instance = announcement.instance, "announced in the placement record");
         Ok(Placement { record, before })

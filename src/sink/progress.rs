@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::Message;
+use rdkafka::message::{Message, Timestamp};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
@@ -55,8 +55,19 @@ pub enum Open {
 struct Stored<'a> {
     offset: i64,
     timestamp_ms: i64,
+    /// When it was appended, by the broker's clock, where the topic keeps that.
+    appended_ms: Option<i64>,
     key: &'a [u8],
     payload: &'a [u8],
+}
+
+/// The latest value of a key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Value {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// When it was appended, by the broker's clock, where the topic keeps that; milliseconds since the Unix epoch.
+    pub appended_ms: Option<i64>,
 }
 
 /// A key with its checkpoint, as found.
@@ -98,13 +109,13 @@ impl Reader {
         partition: i32,
         key: &str,
         open: Open,
-    ) -> Result<Option<Vec<u8>>, SinkError> {
+    ) -> Result<Option<Value>, SinkError> {
         let (low, high) = self.stable_end(topic, partition, open)?;
         for from in [low.max(high - TAIL), low] {
             let mut last = None;
             self.read(topic, partition, from, high, |stored| {
                 if stored.key == key.as_bytes() {
-                    last = Some(stored.payload.to_vec());
+                    last = Some(Value { bytes: stored.payload.to_vec(), appended_ms: stored.appended_ms });
                 }
                 Ok(ControlFlow::Continue(()))
             })?;
@@ -217,7 +228,11 @@ impl Reader {
                     }
                     let (Some(key), Some(payload)) = (message.key(), message.payload()) else { continue };
                     let timestamp_ms = message.timestamp().to_millis().unwrap_or(0);
-                    let stored = Stored { offset: message.offset(), timestamp_ms, key, payload };
+                    let appended_ms = match message.timestamp() {
+                        Timestamp::LogAppendTime(ms) => Some(ms),
+                        _ => None,
+                    };
+                    let stored = Stored { offset: message.offset(), timestamp_ms, appended_ms, key, payload };
                     if each(&stored)?.is_break() {
                         break;
                     }

@@ -31,7 +31,12 @@ impl StateTopics {
         Wanted {
             name: self.shards.clone(),
             spec: TopicSpec { replication_factor: config.state_replication_factor, ..TopicSpec::default() },
-            config: vec![("cleanup.policy", "compact"), ("min.cleanable.dirty.ratio", "0.1")],
+            config: vec![
+                ("cleanup.policy", "compact"),
+                ("min.cleanable.dirty.ratio", "0.1"),
+                // So each announcement tells the broker's time.
+                ("message.timestamp.type", "LogAppendTime"),
+            ],
             at_least: 1,
         }
     }

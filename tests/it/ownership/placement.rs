@@ -3,7 +3,7 @@
 use super::{MISCONFIGURED, Scene, service, start_changed};
 use crate::kafka::broker;
 use crate::pipeline::progress::Progress;
-use crate::pipeline::{LIMIT, Setup, stop};
+use crate::pipeline::{LIMIT, Setup, count_log, stop};
 use crate::process::Process;
 use crate::reader::{Isolation, read_all};
 use crate::wait::wait_until;
@@ -121,4 +121,23 @@ impl Scene {
             Progress::of(broker(), &self.setup, &stream.name, 0).wait_received(mock.log().len());
         }
     }
+}
+
+#[test]
+fn a_clock_that_differs_from_the_brokers_is_said() {
+    let scene = Scene::new("clock", 1, service(EVENTS, AT_ONCE));
+    for (offset_ms, level, said) in
+        [("7200000", "ERROR", "\"ahead_s\":7"), ("-600000", "WARN", "\"ahead_s\":-")]
+    {
+        let env = [("TRIBUTARY_FAILPOINT_CLOCK_MS", offset_ms)];
+        let mut process = crate::process::tributary(&scene.setup.toml(), &env);
+        let line = process.wait_for_log("this machine's clock", LIMIT);
+        assert!(line.contains(level) && line.contains(said), "{line}");
+        process.wait_for_log("connected", LIMIT);
+        stop(&mut process);
+    }
+    let mut process = scene.setup.start();
+    process.wait_for_log("connected", LIMIT);
+    stop(&mut process);
+    assert_eq!(count_log(&process, "this machine's clock"), 0);
 }
