@@ -135,7 +135,12 @@ impl Default for NullSink {
 
 impl Sink for NullSink {
     fn open(&mut self, _: Seed<'_>) -> Result<Opened, SinkError> {
-        Ok(Opened { checkpoint: self.checkpoint.clone(), stopped_in_order: None, has_all_ids: true })
+        Ok(Opened {
+            checkpoint: self.checkpoint.clone(),
+            stopped_in_order: None,
+            has_all_ids: true,
+            checkpoint_missing: false,
+        })
     }
 
     fn reopen(&mut self, _: Known<'_>) -> Result<Reopened, SinkError> {

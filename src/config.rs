@@ -84,9 +84,8 @@ pub struct StreamConfig {
     pub headers: sink::EventHeaders,
     /// Where events that cannot be carried go.
     pub dead_letter_topic: String,
-    /// Whether everything that is known of it is to be left behind with this start; not in the file, since it is meant for
-    /// one start.
-    pub start_anew: bool,
+    /// A word that has everything left behind which is known of the stream, once for each word; not in the file.
+    pub start_anew: Option<String>,
 }
 
 /// What a stream is.

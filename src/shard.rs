@@ -164,6 +164,8 @@ impl<S: Sink> Shard<S> {
         shard.metrics.opened(&shard.checkpoint);
         if !opened.has_all_ids {
             shard.metrics.journal_gaps.inc();
+            // The ids that are there are written again with the next commit, so that the hole is met once.
+            shard.pipeline.rewrite_ids();
         }
         shard.take_up(&opened);
         Ok(shard)

@@ -162,6 +162,8 @@ pub struct Reopened {
 /// A shard that was taken over.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Opened {
+    /// Whether the placement record knows the shard and Kafka has no checkpoint of it.
+    pub checkpoint_missing: bool,
     /// The claim: everything in it is as it was found, but for the owner.
     pub checkpoint: Checkpoint,
     /// Whether there was a checkpoint, and then whether the shard had stopped in order.

@@ -149,6 +149,13 @@ impl Service {
         matches!(self, Self::Adobe(adobe::Config { reset: Some(_), .. }))
     }
 
+    /// From now on the service's position is moved on purpose no more.
+    pub fn forget_reset(&mut self) {
+        if let Self::Adobe(adobe) = self {
+            adobe.reset = None;
+        }
+    }
+
     /// Redirects followed within one connect.
     fn max_hops(&self) -> usize {
         match self {

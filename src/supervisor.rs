@@ -17,20 +17,19 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::model::types::{ShardId, SourceId};
-use crate::sink::placement::record::Wanted;
-use crate::sink::placement::{Announcement, Placement};
-use crate::sink::topics::Wanted as WantedTopic;
-use crate::sink::{self, SinkError, TopicSpec};
+use crate::sink::placement::Placement;
+use crate::sink::{self, TopicSpec};
 use crate::{batch, dedupe, record, route, shard, source, task};
 
+mod announcing;
 mod starter;
 mod verdict;
 
+use announcing::{announce, watch};
 use starter::Starter;
 use verdict::{Consequence, Ending, Streak, Tally};
 
-/// How long to wait before the placement record is looked at again in a cluster that cannot be used.
-const PLACEMENT_PAUSE: Duration = Duration::from_secs(2);
+const GIVES_UP: &str = "this process gives up all of its shards; run one instance for a set of streams";
 
 /// One configured stream.
 #[derive(Clone, Debug)]
@@ -41,8 +40,8 @@ pub struct Stream {
     pub source: source::Config,
     /// What its positions belong to.
     pub source_id: SourceId,
-    /// Whether everything that is known of it is to be left behind with this start.
-    pub start_anew: bool,
+    /// A word that has everything left behind which is known of the stream, once for each word.
+    pub start_anew: Option<String>,
     /// Which fields are taken.
     pub record: record::Config,
     /// Where its events go.
@@ -117,9 +116,14 @@ pub async fn run(plan: Arc<Plan>, figures: &[ShardFigures], stop: CancellationTo
     };
     let drain = stop.child_token();
     let starters = starters(&plan, figures, &placement, &instance, &drain);
-    let mut run = Run::new(starters, drain, plan.shutdown_timeout);
+    let mut run = Run::new(starters, drain.clone(), plan.shutdown_timeout);
     run.start_all();
-    run.supervise().await
+    let watch = watch(&plan, &instance, drain, run.happened.0.clone());
+    tokio::select! {
+        ended = run.supervise() => ended,
+        // Never ends by itself.
+        ended = watch => ended,
+    }
 }
 
 /// One for each shard, in the order of the configuration.
@@ -142,7 +146,6 @@ fn starters(
             instance: Arc::clone(instance),
             partition: placement.partition(&figures.id),
             was_known: placement.was_known(&figures.id),
-            is_restart: false,
             runtime: Handle::current(),
             stop: drain.clone(),
             abandon: abandon.clone(),
@@ -172,6 +175,8 @@ enum Event {
     Ended(usize, Ending),
     /// The pause before it is opened again is over.
     Due(usize),
+    /// An instance of this name announced itself for one of the streams.
+    TakenOver(String),
 }
 
 impl Run {
@@ -197,7 +202,8 @@ impl Run {
         let slot = &mut self.slots[number];
         slot.started = Instant::now();
         let starter = slot.starter.clone();
-        slot.starter.is_restart = true;
+        // What was asked for by hand is for this one start.
+        slot.starter.stream.source.service.forget_reset();
         let events = self.happened.0.clone();
         let name = format!("shard-{}", slot.starter.figures.id);
         let started = task::spawn_thread(name, move || {
@@ -226,6 +232,11 @@ impl Run {
                     Some(Event::Ended(number, ending)) => self.ended(number, ending),
                     Some(Event::Due(number)) if self.drain.is_cancelled() => self.tally.count_stopped(number),
                     Some(Event::Due(number)) => self.start(number),
+                    Some(Event::TakenOver(instance)) => {
+                        error!(instance, "{GIVES_UP}");
+                        self.tally.take_over();
+                        self.drain.cancel();
+                    }
                     // This end of the channel holds a sender itself.
                     None => break,
                 },
@@ -253,7 +264,7 @@ impl Run {
         match verdict::consequence(&ending, self.drain.is_cancelled()) {
             Consequence::Done => self.tally.count(number, &ending),
             Consequence::EndAll => {
-                error!(shard = %id, reason = %ending, "this process gives up all of its shards");
+                error!(shard = %id, reason = %ending, "{GIVES_UP}");
                 self.tally.count(number, &ending);
                 self.drain.cancel();
             }
@@ -273,75 +284,6 @@ impl Run {
                     drop(events.send(Event::Due(number)));
                 }));
             }
-        }
-    }
-}
-
-/// The topics of a stream that are known before any event.
-fn known_topics(stream: &Stream) -> Vec<WantedTopic> {
-    let router = route::Router::new(stream.route.clone());
-    let events = router.known_topics().map(|name| WantedTopic::event(name, stream.topic_spec));
-    events.chain([WantedTopic::event(&stream.dead_letter_topic, TopicSpec::default())]).collect()
-}
-
-fn wanted(stream: &Stream) -> Wanted {
-    Wanted {
-        stream: stream.source.stream.to_string(),
-        shards: stream.shards,
-        source: stream.source_id.clone(),
-        start_anew: stream.start_anew,
-    }
-}
-
-/// Announces this instance in the placement record, waiting for Kafka where it cannot be used.
-async fn announce(
-    plan: &Arc<Plan>,
-    figures: &[ShardFigures],
-    instance: &Arc<str>,
-    stop: &CancellationToken,
-) -> Result<Placement, Ended> {
-    let streams: Arc<[Wanted]> = plan.streams.iter().map(wanted).collect();
-    let resets = plan.streams.iter().filter(|stream| stream.source.service.resets());
-    let only_if_free: Arc<[String]> = resets.map(|stream| stream.source.stream.to_string()).collect();
-    let topics: Arc<[WantedTopic]> = plan.streams.iter().flat_map(known_topics).collect();
-    loop {
-        let (plan, instance, runtime) = (Arc::clone(plan), Arc::clone(instance), Handle::current());
-        let (streams, only_if_free, topics) =
-            (Arc::clone(&streams), Arc::clone(&only_if_free), Arc::clone(&topics));
-        let announced = tokio::task::spawn_blocking(move || {
-            let announcement = Announcement {
-                streams: &streams,
-                only_if_free: &only_if_free,
-                topics: &topics,
-                instance: &instance,
-            };
-            Placement::announce(&plan.sink, announcement, runtime)
-        });
-        let announced = tokio::select! {
-            () = stop.cancelled() => return Err(Ended::Stopped),
-            announced = announced => announced,
-        };
-        match announced {
-            Ok(Ok(placement)) => return Ok(placement),
-            Ok(Err(SinkError::Held(reason))) => {
-                error!(reason, "the reset was refused");
-                return Err(Ended::Held);
-            }
-            Ok(Err(SinkError::Misconfigured(reason))) => {
-                error!(reason, "the configuration does not fit what Kafka holds; nothing was changed");
-                return Err(Ended::Misconfigured);
-            }
-            Ok(Err(error)) => {
-                error!(reason = %error, "cannot prepare the topics; trying again");
-                for figures in figures {
-                    figures.shard.health.failed(error.to_string());
-                }
-            }
-            Err(error) => error!(%error, "cannot prepare the topics; trying again"),
-        }
-        tokio::select! {
-            () = stop.cancelled() => return Err(Ended::Stopped),
-            () = tokio::time::sleep(PLACEMENT_PAUSE) => {}
         }
     }
 }

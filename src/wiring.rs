@@ -12,7 +12,7 @@ pub fn plan(config: &Config) -> Plan {
         shards: stream.shards,
         source: stream.source.clone(),
         source_id: source_id(stream),
-        start_anew: stream.start_anew,
+        start_anew: stream.start_anew.clone(),
         record: stream.record.clone(),
         route: stream.route.clone(),
         topic_spec: stream.topic,

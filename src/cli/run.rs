@@ -38,13 +38,14 @@ pub(super) struct Arguments {
     /// stopped, by SIGTERM or Ctrl-C and not by a crash, since another instance may hold the stream otherwise.
     #[arg(long, value_enum)]
     reset: Option<Reset>,
-    /// With this start alone, leave behind everything that is known of this stream; may be repeated
+    /// Leave behind everything that is known of a stream, as in --start-anew web=second-try; may be repeated
     ///
     /// For a stream that is to read another source, or is cut into another number of shards: its position, recent ids and
     /// totals are forgotten, and it begins as its `start` says. What was delivered stays in the topics, so events may be
-    /// delivered again. An instance that runs the stream is taken over.
-    #[arg(long, value_name = "STREAM")]
-    start_anew: Vec<String>,
+    /// delivered again. An instance that runs the stream is taken over. WORD is any word; each has its effect once, so the
+    /// argument may stay where restarts repeat it.
+    #[arg(long, value_name = "STREAM=WORD", value_parser = super::key_value)]
+    start_anew: Vec<(String, String)>,
 }
 
 /// Where the service's position goes.
@@ -102,13 +103,13 @@ fn request_reset(config: &mut Config, reset: Reset) -> anyhow::Result<()> {
 }
 
 /// Has these streams begin without what is known of them.
-fn request_start_anew(config: &mut Config, names: &[String]) -> anyhow::Result<()> {
-    for name in names {
+fn request_start_anew(config: &mut Config, wishes: &[(String, String)]) -> anyhow::Result<()> {
+    for (name, word) in wishes {
         let stream = config.streams.iter_mut().find(|stream| *stream.name == **name);
         let Some(stream) = stream else {
-            bail!("--start-anew {name}: the configuration has no stream of this name")
+            bail!("--start-anew {name}={word}: the configuration has no stream of this name")
         };
-        stream.start_anew = true;
+        stream.start_anew = Some(word.clone());
     }
     Ok(())
 }

@@ -36,6 +36,8 @@ pub enum Gap {
     OldCheckpoint,
     /// The first event after resuming is much later than the last one before.
     LateFirstEvent,
+    /// The placement record knows the shard, and Kafka has no checkpoint of it.
+    CheckpointMissing,
 }
 
 /// A shard's metrics. Clones share the figures.
@@ -83,7 +85,7 @@ pub struct Metrics {
 
 impl Gap {
     /// All reasons, for metrics that must exist from the start.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::BrokeOff,
         Self::Silence,
         Self::Unanswered,
@@ -92,6 +94,7 @@ impl Gap {
         Self::ReplayIncomplete,
         Self::OldCheckpoint,
         Self::LateFirstEvent,
+        Self::CheckpointMissing,
     ];
 
     /// The stable name used in metrics and logs.
@@ -105,6 +108,7 @@ impl Gap {
             Self::ReplayIncomplete => "replay_incomplete",
             Self::OldCheckpoint => "old_checkpoint",
             Self::LateFirstEvent => "late_first_event",
+            Self::CheckpointMissing => "checkpoint_missing",
         }
     }
 }

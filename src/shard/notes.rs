@@ -65,6 +65,14 @@ impl<S: Sink> Shard<S> {
     /// Looks at how the shard was left.
     pub(super) fn take_up(&mut self, opened: &Opened) {
         self.report_old_checkpoint();
+        if opened.checkpoint_missing {
+            self.metrics.gap(Gap::CheckpointMissing);
+            warn!(
+                shard = %self.config.id, gap_reason = Gap::CheckpointMissing.name(),
+                "possible gap: the placement record knows this shard, but its checkpoint is not there; it was deleted, or \
+                 the first start ended before it wrote one. The stream begins where its configuration says"
+            );
+        }
         let Some(on_unclean) = self.config.on_unclean else { return };
         self.pipeline.keep_mark(opened.checkpoint.position.as_ref(), opened.has_all_ids);
         let replay_owed = on_unclean == OnUnclean::Replay;

@@ -246,7 +246,7 @@ mod tests {
     async fn trouble_lasts_until_a_commit_and_lines_wait_from_the_first() {
         let (shard, source, reach) =
             (Metrics::default(), source::metrics::Metrics::default(), Reach::default());
-        source.opened();
+        let _open = source.opened();
         source.proven();
         let judge = || View::of(&shard, &source, &reach).judge();
         assert_eq!(judge().state, "opening");

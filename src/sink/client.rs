@@ -126,6 +126,9 @@ impl Clients {
         let (mut config, context) = self.base(&PRODUCER_DEFAULTS)?;
         config
             .set("enable.idempotence", "true")
+            // A topic that was deleted would come back by itself with the broker's settings, and nobody would notice that
+            // what was in it is lost.
+            .set("allow.auto.create.topics", "false")
             // The Java clients' default, so that Kafka Streams and Flink co-partition.
             .set("partitioner", "murmur2_random")
             .set("delivery.report.only.error", "true")

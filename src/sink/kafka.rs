@@ -53,8 +53,6 @@ pub struct Settings {
     pub window: Duration,
     /// This process's name in the placement record, where it announced itself.
     pub instance: String,
-    /// Whether the record is to be asked before the shard is fenced: always but right after the announcement.
-    pub verify_announcement: bool,
     /// Whether the record knew the shard before, so that it should have a checkpoint.
     pub was_known: bool,
 }
@@ -66,6 +64,8 @@ pub struct KafkaSink {
     topics: Topics,
     /// This opening's name in the checkpoints that it writes.
     owner: String,
+    /// How the shard was left before this opening; `None` for a first start.
+    stopped_in_order: Option<bool>,
     producer: Option<BaseProducer<Context>>,
     context: Context,
     headers: RecordHeaders,
@@ -89,6 +89,7 @@ impl KafkaSink {
             topics,
             owner,
             producer: None,
+            stopped_in_order: None,
             context,
             headers,
             packed: Vec::new(),

@@ -91,7 +91,12 @@ impl Sink for MemorySink {
             }
             cluster.checkpoint.as_ref().map(|found| found.clean)
         };
-        Ok(Opened { checkpoint: self.claim(), stopped_in_order, has_all_ids: true })
+        Ok(Opened {
+            checkpoint: self.claim(),
+            stopped_in_order,
+            has_all_ids: true,
+            checkpoint_missing: false,
+        })
     }
 
     fn reopen(&mut self, _: Known<'_>) -> Result<Reopened, SinkError> {

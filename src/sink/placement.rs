@@ -12,6 +12,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::client::{BATCH_BYTES, Clients, Context, explain};
@@ -37,6 +38,9 @@ const PARTITION: i32 = 0;
 /// Limit of `init_transactions`.
 const INIT_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// After this the broker aborts the transaction of an announcer that died in it.
+const LONGEST_TRANSACTION: Duration = Duration::from_secs(10);
+
 /// An announcement is made again so many times when another instance makes one at the same moment.
 const ATTEMPTS: u32 = 50;
 
@@ -58,6 +62,8 @@ pub struct Announcement<'a> {
     pub topics: &'a [WantedTopic],
     /// This instance's name, unlike any other's.
     pub instance: &'a str,
+    /// Whether nobody waits for it any more: an instance that is told to stop must not take anything over.
+    pub stop: &'a CancellationToken,
 }
 
 impl Placement {
@@ -79,7 +85,7 @@ impl Placement {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            match announcer.try_announce(announcement) {
+            match announcer.try_announce(announcement, partitions) {
                 Err(SinkError::Fenced(reason)) if attempt < ATTEMPTS => {
                     debug!(
                         reason,
@@ -118,6 +124,16 @@ pub(super) fn instance_of(
     Ok(found.and_then(|(record, _)| record.instance(stream).map(str::to_owned)))
 }
 
+/// The instances that announced themselves last for these streams. Blocks.
+pub fn instances(config: &Config, streams: &[String], runtime: Handle) -> Result<Vec<String>, SinkError> {
+    let clients = Clients::new(config.clone(), runtime);
+    let reader = Reader::new(&clients, config.transaction_timeout)?;
+    let Some((record, _)) = read(&reader, &StateTopics::new(&config.prefix))? else {
+        return Ok(Vec::new());
+    };
+    Ok(streams.iter().filter_map(|stream| record.instance(stream)).map(str::to_owned).collect())
+}
+
 /// The record, and when the broker took it, by its clock.
 fn read(reader: &Reader, state: &StateTopics) -> Result<Option<(Record, Option<i64>)>, SinkError> {
     let Some(value) = reader.last_value(&state.shards, PARTITION, KEY, Open::Await)? else { return Ok(None) };
@@ -134,31 +150,37 @@ fn read(reader: &Reader, state: &StateTopics) -> Result<Option<(Record, Option<i
 }
 
 /// Makes one announcement.
-struct Announcer<'a> {
-    config: &'a Config,
+struct Announcer {
+    config: Config,
     clients: Clients,
     topics: Topics,
     state: StateTopics,
 }
 
-impl<'a> Announcer<'a> {
-    fn new(config: &'a Config, runtime: Handle) -> Self {
+impl Announcer {
+    fn new(config: &Config, runtime: Handle) -> Self {
+        // Whatever is asked of events: two announcements at once must not undo each other. And short, since whoever reads the
+        // record waits for an announcement that is under way: its commit may be answered before readers see it.
+        let transaction_timeout = config.transaction_timeout.min(LONGEST_TRANSACTION);
+        let config = Config { delivery: Delivery::ExactlyOnce, transaction_timeout, ..config.clone() };
         let clients = Clients::new(config.clone(), runtime.clone());
-        let topics = Topics::new(clients.clone(), runtime, config);
-        Self { config, clients, topics, state: StateTopics::new(&config.prefix) }
+        let topics = Topics::new(clients.clone(), runtime, &config);
+        Self { state: StateTopics::new(&config.prefix), config, clients, topics }
     }
 
     fn wanted(&self, others: &[WantedTopic], partitions: i32) -> Vec<WantedTopic> {
-        let state = self.state.wanted(self.config, partitions).into_iter();
-        state.chain([self.state.wanted_shards(self.config)]).chain(others.iter().cloned()).collect()
+        let state = self.state.wanted(&self.config, partitions).into_iter();
+        state.chain([self.state.wanted_shards(&self.config)]).chain(others.iter().cloned()).collect()
     }
 
     /// Fences other announcers, reads, decides, commits.
-    fn try_announce(&mut self, announcement: Announcement<'_>) -> Result<Placement, SinkError> {
+    fn try_announce(
+        &mut self,
+        announcement: Announcement<'_>,
+        partitions: i32,
+    ) -> Result<Placement, SinkError> {
         let producer = self.clients.producer(&self.state.shards, BATCH_BYTES)?;
-        if self.is_transactional() {
-            producer.init_transactions(INIT_TIMEOUT).map_err(|error| self.failed(&producer, &error))?;
-        }
+        producer.init_transactions(INIT_TIMEOUT).map_err(|error| self.failed(&producer, &error))?;
         let reader = Reader::new(&self.clients, self.config.transaction_timeout + INIT_TIMEOUT)?;
         let before = match read(&reader, &self.state)? {
             Some((record, _)) => record,
@@ -166,33 +188,30 @@ impl<'a> Announcer<'a> {
         };
         let record = before.announce(announcement.streams, announcement.instance).map_err(refused)?;
         self.report_hosts(&before, announcement.streams);
+        report_starts_anew(&before, announcement.streams);
         for stream in announcement.only_if_free {
             self.check_free(&reader, &before, stream)?;
         }
         // Each shard's partition has to be there before anybody can look for its checkpoint.
-        self.topics.forget();
-        self.topics.ensure(&self.wanted(&[], record.partition_count()))?;
+        if record.partition_count() > partitions {
+            self.topics.forget();
+            self.topics.ensure(&self.wanted(&[], record.partition_count()))?;
+        }
         failpoint::pass("before_placement");
+        if announcement.stop.is_cancelled() {
+            return Err(SinkError::Unusable("told to stop before the announcement".into()));
+        }
         let began_ms = now_ms();
         self.write(&producer, &record)?;
         let written_ms = now_ms();
-        match read(&reader, &self.state)? {
-            Some((stands, appended_ms)) if stands == record => {
-                clock::report(appended_ms.map(|at| clock::ahead_ms(began_ms, written_ms, at)));
-            }
-            // Without transactions the last one wins, and whoever does not find itself tries again.
-            _ if !self.is_transactional() => {
-                return Err(SinkError::Fenced("another instance wrote the record at the same moment".into()));
-            }
-            // Somebody announced itself since, which shows when the first shard is fenced.
-            _ => {}
+        // Where somebody announced itself since, that shows when the first shard is opened.
+        if let Some((stands, appended_ms)) = read(&reader, &self.state)?
+            && stands == record
+        {
+            clock::report(appended_ms.map(|at| clock::ahead_ms(began_ms, written_ms, at)));
         }
         info!(instance = announcement.instance, "announced in the placement record");
         Ok(Placement { record, before })
-    }
-
-    fn is_transactional(&self) -> bool {
-        self.config.delivery == Delivery::ExactlyOnce
     }
 
     /// What an earlier release left, which kept no record.
@@ -247,17 +266,12 @@ impl<'a> Announcer<'a> {
         let out: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&self.state.shards);
         let out = out.key(KEY.as_bytes()).payload(&value).partition(PARTITION);
         let limit = self.config.transaction_timeout;
-        if self.is_transactional() {
-            producer.begin_transaction().map_err(|error| self.failed(producer, &error))?;
-        }
+        producer.begin_transaction().map_err(|error| self.failed(producer, &error))?;
         blocking::send(producer, out, limit).map_err(|error| self.failed(producer, &error))?;
         if !blocking::flush(producer, limit) {
             return Err(SinkError::Unusable(format!("{} takes no record", self.state.shards)));
         }
-        if self.is_transactional() {
-            blocking::commit(producer, limit).map_err(|error| self.failed(producer, &error))?;
-        }
-        Ok(())
+        blocking::commit(producer, limit).map_err(|error| self.failed(producer, &error))
     }
 
     /// Being fenced here means that another instance announces itself at the same moment.
@@ -272,6 +286,23 @@ impl<'a> Announcer<'a> {
         match error.rdkafka_error_code() {
             Some(code) if fenced.contains(&code) => SinkError::Fenced(reason),
             _ => SinkError::Unusable(reason),
+        }
+    }
+}
+
+fn report_starts_anew(before: &Record, streams: &[Wanted]) {
+    for stream in streams.iter().filter(|stream| before.streams.contains_key(&stream.stream)) {
+        match &stream.start_anew {
+            Some(word) if before.starts_anew(stream) => warn!(
+                stream = stream.stream,
+                word,
+                "started anew: position, recent ids and totals of the stream are left behind; it begins as its start says"
+            ),
+            Some(word) => info!(
+                stream = stream.stream,
+                word, "was started anew with this word before; nothing is left behind"
+            ),
+            None => {}
         }
     }
 }

@@ -115,7 +115,8 @@ impl Reader {
             let mut last = None;
             self.read(topic, partition, from, high, |stored| {
                 if stored.key == key.as_bytes() {
-                    last = Some(Value { bytes: stored.payload.to_vec(), appended_ms: stored.appended_ms });
+                    last = (!stored.payload.is_empty())
+                        .then(|| Value { bytes: stored.payload.to_vec(), appended_ms: stored.appended_ms });
                 }
                 Ok(ControlFlow::Continue(()))
             })?;
@@ -139,6 +140,10 @@ impl Reader {
             let mut found: Vec<Found> = Vec::new();
             self.read(topic, partition, from, high, |stored| {
                 let name = String::from_utf8_lossy(stored.key).into_owned();
+                if stored.payload.is_empty() {
+                    found.retain(|(known, _)| *known != name);
+                    return Ok(ControlFlow::Continue(()));
+                }
                 let checkpoint = match Checkpoint::decode(stored.payload) {
                     Ok(checkpoint) => checkpoint,
                     Err(error @ DecodeError::Newer(_)) => {
@@ -226,7 +231,9 @@ impl Reader {
                     if message.offset() >= end {
                         break;
                     }
-                    let (Some(key), Some(payload)) = (message.key(), message.payload()) else { continue };
+                    let Some(key) = message.key() else { continue };
+                    // A record without a value deletes what stands under its key.
+                    let payload = message.payload().unwrap_or_default();
                     let timestamp_ms = message.timestamp().to_millis().unwrap_or(0);
                     let appended_ms = match message.timestamp() {
                         Timestamp::LogAppendTime(ms) => Some(ms),

@@ -20,6 +20,10 @@ use super::client::{Clients, Context, explain_admin};
 /// Limit of one request to the cluster.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// Looks at topics whose settings are not told yet, and the pause between them.
+const LOOKS: u32 = 5;
+const SETTLE_PAUSE: Duration = Duration::from_millis(100);
+
 /// How a setting must be.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Must {
@@ -154,11 +158,24 @@ fn describe(
 ) -> Vec<Option<Settings>> {
     let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT));
     let resources: Vec<_> = topics.iter().map(|topic| ResourceSpecifier::Topic(topic)).collect();
-    let described = runtime.block_on(admin.describe_configs(&resources, &options)).unwrap_or_else(|error| {
-        let reason = explain_admin(clients, &error);
-        warn!(reason, "cannot read the settings of the state topics; they are not checked");
-        Vec::new()
-    });
+    let look = || {
+        runtime.block_on(admin.describe_configs(&resources, &options)).unwrap_or_else(|error| {
+            let reason = explain_admin(clients, &error);
+            warn!(reason, "cannot read the settings of the state topics; they are not checked");
+            Vec::new()
+        })
+    };
+    let is_untold =
+        |told: &Result<ConfigResource, _>| told.as_ref().is_ok_and(|resource| resource.entries.is_empty());
+    let mut described = look();
+    for _ in 1..LOOKS {
+        if !described.iter().any(is_untold) {
+            break;
+        }
+        // A topic that was created a moment ago has none yet.
+        std::thread::sleep(SETTLE_PAUSE);
+        described = look();
+    }
     let answered = !described.is_empty();
     let mut described = described.into_iter();
     let settings = topics.iter().map(|topic| match described.next() {

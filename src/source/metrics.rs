@@ -55,6 +55,19 @@ pub struct Metrics {
     trouble: Arc<Mutex<Option<(String, i64)>>>,
 }
 
+/// A connection that counts as open until this is dropped, by a panic too. What follows is said with
+/// [`Metrics::set_state`].
+#[derive(Debug)]
+pub struct OpenConnection {
+    connections: Gauge,
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.connections.dec();
+    }
+}
+
 impl Metrics {
     /// A connection ended or could not be made, at `now_ms`.
     pub fn failed(&self, reason: String, now_ms: i64) {
@@ -86,22 +99,19 @@ impl Metrics {
 
     /// A connection is open, which may yet turn out to be no stream. While a person has to act, that alone mends
     /// nothing.
-    pub fn opened(&self) {
+    #[must_use]
+    pub fn opened(&self) -> OpenConnection {
         self.connections.inc();
         if self.state() != ConnectionState::NeedsOperator {
             self.state.store(ConnectionState::Connected as i64, Ordering::Relaxed);
         }
+        OpenConnection { connections: self.connections.clone() }
     }
 
     /// What is open is the stream.
     pub fn proven(&self) {
         self.was_connected.store(true, Ordering::Relaxed);
         self.state.store(ConnectionState::Connected as i64, Ordering::Relaxed);
-    }
-
-    /// A connection is no longer open. What follows is said with [`Self::set_state`].
-    pub fn closed(&self) {
-        self.connections.dec();
     }
 
     /// Sets the state of what is not open. It counts only while no other connection is. While a person has to act, the
@@ -168,7 +178,7 @@ mod tests {
         metrics.set_state(ConnectionState::NeedsOperator);
         metrics.set_state(ConnectionState::Connecting);
         assert_eq!(metrics.state(), ConnectionState::NeedsOperator);
-        metrics.opened();
+        let open = metrics.opened();
         assert_eq!(metrics.state(), ConnectionState::NeedsOperator, "it may be a page");
         assert!(!metrics.was_connected());
         metrics.proven();
@@ -176,7 +186,7 @@ mod tests {
         assert!(metrics.was_connected());
         metrics.set_state(ConnectionState::BackingOff);
         assert_eq!(metrics.state(), ConnectionState::Connected, "another connection is open");
-        metrics.closed();
+        drop(open);
         metrics.set_state(ConnectionState::BackingOff);
         assert_eq!(metrics.state(), ConnectionState::BackingOff);
     }

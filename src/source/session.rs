@@ -119,10 +119,10 @@ impl Session {
                     stream = %self.config.stream, shard = %self.id(),
                     resume = offset, "connected"
                 );
-                self.metrics.opened();
+                let open = self.metrics.opened();
                 let opened_at = Instant::now();
                 let end = self.read(opened).await;
-                self.metrics.closed();
+                drop(open);
                 if opened_at.elapsed() >= self.airship.backoff.1 {
                     // A stream may be quiet for long; the service has had its longest pause from us.
                     self.retry.received_data();

@@ -1,10 +1,12 @@
 //! Everything one shard's thread needs, and the way from there to its end.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::error;
+use tracing::{error, warn};
 
 use super::{Plan, ShardFigures, Stream};
 use crate::dedupe::Window;
@@ -18,6 +20,9 @@ use crate::source::queue::queue;
 use crate::source::{Connections, Reader};
 use crate::task;
 
+/// How long the end of a reader is waited for: it may take what is on its way from its connections first.
+const READER_END: Duration = Duration::from_secs(10);
+
 /// Starts one shard, as often as it takes.
 #[derive(Clone)]
 pub(super) struct Starter {
@@ -30,8 +35,6 @@ pub(super) struct Starter {
     pub(super) partition: i32,
     /// Whether the placement record knew the shard before this process announced itself.
     pub(super) was_known: bool,
-    /// Whether it ran before in this process.
-    pub(super) is_restart: bool,
     pub(super) runtime: Handle,
     pub(super) stop: CancellationToken,
     pub(super) abandon: CancellationToken,
@@ -63,15 +66,19 @@ impl Starter {
             Shard::open(config, sink, pipeline, self.figures.shard.clone(), self.abandon.clone(), &opening)?;
         let (waiting, connections) =
             (self.figures.shard.queue_bytes.clone(), self.figures.source.connections.clone());
+        // Lives longer than the queue, so that a reader which waits to hand something over sees that nobody takes it.
+        let mut reader = ReaderGuard::new(&self.stop, &self.runtime);
         let (input, output) = queue(self.stream.source.queue_bytes, waiting, connections);
-        let (metrics, stop) = (self.figures.source.clone(), self.stop.clone());
+        let (metrics, stop) = (self.figures.source.clone(), reader.stop.clone());
         let source = Arc::new(self.stream.source.clone());
         match Connections::new(source, id.index, shard.resume(), Reader { input, metrics, stop }) {
-            Ok(connections) => drop(task::spawn(&self.runtime, "connections", async move {
-                if failpoint::pass("reader").is_none() {
-                    connections.run().await;
-                }
-            })),
+            Ok(connections) => {
+                reader.task = Some(task::spawn(&self.runtime, "connections", async move {
+                    if failpoint::pass("reader").is_none() {
+                        connections.run().await;
+                    }
+                }));
+            }
             Err(failure) => error!(shard = %id, reason = %failure, "cannot connect at all"),
         }
         Ok(shard.run(&output))
@@ -92,7 +99,6 @@ impl Starter {
             dead_letter_topic: self.stream.dead_letter_topic.clone(),
             window: self.plan.dedupe.window,
             instance: self.instance.to_string(),
-            verify_announcement: self.is_restart,
             was_known: self.was_known,
         };
         KafkaSink::new(settings, shard::new_name().to_string(), self.runtime.clone())
@@ -102,5 +108,32 @@ impl Starter {
         let extractor = Extractor::new(&self.stream.record)?;
         let window = Window::new(self.plan.dedupe, self.plan.batch.max_events);
         Ok(Pipeline::new(extractor, router, window, self.stream.dead_letter_topic.clone()))
+    }
+}
+
+/// The reader of a shard, which ends with the shard, also when that one panics: its connections would go on taking events
+/// that nobody writes.
+struct ReaderGuard {
+    stop: CancellationToken,
+    task: Option<JoinHandle<()>>,
+    runtime: Handle,
+}
+
+impl ReaderGuard {
+    fn new(stop: &CancellationToken, runtime: &Handle) -> Self {
+        Self { stop: stop.child_token(), task: None, runtime: runtime.clone() }
+    }
+}
+
+impl Drop for ReaderGuard {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        let Some(task) = self.task.take() else { return };
+        // A panic of its own was logged; here it only counts that it has ended.
+        if self.runtime.block_on(async { tokio::time::timeout(READER_END, task).await }).is_err() {
+            warn!(
+                "a reader has not ended in time; its connections may be counted by the service for a while"
+            );
+        }
     }
 }

@@ -122,6 +122,11 @@ impl Tally {
         }
     }
 
+    /// Another instance announced itself.
+    pub(super) fn take_over(&mut self) {
+        self.fenced = true;
+    }
+
     /// The time to stop is over.
     pub(super) fn time_out(&mut self) {
         self.timed_out = true;

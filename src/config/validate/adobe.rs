@@ -82,7 +82,7 @@ pub(super) fn validate(
     Some(StreamConfig {
         name: name.clone(),
         kind: StreamKind::Adobe,
-        start_anew: false,
+        start_anew: None,
         // The service hands the hits out to connections as it likes, so all of them feed one shard.
         shards: 1,
         headers: place::headers(&stream.headers),

@@ -109,7 +109,7 @@ pub(super) fn validate(
     Some(StreamConfig {
         name: name.clone()?,
         kind: if compliance { StreamKind::AirshipCompliance } else { StreamKind::Airship },
-        start_anew: false,
+        start_anew: None,
         shards: stream.shards,
         headers: place::headers(&stream.headers),
         source: source::Config {

@@ -104,7 +104,7 @@ impl KafkaSink {
         Err(SinkError::Unusable(format!(
             "shard {} has no checkpoint in {} partition {partition}, although its ids are in {}: the checkpoint was \
              deleted or has expired, and beginning anew would lose events or deliver them twice. Restore the topic; or begin \
-             anew on purpose, once, with run --start-anew {}",
+             anew on purpose, with run --start-anew {}=WORD",
             self.settings.shard, state.checkpoints, state.ids, self.settings.shard.stream
         )))
     }
@@ -128,7 +128,7 @@ impl KafkaSink {
                 "the shard's checkpoint was lost, as when its topic is deleted; it is written again from memory. The \
                  checkpoints of streams that are not running now are lost with the topic"
             );
-            if known.attempted.is_some_and(|attempted| !tells(known.last, attempted)) || stands.journal_lost {
+            if known.attempted.is_some_and(|attempted| !tells(known.last, attempted) || stands.journal_lost) {
                 error!(
                     shard = self.key(),
                     "whether the last batch was committed cannot be told any more; if it was, its records come twice"

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rdkafka::producer::Producer;
 use rdkafka::types::RDKafkaErrorCode as Code;
-use tracing::{info, warn};
+use tracing::info;
 
 use super::KafkaSink;
 use crate::clock::now_ms;
@@ -27,16 +27,19 @@ impl KafkaSink {
         Checkpoint::key(&self.settings.shard)
     }
 
-    /// Fences whoever had the shard.
-    pub(super) fn fence(&mut self) -> Result<(), SinkError> {
+    /// Fences whoever had the shard, unless a later instance announced itself; gives the reader for what follows.
+    pub(super) fn fence(&mut self) -> Result<Reader, SinkError> {
         self.producer = None;
         self.ensure_topics()?;
+        let reader = self.reader()?;
         let ShardId { stream, index } = &self.settings.shard;
         let id = format!("{}.{stream}.{index}", self.settings.config.prefix);
         let limit = self.topics.smallest_limit().unwrap_or(BATCH_BYTES);
         self.batch_bytes = limit.min(BATCH_BYTES).min(self.learned_bytes);
         let producer = self.clients.producer(&id, self.batch_bytes)?;
         self.context = producer.client().context().as_ref().clone();
+        // Asked as late as can be, so that a late comer does not throw out its rightful successor.
+        self.check_announced(&reader)?;
         if self.transactional() {
             producer.init_transactions(INIT_TIMEOUT).map_err(|error| {
                 let denied = error.rdkafka_error_code() == Some(Code::TransactionalIdAuthorizationFailed);
@@ -46,7 +49,7 @@ impl KafkaSink {
             })?;
         }
         self.producer = Some(producer);
-        Ok(())
+        Ok(reader)
     }
 
     /// All of them, so that one that was deleted under way is there again.
@@ -118,41 +121,30 @@ impl KafkaSink {
     }
 
     pub(super) fn open_shard(&mut self, seed: Seed<'_>) -> Result<Opened, SinkError> {
-        // The first time the announcement was made a moment ago.
-        if std::mem::replace(&mut self.settings.verify_announcement, true) {
-            self.check_announced(&self.reader()?)?;
-        }
-        self.fence()?;
-        let reader = self.reader()?;
+        let reader = self.fence()?;
         let (state, partition) = (self.state(), self.settings.partition);
         let found = reader.checkpoint(&state.checkpoints, partition, &self.key(), Open::Await)?;
         let has_all_ids = match &found {
             Some(found) => self.read_ids(&reader, found, seed)?,
             None => self.check_is_new(&reader).map(|()| true)?,
         };
-        if found.is_none() && self.settings.was_known {
-            warn!(
-                shard = self.key(),
-                topic = state.checkpoints,
-                partition,
-                "possible gap: the placement record knows this shard, but its checkpoint is not there; it was deleted, or \
-                 the first start ended before it wrote one. The stream begins where its configuration says"
-            );
+        let checkpoint_missing = found.is_none() && self.settings.was_known;
+        // A claim of this very opening may have landed although its answer was lost; it says nothing of the last stop.
+        let claimed_before = found.as_ref().is_some_and(|found| found.owner == self.owner);
+        if !claimed_before {
+            self.stopped_in_order = found.as_ref().map(|found| found.clean);
         }
-        let stopped_in_order = found.as_ref().map(|found| found.clean);
+        let stopped_in_order = self.stopped_in_order;
         let checkpoint = self.claim(found)?;
         self.settings.was_known = true;
-        Ok(Opened { checkpoint, stopped_in_order, has_all_ids })
+        Ok(Opened { checkpoint, stopped_in_order, has_all_ids, checkpoint_missing })
     }
 
     pub(super) fn reopen_shard(&mut self, known: Known<'_>) -> Result<Reopened, SinkError> {
         self.producer = None;
         self.topics.forget();
         self.ensure_state_topics()?;
-        // Asked before fencing, so that a late comer does not throw out its rightful successor.
-        self.check_announced(&self.reader()?)?;
-        self.fence()?;
-        let reader = self.reader()?;
+        let reader = self.fence()?;
         let (state, partition) = (self.state(), self.settings.partition);
         let found = reader.checkpoint(&state.checkpoints, partition, &self.key(), Open::Await)?;
         // One that is older than what we committed is what is left of a topic that lost its end.

@@ -36,6 +36,9 @@ pub struct StreamPlacement {
     /// What the stream's positions belong to; `None` where an earlier release began it.
     #[serde(default)]
     pub source: Option<SourceId>,
+    /// The words with which it was started anew.
+    #[serde(default)]
+    pub started_anew: BTreeSet<String>,
 }
 
 /// A stream that an instance wants to run.
@@ -47,8 +50,8 @@ pub struct Wanted {
     pub shards: u32,
     /// What it reads.
     pub source: SourceId,
-    /// Whether everything that is known of it is to be left behind.
-    pub start_anew: bool,
+    /// A word that has everything left behind which is known of it, once for each word.
+    pub start_anew: Option<String>,
 }
 
 /// A checkpoint where it was found, for clusters that have no record yet.
@@ -69,7 +72,7 @@ pub enum PlacementError {
     /// The number of shards is another one than before.
     #[error(
         "stream {stream} was cut into {was} shards and is now configured with {now}; changing the number is not supported \
-         yet. Set shards = {was}, give the stream another name, or begin it anew with --start-anew {stream}"
+         yet. Set shards = {was}, give the stream another name, or begin it anew with --start-anew {stream}=WORD, where each word has its effect once"
     )]
     ShardsChanged {
         /// The stream.
@@ -82,7 +85,7 @@ pub enum PlacementError {
     /// The stream's positions belong to another source.
     #[error(
         "stream {stream} has read {was} so far and is now configured to read {now}; a position of the one means nothing to \
-         the other. Give the stream another name, or begin it anew with --start-anew {stream}"
+         the other. Give the stream another name, or begin it anew with --start-anew {stream}=WORD, where each word has its effect once"
     )]
     SourceChanged {
         /// The stream.
@@ -150,8 +153,10 @@ impl Record {
             let place = |index| shards.get(&index).map_or_else(|| free(&mut taken), |found| found.partition);
             let placement = StreamPlacement {
                 partitions: (0..count).map(place).collect(),
-                instance: newest.map(|found| found.checkpoint.owner.clone()).unwrap_or_default(),
+                // Nobody announced itself yet.
+                instance: String::new(),
                 source: None,
+                started_anew: BTreeSet::new(),
             };
             record.streams.insert(stream.to_owned(), placement);
         }
@@ -164,13 +169,12 @@ impl Record {
         let mut record = self.clone();
         record.version = VERSION;
         for stream in wanted {
-            let known = match record.streams.remove(&stream.stream) {
-                Some(left) if stream.start_anew => {
-                    record.retired.extend(left.partitions);
-                    None
-                }
-                known => known,
-            };
+            let mut known = record.streams.remove(&stream.stream);
+            let mut started_anew = known.as_ref().map(|known| known.started_anew.clone()).unwrap_or_default();
+            if self.starts_anew(stream) {
+                started_anew.extend(stream.start_anew.clone());
+                record.retired.extend(known.take().into_iter().flat_map(|left| left.partitions));
+            }
             let partitions = match known {
                 Some(known) => known.accept(stream)?,
                 None => {
@@ -180,9 +184,19 @@ impl Record {
                 }
             };
             let (instance, source) = (instance.to_owned(), Some(stream.source.clone()));
-            record.streams.insert(stream.stream.clone(), StreamPlacement { partitions, instance, source });
+            let placement = StreamPlacement { partitions, instance, source, started_anew };
+            record.streams.insert(stream.stream.clone(), placement);
         }
         Ok(record)
+    }
+
+    /// Whether an announcement for `wanted` leaves behind what is known of the stream: with a word that was not used before.
+    pub fn starts_anew(&self, wanted: &Wanted) -> bool {
+        let known = self.streams.get(&wanted.stream);
+        wanted
+            .start_anew
+            .as_ref()
+            .is_some_and(|word| known.is_some_and(|known| !known.started_anew.contains(word)))
     }
 
     /// The partition of a shard.
@@ -190,9 +204,10 @@ impl Record {
         self.streams.get(&*shard.stream)?.partitions.get(shard.index as usize).copied()
     }
 
-    /// The instance that runs a stream.
+    /// The instance that runs a stream; `None` where nobody announced itself.
     pub fn instance(&self, stream: &str) -> Option<&str> {
-        self.streams.get(stream).map(|stream| stream.instance.as_str())
+        let instance = self.streams.get(stream)?.instance.as_str();
+        (!instance.is_empty()).then_some(instance)
     }
 
     /// Partitions that state topics must have for all of them.
@@ -241,7 +256,7 @@ mod tests {
     }
 
     fn wanted(stream: &str, shards: u32) -> Wanted {
-        Wanted { stream: stream.into(), shards, source: source("app"), start_anew: false }
+        Wanted { stream: stream.into(), shards, source: source("app"), start_anew: None }
     }
 
     fn existing(key: &str, partition: i32, shards: u32, committed_ms: i64) -> Existing {
@@ -257,7 +272,7 @@ mod tests {
     fn known_shards_stay_and_new_ones_take_what_is_free() {
         let found = [existing("a/0", 0, 1, 5), existing("b/0", 2, 1, 5), existing("gone/0", 1, 1, 5)];
         let record = Record::of_checkpoints(&found).unwrap();
-        assert_eq!(record.instance("a"), Some("old"));
+        assert_eq!(record.instance("a"), None, "nobody announced itself");
         let record = record.announce(&[wanted("new", 2), wanted("b", 1), wanted("a", 1)], "me").unwrap();
         assert_eq!((partition(&record, "a", 0), partition(&record, "b", 0)), (Some(0), Some(2)));
         assert_eq!(
@@ -266,7 +281,7 @@ mod tests {
             "also the partition of a removed stream is left alone"
         );
         assert_eq!(partition(&record, "new", 1), Some(4));
-        assert_eq!((record.instance("new"), record.instance("gone")), (Some("me"), Some("old")));
+        assert_eq!((record.instance("new"), record.instance("gone")), (Some("me"), None));
         assert_eq!(record.partition_count(), 5);
         assert_eq!(record.partition(&ShardId { stream: "new".into(), index: 2 }), None);
     }
@@ -276,7 +291,7 @@ mod tests {
         let record = Record::default().announce(&[wanted("a", 1)], "me").unwrap();
         let refused = record.announce(&[wanted("b", 1), wanted("a", 2)], "you").unwrap_err();
         assert_eq!(refused, PlacementError::ShardsChanged { stream: "a".into(), was: 1, now: 2 });
-        assert!(refused.to_string().contains("--start-anew a"), "{refused}");
+        assert!(refused.to_string().contains("--start-anew a=WORD"), "{refused}");
         // An earlier release left a second shard behind that its stream no longer has.
         let found = [existing("a/0", 0, 1, 9), existing("a/1", 1, 2, 5)];
         let record = Record::of_checkpoints(&found).unwrap();
@@ -296,9 +311,15 @@ mod tests {
         let moved =
             record.announce(&[Wanted { source: elsewhere.clone(), ..wanted("a", 1) }], "you").unwrap();
         assert_eq!(moved.streams["a"].source, Some(elsewhere), "another host is the same source");
-        let anew = record.announce(&[Wanted { start_anew: true, ..other }], "you").unwrap();
+        let other = Wanted { start_anew: Some("once".into()), ..other };
+        let anew = record.announce(std::slice::from_ref(&other), "you").unwrap();
         assert_eq!(partition(&anew, "a", 0), Some(1), "what was known is left behind");
         assert_eq!(anew.retired, BTreeSet::from([0]));
+        assert_eq!(
+            anew.announce(&[other], "you").unwrap(),
+            anew,
+            "a restart with the same words changes nothing"
+        );
         let more = anew.announce(&[wanted("b", 1)], "you").unwrap();
         assert_eq!(partition(&more, "b", 0), Some(2), "a retired partition is nobody's");
     }
@@ -321,9 +342,9 @@ mod tests {
             let mut record = Record::default();
             let mut given: BTreeMap<i32, (String, u32, usize)> = BTreeMap::new();
             let mut epochs: BTreeMap<String, usize> = BTreeMap::new();
-            for (name, shards, start_anew) in steps {
+            for (step, (name, shards, start_anew)) in steps.into_iter().enumerate() {
                 let stream = format!("s{name}");
-                let announced = record.announce(&[Wanted { start_anew, ..wanted(&stream, shards) }], "me");
+                let announced = record.announce(&[Wanted { start_anew: start_anew.then(|| step.to_string()), ..wanted(&stream, shards) }], "me");
                 let Ok(next) = announced else { continue };
                 if start_anew {
                     *epochs.entry(stream.clone()).or_default() += 1;

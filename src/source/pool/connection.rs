@@ -185,9 +185,9 @@ impl Connection {
         let opened_at = Instant::now();
         self.last_event = opened_at;
         shared.enabling.store(false, Ordering::Relaxed);
-        shared.metrics.opened();
+        let open = shared.metrics.opened();
         let end = self.read(opened).await;
-        shared.metrics.closed();
+        drop(open);
         if opened_at.elapsed() >= shared.adobe.reconnect_pause {
             // A stream may be quiet for long; the service has had its pause from us.
             self.streak.end();

@@ -89,3 +89,26 @@ fn a_reset_is_refused_while_another_instance_may_hold_the_stream() {
     setup.check_all(&service);
     assert_eq!(service.resets(), ["smallest"]);
 }
+
+#[test]
+fn a_shard_that_starts_again_does_not_reset_again() {
+    let service = Service::start(adobe::Config { rebalance_replay: 0, ..held() });
+    let setup = Setup::new("adobe-once", &service);
+    let mut flow = Flow::new(&service);
+    delivered_and_stopped(&setup, &mut flow);
+    let mut process = setup.run(&["--reset", "largest"], "mid_batch=3:panic");
+    flow.until("the panic", || process.log().iter().any(|line| line.contains("failpoint hit")));
+    process.wait_for_log("it panicked", LIMIT);
+    // The old reader is gone before the new one comes, so nobody shares the stream with it.
+    flow.until("the shard once more", || {
+        process.log().iter().filter(|line| line.contains("\"opened\"")).count() == 2
+    });
+    service.wait_open(1);
+    let before = setup.progress().wait_for("a checkpoint", |_| true).delivered;
+    flow.until("events after it", || {
+        process.metrics().sum("tributary_events_delivered_total", &[]) > before as f64
+    });
+    assert_eq!(service.resets(), ["largest"]);
+    assert_eq!(service.open_streams(), 1);
+    stop(&mut process);
+}

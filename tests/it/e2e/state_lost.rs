@@ -74,14 +74,14 @@ fn a_shard_whose_checkpoint_is_gone_does_not_begin_anew_in_silence() {
     broker().delete_topic(&setup.checkpoints());
     let mut process = setup.start();
     let line = process.wait_for_log("has no checkpoint", LIMIT);
-    for part in ["ERROR", "mobile/0", &setup.checkpoints(), "run --start-anew mobile"] {
+    for part in ["ERROR", "mobile/0", &setup.checkpoints(), "run --start-anew mobile=WORD"] {
         assert!(line.contains(part), "{part}: {line}");
     }
     assert_eq!(mock.stats().connections, connections, "the service is not asked");
     process.sigterm();
     process.wait_exit(LIMIT);
     // On purpose it does.
-    let mut process = process::tributary_with(&setup.toml(), &["--start-anew", "mobile"], &[]);
+    let mut process = process::tributary_with(&setup.toml(), &["--start-anew", "mobile=anew"], &[]);
     wait_until(LIMIT, "all of it again", || received(&process) == 1_000.0);
     stop(&mut process);
 }

@@ -3,7 +3,8 @@
 use super::{Scene, service};
 use crate::kafka::broker;
 use crate::pipeline::progress::Progress;
-use crate::pipeline::{LIMIT, count_log, stop, wait_hit};
+use crate::pipeline::{self, LIMIT, count_log, stop, wait_hit};
+use tributary::mock::airship;
 
 const EVENTS: u64 = 3_000;
 const RATE: f64 = 1_000.0;
@@ -54,5 +55,21 @@ fn a_transaction_that_times_out_while_opening_is_no_takeover() {
     slow.wait_for_log("cannot open the shard in Kafka; trying again", LIMIT);
     progress.wait_received(EVENTS);
     stop(&mut slow);
+    scene.assert_each_once();
+}
+
+/// On a quiet stream the reader has nothing to hand over, and would not notice that nobody takes it.
+#[test]
+fn the_reader_of_a_shard_that_ended_leaves_the_service() {
+    let quiet = airship::Config { hold_at: Some(EVENTS / 2), ..pipeline::service(EVENTS) };
+    let scene = Scene::new("reader-left", 1, quiet);
+    let mut process = scene.setup.start_with("mid_batch=1:panic");
+    process.wait_for_log("it panicked", LIMIT);
+    let mut progress = Progress::of(broker(), &scene.setup, "s0", 0);
+    progress.wait_received(EVENTS / 2);
+    assert_eq!(scene.mocks[0].open_streams(), 1, "the first connection is closed before there is a second");
+    scene.mocks[0].release(EVENTS);
+    progress.wait_received(EVENTS);
+    stop(&mut process);
     scene.assert_each_once();
 }

@@ -7,6 +7,7 @@ use crate::pipeline::{LIMIT, Setup, count_log, stop};
 use crate::process::Process;
 use crate::reader::{Isolation, read_all};
 use crate::wait::wait_until;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use std::collections::{BTreeMap, BTreeSet};
 
 const EVENTS: u64 = 400;
@@ -65,7 +66,7 @@ fn a_changed_number_of_shards_is_refused_for_the_stream_as_a_whole() {
     scene.setup.streams[0].shards = 2;
     let mut refused = scene.setup.start();
     let why = refused.wait_for_log("was cut into 1 shards and is now configured with 2", LIMIT);
-    assert!(why.contains("--start-anew s0"), "{why}");
+    assert!(why.contains("--start-anew s0=WORD"), "{why}");
     assert_eq!(refused.wait_exit(LIMIT).code(), Some(MISCONFIGURED));
     assert_eq!(places(&scene.setup), before, "no second shard was begun");
 
@@ -85,7 +86,10 @@ fn another_source_is_refused_and_disturbs_nobody() {
     let other_key = |text: String| text.replace("app_key = \"key\"", "app_key = \"other\"");
     let mut refused = start_changed(&scene.setup, other_key, &[]);
     let why = refused.wait_for_log("has read airship app key key at 127.0.0.1", LIMIT);
-    assert!(why.contains("airship app key other at 127.0.0.1") && why.contains("--start-anew s0"), "{why}");
+    assert!(
+        why.contains("airship app key other at 127.0.0.1") && why.contains("--start-anew s0=WORD"),
+        "{why}"
+    );
     assert_eq!(refused.wait_exit(LIMIT).code(), Some(MISCONFIGURED));
 
     scene.wait_received();
@@ -102,7 +106,7 @@ fn another_source_is_refused_and_disturbs_nobody() {
     scene.assert_each_once();
 
     // On purpose: from the beginning, in partitions of its own.
-    let mut anew = start_changed(&scene.setup, other_key, &["--start-anew", "s0"]);
+    let mut anew = start_changed(&scene.setup, other_key, &["--start-anew", "s0=other-app"]);
     anew.wait_for_log("\"opened\"", LIMIT);
     // Its ids are forgotten, so none of them is a duplicate.
     let again = format!("\"delivered\":{EVENTS},\"duplicates\":0");
@@ -133,11 +137,43 @@ fn a_clock_that_differs_from_the_brokers_is_said() {
         let mut process = crate::process::tributary(&scene.setup.toml(), &env);
         let line = process.wait_for_log("this machine's clock", LIMIT);
         assert!(line.contains(level) && line.contains(said), "{line}");
-        process.wait_for_log("connected", LIMIT);
+        // Nothing can be written that the brokers take for the future.
+        let next = if level == "ERROR" { "cannot open the shard in Kafka" } else { "connected" };
+        process.wait_for_log(next, LIMIT);
         stop(&mut process);
     }
     let mut process = scene.setup.start();
     process.wait_for_log("connected", LIMIT);
     stop(&mut process);
     assert_eq!(count_log(&process, "this machine's clock"), 0);
+}
+
+/// An earlier release could put two shards on one partition.
+#[test]
+fn two_shards_on_one_partition_are_an_error_with_a_way_out() {
+    let scene = Scene::new("shared", 1, service(EVENTS, AT_ONCE));
+    let topic = scene.setup.checkpoints();
+    broker().create_topic(&topic, 1, &[("cleanup.policy", "compact")]);
+    let producer: BaseProducer = broker().client(&[]).create().expect("a producer");
+    let send = |key: &str, value: Option<&str>| {
+        let record: BaseRecord<'_, str, str> = BaseRecord::to(&topic).key(key).partition(0);
+        let record = BaseRecord { payload: value, ..record };
+        producer.send(record).map_err(|(error, _)| error).expect("queued");
+        producer.flush(LIMIT).expect("written");
+    };
+    let checkpoint = r#"{"version":1,"sequence":7,"owner":"old","shards":1,"position":null,"processed_ms":null,
+        "committed_ms":5,"clean":true,"totals":{"received":0,"delivered":0,"duplicates":0,"dead_letters":0}}"#;
+    send("s0/0", Some(checkpoint));
+    send("gone/0", Some(checkpoint));
+    let mut refused = scene.setup.start();
+    let why = refused.wait_for_log("have their checkpoints in partition 0", LIMIT);
+    assert!(why.contains("gone/0") && why.contains("s0/0"), "{why}");
+    assert_eq!(refused.wait_exit(LIMIT).code(), Some(MISCONFIGURED));
+
+    send("gone/0", None);
+    let mut process = scene.setup.start();
+    scene.wait_received();
+    stop(&mut process);
+    assert_eq!(places(&scene.setup)["s0/0"], BTreeSet::from([0]));
+    scene.assert_each_once();
 }

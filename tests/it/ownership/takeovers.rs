@@ -108,3 +108,23 @@ fn of_two_that_start_at_once_one_has_everything() {
     let mut last = load.start();
     load.finish(&mut last);
 }
+
+/// Without transactions nobody is fenced, so the record is looked at now and then.
+#[test]
+fn an_instance_that_nobody_fences_gives_up_all_the_same() {
+    let service = airship::Config { hold_at: Some(0), ..pipeline::service(EVENTS) };
+    let mut scene = Scene::new("least-taken", STREAMS, service);
+    scene.setup.delivery = "at_least_once";
+    let load = Load { scene, made: Cell::new(0) };
+    let mut first = load.start();
+    load.wait_opened(&first, "the first");
+    let mut second = load.start();
+    load.wait_opened(&second, "the second");
+    load.wait_end(&mut first, "the first");
+    assert_eq!(second.exited(), None);
+    load.scene.mocks.iter().for_each(|mock| mock.release(EVENTS));
+    for stream in &load.scene.setup.streams {
+        Progress::of(broker(), &load.scene.setup, &stream.name, 0).wait_received(EVENTS);
+    }
+    stop(&mut second);
+}

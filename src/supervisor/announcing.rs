@@ -1,0 +1,125 @@
+//! The announcement of this instance before it fences anybody, and the look for those of others where nobody is fenced.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error};
+
+use super::{Ended, Event, Plan, ShardFigures, Stream};
+use crate::route;
+use crate::sink::placement::record::Wanted;
+use crate::sink::placement::{self, Announcement, Placement};
+use crate::sink::topics::Wanted as WantedTopic;
+use crate::sink::{Delivery, SinkError, TopicSpec};
+
+/// First and longest pause before a cluster that cannot be used is tried again.
+const PLACEMENT_PAUSES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
+
+/// How often an instance looks whether another one announced itself, where nobody is fenced (at least once).
+const WATCH_INTERVAL: Duration = Duration::from_secs(5);
+
+const CANNOT_ANNOUNCE: &str = "cannot prepare the topics and announce this instance in Kafka; trying again";
+
+/// The topics of a stream that are known before any event.
+fn known_topics(stream: &Stream) -> Vec<WantedTopic> {
+    let router = route::Router::new(stream.route.clone());
+    let events = router.known_topics().map(|name| WantedTopic::event(name, stream.topic_spec));
+    events.chain([WantedTopic::event(&stream.dead_letter_topic, TopicSpec::default())]).collect()
+}
+
+fn wanted(stream: &Stream) -> Wanted {
+    Wanted {
+        stream: stream.source.stream.to_string(),
+        shards: stream.shards,
+        source: stream.source_id.clone(),
+        start_anew: stream.start_anew.clone(),
+    }
+}
+
+/// Announces this instance in the placement record, waiting for Kafka where it cannot be used.
+pub(super) async fn announce(
+    plan: &Arc<Plan>,
+    figures: &[ShardFigures],
+    instance: &Arc<str>,
+    stop: &CancellationToken,
+) -> Result<Placement, Ended> {
+    let streams: Arc<[Wanted]> = plan.streams.iter().map(wanted).collect();
+    let resets = plan.streams.iter().filter(|stream| stream.source.service.resets());
+    let only_if_free: Arc<[String]> = resets.map(|stream| stream.source.stream.to_string()).collect();
+    let topics: Arc<[WantedTopic]> = plan.streams.iter().flat_map(known_topics).collect();
+    let names = streams.iter().map(|wanted| wanted.stream.as_str()).collect::<Vec<_>>().join(", ");
+    let mut pause = PLACEMENT_PAUSES.0;
+    loop {
+        let stopped = stop.clone();
+        let (plan, instance, runtime) = (Arc::clone(plan), Arc::clone(instance), Handle::current());
+        let (streams, only_if_free, topics) =
+            (Arc::clone(&streams), Arc::clone(&only_if_free), Arc::clone(&topics));
+        let announced = tokio::task::spawn_blocking(move || {
+            let announcement = Announcement {
+                streams: &streams,
+                only_if_free: &only_if_free,
+                topics: &topics,
+                instance: &instance,
+                stop: &stopped,
+            };
+            Placement::announce(&plan.sink, announcement, runtime)
+        });
+        let announced = tokio::select! {
+            () = stop.cancelled() => return Err(Ended::Stopped),
+            announced = announced => announced,
+        };
+        match announced {
+            Ok(Ok(placement)) => return Ok(placement),
+            Ok(Err(SinkError::Held(reason))) => {
+                error!(reason, "the reset was refused");
+                return Err(Ended::Held);
+            }
+            Ok(Err(SinkError::Misconfigured(reason))) => {
+                error!(reason, "the configuration does not fit what Kafka holds; nothing was changed");
+                return Err(Ended::Misconfigured);
+            }
+            Ok(Err(error)) => {
+                error!(reason = %error, streams = names, "{CANNOT_ANNOUNCE}");
+                for figures in figures {
+                    figures.shard.health.failed(error.to_string());
+                }
+            }
+            Err(error) => error!(%error, streams = names, "{CANNOT_ANNOUNCE}"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Err(Ended::Stopped),
+            () = tokio::time::sleep(pause) => {}
+        }
+        pause = (pause * 2).min(PLACEMENT_PAUSES.1);
+    }
+}
+
+/// Looks now and then whether another instance announced itself. Where transactions fence, each of them does that.
+pub(super) async fn watch(
+    plan: &Arc<Plan>,
+    instance: &Arc<str>,
+    drain: CancellationToken,
+    events: mpsc::UnboundedSender<Event>,
+) -> Ended {
+    let streams: Arc<[String]> = plan.streams.iter().map(|stream| stream.source.stream.to_string()).collect();
+    while plan.sink.delivery == Delivery::AtLeastOnce && !drain.is_cancelled() {
+        tokio::time::sleep(WATCH_INTERVAL).await;
+        let (plan, streams, runtime) = (Arc::clone(plan), Arc::clone(&streams), Handle::current());
+        let looked =
+            tokio::task::spawn_blocking(move || placement::instances(&plan.sink, &streams, runtime)).await;
+        match looked {
+            Ok(Ok(instances)) => {
+                if let Some(other) = instances.into_iter().find(|other| **other != **instance) {
+                    drop(events.send(Event::TakenOver(other)));
+                    break;
+                }
+            }
+            Ok(Err(error)) => debug!(%error, "cannot look whether another instance announced itself"),
+            Err(error) => debug!(%error, "cannot look whether another instance announced itself"),
+        }
+    }
+    std::future::pending().await
+}
