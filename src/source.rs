@@ -202,6 +202,14 @@ impl Service {
         }
     }
 
+    /// How its stream is known.
+    fn marks(&self) -> vet::Marks {
+        match self {
+            Self::Airship(_) => airship::MARKS,
+            Self::Adobe(_) => adobe::MARKS,
+        }
+    }
+
     /// Where in a text a line stands that is a refusal in place of events.
     fn refusal_line(&self, text: &[u8]) -> Option<usize> {
         match self {

@@ -11,6 +11,7 @@ use url::Url;
 
 use super::connect::Request;
 use super::failure::{Class, Pace};
+use super::vet::Marks;
 use crate::model::block::lines;
 
 /// How long the service keeps its position while nobody is connected: "a few minutes", without a number. A stop that
@@ -25,6 +26,13 @@ const ENABLE_PAUSES: u32 = 15;
 
 /// The usual pause in units of the shortest: 60 s to 5 s.
 const QUICK_SHARE: u32 = 12;
+
+/// Every hit has an id of two halves. How streams are labelled is not documented.
+pub const MARKS: Marks = Marks {
+    is_line: |names| names.have(&["hitIdHigh"]),
+    media_type: None,
+    way_past: "give up what is held by `run --reset largest`",
+};
 
 /// The text that stands in the body of a stream, with status 200, whose token is no longer good.
 const NOT_AUTHORIZED: &[u8] = b"not authorized";

@@ -12,7 +12,7 @@ use super::failure::Class;
 
 mod line;
 
-pub use line::{Place, has_events, last_place};
+pub use line::{MARKS, Place, has_events, last_place};
 
 /// How long the service keeps events: 7 days or 100 GB, whichever comes first (support article on resuming).
 pub const RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);

@@ -5,10 +5,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use reqwest::Response;
 use tokio::time::Instant;
 
 use super::body::{Body, BodyError, Coding};
-use super::connect::Opened;
 use super::failure::{Class, Failure};
 use super::frame::Framer;
 use super::metrics::Metrics;
@@ -17,7 +17,7 @@ use super::{Config, Service, refusal};
 use crate::clock::now_ms;
 use crate::model::block::Block;
 
-/// A stream that has been open for so long counts as one even if nothing or only blank lines came: a page comes at once.
+/// What has been open for so long counts as the stream if nothing but blank lines came: a page comes at once.
 const SETTLED: Duration = Duration::from_secs(5);
 
 /// The lines of one connection.
@@ -31,18 +31,19 @@ pub struct Lines {
     refused: Option<Failure>,
     service: Service,
     metrics: Metrics,
-    /// When it counts as open whatever came; `None` once it does.
-    settles_at: Option<Instant>,
+    is_open: bool,
+    /// When it counts as open if nothing but blank lines came.
+    settles_at: Instant,
 }
 
 impl Lines {
     /// Begins to read. Bytes are counted as they arrive.
-    pub fn new(opened: Opened, config: &Config, metrics: Metrics) -> Self {
+    pub fn new(response: Response, config: &Config, metrics: Metrics) -> Self {
         let counted = metrics.clone();
         let on_chunk = move |bytes| counted.received(bytes, now_ms());
-        let vetting = Vetting::new(opened.response.headers());
-        let label = refusal::coding(opened.response.headers()).unwrap_or(Coding::Identity);
-        let body = Body::new(opened.response.bytes_stream(), label, config.silence, on_chunk);
+        let vetting = Vetting::new(response.headers(), config.service.marks());
+        let label = refusal::coding(response.headers()).unwrap_or(Coding::Identity);
+        let body = Body::new(response.bytes_stream(), label, config.silence, on_chunk);
         Self {
             body,
             framer: Framer::new(config.max_line),
@@ -51,29 +52,29 @@ impl Lines {
             refused: None,
             service: config.service.clone(),
             metrics,
-            settles_at: Some(Instant::now() + SETTLED),
+            is_open: false,
+            settles_at: Instant::now() + SETTLED,
         }
     }
 
     /// Whether this is the stream, as far as can be told.
     pub fn is_open(&self) -> bool {
-        self.settles_at.is_none()
+        self.is_open
+    }
+
+    /// Whether a line of the stream has come.
+    pub fn is_proven(&self) -> bool {
+        self.vetting.is_proven()
     }
 
     /// Waits for bytes, and tells when the connection is over. Either way [`Self::next_block`] then gives what
     /// arrived; giving up the wait loses nothing.
     pub async fn read(&mut self) -> Option<Failure> {
-        let settles_at = self.settles_at;
-        let settled = async {
-            match settles_at {
-                Some(at) => tokio::time::sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
+        let may_settle = !self.is_open && self.is_blank();
         let read = tokio::select! {
             biased;
             read = self.body.read(self.framer.buffer()) => read,
-            () = settled => {
+            () = tokio::time::sleep_until(self.settles_at), if may_settle => {
                 self.settle();
                 return None;
             }
@@ -107,7 +108,13 @@ impl Lines {
         self.body.is_compressed()
     }
 
+    /// Whether nothing but blank lines has come.
+    fn is_blank(&self) -> bool {
+        self.vetting.is_blank() && self.framer.partial().is_none_or(|partial| partial.trim_ascii().is_empty())
+    }
+
     fn vet(&mut self, has_ended: bool) {
+        self.vetting.note_compression(self.body.is_compressed());
         while let Some(mut block) = self.framer.next_block() {
             if let Block::Lines(bytes) = &mut block
                 && let Some(at) = self.service.refusal_line(bytes)
@@ -130,14 +137,14 @@ impl Lines {
             return;
         }
         self.refused = self.vetting.look_at_partial(partial, has_ended).err();
-        if self.vetting.is_proven() && self.settles_at.is_some() {
+        if self.vetting.is_proven() && !self.is_open {
             self.settle();
         }
     }
 
     /// The stream counts as open from now on.
     fn settle(&mut self) {
-        self.settles_at = None;
+        self.is_open = true;
         self.metrics.proven();
     }
 }
@@ -154,3 +161,6 @@ fn failure_of(error: BodyError) -> Failure {
     };
     Failure::caused(class, message, error)
 }
+
+#[cfg(test)]
+mod tests;

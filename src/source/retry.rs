@@ -64,6 +64,12 @@ pub fn heed(pause: Duration, failure: &Failure) -> Duration {
     failure.retry_after.map_or(pause, |wish| pause.max(wish.min(MAX_RETRY_AFTER)))
 }
 
+/// Whether a connection that ended like this after `open_for` shows by that time alone that the service is well: a stream
+/// may be quiet for long, and the service has had its `longest` pause from us. A page that is slow shows nothing.
+pub fn was_open_for_long(ended_by: Class, open_for: Duration, longest: Duration) -> bool {
+    ended_by != Class::BadBody && open_for >= longest
+}
+
 /// Says in the log why a connection is not open and when the next attempt follows. `connection` is its number within the
 /// shard.
 pub fn report(shard: &ShardId, connection: u32, failure: &Failure, pause: Duration, needs_operator: bool) {
@@ -253,6 +259,14 @@ mod tests {
         let needed: Vec<_> = asked.iter().map(|plan| plan.needs_operator).collect();
         assert_eq!(needed, [false, false, false, false, true, true]);
         assert!(asked[5].pause <= Duration::from_secs(30), "tried as before: it may end at any time");
+    }
+
+    #[test]
+    fn a_page_that_stays_open_is_no_quiet_stream() {
+        let long = Duration::from_secs(30);
+        assert!(was_open_for_long(Class::Ended, long, long) && was_open_for_long(Class::Silence, long, long));
+        assert!(!was_open_for_long(Class::Ended, long - Duration::from_millis(1), long));
+        assert!(!was_open_for_long(Class::BadBody, long * 2, long));
     }
 
     #[test]

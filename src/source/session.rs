@@ -123,8 +123,9 @@ impl Session {
                 let opened_at = Instant::now();
                 let end = self.read(opened).await;
                 drop(open);
-                if opened_at.elapsed() >= self.airship.backoff.1 {
-                    // A stream may be quiet for long; the service has had its longest pause from us.
+                if let End::Failed(failure) = &end
+                    && retry::was_open_for_long(failure.class, opened_at.elapsed(), self.airship.backoff.1)
+                {
                     self.retry.received_data();
                 }
                 end
@@ -134,7 +135,7 @@ impl Session {
     }
 
     async fn read(&mut self, opened: Opened) -> End {
-        let mut lines = Lines::new(opened, &self.config, self.metrics.clone());
+        let mut lines = Lines::new(opened.response, &self.config, self.metrics.clone());
         let mut resumed = self.place.is_some();
         loop {
             let ended = tokio::select! {

@@ -1,10 +1,11 @@
 //! Whether a response with status 200 is the stream at all: a proxy, a gateway or a login page may answer in its place.
 //! One rule for all services, pure.
 //!
-//! A stream is proven by its first line that is a JSON object. What comes before is held back, since an event that is
-//! broken may stand first in a stream for ever; if nothing better follows it is no stream, and nothing of it is an event
-//! or a dead letter. Invariant: what is no stream is never quoted, since nobody knows what it holds.
+//! A stream is proven by its first line that has what each line of its service has. What comes before is held back, since
+//! an event that is broken may stand first in a stream for ever; if nothing better follows it is no stream, and nothing of
+//! it is an event or a dead letter. Invariant: what is no stream is never quoted, since nobody knows what it holds.
 
+use std::collections::HashMap;
 use std::iter::Chain;
 use std::{option, vec};
 
@@ -18,18 +19,40 @@ use crate::model::block::{Block, lines};
 const MOST_LINES: usize = 100;
 const MOST_BYTES: usize = 256 << 10;
 
+/// So many times that is held back of what looks like the stream, as refusing it stops the stream for good.
+const PATIENCE: usize = 16;
+
 /// Bytes of a `Content-Type` that are shown.
 const SHOWN_TYPE: usize = 64;
+
+/// How a service's stream is known.
+#[derive(Clone, Copy, Debug)]
+pub struct Marks {
+    /// Whether a JSON object with these names is one of its lines.
+    pub is_line: fn(&Names) -> bool,
+    /// What its media types begin with, if it labels its streams.
+    pub media_type: Option<&'static str>,
+    /// How an operator gets past lines that nobody can read.
+    pub way_past: &'static str,
+}
+
+/// The names in a JSON object.
+#[derive(Debug)]
+pub struct Names(HashMap<String, IgnoredAny>);
 
 /// What has arrived of a response so far.
 #[derive(Debug)]
 pub struct Vetting {
+    marks: Marks,
     /// Its media type, fit to be shown.
     media_type: Option<String>,
     is_proven: bool,
+    is_compressed: bool,
     held: Vec<Block>,
     held_lines: usize,
     held_bytes: usize,
+    /// Whether each line that was held back begins as an event does.
+    looks_broken: bool,
     /// What the first line that was held back looks like.
     looks: Option<Looks>,
 }
@@ -46,11 +69,33 @@ enum Looks {
 /// What was held back and a block.
 pub type Blocks = Chain<vec::IntoIter<Block>, option::IntoIter<Block>>;
 
+impl Names {
+    /// `None` for what is no JSON object.
+    fn of(text: &[u8]) -> Option<Self> {
+        serde_json::from_slice(text).ok().map(Self)
+    }
+
+    /// Whether all of these are among them.
+    pub fn have(&self, names: &[&str]) -> bool {
+        names.iter().all(|name| self.0.contains_key(*name))
+    }
+}
+
 impl Vetting {
-    /// Of a response with these headers.
-    pub fn new(headers: &HeaderMap) -> Self {
+    /// Of a response with these headers, from a service with these marks.
+    pub fn new(headers: &HeaderMap, marks: Marks) -> Self {
         let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(shown);
-        Self { media_type, is_proven: false, held: Vec::new(), held_lines: 0, held_bytes: 0, looks: None }
+        Self {
+            marks,
+            media_type,
+            is_proven: false,
+            is_compressed: false,
+            held: Vec::new(),
+            held_lines: 0,
+            held_bytes: 0,
+            looks_broken: true,
+            looks: None,
+        }
     }
 
     /// Whether this is the stream.
@@ -61,6 +106,16 @@ impl Vetting {
     /// Whether something is held back.
     pub fn holds(&self) -> bool {
         !self.held.is_empty()
+    }
+
+    /// Whether nothing but blank lines has come.
+    pub fn is_blank(&self) -> bool {
+        !self.is_proven && self.looks.is_none()
+    }
+
+    /// Notes that the body is compressed, as the services' streams are.
+    pub fn note_compression(&mut self, is_compressed: bool) {
+        self.is_compressed |= is_compressed;
     }
 
     /// Takes the next block; gives what is certainly of the stream by now.
@@ -87,13 +142,15 @@ impl Vetting {
             return Ok(());
         }
         let partial = partial.map(<[u8]>::trim_ascii_start).filter(|partial| !partial.is_empty());
-        // It may become an event. At an end it is one that was torn, if nothing else came.
-        let is_torn_event =
-            partial.is_some_and(|partial| partial.starts_with(b"{")) && !self.is_markup_by_type();
+        // It may become an event. At an end it is one that was torn, if nothing else came and if it is not whole.
+        let is_whole = |partial: &[u8]| Names::of(partial).is_some_and(|names| !(self.marks.is_line)(&names));
+        let may_be_event = |partial: &[u8]| partial.starts_with(b"{") && !(has_ended && is_whole(partial));
+        let is_torn_event = partial.is_some_and(may_be_event) && !self.is_markup_by_type();
         if let Some(partial) = partial.filter(|_| !is_torn_event) {
             self.looks.get_or_insert_with(|| Looks::of(partial));
         }
-        let is_too_much = partial.is_some_and(|partial| !is_torn_event && partial.len() > MOST_BYTES);
+        let most = MOST_BYTES * self.patience();
+        let is_too_much = partial.is_some_and(|partial| !is_torn_event && partial.len() > most);
         match self.looks {
             Some(looks) if has_ended || is_too_much || self.is_certain() => Err(self.failure(looks)),
             _ => Ok(()),
@@ -105,14 +162,19 @@ impl Vetting {
         if self.is_proven || line.is_empty() {
             return Ok(());
         }
-        let is_object = line.starts_with(b"{") && is_json(line);
-        if is_object && !self.is_markup_by_type() {
+        let begins_as_event = line.starts_with(b"{");
+        // A page in one line is not so long. A broken event may be, and would be refused with each connect.
+        let is_line = begins_as_event
+            && (line.len() > MOST_BYTES || Names::of(line).is_some_and(|names| (self.marks.is_line)(&names)));
+        if is_line && !self.is_markup_by_type() {
             self.is_proven = true;
             return Ok(());
         }
         self.held_lines += 1;
+        self.looks_broken &= begins_as_event;
         let looks = *self.looks.get_or_insert_with(|| Looks::of(line));
-        if self.is_certain() || self.held_lines > MOST_LINES { Err(self.failure(looks)) } else { Ok(()) }
+        let most = MOST_LINES * self.patience();
+        if self.is_certain() || self.held_lines > most { Err(self.failure(looks)) } else { Ok(()) }
     }
 
     /// A line above the cap, of which only the head is left.
@@ -128,9 +190,18 @@ impl Vetting {
         self.held_bytes += block.len();
         self.held.push(block);
         match self.looks {
-            Some(looks) if self.held_bytes > MOST_BYTES => Err(self.failure(looks)),
+            Some(looks) if self.held_bytes > MOST_BYTES * self.patience() => Err(self.failure(looks)),
             _ => Ok(()),
         }
+    }
+
+    /// By how much more is held back than of what may be anything.
+    fn patience(&self) -> usize {
+        let labelled = self.media_type.as_ref().is_some_and(|media| {
+            let bare = media.split(';').next().unwrap_or_default();
+            bare.ends_with("ndjson") || self.marks.media_type.is_some_and(|begin| bare.starts_with(begin))
+        });
+        if labelled || (self.is_compressed && self.looks_broken) { PATIENCE } else { 1 }
     }
 
     /// Whether no event can follow.
@@ -150,9 +221,18 @@ impl Vetting {
     fn failure(&self, looks: Looks) -> Failure {
         let labelled =
             self.media_type.as_ref().map_or_else(String::new, |media| format!(", labelled {media}"));
+        let is_long = self.held_lines > MOST_LINES || self.held_bytes > MOST_BYTES;
+        // It may be the stream all the same, and then begins like that with each connect.
+        let advice = if is_long && (self.looks_broken || self.patience() > 1) {
+            format!(
+                "is it what url should give? if it is, and its first lines are broken, ask the service, or {}",
+                self.marks.way_past
+            )
+        } else {
+            "is a proxy or a login page in between? check url".to_owned()
+        };
         let message = format!(
-            "the service answered 200 with something that is no stream ({}{labelled}); is a proxy or a login page in \
-             between? check url",
+            "the service answered 200 with something that is no stream ({}{labelled}); {advice}",
             looks.name()
         );
         Failure::new(Class::BadBody, message)
@@ -190,99 +270,4 @@ fn shown(value: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-    use http::HeaderValue;
-
-    use super::*;
-
-    fn vetting(media_type: Option<&'static str>) -> Vetting {
-        let headers = media_type.map(|media| (header::CONTENT_TYPE, HeaderValue::from_static(media)));
-        Vetting::new(&headers.into_iter().collect())
-    }
-
-    fn block(text: &str) -> Block {
-        Block::Lines(Bytes::copy_from_slice(text.as_bytes()))
-    }
-
-    /// What comes out of these blocks, or the message of the refusal.
-    fn run(media_type: Option<&'static str>, blocks: &[&str], partial: &str) -> Result<Vec<String>, String> {
-        let (mut vetting, mut out) = (vetting(media_type), Vec::new());
-        for text in blocks {
-            for block in vetting.take(block(text)).map_err(|failure| failure.message)? {
-                let Block::Lines(bytes) = block else { panic!("{block:?}") };
-                out.push(String::from_utf8(bytes.to_vec()).unwrap());
-            }
-        }
-        vetting.look_at_partial(Some(partial.as_bytes()), true).map_err(|failure| failure.message)?;
-        Ok(out)
-    }
-
-    #[test]
-    fn a_json_object_proves_a_stream_however_it_is_labelled() {
-        let labels = [None, Some("application/vnd.urbanairship+x-ndjson; version=3;"), Some("text/plain")];
-        for label in labels {
-            assert_eq!(
-                run(label, &["\r\n", "{\"a\":1}\n", "garbage\n"], "tor").unwrap(),
-                ["{\"a\":1}\n", "garbage\n"]
-            );
-            assert_eq!(run(label, &["\n"], "").unwrap(), [""; 0], "a quiet stream");
-            assert_eq!(run(label, &[], "{\"torn\":").unwrap(), [""; 0]);
-        }
-    }
-
-    #[test]
-    fn a_broken_first_line_is_kept_for_what_follows() {
-        let out = run(None, &["%% broken\n", "[1]\n\n", "{\"a\":1}\n"], "").unwrap();
-        assert_eq!(out, ["%% broken\n", "[1]\n\n", "{\"a\":1}\n"], "nothing is lost, and in its order");
-        let mut held = vetting(None);
-        assert_eq!(held.take(block("%% broken\n")).unwrap().count(), 0);
-        assert!(held.holds() && !held.is_proven());
-        let head = Bytes::from_static(b"{\"long\":");
-        assert_eq!(held.take(Block::Oversize { head, length: 9 << 20 }).unwrap().count(), 2);
-        assert!(held.is_proven() && !held.holds());
-    }
-
-    #[test]
-    fn what_is_no_stream_is_told_by_its_class_and_never_quoted() {
-        let page = "<html>\n<script>\n{\"@context\":\"x\"}\n</script>\n";
-        let many = "secret\n".repeat(MOST_LINES + 1);
-        for (label, blocks, partial, class) in [
-            (Some("text/html"), vec![page], "", "markup, such as a page, labelled text/html"),
-            (None, vec![page], "", "markup, such as a page"),
-            (None, vec![], "<!doctype secret", "markup, such as a page"),
-            (
-                Some("text/html; charset=utf-8"),
-                vec!["{\"secret\":1}\n"],
-                "",
-                "labelled text/html; charset=utf-8",
-            ),
-            (Some("text/html"), vec![], "{\"secret\":", "labelled text/html"),
-            (Some("text/plain"), vec!["secret\n"], "", "text that is no JSON, labelled text/plain"),
-            (None, vec![&many], "", "text that is no JSON"),
-            (None, vec!["{ secret: 1 }\n"], "", "text that is no JSON"),
-            (None, vec![], "secret", "text that is no JSON"),
-            (None, vec!["[{\"secret\":1}]\n"], "", "JSON that is no event"),
-            (None, vec!["\u{1}secret\n"], "{\"a", "binary data"),
-        ] {
-            let message = run(label, &blocks, partial).unwrap_err();
-            assert!(message.contains(class), "{message}");
-            assert!(!message.contains("secret"), "{message}");
-        }
-        let odd = vetting(Some("a<b>\"c d")).failure(Looks::Text).message;
-        assert!(odd.contains("labelled abc d)"), "{odd}");
-    }
-
-    #[test]
-    fn what_is_held_back_has_a_limit() {
-        let mut vetting = vetting(None);
-        let line = format!("{}\n", "x".repeat(MOST_BYTES / 2));
-        assert!(vetting.take(block(&line)).is_ok());
-        assert!(vetting.take(block(&line)).is_err());
-        let mut vetting = self::vetting(None);
-        vetting.look_at_partial(Some(&[b'x'; MOST_BYTES]), false).unwrap();
-        vetting.look_at_partial(Some(&[b'x'; MOST_BYTES + 1]), false).unwrap_err();
-        let mut vetting = self::vetting(None);
-        vetting.look_at_partial(Some(b"<html"), false).unwrap_err();
-    }
-}
+mod tests;

@@ -8,6 +8,14 @@ use serde::de::IgnoredAny;
 use super::OFFSET_UPDATE;
 use crate::model::block::lines;
 use crate::model::offset;
+use crate::source::vet::Marks;
+
+/// `offset` is what the schema asks of every line; `id` and `type` stand in those that come without one.
+pub const MARKS: Marks = Marks {
+    is_line: |names| names.have(&["offset"]) || names.have(&["id", "type"]),
+    media_type: Some("application/vnd.urbanairship+"),
+    way_past: "give up what is held by `run --start-anew STREAM` with `start = \"latest\"`",
+};
 
 /// A place in the stream.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -84,8 +84,8 @@ pub(super) struct Connection {
 
 /// Why a stream is over.
 enum End {
-    /// It failed or was ended; `loss` tells how something may be lost.
-    Failed { failure: Failure, loss: Option<Loss> },
+    /// It failed or was ended; `loss` tells how something may be lost, `proven` whether it was a stream.
+    Failed { failure: Failure, loss: Option<Loss>, proven: bool },
     /// Its round closes; `torn` tells whether something may be lost.
     Closed { torn: bool },
 }
@@ -131,7 +131,7 @@ impl Connection {
         loop {
             let (failure, loss) = match self.stream().await {
                 End::Closed { torn } => return torn,
-                End::Failed { failure, loss } => (failure, loss),
+                End::Failed { failure, loss, .. } => (failure, loss),
             };
             if let Some(loss) = loss {
                 self.tell(Event::Lost(loss));
@@ -177,7 +177,7 @@ impl Connection {
             Ok(opened) => opened,
             Err(failure) => {
                 let loss = failure.unanswered.then_some(Loss::Unanswered);
-                return End::Failed { failure, loss };
+                return End::Failed { failure, loss, proven: false };
             }
         };
         info!(stream = %shared.config.stream, connection = self.number, reset = self.reset.map(Reset::name), "connected");
@@ -188,23 +188,22 @@ impl Connection {
         let open = shared.metrics.opened();
         let end = self.read(opened).await;
         drop(open);
-        if opened_at.elapsed() >= shared.adobe.reconnect_pause {
-            // A stream may be quiet for long; the service has had its pause from us.
-            self.streak.end();
-        }
-        if let End::Failed { failure, .. } = &end
-            && matches!(failure.class, Class::Unauthorized | Class::BadBody)
-            && self.target.is_some()
-        {
-            // It was no stream after all.
-            self.reset = reset;
+        if let End::Failed { failure, proven, .. } = &end {
+            if retry::was_open_for_long(failure.class, opened_at.elapsed(), shared.adobe.reconnect_pause) {
+                self.streak.end();
+            }
+            let refused = matches!(failure.class, Class::Unauthorized | Class::BadBody);
+            if refused && !proven && self.target.is_some() {
+                // It was no stream after all.
+                self.reset = reset;
+            }
         }
         end
     }
 
     async fn read(&mut self, opened: Opened) -> End {
-        let authorization = opened.authorization.clone();
-        let mut lines = Lines::new(opened, &self.shared.config, self.shared.metrics.clone());
+        let Opened { response, authorization } = opened;
+        let mut lines = Lines::new(response, &self.shared.config, self.shared.metrics.clone());
         let closing = self.closing.clone();
         let mut closing_since = None;
         loop {
@@ -217,7 +216,8 @@ impl Connection {
                         continue;
                     }
                     ended = lines.read() => ended,
-                    () = self.idle() => {
+                    // What may be a page is no replay that brings nothing.
+                    () = self.idle(), if lines.is_open() => {
                         self.reached();
                         continue;
                     }
@@ -257,7 +257,7 @@ impl Connection {
                         // We close it ourselves: that nothing comes is what is waited for.
                         End::Closed { torn: late || loss.is_some_and(|loss| loss != Loss::Silence) }
                     }
-                    None => End::Failed { failure, loss },
+                    None => End::Failed { failure, loss, proven: lines.is_proven() },
                 };
             }
         }

@@ -77,14 +77,18 @@ fn start(mock: &mock::Handle, connections: u32, on_unclean: OnUnclean, resume: R
     let (input, output) = queue(config.queue_bytes, Default::default(), Default::default());
     let (metrics, stop) = (Metrics::default(), CancellationToken::new());
     let reader = Reader { input, metrics: metrics.clone(), stop: stop.clone() };
+    let delivered_ms = match &resume.position {
+        Some(Position::Watermark(mark)) => mark.received_ms,
+        _ => None,
+    };
     let pool = Pool::new(Arc::new(config), adobe, resume, reader).unwrap();
     let runtime = tokio::runtime::Handle::current();
     let (count, distinct) = watch::channel(0);
-    let taken = tokio::task::spawn_blocking(move || take(&output, &count));
+    let taken = tokio::task::spawn_blocking(move || take(&output, delivered_ms, &count));
     Running { distinct, pool: crate::task::spawn(&runtime, "pool", pool.run()), taken, metrics, stop }
 }
 
-fn take(output: &Output, distinct: &watch::Sender<usize>) -> Taken {
+fn take(output: &Output, delivered_ms: Option<i64>, distinct: &watch::Sender<usize>) -> Taken {
     let (mut taken, mut known) = (Taken { torn: true, ..Taken::default() }, HashSet::new());
     loop {
         match output.receive(Duration::from_secs(60)) {
@@ -107,7 +111,7 @@ fn take(output: &Output, distinct: &watch::Sender<usize>) -> Taken {
                 Note::GivenUp => {}
                 Note::ReplayBegins { committed, .. } => {
                     taken.replays += 1;
-                    committed.send(None).unwrap();
+                    committed.send(delivered_ms).unwrap();
                 }
             },
         }
@@ -201,8 +205,8 @@ fn resets(mock: &mock::Handle) -> Vec<bool> {
     connects.map(|seen| seen.query.contains(&("reset".to_owned(), "smallest".to_owned()))).collect()
 }
 
-fn page() -> Fault {
-    Fault::Status { code: 200, body: ErrorBody::Html, message: None, retry_after: None }
+fn page(body: ErrorBody) -> Fault {
+    Fault::Status { code: 200, body, message: None, retry_after: None }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -228,14 +232,39 @@ async fn after_an_unclean_stop_the_first_connect_resets() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reset_that_a_page_answered_is_made_again() {
-    let mock = service(Service::default()).await;
-    mock.adobe().arm(Armed::now(page()));
-    let resume = Resume { unclean: true, ..Resume::default() };
-    let running = start(&mock, 2, OnUnclean::Replay, resume);
+    for body in [ErrorBody::Html, ErrorBody::Json] {
+        let mock = service(Service::default()).await;
+        mock.adobe().arm(Armed::now(page(body)));
+        let resume = Resume { unclean: true, ..Resume::default() };
+        let running = start(&mock, 2, OnUnclean::Replay, resume);
+        running.has_all().await;
+        mock.adobe().wait_for(|stats| stats.open_streams == 2).await;
+        let taken = running.stopped().await;
+        assert_eq!((taken.replays, taken.broke_off), (1, 0), "{body:?}");
+        assert_eq!(resets(&mock), [true, true, false], "{body:?}");
+    }
+}
+
+/// The service has gone back already, and goes on from where the refusal came.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_that_a_stream_answered_is_not_made_again() {
+    let step = Some(Duration::from_secs(5));
+    let mock =
+        service(Service { hold_at: Some(100), on_expiry: OnExpiry::Line, step, ..Service::default() }).await;
+    let delivered_ms = (mock.adobe().log().hit(500).received_s * 1000) as i64;
+    let watermark = Watermark { received_ms: Some(delivered_ms), ..Watermark::default() };
+    let resume =
+        Resume { position: Some(Position::Watermark(watermark)), unclean: true, ..Resume::default() };
+    let running = start(&mock, 1, OnUnclean::Replay, resume);
+    running.has(100).await;
+    mock.adobe().expire_tokens();
+    mock.adobe().wait_for(|stats| stats.streams == 2).await;
+    mock.adobe().release(HITS);
     running.has_all().await;
-    mock.adobe().wait_for(|stats| stats.open_streams == 2).await;
-    assert_eq!(running.stopped().await.replays, 1);
-    assert_eq!(resets(&mock), [true, true, false]);
+    let taken = running.stopped().await;
+    assert_eq!((taken.replays, taken.broke_off), (1, 0));
+    let resets = resets(&mock);
+    assert!(resets[0] && !resets[1..].contains(&true), "{resets:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -287,7 +316,7 @@ async fn a_stop_while_hits_arrive_is_not_in_order_and_blank_lines_are_no_hits() 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_stream_is_never_an_event() {
     let mock = service(Service { gzip_errors: true, ..Service::default() }).await;
-    mock.adobe().arm(Armed::now(page()).times(2));
+    mock.adobe().arm(Armed::now(page(ErrorBody::Html)).times(2));
     let running = start(&mock, 1, OnUnclean::Continue, Resume::default());
     mock.adobe().wait_for(|stats| stats.hits == HITS).await;
     running.has_all().await;

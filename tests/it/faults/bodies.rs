@@ -90,11 +90,13 @@ fn a_page_with_status_200_is_neither_events_nor_dead_letters() {
     let without = stream(200, "", PAGE.as_bytes());
     let text = stream(200, "content-type: text/plain\r\n", b"jane.doe@example.com is not signed in");
     let json = stream(200, "content-type: text/html\r\n", b"{\"error\":\"jane.doe@example.com\"}\n");
-    let pages = [with_type, without, text, json];
+    let line = stream(200, "content-type: application/json\r\n", b"{\"message\":\"jane.doe@example.com\"}\n");
+    let no_end = stream(200, "", b"{\"message\":\"jane.doe@example.com\"}");
+    let pages = [with_type, without, text, json, line, no_end];
     let signed_in = Arc::new(AtomicBool::new(false));
     let may_read = Arc::clone(&signed_in);
     let scene = scripted("page", "", move |number, _| {
-        (!may_read.load(Ordering::Relaxed)).then(|| pages[number % 4].clone())
+        (!may_read.load(Ordering::Relaxed)).then(|| pages[number % pages.len()].clone())
     });
     wait::wait_until(GENEROUS, "many pages", || scene.0.reconnects("bad_body") >= PAGES as f64);
     let ready = scene.0.process.get("/ready");
@@ -107,7 +109,9 @@ fn a_page_with_status_200_is_neither_events_nor_dead_letters() {
     ended.assert_no_dead_letters();
     assert!(ended.lines("jane.doe").is_empty(), "it may be anybody's: {:#?}", ended.lines("jane.doe"));
     let told = ended.lines("something that is no stream (markup, such as a page");
-    assert!(told.len() >= PAGES / 2, "{:#?}", ended.lines("bad_body"));
+    assert!(told.len() >= PAGES / 3, "{:#?}", ended.lines("bad_body"));
+    let told = ended.lines("something that is no stream (JSON that is no event");
+    assert!(told.len() >= PAGES / 3, "a line of JSON: {:#?}", ended.lines("bad_body"));
     // Each pause is random up to a limit that doubles from 10 ms. If each page were the first, all would be below that.
     let pauses = pauses(&ended, "bad_body");
     assert!(pauses[..PAGES].iter().sum::<u64>() >= 10 * PAGES as u64, "{pauses:?}");
@@ -145,6 +149,27 @@ fn a_broken_first_event_does_not_stop_a_stream() {
     let ended = scene.stop();
     let letters: Vec<_> = ended.dead_letters.iter().map(Message::text).collect();
     assert_eq!(letters, ["%% broken"]);
+}
+
+/// As they would be in the middle of a stream: more broken events in a row than any page has lines, and such as are long.
+#[test]
+fn many_and_long_broken_events_do_not_stop_a_stream() {
+    const SHORT: usize = 150;
+    const LONG: usize = 300 << 10;
+    let mut body: Vec<u8> = (0..SHORT).flat_map(|n| format!("{{ broken {n}\n").into_bytes()).collect();
+    for _ in 0..2 {
+        body.extend_from_slice(b"{ broken ");
+        body.resize(body.len() + LONG, b'x');
+        body.push(b'\n');
+    }
+    body.extend_from_slice(&events(10..12));
+    let broken = stream(200, "content-type: application/vnd.urbanairship+x-ndjson; version=3;\r\n", &body);
+    let scene = scripted("broken-many", "", move |number, _| (number == 0).then(|| broken.clone()));
+    scene.0.wait_delivered(5);
+    assert_eq!(scene.0.reconnects("bad_body"), 0.0);
+    let letters = scene.stop().dead_letters;
+    let long = letters.iter().filter(|letter| letter.text().len() > LONG).count();
+    assert_eq!((letters.len(), long), (SHORT + 2, 2));
 }
 
 /// A server that says no more than where it stands, and closes.
