@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use crate::model::text::Text;
 use crate::model::types::{DeadLetterReason, EventId, Record};
-use crate::model::{mend, offset};
+use crate::model::{mend, numbers, offset};
 
 mod config;
 mod fields;
@@ -300,12 +300,9 @@ fn rule(drop: Drop) -> (&'static str, &'static [u8]) {
     }
 }
 
-/// A time in seconds since the Unix epoch, after it and before the year 10000.
+/// A time in seconds since the Unix epoch.
 fn from_seconds(value: &Value<'_>) -> Option<jiff::Timestamp> {
-    value
-        .whole()
-        .filter(|seconds| *seconds > 0)
-        .and_then(|seconds| jiff::Timestamp::from_second(seconds).ok())
+    value.whole().and_then(numbers::time)
 }
 
 impl ExtractError<'_> {

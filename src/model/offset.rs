@@ -4,11 +4,7 @@
 //! Invariant: what cannot be an offset is none at all, and so moves nothing. An offset is opaque: text as it stands, or
 //! an integer of 64 bits as it is written.
 
-use std::fmt;
-
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-
-use super::mend;
+use super::member::{self, Scalar};
 
 /// The member that holds it, at the top of each line.
 pub const MEMBER: &str = "offset";
@@ -31,125 +27,13 @@ pub fn is_usable(text: &[u8]) -> bool {
 
 /// The offset in a line, given without its line end.
 pub fn of_line(line: &[u8]) -> Option<String> {
-    let found = match take(line) {
-        Ok(found) => found,
-        Err(_) => take(&mend::mended(line)?).ok()?,
+    let text = match member::of_line(line, MEMBER)? {
+        Scalar::Text(text) => text,
+        Scalar::Unsigned(number) => number.to_string(),
+        Scalar::Negative(number) => number.to_string(),
+        Scalar::Float(_) | Scalar::Other => return None,
     };
-    found.filter(|text| is_usable(text.as_bytes()))
-}
-
-fn take(line: &[u8]) -> serde_json::Result<Option<String>> {
-    let mut json = serde_json::Deserializer::from_slice(line);
-    let found = json.deserialize_map(Object)?;
-    json.end()?;
-    Ok(found)
-}
-
-/// Visits the members of a line.
-struct Object;
-
-impl<'a> Visitor<'a> for Object {
-    type Value = Option<String>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = None;
-        while let Some(is_wanted) = map.next_key_seed(Member)? {
-            // Of several members of that name the last one counts, whatever it holds.
-            if is_wanted {
-                found = map.next_value_seed(Value)?;
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        Ok(found)
-    }
-}
-
-/// Tells the member from others. Names are raw bytes: one that is no text is merely unknown.
-struct Member;
-
-impl<'a> DeserializeSeed<'a> for Member {
-    type Value = bool;
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<bool, D::Error> {
-        deserializer.deserialize_bytes(self)
-    }
-}
-
-impl Visitor<'_> for Member {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a member name")
-    }
-
-    fn visit_bytes<E>(self, name: &[u8]) -> Result<bool, E> {
-        Ok(name == MEMBER.as_bytes())
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<bool, E> {
-        Ok(name == MEMBER)
-    }
-}
-
-/// Takes text and integers; anything else is no offset.
-struct Value;
-
-impl<'a> DeserializeSeed<'a> for Value {
-    type Value = Option<String>;
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'a> Visitor<'a> for Value {
-    type Value = Option<String>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Some(text.to_owned()))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-        Ok(Some(number.to_string()))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
-        Ok(Some(number.to_string()))
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(None)
-    }
-
-    fn visit_seq<A: SeqAccess<'a>>(self, mut items: A) -> Result<Self::Value, A::Error> {
-        while items.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(None)
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        // Names as everywhere: raw bytes, of which nothing is asked.
-        while map.next_key_seed(Member)?.is_some() {
-            map.next_value::<IgnoredAny>()?;
-        }
-        Ok(None)
-    }
+    is_usable(text.as_bytes()).then_some(text)
 }
 
 #[cfg(test)]

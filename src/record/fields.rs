@@ -4,6 +4,7 @@
 //! whole counts as a time alone: whoever wrote an id so has lost its last digits already.
 
 use super::MAX_FIELDS;
+use crate::model::numbers::{numeral, whole_float, whole_text};
 use crate::model::text::Text;
 
 /// What a wanted member holds.
@@ -24,9 +25,6 @@ pub(super) enum Value<'a> {
     Unusable,
 }
 
-/// Up to here each whole number is a float of its own.
-const EXACT: f64 = 9_007_199_254_740_992.0;
-
 /// One line's values. A slot is `None` when the member is absent or is null.
 #[derive(Debug, Default)]
 pub(super) struct Fields<'a> {
@@ -36,8 +34,7 @@ pub(super) struct Fields<'a> {
 impl<'a> Value<'a> {
     /// What a float is worth.
     pub(super) fn of_float(number: f64) -> Self {
-        let is_whole = number.fract() == 0.0 && number.abs() <= EXACT;
-        if is_whole { Self::Whole(number as i64) } else { Self::Unusable }
+        whole_float(number).map_or(Self::Unusable, Self::Whole)
     }
 
     /// Its bytes, if it has any: an integer's are its decimal text.
@@ -62,10 +59,12 @@ impl<'a> Value<'a> {
 
     /// A signed 64-bit number, also as text, and also one that is written as a float.
     pub(super) fn whole(&self) -> Option<i64> {
-        match self.number().unwrap_or_else(|| self.float()) {
-            Self::Unsigned(number) => i64::try_from(number).ok(),
-            Self::Negative(number) | Self::Whole(number) => Some(number),
-            _ => None,
+        match self {
+            Self::Borrowed(text) => whole_text(text),
+            Self::Owned(text) => whole_text(text),
+            Self::Unsigned(number) => i64::try_from(*number).ok(),
+            Self::Negative(number) | Self::Whole(number) => Some(*number),
+            Self::Unusable => None,
         }
     }
 
@@ -101,17 +100,6 @@ impl<'a> Value<'a> {
         unsigned().or_else(|| text.parse().ok().map(Value::Negative))
     }
 
-    /// The float that it is or that its text spells.
-    fn float(&self) -> Value<'static> {
-        match self {
-            Self::Whole(number) => Value::Whole(*number),
-            _ => {
-                let text = self.bytes().and_then(numeral);
-                text.and_then(|text| text.parse().ok()).map_or(Value::Unusable, Value::of_float)
-            }
-        }
-    }
-
     fn into_owned(self) -> Value<'static> {
         match self {
             Self::Borrowed(text) => Value::Owned(text.into()),
@@ -122,12 +110,6 @@ impl<'a> Value<'a> {
             Self::Unusable => Value::Unusable,
         }
     }
-}
-
-/// Text that begins as a number does; `parse` alone would also take a plus sign, `inf` and `nan`.
-fn numeral(text: &[u8]) -> Option<&str> {
-    let digits = text.strip_prefix(b"-").unwrap_or(text);
-    if digits.first().is_some_and(u8::is_ascii_digit) { std::str::from_utf8(text).ok() } else { None }
 }
 
 impl<'a> Fields<'a> {

@@ -24,7 +24,7 @@ pub enum Gap {
     BrokeOff,
     /// The same, but we ended it since nothing came. On a quiet stream that is routine.
     Silence,
-    /// The same, but the request was never answered.
+    /// The same, but the request was not answered yet.
     Unanswered,
     /// The last stop was not in order, and the service keeps the position.
     UncleanStop,

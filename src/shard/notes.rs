@@ -22,7 +22,9 @@ impl<S: Sink> Shard<S> {
                 let (gap, reason) = match how {
                     Loss::BrokeOff => (Gap::BrokeOff, "a connection broke off"),
                     Loss::Silence => (Gap::Silence, "a connection was given up since nothing came"),
-                    Loss::Unanswered => (Gap::Unanswered, "a request for the stream was not answered"),
+                    Loss::Unanswered => {
+                        (Gap::Unanswered, "a connection broke off before its request was answered")
+                    }
                 };
                 self.report_lost(gap, reason, replay_owed);
                 if replay_owed {

@@ -13,6 +13,8 @@ use super::connect::Request;
 use super::failure::{Class, Pace};
 use super::vet::Marks;
 use crate::model::block::lines;
+use crate::model::member;
+use crate::model::numbers::{self, RECEIVED};
 
 /// How long the service keeps its position while nobody is connected: "a few minutes", without a number. A stop that
 /// took longer is reported.
@@ -188,24 +190,11 @@ pub fn is_mended_by_a_token(class: Class, failures: u32) -> bool {
     matches!(class, Class::Unauthorized | Class::Forbidden) && failures == 1
 }
 
-/// When the last hit of a block was received by Adobe, milliseconds since the Unix epoch.
+/// When the last hit of a block that tells it was received by Adobe, milliseconds since the Unix epoch: by the same rule as
+/// that of the event path, whose times a replay is compared with.
 pub fn last_received_ms(block: &[u8]) -> Option<i64> {
-    #[derive(Deserialize)]
-    struct Received {
-        #[serde(rename = "receivedTimeGMT")]
-        seconds: Seconds,
-    }
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Seconds {
-        Number(i64),
-        Text(String),
-    }
-    let received = |line: &[u8]| match serde_json::from_slice::<Received>(line).ok()?.seconds {
-        Seconds::Number(seconds) => Some(seconds),
-        Seconds::Text(text) => text.parse().ok(),
-    };
-    lines(block).rev().find_map(received).and_then(|seconds| seconds.checked_mul(1000))
+    let received = |line: &[u8]| member::of_line(line, RECEIVED)?.whole().and_then(numbers::time);
+    lines(block).rev().find_map(received).map(jiff::Timestamp::as_millisecond)
 }
 
 /// Where in a block the text line stands that means a refused token.
@@ -297,6 +286,23 @@ mod tests {
         let block = b"\n{}\n{\"receivedTimeGMT\":5}\n{\"receivedTimeGMT\":7,\"x\":{}}\ngarbage\n\n";
         assert_eq!(last_received_ms(block), Some(7000));
         assert_eq!(last_received_ms(b"{}\n"), None);
+        for (written, ms) in [
+            ("1372782179.0", Some(1_372_782_179_000)),
+            ("1.372782179e9", Some(1_372_782_179_000)),
+            ("\"1372782179.0\"", Some(1_372_782_179_000)),
+            ("\"1372782179\"", Some(1_372_782_179_000)),
+            ("0", None),
+            ("-5", None),
+            ("1372782179.5", None),
+            ("\"soon\"", None),
+            ("null", None),
+            ("9223372036854775807", None),
+            ("1,\"receivedTimeGMT\":2", Some(2_000)),
+            ("3,\"x\":\"\\ud83d\"", Some(3_000)),
+        ] {
+            let block = format!("{{\"receivedTimeGMT\":{written}}}\n");
+            assert_eq!(last_received_ms(block.as_bytes()), ms, "{written}");
+        }
     }
 
     #[test]

@@ -176,9 +176,8 @@ impl Connector {
             let pairs: Vec<_> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
             hop = hop.header(header::COOKIE, pairs.join("; "));
         }
-        // A service may send the head only with its first event.
-        let silence = self.config.silence;
-        match tokio::time::timeout(self.config.connect_timeout + silence, hop.send()).await {
+        let limit = self.config.connect_timeout + self.config.silence;
+        match tokio::time::timeout(limit, hop.send()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => {
                 let unanswered = !(error.is_connect() || error.is_builder());
@@ -191,13 +190,15 @@ impl Connector {
                 let failure = Failure::caused(Class::Network, message, error.without_url());
                 Err(Failure { unanswered, ..failure })
             }
-            Err(_) => Err(Failure {
-                unanswered: true,
-                ..Failure::new(
-                    Class::Network,
-                    format!("{} did not answer within {} s (`silence`)", host_of(url), silence.as_secs()),
-                )
-            }),
+            // A service may send the head only with its first event, so this says no more than silence on an open stream.
+            Err(_) => Err(Failure::new(
+                Class::Silence,
+                format!(
+                    "{} did not answer within {} s (`connect_timeout` and `silence`)",
+                    host_of(url),
+                    limit.as_secs_f64()
+                ),
+            )),
         }
     }
 

@@ -9,7 +9,7 @@ pub enum Class {
     Ended,
     /// The connection broke, or could not be made.
     Network,
-    /// No byte for too long.
+    /// No byte for too long, on an open stream or in answer to a request.
     Silence,
     /// What arrived is no stream: a page, damaged gzip, an unknown coding.
     BadBody,
@@ -60,7 +60,7 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
     /// Whether the service itself said so, in its own form: anything in between may answer too.
     pub by_service: bool,
-    /// Whether the request was sent and never answered, so that the service may have begun to send.
+    /// Whether the request was sent and its connection broke before an answer, so that the service may have begun to send.
     pub unanswered: bool,
     /// The cause.
     #[source]

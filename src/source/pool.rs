@@ -25,10 +25,13 @@ use crate::clock::now_ms;
 use crate::model::types::Position;
 
 mod connection;
+mod loss;
 mod schedule;
+mod target;
 
-use connection::{Connection, Event, Shared, Target};
+use connection::{Connection, Event, Shared};
 use schedule::Schedule;
+use target::{CatchUp, Target};
 
 /// Keeps the connections of one stream.
 pub struct Pool {
@@ -138,7 +141,10 @@ impl Pool {
         let (first, reset, target) = match begin {
             Begin::Plain => (all, None, None),
             Begin::Reset(reset) => (1, Some(reset), Some(Target::Opened)),
-            Begin::Replay(watermark_ms) => (1, Some(Reset::Smallest), Some(Target::Received(watermark_ms))),
+            Begin::Replay(watermark_ms) => {
+                let replay = CatchUp::new(watermark_ms, self.shared.adobe.reconnect_pause);
+                (1, Some(Reset::Smallest), Some(Target::CaughtUp(replay)))
+            }
         };
         for number in 0..first {
             drop(connections.spawn(connect(number, reset, target)));

@@ -64,10 +64,10 @@ pub enum Note {
 pub enum Loss {
     /// It broke off.
     BrokeOff,
-    /// We ended it, since nothing came for too long. Behind a proxy or with a short limit TCP does not notice that the
+    /// We ended it, or gave its request up, since nothing came for too long. Behind a proxy or with a short limit TCP does not notice that the
     /// service's end is gone.
     Silence,
-    /// The request was sent and not answered: the service may have begun to send.
+    /// The connection broke after the request was sent and before it was answered: the service may have begun to send.
     Unanswered,
 }
 

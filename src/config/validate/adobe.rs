@@ -9,6 +9,7 @@ use crate::config::errors::{Errors, Path};
 use crate::config::raw::adobe::{Adobe, AdobeAuth, Drop, Ims, OAuth2, OnUnclean};
 use crate::config::raw::stream::Timestamp;
 use crate::config::{StreamConfig, StreamKind};
+use crate::model::numbers;
 use crate::record::{self, EventType, Id, Key, TimeFormat};
 use crate::route::{self, Template};
 use crate::source::adobe;
@@ -258,7 +259,7 @@ fn record(stream: &Adobe, path: &Path, errors: &mut Errors) -> record::Config {
         event_type: EventType::Constant(HIT),
         topic_field: Template::parse(&stream.topic).map(|template| template.field.to_owned()),
         occurred: "timeGMT".to_owned(),
-        processed: "receivedTimeGMT".to_owned(),
+        processed: numbers::RECEIVED.to_owned(),
         times: TimeFormat::UnixSeconds,
         offset: None,
         position_only_type: None,

@@ -7,11 +7,14 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info};
+use tracing::{debug, error, info, warn};
 
+use super::loss::{CLOSING_LIMIT, QUIET, answer_limit, loss, unopened};
+use super::target::{Progress, Target};
 use crate::clock::now_ms;
 use crate::model::block::Block;
 use crate::model::errors::chain;
+use crate::model::numbers;
 use crate::model::types::ShardId;
 use crate::source::Config;
 use crate::source::adobe::{self, Reset};
@@ -21,13 +24,6 @@ use crate::source::lines::Lines;
 use crate::source::metrics::{ConnectionState, Metrics};
 use crate::source::queue::{Closed, Input, Item, Loss};
 use crate::source::retry::{self, Streak};
-
-/// When a connection is closed, it is over once no event arrived for so long and no line is torn: what was on its way
-/// has come, even if a packet was lost twice (TCP sends it again after 0.2 s, then after 0.4 s) or the service paused.
-const QUIET: Duration = Duration::from_secs(1);
-
-/// Limit for that, and for a connect that is under way.
-const CLOSING_LIMIT: Duration = Duration::from_secs(3);
 
 /// A replay has caught up when no line came for so long, even if nothing as late as what was delivered came.
 const CATCH_UP_IDLE: Duration = Duration::from_secs(10);
@@ -56,15 +52,6 @@ pub(super) enum Event {
     Lost(Loss),
     /// Its target is reached.
     Reached,
-}
-
-/// What the others wait for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Target {
-    /// The stream is open: something came that is no refusal.
-    Opened,
-    /// An event came that was received at this time, milliseconds since the Unix epoch, or later.
-    Received(Option<i64>),
 }
 
 /// One connection.
@@ -176,7 +163,7 @@ impl Connection {
         let opened = match opened {
             Ok(opened) => opened,
             Err(failure) => {
-                let loss = failure.unanswered.then_some(Loss::Unanswered);
+                let loss = unopened(&failure);
                 return End::Failed { failure, loss, proven: false };
             }
         };
@@ -271,15 +258,25 @@ impl Connection {
             self.last_event = Instant::now();
         }
         let received_ms = match (&self.target, &block) {
-            (Some(Target::Received(_)), Block::Lines(bytes)) => adobe::last_received_ms(bytes),
+            (Some(Target::CaughtUp(_)), Block::Lines(bytes)) => adobe::last_received_ms(bytes),
             _ => None,
         };
         let resumed = std::mem::take(&mut self.resumed);
         self.shared.input.send(Item::Block { block, resumed }).await?;
-        if let (Some(Target::Received(until_ms)), Some(received_ms)) = (self.target, received_ms) {
-            // Where nothing was delivered before there is nothing to catch up with.
-            if until_ms.is_none_or(|until| received_ms >= until) {
-                self.reached();
+        if let Some(Target::CaughtUp(replay)) = &mut self.target
+            && !is_blank
+        {
+            match replay.took(received_ms, Instant::now()) {
+                Progress::Behind => {}
+                Progress::There => self.reached(),
+                Progress::Undated => {
+                    warn!(
+                        stream = %self.shared.config.stream, connection = self.number,
+                        "the hits of the replay tell no time in {} that could be compared with what was delivered: the \
+                         replay counts as over, and repeats are known by their ids alone", numbers::RECEIVED
+                    );
+                    self.reached();
+                }
             }
         }
         Ok(())
@@ -288,7 +285,7 @@ impl Connection {
     /// Ends when a replay brought nothing for so long that it must be over.
     async fn idle(&self) {
         match self.target {
-            Some(Target::Received(_)) => tokio::time::sleep_until(self.last_event + CATCH_UP_IDLE).await,
+            Some(Target::CaughtUp(_)) => tokio::time::sleep_until(self.last_event + CATCH_UP_IDLE).await,
             _ => std::future::pending().await,
         }
     }
@@ -354,46 +351,5 @@ impl Connection {
                 error!(%stream, reason = chain(&failure), "the stream cannot be enabled yet");
             }
         }
-    }
-}
-
-/// How long a round that closes waits for the answer to a request of some time ago, and whether something may be lost
-/// without one. A service may answer only with its first event: one that was asked for long and says nothing is quiet.
-fn answer_limit(asked_for: Duration) -> (Duration, bool) {
-    if asked_for >= CLOSING_LIMIT { (QUIET, false) } else { (CLOSING_LIMIT, true) }
-}
-
-/// Whether something may be lost with an end of this class. `has_rest` tells whether a line was torn.
-fn loss(class: Class, has_rest: bool, compressed: bool) -> Option<Loss> {
-    match class {
-        Class::Ended => has_rest.then_some(Loss::BrokeOff),
-        Class::Silence => Some(if has_rest { Loss::BrokeOff } else { Loss::Silence }),
-        Class::Unauthorized => None,
-        // The service compresses every stream, so what is compressed may have been one for all it looks like.
-        Class::BadBody => compressed.then_some(Loss::BrokeOff),
-        _ => Some(Loss::BrokeOff),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_end_tells_how_something_may_be_lost() {
-        assert_eq!(loss(Class::Ended, false, true), None);
-        assert_eq!(loss(Class::Ended, true, true), Some(Loss::BrokeOff), "a torn line");
-        assert_eq!(loss(Class::Silence, false, true), Some(Loss::Silence));
-        assert_eq!(loss(Class::Silence, true, true), Some(Loss::BrokeOff));
-        assert_eq!(loss(Class::Network, false, true), Some(Loss::BrokeOff));
-        assert_eq!(loss(Class::BadBody, true, false), None, "a page");
-        assert_eq!(loss(Class::BadBody, false, true), Some(Loss::BrokeOff));
-        assert_eq!(loss(Class::Unauthorized, true, true), None);
-    }
-
-    #[test]
-    fn an_answer_that_was_long_in_coming_is_a_quiet_stream() {
-        assert_eq!(answer_limit(Duration::ZERO), (CLOSING_LIMIT, true));
-        assert_eq!(answer_limit(CLOSING_LIMIT), (QUIET, false));
     }
 }

@@ -17,6 +17,8 @@ use crate::source::metrics::Metrics;
 use crate::source::queue::{CaughtUp, Output, Received, queue};
 use crate::source::{Service as Known, adobe};
 
+mod undated;
+
 const HITS: u64 = 600;
 
 /// What came out of the queue.
@@ -53,6 +55,11 @@ fn grant(mock: &mock::Handle) -> Credential {
 }
 
 fn start(mock: &mock::Handle, connections: u32, on_unclean: OnUnclean, resume: Resume) -> Running {
+    let url = format!("{}{}", mock.url(), mock.adobe().path());
+    start_at(&url, grant(mock), connections, on_unclean, resume)
+}
+
+fn start_at(url: &str, auth: Credential, connections: u32, on_unclean: OnUnclean, resume: Resume) -> Running {
     let adobe = adobe::Config {
         api_key: Some("id".into()),
         max_connections: connections,
@@ -64,8 +71,8 @@ fn start(mock: &mock::Handle, connections: u32, on_unclean: OnUnclean, resume: R
     };
     let config = Config {
         stream: "web".into(),
-        url: format!("{}{}", mock.url(), mock.adobe().path()).parse().unwrap(),
-        auth: grant(mock),
+        url: url.parse().unwrap(),
+        auth,
         redirect_hosts: vec!["127.0.0.1".into()],
         allow_plain_http: false,
         service: Known::Adobe(adobe.clone()),

@@ -54,23 +54,33 @@ fn no_answer_at_all() {
         .add("drop", Config { faults: vec![Armed::now(Fault::Drop {}).times(3)], ..all_at_once(HITS) }, "")
         .add("token", all_at_once(HITS), "max_connections = 8")
         .start_after(|mocks| mocks.of("token").arm_token(Armed::now(Fault::Drop {})));
-    // The other connection takes all of it; the one that hangs is given up after `silence`.
+    // The other connection takes all of it; the one that hangs is given up after `connect_timeout` and `silence`.
     scene.wait_delivered("hang", HITS);
     scene.wait_mock("hang", "both connections", |stats| stats.open_streams == 2);
-    assert_eq!(scene.reconnects("hang", "network"), 1.0);
+    assert_eq!((scene.reconnects("hang", "silence"), scene.reconnects("hang", "network")), (1.0, 0.0));
     scene.wait_delivered("drop", HITS);
     assert_eq!(scene.reconnects("drop", "network"), 3.0);
-    // What the service may have begun to send is told, with a reason of its own.
-    for (name, requests) in [("hang", 1.0), ("drop", 3.0)] {
-        let labels = [&*format!("stream=\"{name}\""), "reason=\"unanswered\""];
+    // What the service may have begun to send is told, with a reason of its own. One that says nothing is quiet, most likely.
+    for (name, reason, requests) in [("hang", "silence", 1.0), ("drop", "unanswered", 3.0)] {
+        let labels = [&*format!("stream=\"{name}\""), &*format!("reason=\"{reason}\"")];
         assert_eq!(scene.process.metrics().sum("tributary_possible_gaps_total", &labels), requests, "{name}");
+        assert_eq!(scene.metric("tributary_possible_gaps_total", name), requests, "{name}: no other reason");
     }
+    let alarms = |shard| {
+        scene
+            .process
+            .log()
+            .iter()
+            .filter(|line| line.contains("possible gap") && line.contains(shard))
+            .count()
+    };
+    assert_eq!((alarms("hang/0"), alarms("drop/0")), (0, 3));
     scene.finish_all();
     assert_eq!(scene.stats("hang").faults["hang"], 1);
-    assert_eq!(scene.lines("hang", "did not answer within 10 s").len(), 1);
+    assert_eq!(scene.lines("hang", "did not answer within 20 s (`connect_timeout` and `silence`)").len(), 1);
     assert_eq!(scene.stats("drop").faults["drop"], 3);
     let about = (PAUSE.as_millis() as u64 / 2)..=(PAUSE.as_millis() as u64 * 2);
     assert!(scene.pauses("drop", "network").iter().all(|ms| about.contains(ms)));
     assert_eq!((scene.stats("token").faults["drop"], scene.stats("token").minted), (1, 1));
-    assert!(!scene.lines("token", "the token endpoint at 127.0.0.1 cannot be reached").is_empty());
+    assert!(!scene.lines("token", "the token endpoint at 127.0.0.1:").is_empty());
 }

@@ -1,0 +1,100 @@
+//! What the other connections wait for, and when a replay has caught up: pure, the time is passed in.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// What the others wait for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::source) enum Target {
+    /// The stream is open: something came that is no refusal.
+    Opened,
+    /// The replay has caught up.
+    CaughtUp(CatchUp),
+}
+
+/// A replay on its way to what was delivered before it.
+///
+/// Where hits tell no time it cannot be seen to arrive. It counts as having done so after a while: ids tell repeats then, and
+/// waiting on would leave the other connections closed for ever.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::source) struct CatchUp {
+    /// The latest received time that was delivered, milliseconds since the Unix epoch.
+    until_ms: Option<i64>,
+    /// How long hits may come without a time.
+    patience: Duration,
+    /// Since when they do.
+    undated_since: Option<Instant>,
+}
+
+/// Where a replay is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::source) enum Progress {
+    /// Before what was delivered.
+    Behind,
+    /// There.
+    There,
+    /// Nobody knows: nothing tells a time.
+    Undated,
+}
+
+impl CatchUp {
+    /// A replay begins.
+    pub(in crate::source) fn new(until_ms: Option<i64>, patience: Duration) -> Self {
+        Self { until_ms, patience, undated_since: None }
+    }
+
+    /// Hits came, of which the last that tells it was received then.
+    pub(in crate::source) fn took(&mut self, received_ms: Option<i64>, now: Instant) -> Progress {
+        match received_ms {
+            // Where nothing was delivered before there is nothing to catch up with.
+            Some(received_ms) if self.until_ms.is_none_or(|until| received_ms >= until) => Progress::There,
+            Some(_) => {
+                self.undated_since = None;
+                Progress::Behind
+            }
+            None => {
+                let since = *self.undated_since.get_or_insert(now);
+                if now.saturating_duration_since(since) < self.patience {
+                    Progress::Behind
+                } else {
+                    Progress::Undated
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    #[test]
+    fn a_replay_has_caught_up_with_the_latest_received_time() {
+        let now = Instant::now();
+        let mut replay = CatchUp::new(Some(5_000), PATIENCE);
+        assert_eq!(replay.took(Some(4_999), now), Progress::Behind);
+        assert_eq!(replay.took(Some(5_000), now), Progress::There);
+        assert_eq!(CatchUp::new(None, PATIENCE).took(Some(1), now), Progress::There);
+    }
+
+    #[test]
+    fn hits_without_times_are_not_waited_for_endlessly() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        for until_ms in [None, Some(5_000)] {
+            let mut replay = CatchUp::new(until_ms, PATIENCE);
+            assert_eq!(replay.took(None, at(100)), Progress::Behind);
+            assert_eq!(replay.took(None, at(159)), Progress::Behind);
+            assert_eq!(replay.took(None, at(160)), Progress::Undated);
+        }
+        let mut replay = CatchUp::new(Some(5_000), PATIENCE);
+        assert_eq!(replay.took(None, at(0)), Progress::Behind);
+        assert_eq!(replay.took(Some(1), at(59)), Progress::Behind, "a time among them");
+        assert_eq!(replay.took(None, at(60)), Progress::Behind);
+        assert_eq!(replay.took(None, at(119)), Progress::Behind);
+        assert_eq!(replay.took(None, at(120)), Progress::Undated);
+    }
+}
