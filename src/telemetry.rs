@@ -151,9 +151,11 @@ impl Shards {
                 |f| &f.shard.journal_gaps,
             ),
             ("tributary_replays", "Times that everything held was read again", |f| &f.shard.replays),
-            ("tributary_positions_abandoned", "Positions that the service refused", |f| {
-                &f.source.positions_abandoned
-            }),
+            (
+                "tributary_positions_abandoned",
+                "Positions that the service refused and that were given up",
+                |f| &f.source.positions_abandoned,
+            ),
             ("tributary_received_bytes", "Bytes received from the service, compressed", |f| &f.source.bytes),
         ];
         for (name, help, of) in counters {
@@ -264,7 +266,7 @@ impl Shards {
         let judge = |figures: &ShardFigures| View::of(&figures.shard, &figures.source, &self.reach).judge();
         let judged: Vec<(Labels, Readiness)> =
             self.figures.iter().map(|figures| (labels(figures), judge(figures))).collect();
-        let help = "1 while data can move through the shard";
+        let help = "1 while data can move through the shard, and the service has not been away for minutes";
         let mut ready = encoder.encode_descriptor("tributary_ready", help, None, MetricType::Gauge)?;
         for (labels, readiness) in &judged {
             ConstGauge::new(i64::from(readiness.ready)).encode(ready.encode_family(labels)?)?;

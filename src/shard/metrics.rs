@@ -38,6 +38,8 @@ pub enum Gap {
     LateFirstEvent,
     /// The placement record knows the shard, and Kafka has no checkpoint of it.
     CheckpointMissing,
+    /// The service refused the position for good, and the stream began anew.
+    PositionGivenUp,
 }
 
 /// A shard's metrics. Clones share the figures.
@@ -85,7 +87,7 @@ pub struct Metrics {
 
 impl Gap {
     /// All reasons, for metrics that must exist from the start.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::BrokeOff,
         Self::Silence,
         Self::Unanswered,
@@ -95,6 +97,7 @@ impl Gap {
         Self::OldCheckpoint,
         Self::LateFirstEvent,
         Self::CheckpointMissing,
+        Self::PositionGivenUp,
     ];
 
     /// The stable name used in metrics and logs.
@@ -109,6 +112,7 @@ impl Gap {
             Self::OldCheckpoint => "old_checkpoint",
             Self::LateFirstEvent => "late_first_event",
             Self::CheckpointMissing => "checkpoint_missing",
+            Self::PositionGivenUp => "position_given_up",
         }
     }
 }

@@ -54,6 +54,8 @@ impl<S: Sink> Shard<S> {
                 self.close(Closing::Now)?;
                 self.report_replay(&report, replay_owed);
             }
+            // The reader has said in the log what that means.
+            Note::PositionGivenUp => self.metrics.gap(Gap::PositionGivenUp),
             Note::GivenUp => {
                 if self.pipeline.forgive_replay() {
                     self.report_lost(Gap::ReplayCalledOff, "given up by --reset largest", false);

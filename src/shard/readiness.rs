@@ -9,11 +9,18 @@ use super::metrics::Metrics;
 use crate::clock::now_ms;
 use crate::sink::reach::{Reach, Trouble};
 use crate::source;
-use crate::source::metrics::ConnectionState;
+use crate::source::metrics::{ConnectionState, Outage};
 
 /// How long Kafka may fail before a shard is not ready: longer than the move of a leader or the restart of a broker of a
 /// cluster, so that these do not make it flap.
 pub const LIMIT: Duration = Duration::from_secs(30);
+
+/// How long the service's side may not be open before a shard is not ready: longer than services need to restart or to
+/// notice that a connection is gone, so that it does not flap with their routine.
+const SERVICE_LIMIT: Duration = Duration::from_secs(5 * 60);
+
+/// And so many of the longest pauses between attempts: one that fails by chance says nothing yet.
+const SERVICE_PAUSES: u32 = 3;
 
 /// Everything that is known of a shard at one moment.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,6 +35,10 @@ pub struct View {
     pub was_connected: bool,
     /// Why the stream is not open, and since when, milliseconds since the Unix epoch.
     pub source_trouble: Option<(String, i64)>,
+    /// Since when the stream is not to be had.
+    pub outage: Option<Outage>,
+    /// The longest pause between attempts to open it.
+    pub longest_pause: Duration,
     /// When this is.
     pub now: Instant,
     /// The same, milliseconds since the Unix epoch.
@@ -58,6 +69,8 @@ impl View {
             source: source.state(),
             was_connected: source.was_connected(),
             source_trouble: source.trouble(),
+            outage: source.outage(),
+            longest_pause: source.longest_pause(),
             now: Instant::now(),
             now_ms: now_ms(),
         }
@@ -65,7 +78,8 @@ impl View {
 
     /// Whether data can move.
     ///
-    /// A pause before a reconnect is routine, and so is a failure of Kafka that is over within [`LIMIT`].
+    /// A pause before a reconnect is routine, and so is a failure of Kafka that is over within [`LIMIT`], or an outage of the
+    /// service that is over within [`SERVICE_LIMIT`].
     pub fn judge(&self) -> Readiness {
         let State { phase, trouble, holding, interval, .. } = &self.shard;
         let uncommitted = holding.map(|since| self.age(since)).unwrap_or_default();
@@ -102,6 +116,19 @@ impl View {
                 ..verdict(false, "writing stalled", None)
             };
         }
+        let service_limit = SERVICE_LIMIT.max(self.longest_pause.saturating_mul(SERVICE_PAUSES));
+        let outage = self.outage.filter(|outage| self.age(outage.since) >= service_limit);
+        if let Some(Outage { since_ms, .. }) = outage
+            && self.source != ConnectionState::NeedsOperator
+        {
+            let unproven = || "what answers has not been the stream yet".to_owned();
+            let reason = self.source_trouble.as_ref().map_or_else(unproven, |(reason, _)| reason.clone());
+            return Readiness {
+                reason: Some(reason),
+                since_ms: Some(since_ms),
+                ..verdict(false, "service away", None)
+            };
+        }
         let works = !matches!(self.source, ConnectionState::Idle | ConnectionState::NeedsOperator);
         let ready = works && self.was_connected;
         match &self.source_trouble {
@@ -124,7 +151,7 @@ impl View {
 mod tests {
     use super::*;
 
-    /// A shard that is open and streams, at the 100th second.
+    /// A shard that is open and streams, at the 1000th second.
     fn view() -> View {
         View {
             shard: State { phase: Phase::Open, interval: Duration::from_millis(100), ..State::default() },
@@ -132,8 +159,10 @@ mod tests {
             source: ConnectionState::Connected,
             was_connected: true,
             source_trouble: None,
-            now: Instant::now() + Duration::from_secs(100),
-            now_ms: 100_000,
+            outage: None,
+            longest_pause: Duration::from_secs(30),
+            now: Instant::now() + Duration::from_secs(1_000),
+            now_ms: 1_000_000,
         }
     }
 
@@ -143,6 +172,11 @@ mod tests {
             since: view.now - Duration::from_secs(seconds_ago),
             since_ms: view.now_ms - seconds_ago as i64 * 1000,
         })
+    }
+
+    fn outage(view: &View, seconds_ago: u64) -> Option<Outage> {
+        let since_ms = view.now_ms - seconds_ago as i64 * 1000;
+        Some(Outage { since: view.now - Duration::from_secs(seconds_ago), since_ms })
     }
 
     /// Ready or not, the state, the reason, since which second.
@@ -155,7 +189,7 @@ mod tests {
     fn data_moves_or_what_keeps_it_is_named() {
         type Change = fn(&mut View);
         type Expected = (bool, &'static str, Option<&'static str>, Option<i64>);
-        let cases: [(Change, Expected); 17] = [
+        let cases: [(Change, Expected); 21] = [
             (|_| {}, (true, "connected", None, None)),
             (|view| view.shard = State::default(), (false, "opening", None, None)),
             (
@@ -163,36 +197,36 @@ mod tests {
                     view.shard = State { trouble: trouble(view, 2, "no topic"), ..State::default() };
                     view.kafka = trouble(view, 3, "refused");
                 },
-                (false, "opening", Some("no topic"), Some(98)),
+                (false, "opening", Some("no topic"), Some(998)),
             ),
             (
                 |view| {
                     view.shard = State { trouble: trouble(view, 50, "timed out"), ..State::default() };
                     view.kafka = trouble(view, 40, "refused");
                 },
-                (false, "kafka unreachable", Some("refused"), Some(60)),
+                (false, "kafka unreachable", Some("refused"), Some(960)),
             ),
             // A hiccup.
             (
                 |view| view.shard.trouble = trouble(view, 29, "aborted"),
-                (true, "connected", Some("aborted"), Some(71)),
+                (true, "connected", Some("aborted"), Some(971)),
             ),
-            (|view| view.kafka = trouble(view, 29, "away"), (true, "connected", Some("away"), Some(71))),
+            (|view| view.kafka = trouble(view, 29, "away"), (true, "connected", Some("away"), Some(971))),
             // No hiccup any more.
             (
                 |view| view.shard.trouble = trouble(view, 30, "NOT_ENOUGH_REPLICAS"),
-                (false, "writing refused", Some("NOT_ENOUGH_REPLICAS"), Some(70)),
+                (false, "writing refused", Some("NOT_ENOUGH_REPLICAS"), Some(970)),
             ),
             (
                 |view| view.kafka = trouble(view, 30, "away"),
-                (false, "kafka unreachable", Some("away"), Some(70)),
+                (false, "kafka unreachable", Some("away"), Some(970)),
             ),
             (
                 |view| {
                     view.shard.trouble = trouble(view, 40, "timed out");
                     view.kafka = trouble(view, 31, "away");
                 },
-                (false, "kafka unreachable", Some("away"), Some(69)),
+                (false, "kafka unreachable", Some("away"), Some(969)),
             ),
             // A commit that neither fails nor ends.
             (
@@ -201,7 +235,7 @@ mod tests {
             ),
             (
                 |view| view.shard.holding = Some(view.now - Duration::from_secs(31)),
-                (false, "writing stalled", Some("the oldest lines wait 31 s for their commit"), Some(69)),
+                (false, "writing stalled", Some("the oldest lines wait 31 s for their commit"), Some(969)),
             ),
             (
                 |view| {
@@ -215,16 +249,45 @@ mod tests {
             (
                 |view| {
                     view.source = ConnectionState::NeedsOperator;
-                    view.source_trouble = Some(("401".into(), 90_000));
+                    view.source_trouble = Some(("401".into(), 990_000));
                 },
-                (false, "needs an operator", Some("401"), Some(90)),
+                (false, "needs an operator", Some("401"), Some(990)),
             ),
             (
                 |view| {
                     (view.source, view.was_connected) = (ConnectionState::Connecting, false);
-                    view.source_trouble = Some(("no route".into(), 95_000));
+                    view.source_trouble = Some(("no route".into(), 995_000));
                 },
-                (false, "connecting", Some("no route"), Some(95)),
+                (false, "connecting", Some("no route"), Some(995)),
+            ),
+            // Routine, then an outage; whatever opens meanwhile, until it is the stream.
+            (
+                |view| {
+                    view.source = ConnectionState::BackingOff;
+                    view.source_trouble = Some(("503".into(), 701_000));
+                    view.outage = outage(view, 299);
+                },
+                (true, "backing off", Some("503"), Some(701)),
+            ),
+            (
+                |view| {
+                    view.source = ConnectionState::BackingOff;
+                    view.source_trouble = Some(("503".into(), 990_000));
+                    view.outage = outage(view, 300);
+                },
+                (false, "service away", Some("503"), Some(700)),
+            ),
+            (
+                |view| view.outage = outage(view, 300),
+                (false, "service away", Some("what answers has not been the stream yet"), Some(700)),
+            ),
+            (
+                |view| {
+                    view.source = ConnectionState::Connecting;
+                    view.longest_pause = Duration::from_secs(120);
+                    view.outage = outage(view, 359);
+                },
+                (true, "connecting", None, None),
             ),
             (|view| view.source = ConnectionState::Idle, (false, "idle", None, None)),
             (
@@ -232,7 +295,7 @@ mod tests {
                     view.shard.phase = Phase::Ended;
                     view.shard.trouble = trouble(view, 1, "fenced");
                 },
-                (false, "ended", Some("fenced"), Some(99)),
+                (false, "ended", Some("fenced"), Some(999)),
             ),
         ];
         for (number, (change, (ready, state, reason, since))) in cases.into_iter().enumerate() {
@@ -280,5 +343,34 @@ mod tests {
         assert_eq!((judge().ready, judge().state), (false, "ended"));
         shard.health.opening(Duration::ZERO);
         assert_eq!(judge().state, "opening");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_service_that_stays_away_makes_it_not_ready_until_the_stream_is_back() {
+        let (shard, source, reach) =
+            (Metrics::default(), source::metrics::Metrics::default(), Reach::default());
+        shard.health.opened();
+        source.set_longest_pause(Duration::from_secs(200));
+        let judge = || {
+            let now = View::of(&shard, &source, &reach).judge();
+            (now.ready, now.state, now.reason)
+        };
+        let open = source.opened();
+        source.proven();
+        assert_eq!(judge(), (true, "connected", None));
+        drop(open);
+        for minute in 0..11 {
+            source.failed("503".into(), minute * 60_000);
+            source.went_away(minute * 60_000);
+            source.set_state(ConnectionState::BackingOff);
+            let state = if minute < 10 { "backing off" } else { "service away" };
+            assert_eq!(judge(), (minute < 10, state, Some("503".into())), "minute {minute}");
+            tokio::time::advance(Duration::from_secs(60)).await;
+        }
+        source.set_state(ConnectionState::Connecting);
+        let _open = source.opened();
+        assert!(!judge().0, "it may be a page");
+        source.proven();
+        assert_eq!(judge(), (true, "connected", None));
     }
 }

@@ -1,10 +1,12 @@
 //! What a session counts. Handles are cheap to clone and live in the registry, see `telemetry`.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
+use tokio::time::Instant;
 
 use super::failure::Class;
 
@@ -53,6 +55,17 @@ pub struct Metrics {
     state: Arc<AtomicI64>,
     last_byte_ms: Arc<AtomicI64>,
     trouble: Arc<Mutex<Option<(String, i64)>>>,
+    outage: Arc<Mutex<Option<Outage>>>,
+    longest_pause_ms: Arc<AtomicU64>,
+}
+
+/// Since when the service does not let us read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Outage {
+    /// By the clock that never steps.
+    pub since: Instant,
+    /// Milliseconds since the Unix epoch.
+    pub since_ms: i64,
 }
 
 /// A connection that counts as open until this is dropped, by a panic too. What follows is said with
@@ -75,6 +88,31 @@ impl Metrics {
         let since = trouble.as_ref().filter(|_| self.state() != ConnectionState::Connected);
         let since_ms = since.map_or(now_ms, |(_, since_ms)| *since_ms);
         *trouble = Some((reason, since_ms));
+    }
+
+    /// No connection is open for what the service or the way to it did. That an attempt opens something ends nothing, only the
+    /// stream does.
+    pub fn went_away(&self, now_ms: i64) {
+        if self.connections.get() == 0 {
+            let outage = Outage { since: Instant::now(), since_ms: now_ms };
+            self.outage.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(outage);
+        }
+    }
+
+    /// Since when the stream is not to be had.
+    pub fn outage(&self) -> Option<Outage> {
+        *self.outage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The usual pause before an attempt is at most this.
+    pub fn set_longest_pause(&self, pause: Duration) {
+        let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+        self.longest_pause_ms.store(pause_ms, Ordering::Relaxed);
+    }
+
+    /// The usual pause before an attempt is at most this.
+    pub fn longest_pause(&self) -> Duration {
+        Duration::from_millis(self.longest_pause_ms.load(Ordering::Relaxed))
     }
 
     /// Why the stream is not open, and since when, milliseconds since the Unix epoch.
@@ -111,6 +149,7 @@ impl Metrics {
     /// What is open is the stream.
     pub fn proven(&self) {
         self.was_connected.store(true, Ordering::Relaxed);
+        *self.outage.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.state.store(ConnectionState::Connected as i64, Ordering::Relaxed);
     }
 
@@ -168,6 +207,26 @@ mod tests {
         metrics.failed("ended".into(), 3_000);
         metrics.set_state(ConnectionState::BackingOff);
         assert_eq!(metrics.trouble(), Some(("ended".into(), 3_000)));
+    }
+
+    #[test]
+    fn an_outage_lasts_until_the_stream_is_proven() {
+        let metrics = Metrics::default();
+        let since = || metrics.outage().map(|outage| outage.since_ms);
+        let open = metrics.opened();
+        metrics.went_away(1_000);
+        assert_eq!(since(), None, "another connection is open");
+        drop(open);
+        metrics.went_away(2_000);
+        metrics.went_away(3_000);
+        let open = metrics.opened();
+        assert_eq!(since(), Some(2_000), "it may be a page");
+        drop(open);
+        metrics.went_away(4_000);
+        assert_eq!(since(), Some(2_000));
+        let _open = metrics.opened();
+        metrics.proven();
+        assert_eq!(since(), None);
     }
 
     #[test]

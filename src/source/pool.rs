@@ -78,6 +78,7 @@ impl Pool {
         let replays = adobe.on_unclean == OnUnclean::Replay;
         let schedule = Schedule::new(replays, adobe.replay_interval, replayed_ms, owed || resume.unclean);
         let Reader { input, metrics, stop } = reader;
+        metrics.set_longest_pause(config.service.longest_pause());
         let shared = Arc::new(Shared::new(config, adobe, connector, input, metrics));
         Ok(Self { shared, schedule, stop, last_seen_ms: resume.committed_ms })
     }

@@ -53,6 +53,8 @@ pub enum Note {
         /// Whether another one is owed: it had no effect, or lost something itself.
         replay_owed: bool,
     },
+    /// The service refused the position for good, and the stream begins anew.
+    PositionGivenUp,
     /// A replay that was owed will not come: the service's position was moved to the end on purpose.
     GivenUp,
     /// All connections are closed, and nothing was on its way any more. A reader that fails never says so.

@@ -20,6 +20,13 @@ const POSITION_REJECTIONS: u32 = 3;
 /// expired however young it is: the service also drops what exceeds 100 GB.
 const LASTING_REFUSAL: Duration = Duration::from_secs(10 * 60);
 
+/// What becomes of a position that is refused again and again and kept, and what to do: by what the refusals are.
+const BY_SERVICE: &str = "it is given up, as on_expired_position says, once the service itself has refused it for 10 minutes on end";
+const BY_ANOTHER: &str =
+    "it is kept, since this is not how the service answers: is a proxy in between? check url";
+const NEVER: &str = "on_expired_position = \"stop\" keeps it: set that to \"earliest\" or \"latest\", or begin the stream anew with \
+                     `tributary run --start-anew STREAM`";
+
 /// Responses in a row that were no stream, after which a person is asked.
 pub const LASTING_PAGE: u32 = 5;
 
@@ -75,7 +82,13 @@ pub fn was_open_for_long(ended_by: Class, open_for: Duration, longest: Duration)
 pub fn report(shard: &ShardId, connection: u32, failure: &Failure, pause: Duration, needs_operator: bool) {
     let (stream, shard) = (&*shard.stream, shard.to_string());
     let (class, reason, retry_in_ms) = (failure.class.name(), chain(failure), pause.as_millis() as u64);
-    if needs_operator {
+    if needs_operator && failure.class == Class::PositionRejected {
+        // Some of these end by themselves; the reason says what follows.
+        error!(
+            stream,
+            shard, connection, class, reason, retry_in_ms, "the position is refused again and again"
+        );
+    } else if needs_operator {
         error!(stream, shard, connection, class, reason, retry_in_ms, "cannot connect until this is mended");
     } else if failure.class == Class::Ended {
         info!(stream, shard, connection, class, reason, retry_in_ms, "disconnected");
@@ -93,6 +106,8 @@ pub struct Plan {
     pub abandon_position: bool,
     /// A person has to act before this can end.
     pub needs_operator: bool,
+    /// What follows and what to do, where the failure itself does not tell.
+    pub advice: Option<&'static str>,
 }
 
 impl Retry {
@@ -128,6 +143,7 @@ impl Retry {
         });
         let expired = lasting && (is_old || is_refused_for_long);
         let stuck = expired && self.on_expired == OnExpired::Stop;
+        let is_stuck = lasting && (stuck || !expired);
         let page = failure.class == Class::BadBody && failures >= LASTING_PAGE;
         let pause = match failure.class.pace() {
             // A secret may have been rotated a moment ago: one quick try with what the file holds now.
@@ -142,7 +158,12 @@ impl Retry {
         Plan {
             pause: heed(pause, failure),
             abandon_position: expired && !stuck,
-            needs_operator: (lasting && (stuck || !expired)) || page || failure.class.needs_operator(),
+            needs_operator: is_stuck || page || failure.class.needs_operator(),
+            advice: is_stuck.then_some(match self.on_expired {
+                OnExpired::Stop => NEVER,
+                _ if failure.by_service => BY_SERVICE,
+                _ => BY_ANOTHER,
+            }),
         }
     }
 }
@@ -249,6 +270,29 @@ mod tests {
             let plan = retry.plan(&refusal(true), None, start + Duration::from_secs(60 * minutes), 0.5);
             assert!(!plan.abandon_position && plan.needs_operator == (minutes >= 2));
         }
+    }
+
+    #[test]
+    fn what_follows_and_what_to_do_is_said() {
+        assert_eq!(LASTING_REFUSAL.as_secs() / 60, 10);
+        let mention = |on_expired, by_service, age| {
+            let mut retry = retry(on_expired);
+            let said: Vec<_> =
+                (0..3).map(|_| retry.plan(&refusal(by_service), age, Instant::now(), 0.5).advice).collect();
+            assert_eq!(said[..2], [None, None], "one may be a fault of the moment");
+            said[2].unwrap_or_default()
+        };
+        assert!(mention(OnExpired::Earliest, true, None).contains("given up"));
+        assert!(mention(OnExpired::Latest, true, None).contains("for 10 minutes"));
+        assert!(mention(OnExpired::Latest, false, None).contains("a proxy in between? check url"));
+        for (by_service, age) in [(true, None), (false, None), (true, Some(WEEK))] {
+            let stop = mention(OnExpired::Stop, by_service, age);
+            assert!(
+                stop.contains("\"earliest\" or \"latest\"") && stop.contains("--start-anew STREAM"),
+                "{stop}"
+            );
+        }
+        assert_eq!(mention(OnExpired::Earliest, true, Some(WEEK)), "", "it is given up");
     }
 
     #[test]

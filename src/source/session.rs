@@ -17,7 +17,7 @@ use super::connect::{Connector, Opened};
 use super::failure::Failure;
 use super::lines::Lines;
 use super::metrics::{ConnectionState, Metrics};
-use super::queue::{Closed, Input, Item};
+use super::queue::{Closed, Input, Item, Note};
 use super::retry::{self, Retry};
 use super::{Config, Reader};
 use crate::clock::now_ms;
@@ -70,6 +70,7 @@ impl Session {
         let retry = Retry::new(Backoff { min, max }, airship.on_expired, airship::RETENTION);
         let start = airship.start;
         let Reader { input, metrics, stop } = reader;
+        metrics.set_longest_pause(config.service.longest_pause());
         Ok(Self { config, airship, connector, shard, place, start, retry, input, metrics, stop })
     }
 
@@ -77,16 +78,20 @@ impl Session {
     pub async fn run(mut self) {
         loop {
             let end = self.connection().await;
-            let failure = match end {
+            let mut failure = match end {
                 End::Stopped => break,
                 End::Failed(failure) => failure,
             };
+            let plan = self.retry.plan(&failure, self.age(), Instant::now(), rand::random());
+            if let Some(advice) = plan.advice {
+                failure.message = format!("{}; {advice}", failure.message);
+            }
             self.metrics.count_reconnect(failure.class);
             self.metrics.failed(chain(&failure), now_ms());
-            let plan = self.retry.plan(&failure, self.age(), Instant::now(), rand::random());
+            self.metrics.went_away(now_ms());
             retry::report(&self.id(), 0, &failure, plan.pause, plan.needs_operator);
-            if plan.abandon_position {
-                self.abandon_position();
+            if plan.abandon_position && self.abandon_position().await.is_err() {
+                break;
             }
             let waiting = if plan.needs_operator {
                 ConnectionState::NeedsOperator
@@ -182,18 +187,26 @@ impl Session {
         Some(Duration::from_millis(u64::try_from(now_ms() - dated_ms).unwrap_or(0)))
     }
 
-    fn abandon_position(&mut self) {
+    async fn abandon_position(&mut self) -> Result<(), Closed> {
         self.start = match self.airship.on_expired {
             OnExpired::Latest => Start::Latest,
             OnExpired::Earliest | OnExpired::Stop => Start::Earliest,
         };
+        let follows = match self.start {
+            Start::Earliest => {
+                "beginning at the oldest event that it holds: what it holds no longer is missing, the rest comes again, and of \
+                 that what is known by its id is dropped"
+            }
+            Start::Latest => "beginning at the end: the events in between are missing",
+        };
         warn!(
             stream = %self.config.stream, shard = %self.id(), begin = ?self.start,
             offset = self.place.as_ref().map(|place| place.offset.as_str()), age_s = self.age().map(|age| age.as_secs()),
-            "the service no longer accepts the position; beginning anew, events in between may be missing"
+            "possible gap: the service no longer accepts the position; {follows}"
         );
         self.metrics.positions_abandoned.inc();
         self.place = None;
+        self.input.send(Item::Note(Note::PositionGivenUp)).await
     }
 }
 

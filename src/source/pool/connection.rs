@@ -125,6 +125,10 @@ impl Connection {
             }
             self.shared.metrics.count_reconnect(failure.class);
             self.shared.metrics.failed(chain(&failure), now_ms());
+            if failure.class != Class::Silence {
+                // A quiet stream may not even be answered before its first event.
+                self.shared.metrics.went_away(now_ms());
+            }
             let pause = self.pause(&failure);
             let rest = async {
                 if failure.class == Class::NotEnabled {

@@ -115,7 +115,7 @@ fn take(output: &Output, delivered_ms: Option<i64>, distinct: &watch::Sender<usi
                 }
                 Note::ReplayDone { replay_owed } => assert!(!replay_owed),
                 Note::InOrder => taken.torn = false,
-                Note::GivenUp => {}
+                Note::GivenUp | Note::PositionGivenUp => {}
                 Note::ReplayBegins { committed, .. } => {
                     taken.replays += 1;
                     committed.send(delivered_ms).unwrap();

@@ -40,27 +40,30 @@ fn an_expired_position_begins_anew_and_says_so() {
     let expected = Expected::of(&scene.mock_log(), [0..HALF, OLDEST..EVENTS]);
     scene.wait_delivered(expected.len() as u64);
     assert_eq!(scene.metric("tributary_positions_abandoned_total"), 1.0);
+    let gaps = |labels: &[&str]| scene.process.metrics().sum("tributary_possible_gaps_total", labels);
+    assert_eq!(gaps(&["reason=\"position_given_up\""]), 1.0);
     assert_eq!(scene.reconnects("position_rejected"), 3.0);
     let ended = scene.finish(broker(), &expected);
     ended.assert_no_dead_letters();
     assert_eq!(ended.stats.statuses[&400], 3);
     let warning = ended.lines("the service no longer accepts the position");
-    assert!(matches!(warning[..], [line] if line.contains("\"level\":\"WARN\"")), "{warning:?}");
+    let told = ["\"level\":\"WARN\"", "possible gap", "the rest comes again"];
+    assert!(matches!(warning[..], [line] if told.iter().all(|part| line.contains(part))), "{warning:?}");
 }
 
 #[test]
 fn an_expired_position_may_wait_for_an_operator() {
-    stays("expired-stop", "stop", 8);
+    stays("expired-stop", "stop", 8, "run --start-anew STREAM");
 }
 
 /// It may exceed the service's 100 GB, which the service says again and again for minutes, or a proxy may say so.
 #[test]
 fn a_position_that_cannot_be_old_is_not_given_up_at_once() {
-    stays("refused-young", "earliest", 0);
+    stays("refused-young", "earliest", 0, "once the service itself has refused it for 10 minutes");
 }
 
 #[track_caller]
-fn stays(name: &str, on_expired: &str, days: u128) {
+fn stays(name: &str, on_expired: &str, days: u128, advice: &str) {
     let mut scene = expired(name, on_expired, days);
     scene.wait_mock("many refusals", |stats| stats.statuses.get(&400).is_some_and(|count| *count >= 6));
     wait::wait_until(GENEROUS, "not ready", || scene.process.get("/ready").status == 503);
@@ -70,7 +73,10 @@ fn stays(name: &str, on_expired: &str, days: u128) {
     let log = scene.process.log();
     let loud =
         log.iter().filter(|line| line.contains("\"level\":\"ERROR\"") && line.contains("older than what"));
-    assert!(loud.count() >= 3, "{log:#?}");
+    let loud: Vec<_> = loud.collect();
+    assert!(loud.len() >= 3 && loud.iter().all(|line| line.contains(advice)), "{log:#?}");
+    let ready = scene.process.get("/ready").body;
+    assert!(ready.contains(advice), "{ready}");
     scene.stop();
 }
 
