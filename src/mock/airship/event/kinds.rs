@@ -135,7 +135,7 @@ const PUSH_BODY: &[&str] = &[
     r#"{"push_id":"<push>","resource":"<PUSH|PIPELINES|SCHEDULES>","trimmed":<true|false>,"payload":"<payload>","campaigns":<campaigns>}"#,
 ];
 const REGION: &[&str] = &[
-    r#"{"action":"<enter|exit>","region_id":"r-<n:900>","source_info":{"source":"<gimbal|manual>","region_id":"<uuid>"},"name":"<text>","session_id":"<session>"}"#,
+    r#"{"action":"<enter|exit>","region_id":"<uuid~r-#900>","source_info":{"source":"<gimbal|manual>","region_id":"<uuid>"},"name":"<text>","session_id":"<session>"}"#,
 ];
 const RICH_CONTROL: &[&str] = &[r#"{"push_id":"<push>","group_id":"<group>","campaigns":<campaigns>}"#];
 const RICH: &[&str] = &[

@@ -6,7 +6,7 @@ use super::devices::APP;
 use super::kinds::{Kind, Variant, example, kind, with};
 
 const BUTTON: &[&str] = &[
-    r#"{"push_id":"<push>","session_id":"<session>","time_sent":"<past>","campaigns":<campaigns>,"context":{"reporting_context":{"content_types":["scene"]},"state":{"pager":{"identifier":"<uuid>","page_identifier":"p1","page_index":1,"page_count":4,"completed":false}}},"button_id":"<tag>","locale":"pt-PT"}"#,
+    r#"{"push_id":"<push>","session_id":"<session>","time_sent":"<past>","campaigns":<campaigns>,"context":{"reporting_context":{"content_types":["scene"]},"state":{"pager":{"identifier":"<uuid>","page_identifier":"<uuid~p1>","page_index":1,"page_count":4,"completed":false}}},"button_id":"<tag>","locale":"pt-PT"}"#,
 ];
 const EXPERIENCE: &[&str] = &[
     r#"{"event_name":"<scene_displayed|scene_completed|survey_submitted>","survey_type":"nps","push_id":"<push>","session_id":"<session>","time_sent":"<past>","variant_id":<n:3>}"#,
@@ -41,19 +41,19 @@ const RESOLUTION: &[&str] = &[
     r#"{"push_id":"<push>","session_id":"<session>","time_sent":"<past>","type":"<MESSAGE_CLICK|TIMED_OUT|USER_DISMISSED>","duration":<n:60000>}"#,
 ];
 const SWIPE: &[&str] = &[
-    r#"{"push_id":"<push>","session_id":"<session>","locale":"ja-JP","pager_identifier":"<uuid>","from_page_index":<n:4>,"<from_pager_identifier~from_page_identifier>":"p<n:4>","to_page_index":<n:4>,"to_page_identifier":"p<n:4>"}"#,
+    r#"{"push_id":"<push>","session_id":"<session>","locale":"ja-JP","pager_identifier":"<uuid>","from_page_index":<n:4>,"<from_pager_identifier~from_page_identifier>":"<uuid~p#4>","to_page_index":<n:4>,"to_page_identifier":"<uuid~p#4>"}"#,
 ];
 const PAGE: &[&str] = &[
-    r#"{"push_id":"<push>","session_id":"<session>","locale":"de-DE","pager_identifier":"<uuid>","page_identifier":"p<n:4>","page_index":<n:4>,"page_count":4,"viewed_count":<n:9>,"completed":<true|false>}"#,
+    r#"{"push_id":"<push>","session_id":"<session>","locale":"de-DE","pager_identifier":"<uuid>","page_identifier":"<uuid~p#4>","page_index":<n:4>,"page_count":4,"viewed_count":<n:9>,"completed":<true|false>}"#,
 ];
 const PAGER_DONE: &[&str] = &[
-    r#"{"push_id":"<push>","session_id":"<session>","locale":"de","pager_identifier":"<uuid>","page_identifier":"p3","page_index":3,"page_count":4}"#,
+    r#"{"push_id":"<push>","session_id":"<session>","locale":"de","pager_identifier":"<uuid>","page_identifier":"<uuid~p3>","page_index":3,"page_count":4}"#,
 ];
 const SUMMARY: &[&str] = &[
-    r#"{"push_id":"<push>","pager_identifier":"<uuid>","page_count":4,"completed":false,"viewed_pages":{"page_identifier":"p0","page_index":0,"display_time_ms":<n:9000>}}"#,
+    r#"{"push_id":"<push>","pager_identifier":"<uuid>","page_count":4,"completed":false,"viewed_pages":{"page_identifier":"<uuid~p0>","page_index":0,"display_time_ms":<n:9000>}}"#,
 ];
 const SUMMARY_EXAMPLE: &[&str] = &[
-    r#"{"push_id":"<push>","pager_identifier":"<uuid>","page_count":4,"completed":<true|false>,"viewed_pages":[{"page_identifier":"p0","page_index":0,"display_time_ms":<n:9000>},{"page_identifier":"p1","page_index":1,"display_time_ms":<n:9000>}]}"#,
+    r#"{"push_id":"<push>","pager_identifier":"<uuid>","page_count":4,"completed":<true|false>,"viewed_pages":[{"page_identifier":"<uuid~p0>","page_index":0,"display_time_ms":<n:9000>},{"page_identifier":"<uuid~p1>","page_index":1,"display_time_ms":<n:9000>}]}"#,
 ];
 
 const fn in_app(name: &'static str, weight: u64, variants: &'static [Variant]) -> Kind {

@@ -1,5 +1,6 @@
 //! Event bodies as text with holes: `{"duration":<n:60000>,"page":"<a|b>","sender":<"55510"~15551234567>}`. Of the last
-//! kind, the left is as the schema says and the right as official examples have it.
+//! kind, the left is as the schema says and the right as official examples have it. `<uuid~p#4>` is a UUID by the schema and
+//! else always `p` and a number below 4, `<uuid~p1>` else always `p1`.
 //!
 //! Invariant: a compiled template that is filled twice from equal draws gives equal bytes. Every value that a hole
 //! writes is valid inside the JSON around it. Knows neither event types nor streams.
@@ -21,6 +22,7 @@ enum Part {
     Text(&'static str),
     Pick(Vec<&'static str>),
     Below(u64),
+    Numbered(&'static str, u64),
     Hole(Hole),
 }
 
@@ -82,6 +84,10 @@ impl Template {
                 Part::Text(text) => out.extend_from_slice(text.as_bytes()),
                 Part::Pick(choices) => out.extend_from_slice(fill.draw.pick(choices).as_bytes()),
                 Part::Below(bound) => identity::write_decimal(fill.draw.below(*bound), out),
+                Part::Numbered(text, bound) => {
+                    out.extend_from_slice(text.as_bytes());
+                    identity::write_decimal(fill.draw.below(*bound), out);
+                }
                 Part::Hole(hole) => fill.write(*hole, out),
             }
         }
@@ -90,6 +96,14 @@ impl Template {
 
 impl Part {
     fn named(name: &'static str, by_schema: bool) -> Self {
+        if let Some(plain) = name.strip_prefix("uuid~") {
+            let numbered = plain.split_once('#').and_then(|(text, bound)| Some((text, bound.parse().ok()?)));
+            return match numbered {
+                _ if by_schema => Self::Hole(Hole::Uuid),
+                Some((text, bound)) => Self::Numbered(text, bound),
+                None => Self::Text(plain),
+            };
+        }
         if let Some((schema, example)) = name.split_once('~') {
             return if by_schema { Self::Text(schema) } else { Self::Pick(vec![schema, example]) };
         }

@@ -189,6 +189,69 @@ fn by_schema_there_is_nothing_that_only_examples_have() {
     assert_eq!(seen.len(), 11, "each of them occurs otherwise: {seen:?}");
 }
 
+/// The members that the schema gives `format: uuid`, wherever they stand in a body.
+const UUIDS: [&str; 10] = [
+    "region_id",
+    "page_identifier",
+    "from_page_identifier",
+    "to_page_identifier",
+    "from_pager_identifier",
+    "pager_identifier",
+    "form_id",
+    "flag_id",
+    "experiment_id",
+    "event_uuid",
+];
+
+/// Those members of a value, with what they hold.
+fn uuids<'v>(value: &'v Value, found: &mut Vec<(&'v str, &'v Value)>) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                if UUIDS.contains(&name.as_str()) {
+                    found.push((name, value));
+                }
+                uuids(value, found);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| uuids(item, found)),
+        _ => {}
+    }
+}
+
+fn is_uuid(value: &Value) -> bool {
+    let is_group = |(group, length): (&str, usize)| {
+        group.len() == length && group.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let groups: Vec<_> = value.as_str().unwrap_or_default().split('-').collect();
+    groups.len() == 5 && groups.into_iter().zip([8, 4, 4, 4, 12]).all(is_group)
+}
+
+#[test]
+fn by_schema_values_have_the_formats_that_the_schema_says() {
+    let (mut seen, mut plain) = (BTreeSet::new(), BTreeSet::new());
+    for index in 0..20_000 {
+        let value = by_schema(index);
+        let mut found = Vec::new();
+        uuids(&value, &mut found);
+        for (name, held) in found {
+            assert!(is_uuid(held), "{name}: {value}");
+            seen.insert(name.to_owned());
+        }
+        let other: Value = serde_json::from_str(&line(index)).unwrap();
+        let mut found = Vec::new();
+        uuids(&other, &mut found);
+        plain.extend(found.into_iter().filter(|(_, held)| !is_uuid(held)).map(|(name, _)| name.to_owned()));
+    }
+    let known = |names: &BTreeSet<String>| names.iter().map(String::clone).collect::<Vec<_>>().join(" ");
+    let expected = "event_uuid experiment_id flag_id form_id from_pager_identifier page_identifier pager_identifier \
+                    region_id to_page_identifier";
+    assert_eq!(known(&seen), expected, "each occurs");
+    let expected =
+        "form_id from_page_identifier from_pager_identifier page_identifier region_id to_page_identifier";
+    assert_eq!(known(&plain), expected, "as examples have it");
+}
+
 #[test]
 fn values_are_of_the_types_that_the_schema_says() {
     let (mut locales, mut classes, mut kinds) = (0, 0, BTreeSet::new());
