@@ -1,6 +1,7 @@
 //! Shared by the benchmarks and the allocation test: lines as the mock renders them, the event path as `run`
 //! configures it, and a sink that only looks at what it is given.
 
+use std::collections::BTreeSet;
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use tributary::model::types::{OutRecord, Run};
 use tributary::record::Extractor;
 use tributary::route::Router;
 use tributary::shard::pipeline::Pipeline;
-use tributary::sink::{Known, Opened, Reopened, Seed, Sink, SinkError};
+use tributary::sink::delivery::Refused;
+use tributary::sink::{Accepts, Known, Opened, Reopened, Seed, Sink, SinkError, Topic};
 
 /// Bytes of a block under full load, see `source::frame::READ_SIZE`.
 const BLOCK: usize = 128 << 10;
@@ -145,6 +147,19 @@ impl Sink for NullSink {
 
     fn reopen(&mut self, _: Known<'_>) -> Result<Reopened, SinkError> {
         Ok(Reopened { checkpoint: self.checkpoint.clone(), journal_lost: false })
+    }
+
+    fn topic(&self, name: &str) -> Topic<'_> {
+        black_box(name);
+        Topic::Takes(Accepts { max_bytes: usize::MAX, needs_key: false })
+    }
+
+    fn prepare(&mut self, _: &BTreeSet<String>) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    fn refused(&mut self) -> Vec<Refused> {
+        Vec::new()
     }
 
     fn begin(&mut self) -> Result<(), SinkError> {

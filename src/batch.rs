@@ -1,12 +1,17 @@
 //! When a transaction closes: on count, bytes or age, whichever comes first. Knows nothing of transactions.
 //!
-//! A batch keeps its blocks until the outcome of its transaction is known, so a retry needs no copy.
+//! A batch keeps its blocks until the outcome of its transaction is known, so a retry needs no copy. One that was not
+//! written in time is halved, down to one line; the number of lines allowed grows again with batches that are quick.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::model::block::Block;
+
+/// A full batch that took at most this share of the time of one that took too long may be followed by a larger one. With
+/// less distance every other batch would take too long again.
+const QUICK: u32 = 4;
 
 /// The limits of a batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,6 +32,12 @@ pub struct Batch {
     lines: usize,
     bytes: usize,
     opened: Option<Instant>,
+    /// When the attempt to write it began that is under way.
+    tried: Option<Instant>,
+    /// Lines at which it closes for now; at most as many as configured.
+    allowed: usize,
+    /// How long the last attempt took that was given up for that.
+    too_long: Duration,
 }
 
 impl Default for Config {
@@ -38,17 +49,27 @@ impl Default for Config {
 impl Batch {
     /// An empty batch.
     pub fn new(config: Config) -> Self {
-        Self { config, blocks: Vec::new(), lines: 0, bytes: 0, opened: None }
+        Self {
+            config,
+            blocks: Vec::new(),
+            lines: 0,
+            bytes: 0,
+            opened: None,
+            tried: None,
+            allowed: config.max_events,
+            too_long: Duration::ZERO,
+        }
     }
 
     /// Lines that may still be added before the batch closes by count.
     pub fn room(&self) -> usize {
-        self.config.max_events.saturating_sub(self.lines)
+        self.allowed.saturating_sub(self.lines)
     }
 
     /// Keeps a block of `lines` lines.
     pub fn push(&mut self, block: Block, lines: usize, now: Instant) {
         self.opened.get_or_insert(now);
+        self.tried.get_or_insert(now);
         self.lines += lines;
         self.bytes += block.len();
         self.blocks.push(block);
@@ -56,7 +77,7 @@ impl Batch {
 
     /// Whether it must be committed by its size.
     pub fn is_full(&self) -> bool {
-        self.lines >= self.config.max_events || self.bytes >= self.config.max_bytes
+        self.lines >= self.allowed || self.bytes >= self.config.max_bytes
     }
 
     /// When it must be committed by its age; `None` while it is empty.
@@ -69,21 +90,61 @@ impl Batch {
         &self.blocks
     }
 
+    /// Lines in it.
+    pub fn lines(&self) -> usize {
+        self.lines
+    }
+
     /// Bytes of lines in it.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Empties it after its commit, keeping the allocation.
+    /// Another attempt to write it begins.
+    pub fn try_again(&mut self, now: Instant) {
+        self.tried = self.opened.map(|_| now);
+    }
+
+    /// It could not be written in time: keeps the first half of its lines and gives the rest back, oldest first.
+    pub fn halve(&mut self, now: Instant) -> Vec<Block> {
+        self.too_long = self.tried.map_or(Duration::ZERO, |tried| now.saturating_duration_since(tried));
+        self.allowed = (self.lines / 2).max(1);
+        let blocks = std::mem::take(&mut self.blocks);
+        (self.lines, self.bytes) = (0, 0);
+        let mut rest = Vec::new();
+        for block in blocks {
+            let room = self.room();
+            if room == 0 {
+                rest.push(block);
+                continue;
+            }
+            let (kept, lines, left) = block.cut_after_lines(room);
+            self.push(kept, lines, now);
+            rest.extend(left);
+        }
+        rest
+    }
+
+    /// It is committed. Empties it, keeping the allocation.
+    pub fn committed(&mut self, now: Instant) {
+        let took = self.tried.map_or(Duration::ZERO, |tried| now.saturating_duration_since(tried));
+        if self.allowed < self.config.max_events && self.is_full() && took * QUICK <= self.too_long {
+            self.allowed = self.allowed.saturating_mul(2).min(self.config.max_events);
+        }
+        self.clear();
+    }
+
+    /// Empties it without a commit: nothing in it has to be written.
     pub fn clear(&mut self) {
         self.blocks.clear();
-        (self.lines, self.bytes, self.opened) = (0, 0, None);
+        (self.lines, self.bytes, self.opened, self.tried) = (0, 0, None, None);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -111,5 +172,64 @@ mod tests {
         assert!(!batch.is_full());
         batch.push(block(1000), 1, now);
         assert!(batch.is_full(), "bytes");
+    }
+
+    #[test]
+    fn it_grows_again_only_with_full_batches_that_are_quick() {
+        let now = Instant::now();
+        let config = Config { max_events: 16, ..Config::default() };
+        let mut batch = Batch::new(config);
+        let text = |lines: usize| Block::Lines(Bytes::from("x\n".repeat(lines)));
+        batch.push(text(16), 16, now);
+        let slow = Duration::from_secs(10);
+        assert_eq!(batch.halve(now + slow), [text(8)]);
+        assert_eq!(batch.blocks(), [text(8)]);
+        assert!(batch.is_full() && batch.room() == 0);
+        batch.try_again(now);
+        batch.committed(now + slow / 3);
+        assert_eq!(batch.room(), 8, "that took too long for a larger one");
+        batch.push(text(7), 7, now);
+        batch.committed(now);
+        assert_eq!(batch.room(), 8, "it was not full, so it tells nothing");
+        batch.push(text(8), 8, now);
+        batch.committed(now + slow / 4);
+        assert_eq!(batch.room(), 16);
+        batch.push(text(16), 16, now);
+        batch.committed(now);
+        assert_eq!(batch.room(), 16, "never above what is configured");
+    }
+
+    proptest! {
+        #[test]
+        fn halving_loses_no_line_and_keeps_their_order(
+            sizes in prop::collection::vec(0usize..7, 1..9), times in 1usize..8,
+        ) {
+            let mut number = 0;
+            let mut batch = Batch::new(Config::default());
+            let mut all = String::new();
+            for lines in &sizes {
+                let text: String = (0..*lines).map(|n| format!("{}\n\r\n", number + n)).collect();
+                number += lines;
+                all += &text;
+                batch.push(Block::Lines(Bytes::from(text)), *lines, Instant::now());
+            }
+            let mut behind: Vec<Block> = Vec::new();
+            let mut left = number;
+            for _ in 0..times {
+                behind.splice(0..0, batch.halve(Instant::now()));
+                left = (left / 2).max(1).min(left);
+                let text = text(batch.blocks());
+                prop_assert_eq!(text.lines().filter(|line| !line.is_empty()).count(), left);
+            }
+            prop_assert_eq!(text(batch.blocks()) + &text(&behind), all);
+        }
+    }
+
+    fn text(blocks: &[Block]) -> String {
+        let text = |block: &Block| match block {
+            Block::Lines(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
+            Block::Oversize { .. } => String::new(),
+        };
+        blocks.iter().map(text).collect()
     }
 }

@@ -112,57 +112,83 @@ impl<'a> Template<'a> {
     }
 }
 
+/// A topic that a [`Router`] chose.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Route(usize);
+
+/// The configured topic, where it is a fixed one.
+const FIXED: Route = Route(0);
+
 /// Chooses topics. The answer for a value is worked out once and looked up from then on.
 #[derive(Debug)]
 pub struct Router {
     config: Config,
-    by_value: HashMap<Vec<u8>, String>,
-    fixed: bool,
+    by_value: HashMap<Vec<u8>, Route>,
+    /// The configured topic or template first.
+    names: Vec<String>,
+    default: Option<Route>,
 }
 
 impl Router {
     /// Prepares a configuration.
     pub fn new(config: Config) -> Self {
-        let fixed = Template::parse(&config.topic).is_none();
-        let by_value =
-            config.topics.iter().map(|(value, topic)| (value.clone().into_bytes(), topic.clone())).collect();
-        Self { config, by_value, fixed }
+        let mut names = vec![config.topic.clone()];
+        let mut route = |name: &String| {
+            names.push(name.clone());
+            Route(names.len() - 1)
+        };
+        let mapped = config.topics.iter();
+        let by_value = mapped.map(|(value, topic)| (value.clone().into_bytes(), route(topic))).collect();
+        let default = config.default_topic.as_ref().map(route);
+        Self { config, by_value, names, default }
     }
 
     /// The topics that are known before any event: fixed, mapped and default ones.
     pub fn known_topics(&self) -> impl Iterator<Item = &str> {
-        let fixed = self.fixed.then_some(self.config.topic.as_str());
+        let fixed = Template::parse(&self.config.topic).is_none().then_some(self.config.topic.as_str());
         fixed
             .into_iter()
             .chain(self.config.topics.values().map(String::as_str))
             .chain(self.config.default_topic.as_deref())
     }
 
-    /// The topic of an event whose topic field holds `value`.
-    pub fn topic(&mut self, value: Option<&[u8]>) -> Result<&str, Unroutable> {
-        let Some(value) = value.filter(|value| !value.is_empty()) else {
-            return match Template::parse(&self.config.topic) {
-                None => Ok(&self.config.topic),
-                Some(template) => self.fallback(|| Unroutable::NoValue { field: template.field.to_owned() }),
-            };
-        };
-        if !self.by_value.contains_key(value) {
-            let Some(template) = Template::parse(&self.config.topic) else { return Ok(&self.config.topic) };
-            if self.by_value.len() >= MAX_VALUES {
-                return self.fallback(|| Unroutable::TooManyValues { field: template.field.to_owned() });
-            }
-            let topic = template.fill(value);
-            let is_reserved = self.config.reserved.iter().any(|reserved| collide(reserved, &topic));
-            if is_reserved || is_internal(&topic) {
-                return Err(Unroutable::Reserved { field: template.field.to_owned(), topic });
-            }
-            self.by_value.insert(value.to_vec(), topic);
-        }
-        Ok(&self.by_value[value])
+    /// The name of a topic.
+    pub fn name(&self, route: Route) -> &str {
+        &self.names[route.0]
     }
 
-    fn fallback(&self, reason: impl FnOnce() -> Unroutable) -> Result<&str, Unroutable> {
-        self.config.default_topic.as_deref().ok_or_else(reason)
+    /// Where events go that have no topic.
+    pub fn default_route(&self) -> Option<Route> {
+        self.default
+    }
+
+    /// The topic of an event whose topic field holds `value`.
+    pub fn route(&mut self, value: Option<&[u8]>) -> Result<Route, Unroutable> {
+        let value = value.filter(|value| !value.is_empty());
+        if let Some(known) = value.and_then(|value| self.by_value.get(value)) {
+            return Ok(*known);
+        }
+        let Some(template) = Template::parse(&self.config.topic) else { return Ok(FIXED) };
+        let field = || template.field.to_owned();
+        let Some(value) = value else {
+            return self.fallback(|| Unroutable::NoValue { field: field() });
+        };
+        if self.by_value.len() >= MAX_VALUES {
+            return self.fallback(|| Unroutable::TooManyValues { field: field() });
+        }
+        let topic = template.fill(value);
+        let is_reserved = self.config.reserved.iter().any(|reserved| collide(reserved, &topic));
+        if is_reserved || is_internal(&topic) {
+            return Err(Unroutable::Reserved { field: field(), topic });
+        }
+        let route = Route(self.names.len());
+        self.names.push(topic);
+        self.by_value.insert(value.to_vec(), route);
+        Ok(route)
+    }
+
+    fn fallback(&self, reason: impl FnOnce() -> Unroutable) -> Result<Route, Unroutable> {
+        self.default.ok_or_else(reason)
     }
 
     /// The Kafka timestamp of an event, milliseconds: the wanted time, else the other one, else the clock. `occurred_ms` is
@@ -236,6 +262,13 @@ mod tests {
             assert_eq!(router.topic(Some(value.as_bytes())), Err(refused));
         }
         assert_eq!(router.topic(Some(b"checkpoint")), Ok("p.checkpoint"));
+    }
+
+    impl Router {
+        fn topic(&mut self, value: Option<&[u8]>) -> Result<&str, Unroutable> {
+            let route = self.route(value)?;
+            Ok(self.name(route))
+        }
     }
 
     fn router(topic: &str) -> Router {

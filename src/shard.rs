@@ -1,10 +1,12 @@
 //! One shard: resume, take blocks, commit batches. The only place that sees the whole flow; one thread runs it.
 //!
 //! Invariants:
-//! - A batch keeps its blocks until its outcome is known; after an abort the same blocks make the same batch.
+//! - A batch keeps its blocks until its outcome is known; after an abort the same blocks make the same batch, or, where
+//!   the time was not enough, its first half makes one, and the rest goes in front of what follows.
 //! - Ids, totals and position of a batch count only with its commit: an abort takes all of them back.
 //! - Knows neither signals nor other shards, nor what a session does to get its lines.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +29,7 @@ pub mod mark;
 pub mod metrics;
 mod notes;
 pub mod pipeline;
+mod preparing;
 pub mod progress;
 pub mod readiness;
 mod recovery;
@@ -35,7 +38,7 @@ mod unplaced;
 
 use metrics::Metrics;
 use pipeline::Pipeline;
-use recovery::{Recovered, pause};
+use recovery::{RETRY_PAUSES, Recovered, pause};
 use running::Running;
 use unplaced::Unplaced;
 
@@ -88,11 +91,17 @@ pub struct Shard<S> {
     sink: S,
     pipeline: Pipeline,
     batch: Batch,
+    /// Blocks that come before those of the queue.
+    backlog: VecDeque<Block>,
     checkpoint: Checkpoint,
     last_commit: Instant,
     running: Running,
     /// Whether ids are to be written again as soon as the batch at hand is settled.
     journal_lost: bool,
+    /// Failed writes since the last commit.
+    failures: u32,
+    /// First and longest pause between attempts to write.
+    pauses: (Duration, Duration),
     metrics: Metrics,
     abandon: CancellationToken,
     /// Where the reader begins.
@@ -140,7 +149,7 @@ impl<S: Sink> Shard<S> {
             failures += 1;
             metrics.health.failed(error.to_string());
             error!(shard = %config.id, reason = %error, failures, "cannot open the shard in Kafka; trying again");
-            pause(failures, stop).map_err(|_| Exit::Stopped)?;
+            pause(failures, RETRY_PAUSES, stop).map_err(|_| Exit::Stopped)?;
         };
         let (batch, last_commit) = (Batch::new(config.batch), Instant::now());
         let (checkpoint, resume) = (opened.checkpoint.clone(), resume(&opened));
@@ -152,10 +161,13 @@ impl<S: Sink> Shard<S> {
             sink,
             pipeline,
             batch,
+            backlog: VecDeque::new(),
             checkpoint,
             last_commit,
             running,
             journal_lost: false,
+            failures: 0,
+            pauses: RETRY_PAUSES,
             metrics,
             abandon,
             resume,
@@ -196,7 +208,7 @@ impl<S: Sink> Shard<S> {
         loop {
             self.metrics.queue_bytes.set(queue.bytes() as i64);
             match queue.receive(self.patience()) {
-                Received::Item(Item::Block { block, resumed }) => self.take(block, resumed)?,
+                Received::Item(Item::Block { block, resumed }) => self.take(block, resumed, queue)?,
                 Received::Item(Item::Note(note)) => self.note(note)?,
                 Received::Timeout => {}
                 Received::Closed => break,
@@ -239,38 +251,71 @@ impl<S: Sink> Shard<S> {
     }
 
     /// Puts one block through the event path, closing the batch where its limits fall inside the block.
-    fn take(&mut self, block: Block, mut resumed: bool) -> Result<(), Exit> {
-        let mut rest = Some(block);
-        while let Some(block) = rest.take() {
-            self.metrics.health.holds();
-            let room = self.batch.room().max(1);
-            match self.pipeline.process(&block, room, &mut self.sink) {
-                Ok(taken) => {
-                    let (taken_block, left) = split(block, taken.bytes);
-                    self.batch.push(taken_block, taken.lines, Instant::now());
-                    rest = left;
-                }
-                Err(error) => {
-                    // The block belongs to the batch that is now made anew.
-                    let (lines, bytes) = pipeline::measure(&block, room);
-                    let (block, left) = split(block, bytes);
-                    self.batch.push(block, lines, Instant::now());
-                    rest = left;
-                    self.recover(error, None)?;
-                }
-            }
+    fn take(&mut self, block: Block, mut resumed: bool, queue: &Output) -> Result<(), Exit> {
+        self.backlog.push_back(block);
+        while let Some(block) = self.backlog.pop_front() {
+            let met_unknown_topic = self.put(block)?;
             if std::mem::take(&mut resumed) {
                 self.report_gap();
             }
-            if rest.is_some() || self.batch.is_full() {
-                self.close(Closing::Due)?;
+            if met_unknown_topic {
+                self.commit(Closing::Now)?;
+                self.prepare(Some(queue))?;
+            } else if !self.backlog.is_empty() || self.batch.is_full() {
+                self.commit(Closing::Due)?;
             }
         }
         Ok(())
     }
 
-    /// Commits the batch, if there is anything to commit.
+    /// Puts as much of a block into the batch as it takes; the rest goes to the front of the backlog. Tells whether that
+    /// begins with an event whose topic the sink does not know.
+    fn put(&mut self, block: Block) -> Result<bool, Exit> {
+        self.metrics.health.holds();
+        let room = self.batch.room().max(1);
+        let now = Instant::now();
+        match self.pipeline.process(&block, room, &mut self.sink) {
+            Ok(taken) => {
+                if taken.bytes > 0 || !taken.met_unknown_topic {
+                    let (block, left) = block.cut_at(taken.bytes);
+                    self.batch.push(block, taken.lines, now);
+                    if let Some(left) = left {
+                        self.backlog.push_front(left);
+                    }
+                } else {
+                    self.backlog.push_front(block);
+                }
+                Ok(taken.met_unknown_topic)
+            }
+            Err(error) => {
+                // The block belongs to the batch that is now made anew.
+                let (block, lines, left) = block.cut_after_lines(room);
+                self.batch.push(block, lines, now);
+                if let Some(left) = left {
+                    self.backlog.push_front(left);
+                }
+                self.recover(error, None)?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Commits what is there, if there is anything to commit: the batch, and what did not fit into it.
     fn close(&mut self, why: Closing) -> Result<(), Exit> {
+        self.commit(why)?;
+        while let Some(block) = self.backlog.pop_front() {
+            if self.put(block)? {
+                self.commit(Closing::Now)?;
+                self.prepare(None)?;
+            }
+            self.commit(why)?;
+        }
+        Ok(())
+    }
+
+    /// Commits the batch, if there is anything to commit. Where it took too long, only a part of it is committed, and the rest
+    /// is in the backlog.
+    fn commit(&mut self, why: Closing) -> Result<(), Exit> {
         let (has_records, has_moved) = (self.pipeline.has_records(), self.pipeline.has_moved());
         let wanted = match why {
             Closing::Due => has_records || (has_moved && self.last_commit.elapsed() >= IDLE_COMMIT_INTERVAL),
@@ -284,8 +329,8 @@ impl<S: Sink> Shard<S> {
             return Ok(());
         }
         let started = Instant::now();
-        let released = why == Closing::Last;
         loop {
+            let released = why == Closing::Last && self.backlog.is_empty();
             let Some(next) = self.next_checkpoint(released) else { return Err(Exit::Abandoned) };
             let result = self.pipeline.commit(&next, &mut self.sink);
             let landed = match result {
@@ -302,8 +347,9 @@ impl<S: Sink> Shard<S> {
                 self.pipeline.committed(self.checkpoint.dated());
                 self.restore_journal();
                 self.watch_positions();
-                self.batch.clear();
+                self.failures = 0;
                 self.last_commit = Instant::now();
+                self.batch.committed(self.last_commit);
                 if released && reclaimed {
                     continue;
                 }
@@ -332,17 +378,6 @@ fn resume(opened: &Opened) -> Resume {
             .position
             .as_ref()
             .map(|_| opened.checkpoint.processed_ms.unwrap_or(opened.checkpoint.committed_ms)),
-    }
-}
-
-/// Cuts a block after `bytes`; an over-long line is one piece.
-fn split(block: Block, bytes: usize) -> (Block, Option<Block>) {
-    match block {
-        Block::Lines(mut all) if bytes < all.len() => {
-            let rest = all.split_off(bytes);
-            (Block::Lines(all), Some(Block::Lines(rest)))
-        }
-        whole => (whole, None),
     }
 }
 

@@ -11,17 +11,22 @@
 //! | [`SinkError::Overtaken`] | another opening wrote since | open afresh: nothing in memory counts |
 //! | [`SinkError::Held`] | another instance may be at work | give up |
 //! | [`SinkError::Misconfigured`] | it can never work as it is configured | end the process |
+//! | [`SinkError::TooSlow`] | the time was not enough | as its field says, then half of the batch |
+//! | [`SinkError::Undelivered`] | nothing counts; Kafka refused records | as its field says, then the batch again, without them |
+//! | [`SinkError::Outgrown`] | nothing failed; the producer does not fit | `reopen`, then the same batch |
 //! | [`SinkError::TooLarge`] | this record cannot be written | dead letter |
 //! | [`SinkError::Unusable`] | the cluster refuses or lacks something | report, `reopen` after a pause |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::model::checkpoint::Checkpoint;
 use crate::model::secret::SecretSource;
 use crate::model::types::{Dated, EventId, OutRecord, Run};
+use delivery::Refused;
 
 pub mod client;
+pub mod delivery;
 pub mod journal;
 pub mod kafka;
 #[cfg(test)]
@@ -103,6 +108,28 @@ pub struct TopicSpec {
     pub retention_bytes: Option<u64>,
 }
 
+/// What is known of a topic.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Topic<'a> {
+    /// Nothing: [`Sink::prepare`] looks it up.
+    Unknown,
+    /// It is there.
+    Takes(Accepts),
+    /// None exists, and none may be made; why.
+    Missing(&'a str),
+    /// Kafka does not take the name; why.
+    Refused(&'a str),
+}
+
+/// What a topic takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Accepts {
+    /// `max.message.bytes`.
+    pub max_bytes: usize,
+    /// Whether it refuses records without a key, as a compacted one does.
+    pub needs_key: bool,
+}
+
 /// Why something could not be written. Its text names the topic or shard where there is one.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -128,13 +155,65 @@ pub enum SinkError {
     TooLarge {
         /// The topic's `max.message.bytes`.
         limit: usize,
+        /// Bytes that the value might have, beside this key and these headers.
+        room: usize,
     },
+    /// The batch was not written in the time that a transaction has. A smaller one may be.
+    #[error("{}not written in time: {reason}", if *.outcome_unknown { "the outcome of the commit is unknown: " } else { "" })]
+    TooSlow {
+        /// What was not done in time.
+        reason: String,
+        /// Whether the commit may have taken place, so that the sink must be reopened; otherwise an abort will do.
+        outcome_unknown: bool,
+    },
+    /// Kafka did not take records of the batch. [`Sink::refused`] tells which of them are at fault themselves.
+    #[error("Kafka did not take records: {reason}")]
+    Undelivered {
+        /// Topic, partition, Kafka's word and what can be done.
+        reason: String,
+        /// Kafka's word as a metric's label.
+        code: String,
+        /// Whether the producer has to be opened anew before the batch is tried again.
+        reopen: bool,
+    },
+    /// Nothing has failed, but the producer is too small, or its batches are too large, for what is to be written.
+    #[error("{0}; the producer is opened anew")]
+    Outgrown(String),
     /// Another instance may hold the shard, and it was asked for only if none does.
     #[error("{0}")]
     Held(String),
     /// Kafka cannot be reached, refuses, or lacks a topic that may not be created.
     #[error("{0}")]
     Unusable(String),
+}
+
+impl SinkError {
+    /// A label for metrics: Kafka's word where there is one.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Abortable(_) => "aborted",
+            Self::OutcomeUnknown(_) => "outcome_unknown",
+            Self::Fenced(_) => "fenced",
+            Self::Overtaken(_) => "overtaken",
+            Self::Misconfigured(_) => "misconfigured",
+            Self::Held(_) => "held",
+            Self::TooLarge { .. } => "too_large",
+            Self::TooSlow { .. } => "timed_out",
+            Self::Undelivered { code, .. } => code,
+            Self::Outgrown(_) => "outgrown",
+            Self::Unusable(_) => "unusable",
+        }
+    }
+
+    /// Whether nothing of the batch counts once it is aborted; otherwise the sink must be reopened.
+    pub fn can_be_aborted(&self) -> bool {
+        match self {
+            Self::Abortable(_) => true,
+            Self::TooSlow { outcome_unknown, .. } => !outcome_unknown,
+            Self::Undelivered { reopen, .. } => !reopen,
+            _ => false,
+        }
+    }
 }
 
 /// Takes the ids of the journal on opening: when they were committed, the number of the first one (`None` in records of
@@ -181,10 +260,17 @@ pub trait Sink {
     /// over since. What the cluster has lost of the shard's state is made again from what is known.
     fn reopen(&mut self, known: Known<'_>) -> Result<Reopened, SinkError>;
 
+    /// What is known of a topic.
+    fn topic(&self, name: &str) -> Topic<'_>;
+
+    /// Finds or creates topics that are not known, all at once. To be called while no batch is begun. Afterwards none of
+    /// them is unknown.
+    fn prepare(&mut self, names: &BTreeSet<String>) -> Result<(), SinkError>;
+
     /// Begins a batch.
     fn begin(&mut self) -> Result<(), SinkError>;
 
-    /// Adds a record. The bytes are copied.
+    /// Adds a record to a topic that takes records. The bytes are copied.
     fn send(&mut self, record: &OutRecord<'_>) -> Result<(), SinkError>;
 
     /// Adds the new ids and the checkpoint, and commits.
@@ -193,6 +279,10 @@ pub trait Sink {
         ids: &mut dyn Iterator<Item = Run<'_>>,
         checkpoint: &Checkpoint,
     ) -> Result<(), SinkError>;
+
+    /// Records of the last batch that their topics refuse for themselves, as far as that came out; to be asked after the
+    /// batch was aborted or the sink reopened. They are forgotten here.
+    fn refused(&mut self) -> Vec<Refused>;
 
     /// Gives a batch up. An error means that the sink must be reopened.
     fn abort(&mut self) -> Result<(), SinkError>;

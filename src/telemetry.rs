@@ -198,6 +198,20 @@ impl Shards {
         })
     }
 
+    fn failure_codes(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+        let help = "Writes that failed, by what Kafka or its client called it";
+        let name = "tributary_write_failure_codes";
+        let mut encoder = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for figures in &self.figures {
+            for (code, count) in figures.shard.failure_codes.all() {
+                let [stream, shard] = labels(figures);
+                let labels: LabelsAnd = [stream, shard, ("code", code)];
+                ConstCounter::new(count).encode(encoder.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
+
     fn classified(
         &self,
         encoder: &mut DescriptorEncoder<'_>,
@@ -312,6 +326,7 @@ impl Collector for Shards {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
         self.counters(&mut encoder)?;
         log_lines(&mut encoder)?;
+        self.failure_codes(&mut encoder)?;
         self.gauges(&mut encoder)?;
         self.readiness(&mut encoder)?;
         self.histograms(&mut encoder)
@@ -345,6 +360,7 @@ mod tests {
         let both = [figures(0), figures(1)];
         both[1].shard.delivered.inc_by(7);
         both[1].source.count_reconnect(Class::Network);
+        both[1].shard.failed("invalid_record", "no key");
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry(&both, &Reach::default())).unwrap();
         for line in [
@@ -354,6 +370,8 @@ mod tests {
             "tributary_events_filtered_total{stream=\"mobile\",shard=\"0\",reason=\"bot\"} 0",
             "tributary_log_lines_dropped_total 0",
             "tributary_possible_gaps_total{stream=\"mobile\",shard=\"0\",reason=\"silence\"} 0",
+            "tributary_write_failures_total{stream=\"mobile\",shard=\"1\"} 1",
+            "tributary_write_failure_codes_total{stream=\"mobile\",shard=\"1\",code=\"invalid_record\"} 1",
             "tributary_queue_bytes{stream=\"mobile\",shard=\"0\"} 0",
             "tributary_ready{stream=\"mobile\",shard=\"1\"} 0",
             "tributary_oldest_uncommitted_seconds{stream=\"mobile\",shard=\"1\"} 0.0",

@@ -102,7 +102,8 @@ pub(super) struct Kafka {
     pub(super) bootstrap_servers: Option<String>,
     /// After this time the broker aborts the open transaction of a dead shard.
     pub(super) transaction_timeout: Span,
-    /// Whether missing topics are created; otherwise they are named in one error.
+    /// Whether missing topics are created; otherwise they are named in one error, and an event whose own topic is missing goes
+    /// to its stream's `default_topic`.
     pub(super) create_topics: bool,
     /// The largest record that the topics take, where it cannot be asked for (no right to describe topics, or a
     /// broker that does not answer that). By default each topic's own `max.message.bytes` is read.

@@ -197,14 +197,22 @@ pub enum DeadLetterReason {
     LineTooLong,
     /// The event exceeds what its topic accepts.
     TooLargeForTopic,
-    /// No topic could be made for it.
+    /// There is no topic for it.
     Unroutable,
+    /// Its topic refuses it for itself: it has no key and the topic is compacted, say, or Kafka does not take the name.
+    RefusedByTopic,
 }
 
 impl DeadLetterReason {
     /// All reasons, for metrics that must exist from the start.
-    pub const ALL: [Self; 5] =
-        [Self::NotAnObject, Self::NoId, Self::LineTooLong, Self::TooLargeForTopic, Self::Unroutable];
+    pub const ALL: [Self; 6] = [
+        Self::NotAnObject,
+        Self::NoId,
+        Self::LineTooLong,
+        Self::TooLargeForTopic,
+        Self::Unroutable,
+        Self::RefusedByTopic,
+    ];
 
     /// The stable name used in headers and metrics.
     pub fn name(self) -> &'static str {
@@ -214,6 +222,7 @@ impl DeadLetterReason {
             Self::LineTooLong => "line_too_long",
             Self::TooLargeForTopic => "too_large_for_topic",
             Self::Unroutable => "unroutable",
+            Self::RefusedByTopic => "refused_by_topic",
         }
     }
 }
@@ -243,8 +252,12 @@ impl Drop {
 /// One record on its way to Kafka, all borrowed.
 #[derive(Clone, Copy, Debug)]
 pub struct OutRecord<'a> {
+    /// Its line in the batch, by which a refusal names it.
+    pub ordinal: usize,
     /// An existing, sanitised topic name.
     pub topic: &'a str,
+    /// What that topic takes, bytes.
+    pub limit: usize,
     /// The partitioning key, `None` for no key.
     pub key: Option<&'a [u8]>,
     /// The bytes as received.

@@ -1,7 +1,8 @@
 //! What a shard counts. Everything counts only what is committed, so the figures never run ahead of Kafka.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
@@ -65,6 +66,8 @@ pub struct Metrics {
     pub batch_bytes: Histogram,
     /// Writes that failed and were tried again.
     pub write_failures: Counter,
+    /// The same by what Kafka or its client called it.
+    pub failure_codes: Codes,
     /// Bytes of lines that wait for the shard.
     pub queue_bytes: Gauge,
     /// Times that the shard ended unasked and was opened again.
@@ -117,6 +120,29 @@ impl Gap {
     }
 }
 
+/// Counts by code. Which ones there are is for Kafka to say, but it has only so many.
+#[derive(Clone, Debug, Default)]
+pub struct Codes(Arc<Mutex<BTreeMap<String, u64>>>);
+
+impl Codes {
+    /// The counts so far.
+    pub fn all(&self) -> BTreeMap<String, u64> {
+        self.counts().clone()
+    }
+
+    fn count(&self, code: &str) {
+        let mut counts = self.counts();
+        match counts.get_mut(code) {
+            Some(count) => *count += 1,
+            None => drop(counts.insert(code.to_owned(), 1)),
+        }
+    }
+
+    fn counts(&self) -> MutexGuard<'_, BTreeMap<String, u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         Self {
@@ -133,6 +159,7 @@ impl Default for Metrics {
             batch_events: Histogram::new([1.0, 10.0, 100.0, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5]),
             batch_bytes: Histogram::new([1e3, 1e4, 1e5, 1e6, 2e6, 4e6, 8e6, 16e6, 32e6, 64e6]),
             write_failures: Counter::default(),
+            failure_codes: Codes::default(),
             queue_bytes: Gauge::default(),
             restarts: Counter::default(),
             possible_gaps: Default::default(),
@@ -185,9 +212,10 @@ impl Metrics {
         }
     }
 
-    /// A write failed. Tells whether the log is to say it as an error.
-    pub fn failed(&self, reason: impl Into<String>) -> bool {
+    /// A write failed; what Kafka or its client called it, and why. Tells whether the log is to say it as an error.
+    pub fn failed(&self, code: &str, reason: impl Into<String>) -> bool {
         self.write_failures.inc();
+        self.failure_codes.count(code);
         self.health.failed(reason)
     }
 

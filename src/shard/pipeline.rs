@@ -1,25 +1,32 @@
 //! The event path: block to records in the sink's open transaction. No loop, no retries.
 //!
-//! Invariant: what it says of progress is that of the blocks processed since the last commit, fold or replay; a replay
-//! of the same blocks says the same again.
+//! Invariants:
+//! - What it says of progress is that of the blocks processed since the last commit, fold or replay; a replay of the same
+//!   blocks says the same again, but for records that were found to be refused meanwhile.
+//! - It stops in front of an event whose topic the sink does not know: nothing of that line counts, and nothing after it.
+
+use std::collections::BTreeMap;
 
 use crate::clock::now_ms;
 use crate::dedupe::Window;
 use crate::failpoint;
-use crate::model::block::{Block, OVERSIZE_HEAD};
+use crate::model::block::Block;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::types::{Dated, DeadLetterReason, EventId, Headers, OutRecord, Record, Run};
 use crate::record::{ExtractError, Extractor, Line};
 use crate::route::Router;
+use crate::sink::delivery::Refused;
 use crate::sink::{Sink, SinkError};
 
 use super::mark::ReplayCounts;
 use super::progress::{DeadLetters, Progress};
 
+mod letters;
 mod place;
+mod topics;
 
-/// Longest detail of a dead letter, bytes.
-const MAX_DETAIL: usize = 256;
+use letters::DeadLetter;
+use topics::Destination;
 
 /// `ce_type` of an event without a type; CloudEvents requires one.
 const UNTYPED: &[u8] = b"unknown";
@@ -45,6 +52,10 @@ pub struct Pipeline {
     /// Processing time of the first event since the last commit.
     first_processed_ms: Option<i64>,
     clock_ms: i64,
+    /// Lines of this batch so far.
+    line: usize,
+    /// Lines of this batch whose topic refuses them, and why.
+    refused: BTreeMap<usize, Refused>,
 }
 
 /// What was done to a part of a block.
@@ -54,6 +65,8 @@ pub struct Taken {
     pub lines: usize,
     /// Bytes from the block's beginning.
     pub bytes: usize,
+    /// Whether it ends in front of an event whose topic the sink does not know.
+    pub met_unknown_topic: bool,
 }
 
 impl Pipeline {
@@ -72,6 +85,8 @@ impl Pipeline {
             begun: false,
             first_processed_ms: None,
             clock_ms: now_ms(),
+            line: 0,
+            refused: BTreeMap::new(),
         }
     }
 
@@ -124,21 +139,43 @@ impl Pipeline {
                 self.progress.added.received += 1;
                 let letter = DeadLetter { reason: DeadLetterReason::LineTooLong, detail: "", line: head };
                 self.dead_letter(&letter, *length, sink)?;
-                Ok(Taken { lines: 1, bytes: head.len() })
+                self.line += 1;
+                Ok(Taken { lines: 1, bytes: head.len(), met_unknown_topic: false })
             }
         }
     }
 
-    /// Puts the blocks of an aborted batch into a new transaction.
-    pub fn replay(&mut self, blocks: &[Block], sink: &mut impl Sink) -> Result<(), SinkError> {
+    /// Takes back what the batch was so far, for it to be made again.
+    pub fn roll_back(&mut self) {
         self.window.rollback();
         self.progress.clone_from(&self.base);
         self.dead_letters = DeadLetters::default();
         self.begun = false;
+        self.line = 0;
+    }
+
+    /// Puts the blocks of a batch that does not count into a new transaction. Tells whether that met an event whose topic the
+    /// sink does not know; the transaction is then to be aborted, and the topics prepared.
+    pub fn replay(&mut self, blocks: &[Block], sink: &mut impl Sink) -> Result<bool, SinkError> {
+        self.roll_back();
         for block in blocks {
-            self.process(block, usize::MAX, sink)?;
+            if self.process(block, usize::MAX, sink)?.met_unknown_topic {
+                return Ok(true);
+            }
         }
-        Ok(())
+        Ok(false)
+    }
+
+    /// These records of the batch will be dead letters when it is made again. Tells how many are new.
+    pub fn refuse(&mut self, refused: Vec<Refused>) -> usize {
+        let before = self.refused.len();
+        self.refused.extend(refused.into_iter().map(|refused| (refused.ordinal, refused)));
+        self.refused.len() - before
+    }
+
+    /// Of the lines that were refused only the first `lines` are in the batch any more.
+    pub fn keep_refused(&mut self, lines: usize) {
+        self.refused.split_off(&lines);
     }
 
     /// Commits the batch with `checkpoint`.
@@ -160,25 +197,32 @@ impl Pipeline {
         self.dead_letters = DeadLetters::default();
         self.begun = false;
         self.first_processed_ms = None;
+        self.line = 0;
+        self.refused.clear();
     }
 
     /// The blocks so far hold no record: they need not be kept for a replay.
     pub fn fold(&mut self) {
         self.base.clone_from(&self.progress);
+        self.line = 0;
+        self.refused.clear();
     }
 
     fn lines(&mut self, bytes: &[u8], room: usize, sink: &mut impl Sink) -> Result<Taken, SinkError> {
-        let mut taken = Taken { lines: 0, bytes: 0 };
+        let mut taken = Taken { lines: 0, bytes: 0, met_unknown_topic: false };
         while taken.lines < room && taken.bytes < bytes.len() {
             let rest = &bytes[taken.bytes..];
             let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-            taken.bytes = (taken.bytes + end + 1).min(bytes.len());
             let line = rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]);
-            if line.is_empty() {
-                continue;
+            if !line.is_empty() {
+                if !self.line(line, sink)? {
+                    taken.met_unknown_topic = true;
+                    break;
+                }
+                taken.lines += 1;
+                self.line += 1;
             }
-            self.line(line, sink)?;
-            taken.lines += 1;
+            taken.bytes = (taken.bytes + end + 1).min(bytes.len());
         }
         match failpoint::pass("mid_batch") {
             Some(failpoint::Action::Abort) => Err(SinkError::Abortable("failpoint mid_batch".into())),
@@ -187,11 +231,16 @@ impl Pipeline {
         }
     }
 
-    fn line(&mut self, line: &[u8], sink: &mut impl Sink) -> Result<(), SinkError> {
+    /// Tells whether the line was taken; otherwise the sink does not know its topic, and it is as if it had not come.
+    fn line(&mut self, line: &[u8], sink: &mut impl Sink) -> Result<bool, SinkError> {
         match self.extractor.extract(line) {
             Ok(Line::Event(record)) => {
+                let destination = self.destination(record.topic_value.as_deref(), sink);
+                if matches!(destination, Destination::Unknown) {
+                    return Ok(false);
+                }
                 self.progress.added.received += 1;
-                self.event(line, &record, sink)?;
+                self.event(line, &record, destination, sink)?;
                 self.place(record.offset.as_deref());
                 self.processed(record.processed_ms);
             }
@@ -204,7 +253,7 @@ impl Pipeline {
             Ok(Line::PositionOnly(offset)) => self.place(offset.as_deref()),
             Err(error) => {
                 self.progress.added.received += 1;
-                let detail = detail(&error);
+                let detail = letters::detail(&error);
                 let letter = DeadLetter { reason: error.reason(), detail: &detail, line };
                 self.dead_letter(&letter, line.len() as u64, sink)?;
                 match error {
@@ -217,29 +266,43 @@ impl Pipeline {
                 }
             }
         }
-        Ok(())
+        Ok(true)
     }
 
-    fn event(&mut self, line: &[u8], record: &Record<'_>, sink: &mut impl Sink) -> Result<(), SinkError> {
+    fn event(
+        &mut self,
+        line: &[u8],
+        record: &Record<'_>,
+        destination: Destination,
+        sink: &mut impl Sink,
+    ) -> Result<(), SinkError> {
         if self.is_repeated(record.id, record.processed_ms) {
             self.progress.added.duplicates += 1;
             return Ok(());
         }
-        let timestamp_ms =
-            self.router.timestamp(record, |text| self.extractor.milliseconds(text), self.clock_ms);
-        let topic = match self.router.topic(record.topic_value.as_deref()) {
-            Ok(topic) => topic,
-            Err(error) => {
-                let detail = error.to_string();
-                let letter = DeadLetter { reason: DeadLetterReason::Unroutable, detail: &detail, line };
+        let (route, accepts) = match destination {
+            Destination::Topic(route, accepts) => (route, accepts),
+            Destination::Nowhere(reason, detail) => {
+                let letter = DeadLetter { reason, detail: &detail, line };
                 return self.dead_letter(&letter, line.len() as u64, sink);
             }
+            // Such a line does not come as far as this.
+            Destination::Unknown => return Ok(()),
         };
+        let timestamp_ms =
+            self.router.timestamp(record, |text| self.extractor.milliseconds(text), self.clock_ms);
+        if let Some(detail) = self.refusal(route, accepts, record.key.is_some(), timestamp_ms) {
+            let letter = DeadLetter { reason: DeadLetterReason::RefusedByTopic, detail: &detail, line };
+            return self.dead_letter(&letter, line.len() as u64, sink);
+        }
         if !std::mem::replace(&mut self.begun, true) {
             sink.begin()?;
         }
+        let topic = self.router.name(route);
         let sent = sink.send(&OutRecord {
+            ordinal: self.line,
             topic,
+            limit: accepts.max_bytes,
             key: record.key.as_deref(),
             value: line,
             timestamp_ms,
@@ -251,7 +314,7 @@ impl Pipeline {
         });
         match sent {
             Ok(()) => self.progress.added.delivered += 1,
-            Err(SinkError::TooLarge { limit }) => {
+            Err(SinkError::TooLarge { limit, .. }) => {
                 let detail = format!("topic {topic} takes {limit} bytes");
                 let letter = DeadLetter { reason: DeadLetterReason::TooLargeForTopic, detail: &detail, line };
                 self.dead_letter(&letter, line.len() as u64, sink)?;
@@ -260,64 +323,4 @@ impl Pipeline {
         }
         Ok(())
     }
-
-    /// Writes a dead letter, bytes intact where the topic takes them, else their head.
-    fn dead_letter(
-        &mut self,
-        letter: &DeadLetter<'_>,
-        length: u64,
-        sink: &mut impl Sink,
-    ) -> Result<(), SinkError> {
-        if !std::mem::replace(&mut self.begun, true) {
-            sink.begin()?;
-        }
-        let record = OutRecord {
-            topic: &self.dead_letter_topic,
-            key: None,
-            value: letter.line,
-            timestamp_ms: self.clock_ms,
-            headers: Headers::DeadLetter { reason: letter.reason, detail: letter.detail, length },
-        };
-        match sink.send(&record) {
-            Err(SinkError::TooLarge { .. }) => {
-                sink.send(&OutRecord {
-                    value: &letter.line[..letter.line.len().min(OVERSIZE_HEAD)],
-                    ..record
-                })?;
-            }
-            other => other?,
-        }
-        self.progress.added.dead_letters += 1;
-        if let Some(index) = DeadLetterReason::ALL.iter().position(|reason| *reason == letter.reason) {
-            self.dead_letters[index] += 1;
-        }
-        Ok(())
-    }
-}
-
-/// Lines and bytes of the first `room` lines of a block, as [`Pipeline::process`] would take them.
-pub fn measure(block: &Block, room: usize) -> (usize, usize) {
-    let Block::Lines(all) = block else { return (1, block.len()) };
-    let (mut lines, mut from) = (0, 0);
-    while lines < room && from < all.len() {
-        let end = memchr::memchr(b'\n', &all[from..]).map_or(all.len(), |end| from + end + 1);
-        lines += usize::from(!matches!(&all[from..end], b"\n" | b"\r\n"));
-        from = end;
-    }
-    (lines, from)
-}
-
-struct DeadLetter<'a> {
-    reason: DeadLetterReason,
-    detail: &'a str,
-    line: &'a [u8],
-}
-
-fn detail(error: &ExtractError<'_>) -> String {
-    let mut text = match error {
-        ExtractError::NotAnObject(cause) => cause.to_string(),
-        ExtractError::NoId { .. } => error.to_string(),
-    };
-    text.truncate(text.floor_char_boundary(MAX_DETAIL));
-    text
 }

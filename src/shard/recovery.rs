@@ -10,8 +10,8 @@ use super::{Exit, Shard};
 use crate::model::checkpoint::Checkpoint;
 use crate::sink::{Known, Reopened, Sink, SinkError};
 
-/// First and longest pause between attempts to write the same batch.
-const RETRY_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// First and longest pause between attempts to write.
+pub(super) const RETRY_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// How often a pausing shard looks whether it is to give up.
 const ABANDON_CHECK: Duration = Duration::from_millis(50);
@@ -33,40 +33,26 @@ impl<S: Sink> Shard<S> {
         mut error: SinkError,
         mut attempted: Option<&Checkpoint>,
     ) -> Result<Recovered, Exit> {
-        let mut failures = 0;
+        let mut too_slow = false;
         loop {
-            failures += 1;
-            let lasts = self.metrics.failed(error.to_string());
-            if let Some(exit) = Exit::of(&error) {
-                warn!(shard = %self.config.id, reason = %error, "write refused");
-                return Err(exit);
-            }
-            let said = "write failed; the batch is kept and tried again";
-            if lasts {
-                error!(shard = %self.config.id, reason = %error, failures, "{said}");
+            too_slow |= matches!(error, SinkError::TooSlow { .. });
+            self.report(&error)?;
+            let cleared = if error.can_be_aborted() {
+                self.sink.abort().map(|()| Recovered::Replayed)
             } else {
-                warn!(shard = %self.config.id, reason = %error, failures, "{said}");
-            }
-            if failures > 1 {
-                pause(failures, &self.abandon)?;
-            }
-            let cleared = match error {
-                SinkError::Abortable(_) => self.sink.abort().map(|()| Recovered::Replayed),
-                _ => {
-                    let known = Known { last: &self.checkpoint, attempted };
-                    self.sink.reopen(known).map(|reopened| self.reopened(reopened, attempted))
-                }
+                let known = Known { last: &self.checkpoint, attempted };
+                self.sink.reopen(known).map(|reopened| self.reopened(reopened, attempted))
             };
-            if cleared.is_ok() {
-                // Its outcome is known from here on.
-                attempted = None;
-            }
-            let replayed = cleared.and_then(|recovered| match recovered {
-                Recovered::Landed => Ok(recovered),
-                Recovered::Replayed => {
-                    self.pipeline.replay(self.batch.blocks(), &mut self.sink).map(|()| recovered)
+            let replayed = match cleared {
+                Ok(Recovered::Landed) => Ok(Recovered::Landed),
+                Ok(Recovered::Replayed) => {
+                    // Its outcome is known from here on.
+                    attempted = None;
+                    self.change_batch(std::mem::take(&mut too_slow));
+                    self.replay().map(|()| Recovered::Replayed)
                 }
-            });
+                Err(next) => Err(next),
+            };
             match replayed {
                 Ok(recovered) => {
                     info!(shard = %self.config.id, ?recovered, "the batch is safe");
@@ -75,6 +61,65 @@ impl<S: Sink> Shard<S> {
                 Err(next) => error = next,
             }
         }
+    }
+
+    /// Says what failed, and waits: longer with each failure since the last commit, so that what lasts is not tried without
+    /// end at full speed.
+    fn report(&mut self, error: &SinkError) -> Result<(), Exit> {
+        if let SinkError::Outgrown(reason) = error {
+            info!(shard = %self.config.id, reason, "the producer is opened anew");
+            return Ok(());
+        }
+        self.failures = self.failures.saturating_add(1);
+        let lasts = self.metrics.failed(error.code(), error.to_string());
+        if let Some(exit) = Exit::of(error) {
+            warn!(shard = %self.config.id, reason = %error, "write refused");
+            return Err(exit);
+        }
+        let (said, code, failures) =
+            ("write failed; the batch is kept and tried again", error.code(), self.failures);
+        if lasts {
+            error!(shard = %self.config.id, reason = %error, code, failures, "{said}");
+        } else {
+            warn!(shard = %self.config.id, reason = %error, code, failures, "{said}");
+        }
+        if self.failures > 1 { pause(self.failures, self.pauses, &self.abandon) } else { Ok(()) }
+    }
+
+    /// What is done otherwise when the batch is made again.
+    fn change_batch(&mut self, too_slow: bool) {
+        let refused = self.sink.refused();
+        let reason = refused.first().map(|refused| refused.detail.clone());
+        let records = self.pipeline.refuse(refused);
+        if records > 0 {
+            info!(shard = %self.config.id, records, reason, "records that their topic refuses become dead letters");
+            self.failures = 0;
+        }
+        if too_slow {
+            let rest = self.batch.halve(Instant::now());
+            if !rest.is_empty() {
+                let lines = self.batch.lines();
+                self.pipeline.keep_refused(lines);
+                info!(shard = %self.config.id, lines, "the batch is halved, since the time was not enough");
+            }
+            for block in rest.into_iter().rev() {
+                self.backlog.push_front(block);
+            }
+        }
+    }
+
+    /// Puts the batch into a new transaction.
+    fn replay(&mut self) -> Result<(), SinkError> {
+        self.batch.try_again(Instant::now());
+        while self.pipeline.replay(self.batch.blocks(), &mut self.sink)? {
+            if self.pipeline.has_records() {
+                self.sink.abort()?;
+            }
+            self.pipeline.roll_back();
+            let unknown = self.unknown_topics(None);
+            self.sink.prepare(&unknown)?;
+        }
+        Ok(())
     }
 
     /// What the sink's checkpoint says of the attempted one.
@@ -98,11 +143,13 @@ impl<S: Sink> Shard<S> {
     }
 }
 
-/// Waits before attempt number `failures + 1`, or says that nobody waits for it any more.
-pub(super) fn pause(failures: u32, abandon: &CancellationToken) -> Result<(), Exit> {
-    let (first, longest) = RETRY_PAUSES;
-    let until =
-        Instant::now() + first.saturating_mul(2u32.saturating_pow(failures.saturating_sub(1))).min(longest);
+/// Waits after `failures` failures in a row, or says that nobody waits for it any more.
+pub(super) fn pause(
+    failures: u32,
+    pauses: (Duration, Duration),
+    abandon: &CancellationToken,
+) -> Result<(), Exit> {
+    let until = Instant::now() + length(failures, pauses);
     loop {
         if abandon.is_cancelled() {
             return Err(Exit::Abandoned);
@@ -112,5 +159,22 @@ pub(super) fn pause(failures: u32, abandon: &CancellationToken) -> Result<(), Ex
             return Ok(());
         }
         std::thread::park_timeout(left.min(ABANDON_CHECK));
+    }
+}
+
+/// A pause doubles with each failure.
+fn length(failures: u32, (first, longest): (Duration, Duration)) -> Duration {
+    first.saturating_mul(2u32.saturating_pow(failures.saturating_sub(1))).min(longest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_longest() {
+        let lengths: Vec<u128> = (1..9).map(|failures| length(failures, RETRY_PAUSES).as_millis()).collect();
+        assert_eq!(lengths, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+        assert_eq!(length(u32::MAX, RETRY_PAUSES), RETRY_PAUSES.1);
     }
 }

@@ -46,8 +46,17 @@ fn lines(text: &str) -> Block {
     Block::Lines(Bytes::copy_from_slice(text.as_bytes()))
 }
 
-/// Runs a shard over these blocks until they end.
+/// Runs a shard over these blocks until they end. It does not pause.
 fn run(cluster: &Arc<Mutex<Cluster>>, max_events: usize, blocks: Vec<Block>) -> Exit {
+    run_with_pauses((Duration::ZERO, Duration::ZERO), cluster, max_events, blocks)
+}
+
+fn run_with_pauses(
+    pauses: (Duration, Duration),
+    cluster: &Arc<Mutex<Cluster>>,
+    max_events: usize,
+    blocks: Vec<Block>,
+) -> Exit {
     let config = Config {
         id: ShardId { stream: "s".into(), index: 0 },
         batch: batch::Config { max_events, ..batch::Config::default() },
@@ -57,7 +66,8 @@ fn run(cluster: &Arc<Mutex<Cluster>>, max_events: usize, blocks: Vec<Block>) -> 
     let sink = MemorySink::new(Arc::clone(cluster));
     let metrics = Metrics::default();
     let never = CancellationToken::new();
-    let shard = Shard::open(config, sink, pipeline(1000), metrics, never.clone(), &never).unwrap();
+    let mut shard = Shard::open(config, sink, pipeline(1000), metrics, never.clone(), &never).unwrap();
+    shard.pauses = pauses;
     let (input, output) = queue(1 << 20, Default::default(), Default::default());
     for block in blocks {
         let sent = futures_util::FutureExt::now_or_never(input.send(Item::Block { block, resumed: false }));
@@ -227,3 +237,4 @@ proptest! {
 }
 
 mod replay;
+mod writing;

@@ -1,6 +1,6 @@
 //! The only place where Kafka clients are configured: owned properties, secrets, the log bridge.
 
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -10,8 +10,7 @@ use rdkafka::client::OAuthToken;
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
-use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{BaseProducer, Producer, ProducerContext};
+use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::types::{RDKafkaConfRes, RDKafkaErrorCode};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -25,23 +24,28 @@ use crate::web::oauth::Grant;
 
 mod addresses;
 mod causes;
+mod failures;
 
 pub(super) use addresses::explain_admin;
 pub(super) use causes::{Served, explain, with_causes};
 
 use causes::Causes;
+use failures::Failures;
 
-/// Messages and kilobytes that the producer holds at most. Beyond it `send` waits, so a slow Kafka costs no memory. A
+/// Messages that the producer holds at most. Beyond it `send` waits, so a slow Kafka costs no memory. A
 /// message of 600 bytes takes 1.7 KiB here, headers included; at 100,000 events a second this is a tenth of a second.
 const QUEUE_MESSAGES: &str = "10000";
-const QUEUE_KBYTES: &str = "16384";
+
+/// Bytes that it holds at most, unless a single record has more.
+pub const QUEUE_BYTES: usize = 16 << 20;
 
 /// Bytes of one produce batch. Above the default of librdkafka it gains nothing; it must stay below the smallest
 /// `max.message.bytes` of the topics.
 pub const BATCH_BYTES: usize = 1_000_000;
 
-/// Librdkafka's own cap on a message. The topics' limits are checked before; this only must not be in the way.
-const MESSAGE_MAX_BYTES: &str = "100000000";
+/// Librdkafka's own cap on a message, as large as it may be. The topics' limits are checked before; this only must not be in
+/// the way.
+pub const MESSAGE_MAX_BYTES: usize = 1_000_000_000;
 
 /// What every client has unless `kafka.properties` says otherwise. Keep-alive: between a quiet stream's commits a NAT or
 /// firewall may forget its connections, which nobody else would notice.
@@ -99,11 +103,19 @@ pub struct Context {
     hider: Hider,
 }
 
-/// Records that the producer could not deliver since the last reset.
-#[derive(Debug, Default)]
-pub struct Failures {
-    count: AtomicU64,
-    last_code: AtomicI32,
+/// How much a producer holds, and sends at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sizes {
+    /// Bytes of one produce batch; a record that exceeds it is alone in its own.
+    pub batch_bytes: usize,
+    /// Bytes that wait at most.
+    pub queue_bytes: usize,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self { batch_bytes: BATCH_BYTES, queue_bytes: QUEUE_BYTES }
+    }
 }
 
 impl Clients {
@@ -118,12 +130,9 @@ impl Clients {
     }
 
     /// The producer of one shard. Its secrets are read now.
-    pub fn producer(
-        &self,
-        transactional_id: &str,
-        batch_bytes: usize,
-    ) -> Result<BaseProducer<Context>, SinkError> {
-        let (mut config, context) = self.base(&PRODUCER_DEFAULTS)?;
+    pub fn producer(&self, transactional_id: &str, sizes: Sizes) -> Result<BaseProducer<Context>, SinkError> {
+        let (mut config, mut context) = self.base(&PRODUCER_DEFAULTS)?;
+        context.failures = Arc::new(Failures::new(sizes.batch_bytes));
         config
             .set("enable.idempotence", "true")
             // A topic that was deleted would come back by itself with the broker's settings, and nobody would notice that
@@ -133,10 +142,10 @@ impl Clients {
             .set("partitioner", "murmur2_random")
             .set("delivery.report.only.error", "true")
             .set("queue.buffering.max.messages", QUEUE_MESSAGES)
-            .set("queue.buffering.max.kbytes", QUEUE_KBYTES)
+            .set("queue.buffering.max.kbytes", sizes.queue_bytes.div_ceil(1024).to_string())
             .set("batch.num.messages", QUEUE_MESSAGES)
-            .set("batch.size", batch_bytes.to_string())
-            .set("message.max.bytes", MESSAGE_MAX_BYTES);
+            .set("batch.size", sizes.batch_bytes.to_string())
+            .set("message.max.bytes", MESSAGE_MAX_BYTES.to_string());
         if self.config.delivery == Delivery::ExactlyOnce {
             config
                 .set("transactional.id", transactional_id)
@@ -257,18 +266,6 @@ impl Context {
     }
 }
 
-impl Failures {
-    /// How many since the last reset, and librdkafka's code of the latest.
-    pub fn get(&self) -> Option<i32> {
-        (self.count.load(Ordering::Acquire) > 0).then(|| self.last_code.load(Ordering::Acquire))
-    }
-
-    /// Forgets them.
-    pub fn reset(&self) {
-        self.count.store(0, Ordering::Release);
-    }
-}
-
 /// Serves a client's events until its first token is there; a request that blocks would not do that.
 fn await_token(context: &Context, mut serve: impl FnMut()) -> Result<(), SinkError> {
     if context.tokens.is_none() {
@@ -335,18 +332,6 @@ impl ClientContext for Context {
                 Some(tokens) => tokens.refused(),
                 None => self.refused.store(true, Ordering::Release),
             }
-        }
-    }
-}
-
-impl ProducerContext for Context {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let Err((error, _)) = result {
-            let code = error.rdkafka_error_code().map_or(0, |code| code as i32);
-            self.failures.last_code.store(code, Ordering::Release);
-            self.failures.count.fetch_add(1, Ordering::AcqRel);
         }
     }
 }

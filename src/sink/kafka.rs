@@ -6,21 +6,28 @@
 //! - A producer whose commit has an unknown outcome is never used again (librdkafka has no KIP-890).
 //! - The checkpoint is the last record of its transaction.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rdkafka::producer::BaseProducer;
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 
-use super::client::{BATCH_BYTES, Clients, Context};
+use super::client::{Clients, Context, Sizes};
+use super::delivery::Refused;
 use super::topics::Topics;
-use super::{Config, Delivery, EventHeaders, Known, Opened, Reopened, Seed, Sink, SinkError, TopicSpec};
+use super::{
+    Config, Delivery, EventHeaders, Known, Opened, Reopened, Seed, Sink, SinkError, Topic, TopicSpec,
+};
 use crate::model::checkpoint::Checkpoint;
 use crate::model::types::{OutRecord, Run, ShardId};
 
 pub(super) mod blocking;
+mod failing;
 mod headers;
 mod memory;
 mod opening;
+mod preparing;
 mod state;
 mod writing;
 
@@ -70,10 +77,18 @@ pub struct KafkaSink {
     context: Context,
     headers: RecordHeaders,
     packed: Vec<u8>,
-    /// Bytes of one produce batch, and of one of our own records.
-    batch_bytes: usize,
-    /// What batches were cut to since a topic refused one whose limit is not known.
-    learned_bytes: usize,
+    /// Of the producer at work.
+    sizes: Sizes,
+    /// What the sizes of the next producer may not exceed and must reach, learnt from refusals and from what was sent.
+    learnt: Sizes,
+    /// When the batch was begun: the time of its transaction counts from there.
+    begun: Instant,
+    refused: Vec<Refused>,
+    /// Whether records of the batch were not delivered.
+    delivery_failed: bool,
+    /// Whether each record is to be alone in its produce batch, until the batch at hand is committed: that tells which
+    /// ones their topic refuses.
+    isolating: bool,
 }
 
 impl KafkaSink {
@@ -83,6 +98,7 @@ impl KafkaSink {
         let topics = Topics::new(clients.clone(), runtime, &settings.config);
         let headers = RecordHeaders::new(&settings.event_headers, &settings.shard, &settings.source);
         let context = Context::default();
+        let sizes = Sizes::default();
         Self {
             settings,
             clients,
@@ -93,8 +109,12 @@ impl KafkaSink {
             context,
             headers,
             packed: Vec::new(),
-            batch_bytes: BATCH_BYTES,
-            learned_bytes: BATCH_BYTES,
+            sizes,
+            learnt: sizes,
+            begun: Instant::now(),
+            refused: Vec::new(),
+            delivery_failed: false,
+            isolating: false,
         }
     }
 
@@ -120,12 +140,20 @@ impl Sink for KafkaSink {
         self.reopen_shard(known)
     }
 
+    fn topic(&self, name: &str) -> Topic<'_> {
+        self.topics.get(name)
+    }
+
+    fn prepare(&mut self, names: &BTreeSet<String>) -> Result<(), SinkError> {
+        self.prepare_topics(names)
+    }
+
     fn begin(&mut self) -> Result<(), SinkError> {
         self.begin_batch()
     }
 
     fn send(&mut self, record: &OutRecord<'_>) -> Result<(), SinkError> {
-        self.send_record(record)
+        self.send_record(record).map_err(|error| self.timed(error))
     }
 
     fn commit(
@@ -133,7 +161,13 @@ impl Sink for KafkaSink {
         ids: &mut dyn Iterator<Item = Run<'_>>,
         checkpoint: &Checkpoint,
     ) -> Result<(), SinkError> {
-        self.commit_batch(ids, checkpoint)
+        self.commit_batch(ids, checkpoint).map_err(|error| self.timed(error))?;
+        self.isolating = false;
+        Ok(())
+    }
+
+    fn refused(&mut self) -> Vec<Refused> {
+        std::mem::take(&mut self.refused)
     }
 
     fn abort(&mut self) -> Result<(), SinkError> {

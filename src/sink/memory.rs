@@ -1,9 +1,10 @@
 //! A sink in memory, for tests of what is above it: transactions that keep or drop their records, and faults.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use super::{Known, Opened, Reopened, Seed, Sink, SinkError};
+use super::delivery::Refused;
+use super::{Accepts, Known, Opened, Reopened, Seed, Sink, SinkError, Topic};
 use crate::model::checkpoint::Checkpoint;
 use crate::model::types::{Dated, EventId, Headers, OutRecord, Run};
 
@@ -39,6 +40,20 @@ pub struct Cluster {
     pub limit: Option<usize>,
     /// Batch sizes.
     pub commits: Vec<usize>,
+    /// Batches with more records than this are too slow.
+    pub most: Option<usize>,
+    /// Whether a slow batch's outcome is unknown, too.
+    pub slow_is_unknown: bool,
+    /// Values that their topic refuses.
+    pub refused: BTreeSet<Vec<u8>>,
+    /// Topics that are known only when they were prepared: those that begin so.
+    pub unknown: Option<&'static str>,
+    /// Topics that were prepared, by call.
+    pub prepared: Vec<BTreeSet<String>>,
+    /// Topics that cannot be had, though they were prepared.
+    pub missing: BTreeSet<String>,
+    /// Failures of preparing to come.
+    pub prepare_fails: usize,
 }
 
 /// What happens to a commit.
@@ -54,24 +69,42 @@ pub enum Fault {
     UnknownAndLost,
     /// Another instance took over.
     Fenced,
+    /// Its topics are forgotten, and it must be made again by a producer opened anew.
+    TopicsGone,
+    /// It was too slow, whatever its size.
+    Slow,
 }
 
 /// A sink on a [`Cluster`].
 pub struct MemorySink {
     cluster: Arc<Mutex<Cluster>>,
     batch: Vec<Kept>,
+    /// The lines of its records.
+    ordinals: Vec<usize>,
     open: bool,
+    known: BTreeSet<String>,
+    missing: BTreeSet<String>,
+    refused: Vec<Refused>,
 }
 
 impl MemorySink {
     /// On this cluster.
     pub fn new(cluster: Arc<Mutex<Cluster>>) -> Self {
-        Self { cluster, batch: Vec::new(), open: false }
+        Self {
+            cluster,
+            batch: Vec::new(),
+            ordinals: Vec::new(),
+            open: false,
+            known: BTreeSet::new(),
+            missing: BTreeSet::new(),
+            refused: Vec::new(),
+        }
     }
 
     fn claim(&mut self) -> Checkpoint {
         self.open = false;
         self.batch.clear();
+        self.ordinals.clear();
         let mut cluster = self.cluster.lock().unwrap();
         let claimed = match cluster.checkpoint.take() {
             Some(found) => found.claimed_by("memory"),
@@ -109,8 +142,35 @@ impl Sink for MemorySink {
         Ok(Reopened { checkpoint, journal_lost })
     }
 
+    fn topic(&self, name: &str) -> Topic<'_> {
+        let cluster = self.cluster.lock().unwrap();
+        let must_be_known = cluster.unknown.is_some_and(|beginning| name.starts_with(beginning));
+        if self.missing.contains(name) {
+            return Topic::Missing("on demand");
+        }
+        if must_be_known && !self.known.contains(name) {
+            return Topic::Unknown;
+        }
+        Topic::Takes(Accepts { max_bytes: cluster.limit.unwrap_or(usize::MAX), needs_key: false })
+    }
+
+    fn prepare(&mut self, names: &BTreeSet<String>) -> Result<(), SinkError> {
+        assert!(!self.open, "topics are prepared inside a transaction");
+        let mut cluster = self.cluster.lock().unwrap();
+        if cluster.prepare_fails > 0 {
+            cluster.prepare_fails -= 1;
+            return Err(SinkError::Unusable("on demand".into()));
+        }
+        cluster.prepared.push(names.clone());
+        let is_missing = |name: &&String| cluster.missing.contains(*name);
+        self.missing.extend(names.iter().filter(is_missing).cloned());
+        self.known.extend(names.iter().cloned());
+        Ok(())
+    }
+
     fn begin(&mut self) -> Result<(), SinkError> {
         assert!(!self.open, "begin inside a transaction");
+        self.refused.clear();
         self.open = true;
         Ok(())
     }
@@ -118,8 +178,9 @@ impl Sink for MemorySink {
     fn send(&mut self, record: &OutRecord<'_>) -> Result<(), SinkError> {
         assert!(self.open, "send outside a transaction");
         if let Some(limit) = self.cluster.lock().unwrap().limit.filter(|limit| record.value.len() > *limit) {
-            return Err(SinkError::TooLarge { limit });
+            return Err(SinkError::TooLarge { limit, room: limit });
         }
+        self.ordinals.push(record.ordinal);
         self.batch.push(Kept {
             topic: record.topic.to_owned(),
             key: record.key.map(<[u8]>::to_vec),
@@ -143,10 +204,35 @@ impl Sink for MemorySink {
             Fault::Abort => return Err(SinkError::Abortable("on demand".into())),
             Fault::UnknownAndLost => return Err(SinkError::OutcomeUnknown("on demand".into())),
             Fault::Fenced => return Err(SinkError::Fenced("on demand".into())),
+            Fault::Slow => return Err(too_slow(cluster.slow_is_unknown)),
+            Fault::TopicsGone => {
+                self.known.clear();
+                let (reason, code) = ("on demand".into(), "unknown_topic".into());
+                return Err(SinkError::Undelivered { reason, code, reopen: true });
+            }
             Fault::None | Fault::UnknownButLanded => {}
+        }
+        if cluster.most.is_some_and(|most| self.batch.len() > most) {
+            return Err(too_slow(cluster.slow_is_unknown));
+        }
+        let is_refused = |(kept, ordinal): (&Kept, &usize)| {
+            let is_refused = kept.reason.is_none() && cluster.refused.contains(&kept.value);
+            let detail = format!("{} refuses it", kept.topic);
+            is_refused.then(|| Refused {
+                ordinal: *ordinal,
+                topic: kept.topic.clone(),
+                detail,
+                if_old: false,
+            })
+        };
+        self.refused = self.batch.iter().zip(&self.ordinals).filter_map(is_refused).collect();
+        if !self.refused.is_empty() {
+            let (reason, code) = ("on demand".into(), "invalid_record".into());
+            return Err(SinkError::Undelivered { reason, code, reopen: false });
         }
         cluster.commits.push(self.batch.len());
         cluster.records.append(&mut self.batch);
+        self.ordinals.clear();
         cluster.journal.extend(ids.map(|run| (run.dated, run.first, run.ids.to_vec())));
         cluster.checkpoint = Some(checkpoint.clone());
         self.open = false;
@@ -157,10 +243,19 @@ impl Sink for MemorySink {
         }
     }
 
+    fn refused(&mut self) -> Vec<Refused> {
+        std::mem::take(&mut self.refused)
+    }
+
     fn abort(&mut self) -> Result<(), SinkError> {
         self.cluster.lock().unwrap().aborted += self.batch.len();
         self.batch.clear();
+        self.ordinals.clear();
         self.open = false;
         Ok(())
     }
+}
+
+fn too_slow(outcome_unknown: bool) -> SinkError {
+    SinkError::TooSlow { reason: "on demand".into(), outcome_unknown }
 }

@@ -15,7 +15,8 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::client::{BATCH_BYTES, Clients, Context, explain};
+use super::client::{Clients, Context, Sizes, explain};
+use super::delivery::STATE;
 use super::kafka::{StateTopics, blocking};
 use super::progress::{Open, Reader};
 use super::topics::{Topics, Wanted as WantedTopic};
@@ -179,7 +180,7 @@ impl Announcer {
         announcement: Announcement<'_>,
         partitions: i32,
     ) -> Result<Placement, SinkError> {
-        let producer = self.clients.producer(&self.state.shards, BATCH_BYTES)?;
+        let producer = self.clients.producer(&self.state.shards, Sizes::default())?;
         producer.init_transactions(INIT_TIMEOUT).map_err(|error| self.failed(&producer, &error))?;
         let reader = Reader::new(&self.clients, self.config.transaction_timeout + INIT_TIMEOUT)?;
         let before = match read(&reader, &self.state)? {
@@ -194,7 +195,7 @@ impl Announcer {
         }
         // Each shard's partition has to be there before anybody can look for its checkpoint.
         if record.partition_count() > partitions {
-            self.topics.forget();
+            self.topics.forget_all();
             self.topics.ensure(&self.wanted(&[], record.partition_count()))?;
         }
         failpoint::pass("before_placement");
@@ -215,7 +216,7 @@ impl Announcer {
     }
 
     /// What an earlier release left, which kept no record.
-    fn of_checkpoints(&self, reader: &Reader) -> Result<Record, SinkError> {
+    fn of_checkpoints(&mut self, reader: &Reader) -> Result<Record, SinkError> {
         let topic = &self.state.checkpoints;
         let mut existing = Vec::new();
         for partition in 0..self.topics.partitions(topic)? {
@@ -263,7 +264,7 @@ impl Announcer {
     fn write(&self, producer: &BaseProducer<Context>, record: &Record) -> Result<(), SinkError> {
         // Texts, numbers and lists only: this cannot fail.
         let value = serde_json::to_vec(record).unwrap_or_default();
-        let out: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(&self.state.shards);
+        let out: BaseRecord<'_, [u8], [u8], usize> = BaseRecord::with_opaque_to(&self.state.shards, STATE);
         let out = out.key(KEY.as_bytes()).payload(&value).partition(PARTITION);
         let limit = self.config.transaction_timeout;
         producer.begin_transaction().map_err(|error| self.failed(producer, &error))?;

@@ -1,28 +1,30 @@
 //! Topics: which exist, what they accept, and creating those that are missing.
 //!
 //! Invariant: a record is offered to a topic only after the topic was found or created, so a missing topic is one
-//! clear error and never a queue that silently fills.
+//! clear error and never a queue that silently fills. However many topics are looked up at once, it takes a constant number
+//! of requests.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use rdkafka::admin::{
-    AdminClient, AdminOptions, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
-};
-use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::types::RDKafkaErrorCode as Code;
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::client::{Clients, Context, close_beside, explain, explain_admin};
-use super::{Config, SinkError, TopicSpec};
-use rdkafka::consumer::Consumer;
+use super::client::Clients;
+use super::{Accepts, Config, SinkError, Topic, TopicSpec};
 
-/// Limit of one request to the cluster.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+mod cluster;
+
+use cluster::{Cluster, Described};
 
 /// `max.message.bytes` where it cannot be read: Kafka's default.
 const DEFAULT_MAX_MESSAGE_BYTES: usize = 1_048_588;
+
+/// After so long a topic that was not there is looked up again: somebody may have made it.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
 /// A topic to be found or created.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -44,173 +46,243 @@ impl Wanted {
     }
 }
 
+/// Why there is no topic of a name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Absence {
+    /// None exists, and none may be made.
+    Missing(String),
+    /// Kafka does not take the name.
+    Refused(String),
+}
+
+/// What is known of a name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Known {
+    Takes(Accepts),
+    Absent(Absence, Instant),
+}
+
 /// The cluster's topics as far as they are known.
 pub struct Topics {
-    clients: Clients,
-    runtime: Handle,
+    cluster: Cluster,
     create: bool,
     /// What every topic takes; `None` asks.
     max_message_bytes: Option<usize>,
-    /// `max.message.bytes` of each known topic.
-    known: HashMap<String, usize>,
+    known: HashMap<String, Known>,
 }
 
 impl Topics {
     /// Nothing known yet.
     pub fn new(clients: Clients, runtime: Handle, config: &Config) -> Self {
         let Config { create_topics: create, max_message_bytes, .. } = *config;
-        Self { clients, runtime, create, max_message_bytes, known: HashMap::new() }
+        Self { cluster: Cluster::new(clients, runtime), create, max_message_bytes, known: HashMap::new() }
     }
 
-    /// What a known topic accepts, bytes.
-    pub fn limit(&self, topic: &str) -> Option<usize> {
-        self.known.get(topic).copied()
+    /// What is known of a topic.
+    pub fn get(&self, topic: &str) -> Topic<'_> {
+        match self.known.get(topic) {
+            None => Topic::Unknown,
+            Some(Known::Takes(accepts)) => Topic::Takes(*accepts),
+            Some(Known::Absent(_, since)) if since.elapsed() >= LOOK_AGAIN => Topic::Unknown,
+            Some(Known::Absent(Absence::Missing(why), _)) => Topic::Missing(why),
+            Some(Known::Absent(Absence::Refused(why), _)) => Topic::Refused(why),
+        }
     }
 
     /// The smallest limit of all known topics.
     pub fn smallest_limit(&self) -> Option<usize> {
-        self.known.values().copied().min()
+        let limits = self.known.values().filter_map(|known| match known {
+            Known::Takes(accepts) => Some(accepts.max_bytes),
+            Known::Absent(..) => None,
+        });
+        limits.min()
     }
 
     /// How many partitions a topic has now.
-    pub fn partitions(&self, topic: &str) -> Result<i32, SinkError> {
-        Ok(self.partition_counts()?.get(topic).copied().unwrap_or_default())
+    pub fn partitions(&mut self, topic: &str) -> Result<i32, SinkError> {
+        Ok(self.cluster.partition_counts()?.get(topic).copied().unwrap_or_default())
     }
 
-    /// Which of the known topics are not there any more.
-    pub fn missing(&self) -> Result<Vec<&str>, SinkError> {
-        let existing = self.partition_counts()?;
-        Ok(self.known.keys().map(String::as_str).filter(|name| !existing.contains_key(*name)).collect())
+    /// Which of the topics that were there are not there any more. They are forgotten.
+    pub fn gone(&mut self) -> Result<Vec<String>, SinkError> {
+        let existing = self.cluster.partition_counts()?;
+        let was_there = |known: &Known| matches!(known, Known::Takes(_));
+        let gone =
+            self.known.iter().filter(|(name, known)| was_there(known) && !existing.contains_key(*name));
+        let mut gone: Vec<String> = gone.map(|(name, _)| name.clone()).collect();
+        gone.sort_unstable();
+        gone.iter().for_each(|name| self.forget(name));
+        Ok(gone)
     }
 
-    /// Forgets the limits, so that they are read again.
-    pub fn forget(&mut self) {
+    /// Forgets a topic, so that it is looked up again.
+    pub fn forget(&mut self, topic: &str) {
+        self.known.remove(topic);
+    }
+
+    /// Forgets all.
+    pub fn forget_all(&mut self) {
         self.known.clear();
     }
 
-    /// Finds or creates topics; the error names all that are missing at once.
+    /// Finds or creates topics that must be there; the error names all that are missing at once.
     pub fn ensure(&mut self, wanted: &[Wanted]) -> Result<(), SinkError> {
-        let mut unknown: Vec<_> =
-            wanted.iter().filter(|topic| !self.known.contains_key(&topic.name)).collect();
-        // Streams may share topics; the first one's settings count.
-        let mut seen = BTreeSet::new();
-        unknown.retain(|topic| seen.insert(&topic.name));
-        if unknown.is_empty() {
-            return Ok(());
+        let unknown = self.unknown(wanted, |known| matches!(known, Known::Takes(_)));
+        let mut missing = Vec::new();
+        let mut refused = Vec::new();
+        for (name, found) in self.find(&unknown)? {
+            match found {
+                Ok(accepts) => drop(self.known.insert(name, Known::Takes(accepts))),
+                Err(Absence::Missing(why)) => missing.push((name, why)),
+                Err(Absence::Refused(why)) => refused.push(format!("{name}: {why}")),
+            }
         }
-        let existing = self.partition_counts()?;
-        let (found, missing): (Vec<&Wanted>, Vec<&Wanted>) =
-            unknown.into_iter().partition(|topic| existing.contains_key(&topic.name));
-        self.create(&missing)?;
-        for topic in found.iter().filter(|topic| existing[&topic.name] < topic.at_least) {
-            self.add_partitions(topic)?;
+        if !refused.is_empty() {
+            return Err(SinkError::Unusable(format!("cannot create missing topics: {}", refused.join("; "))));
         }
-        let names: Vec<&str> = found.iter().chain(&missing).map(|topic| topic.name.as_str()).collect();
-        let limits = self.read_limits(&names);
-        self.known.extend(names.into_iter().zip(limits).map(|(name, limit)| (name.to_owned(), limit)));
+        let Some((_, why)) = missing.first() else { return Ok(()) };
+        let names: Vec<&str> = missing.iter().map(|(name, _)| name.as_str()).collect();
+        Err(SinkError::Unusable(format!("missing topics: {}; {why}", names.join(", "))))
+    }
+
+    /// Finds or creates topics that events name; those that cannot be had are remembered as such for a while.
+    pub fn look_up(&mut self, wanted: &[Wanted]) -> Result<(), SinkError> {
+        let is_known = |known: &Known| match known {
+            Known::Takes(_) => true,
+            Known::Absent(_, since) => since.elapsed() < LOOK_AGAIN,
+        };
+        let unknown = self.unknown(wanted, is_known);
+        for (name, found) in self.find(&unknown)? {
+            let known = match found {
+                Ok(accepts) => Known::Takes(accepts),
+                Err(absence) => {
+                    let (Absence::Missing(why) | Absence::Refused(why)) = &absence;
+                    warn!(topic = name, reason = why, "there is no topic for some events");
+                    Known::Absent(absence, Instant::now())
+                }
+            };
+            self.known.insert(name, known);
+        }
         Ok(())
     }
 
-    fn create(&self, missing: &[&Wanted]) -> Result<(), SinkError> {
+    /// Those that have to be looked up, each once: streams may share topics, and the first one's settings count.
+    fn unknown<'w>(&self, wanted: &'w [Wanted], is_known: impl Fn(&Known) -> bool) -> Vec<&'w Wanted> {
+        let mut seen = BTreeSet::new();
+        let is_new = |topic: &&Wanted| !self.known.get(&topic.name).is_some_and(&is_known);
+        wanted.iter().filter(is_new).filter(|topic| seen.insert(&topic.name)).collect()
+    }
+
+    /// Finds or creates topics; tells of each what it takes, or why there is none.
+    fn find(&mut self, wanted: &[&Wanted]) -> Result<Vec<(String, Result<Accepts, Absence>)>, SinkError> {
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let existing = self.cluster.partition_counts()?;
+        let (mut there, missing): (Vec<&Wanted>, Vec<&Wanted>) =
+            wanted.iter().partition(|topic| existing.contains_key(&topic.name));
+        let too_few: Vec<&Wanted> =
+            there.iter().copied().filter(|topic| existing[&topic.name] < topic.at_least).collect();
+        self.add_partitions(&too_few)?;
+        let absent = self.create(&missing)?;
+        there.extend(missing.into_iter().filter(|topic| !absent.contains_key(&topic.name)));
+        let names: Vec<&str> = there.iter().map(|topic| topic.name.as_str()).collect();
+        let accepted = self.read_limits(&names);
+        let found = names.into_iter().zip(accepted).map(|(name, accepts)| (name.to_owned(), Ok(accepts)));
+        Ok(found.chain(absent.into_iter().map(|(name, absence)| (name, Err(absence)))).collect())
+    }
+
+    /// Creates topics; tells which of them cannot be had.
+    fn create(&mut self, missing: &[&Wanted]) -> Result<BTreeMap<String, Absence>, SinkError> {
         if missing.is_empty() {
-            return Ok(());
+            return Ok(BTreeMap::new());
         }
-        let names = || missing.iter().map(|topic| topic.name.as_str()).collect::<Vec<_>>().join(", ");
+        let all_missing = |why: &str| {
+            let absent = missing.iter().map(|topic| (topic.name.clone(), Absence::Missing(why.to_owned())));
+            Ok(absent.collect())
+        };
         if !self.create {
-            return Err(SinkError::Unusable(format!(
-                "missing topics: {}; create them, or set kafka.create_topics = true",
-                names()
-            )));
+            return all_missing("create them, or set kafka.create_topics = true");
         }
-        let admin = self
-            .admin()
-            .map_err(|error| SinkError::Unusable(format!("missing topics: {}; {error}", names())))?;
-        let retentions: Vec<Retention> = missing.iter().map(|topic| Retention::of(&topic.spec)).collect();
-        let new: Vec<NewTopic<'_>> =
-            missing.iter().zip(&retentions).map(|(topic, retention)| new_topic(topic, retention)).collect();
-        let options = AdminOptions::new()
-            .request_timeout(Some(REQUEST_TIMEOUT))
-            .operation_timeout(Some(REQUEST_TIMEOUT));
-        let results = self.runtime.block_on(admin.create_topics(&new, &options)).map_err(|error| {
-            let reason = explain_admin(&self.clients, &error);
-            SinkError::Unusable(format!("cannot create {}: {reason}", names()))
-        })?;
-        let failed: Vec<String> = results
-            .into_iter()
-            .filter_map(|result| match result {
+        if let Some(why) = self.cluster.refuses_changes() {
+            return all_missing(why);
+        }
+        let (mut absent, mut failed, mut created) = (BTreeMap::new(), Vec::new(), Vec::new());
+        for (name, result) in self.cluster.create(missing)? {
+            match result {
                 // Another shard or instance was faster.
-                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => None,
-                Err((name, code @ RDKafkaErrorCode::TopicAuthorizationFailed)) => {
-                    Some(format!("{name}: {code}; it takes CREATE, or DESCRIBE if it is there"))
+                Ok(()) | Err(Code::TopicAlreadyExists) => created.push(name),
+                Err(code @ Code::InvalidTopic) => {
+                    let why =
+                        format!("Kafka does not take the name, which may collide with another one's: {code}");
+                    absent.insert(name, Absence::Refused(why));
                 }
-                Err((name, code)) => Some(format!("{name}: {code}")),
-            })
-            .collect();
+                Err(code @ (Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed)) => {
+                    let why = format!("{code}; it takes CREATE, or DESCRIBE if it is there");
+                    absent.insert(name, Absence::Missing(why));
+                }
+                Err(code) => failed.push(format!("{name}: {code}")),
+            }
+        }
+        if !created.is_empty() {
+            info!(topics = created.join(", "), "created topics");
+        }
         if failed.is_empty() {
-            info!(topics = names(), "created topics");
-            return Ok(());
+            return Ok(absent);
         }
         Err(SinkError::Unusable(format!("cannot create missing topics: {}", failed.join("; "))))
     }
 
-    fn add_partitions(&self, topic: &Wanted) -> Result<(), SinkError> {
-        let count = usize::try_from(topic.at_least).unwrap_or(1);
-        let failed = |reason: String| {
-            SinkError::Unusable(format!(
-                "{} needs {count} partitions and could not get them: {reason}",
-                topic.name
-            ))
-        };
-        if !self.create {
-            return Err(failed("kafka.create_topics is false".into()));
-        }
-        let admin = self.admin().map_err(|error| failed(error.to_string()))?;
-        let more = NewPartitions::new(&topic.name, count);
-        let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT));
-        let results = self.runtime.block_on(admin.create_partitions([&more], &options));
-        for result in results.map_err(|error| failed(explain_admin(&self.clients, &error)))? {
-            match result {
-                // Another instance has added them already.
-                Ok(_) | Err((_, RDKafkaErrorCode::InvalidPartitions)) => {}
-                Err((_, code @ RDKafkaErrorCode::TopicAuthorizationFailed)) => {
-                    return Err(failed(format!("{code}; it takes ALTER on the topic")));
-                }
-                Err((_, code)) => return Err(failed(code.to_string())),
+    fn add_partitions(&mut self, topics: &[&Wanted]) -> Result<(), SinkError> {
+        for topic in topics {
+            let failed = |reason: &str| {
+                SinkError::Unusable(format!(
+                    "{} needs {} partitions and could not get them: {reason}",
+                    topic.name, topic.at_least
+                ))
+            };
+            if !self.create {
+                return Err(failed("kafka.create_topics is false"));
             }
+            if let Some(why) = self.cluster.refuses_changes() {
+                return Err(failed(why));
+            }
+            match self.cluster.add_partitions(topic).map_err(|error| failed(&error.to_string()))? {
+                // Another instance has added them already.
+                Ok(()) | Err(Code::InvalidPartitions) => {}
+                Err(code @ Code::TopicAuthorizationFailed) => {
+                    return Err(failed(&format!("{code}; it takes ALTER on the topic")));
+                }
+                Err(code) => return Err(failed(&code.to_string())),
+            }
+            info!(topic = topic.name, partitions = topic.at_least, "added partitions");
         }
-        info!(topic = topic.name, partitions = count, "added partitions");
         Ok(())
     }
 
-    fn read_limits(&self, names: &[&str]) -> Vec<usize> {
-        if let Some(limit) = self.max_message_bytes {
-            return vec![limit; names.len()];
+    fn read_limits(&mut self, names: &[&str]) -> Vec<Accepts> {
+        if let Some(max_bytes) = self.max_message_bytes {
+            return vec![Accepts { max_bytes, needs_key: false }; names.len()];
         }
-        let resources: Vec<_> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
-        let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT));
-        let described = self.admin().and_then(|admin| {
-            let described = self.runtime.block_on(admin.describe_configs(&resources, &options));
-            described.map_err(|error| SinkError::Unusable(explain_admin(&self.clients, &error)))
-        });
-        let described = described.unwrap_or_else(|error| {
-            warn!(reason = %error, "cannot read the topics' configuration; assuming Kafka's default; kafka.max_message_bytes sets it");
+        let described = self.cluster.describe(names).unwrap_or_else(|error| {
+            warn!(
+                reason = %error,
+                "cannot read the topics' configuration; assuming Kafka's default; kafka.max_message_bytes sets it"
+            );
             Vec::new()
         });
         let answered = !described.is_empty();
         let mut described = described.into_iter();
         let mut denied = Vec::new();
-        let limits = names.iter().map(|name| {
-            // rdkafka drops the error of a single topic: what may not be read comes as a topic without settings.
-            let resource = described.next().and_then(Result::ok).filter(|found| !found.entries.is_empty());
-            let Some(resource) = resource else {
+        let accepts = names.iter().map(|name| {
+            let described = described.next().flatten().unwrap_or_else(|| {
                 denied.push((*name).to_owned());
-                return DEFAULT_MAX_MESSAGE_BYTES;
-            };
-            let limits = resource.entry_map();
-            let limit = limits.get("max.message.bytes").and_then(|entry| entry.value.as_ref()?.parse().ok());
-            limit.unwrap_or(DEFAULT_MAX_MESSAGE_BYTES)
+                Described::default()
+            });
+            let max_bytes = described.max_message_bytes.unwrap_or(DEFAULT_MAX_MESSAGE_BYTES);
+            Accepts { max_bytes, needs_key: described.compacted }
         });
-        let limits = limits.collect();
+        let accepts = accepts.collect();
         if !denied.is_empty() && answered {
             warn!(
                 topics = denied.join(", "),
@@ -218,66 +290,6 @@ impl Topics {
                  default; kafka.max_message_bytes sets it"
             );
         }
-        limits
+        accepts
     }
-
-    /// A client that may change the cluster. It cannot be given OAuth tokens: rdkafka serves only its own queue.
-    fn admin(&self) -> Result<AdminClient<Context>, SinkError> {
-        if self.clients.uses_tokens() {
-            return Err(SinkError::Unusable(
-                "topics cannot be created or described over SASL/OAUTHBEARER; create them beforehand and set \
-                 kafka.max_message_bytes"
-                    .into(),
-            ));
-        }
-        self.clients.admin()
-    }
-
-    /// Every topic of the cluster with its number of partitions. All at once, since asking for one name may create it.
-    fn partition_counts(&self) -> Result<BTreeMap<String, i32>, SinkError> {
-        let consumer = self.clients.consumer(true)?;
-        let metadata = consumer.fetch_metadata(None, REQUEST_TIMEOUT).map_err(|error| {
-            let reason = explain(&consumer, &error);
-            SinkError::Unusable(format!("cannot reach Kafka for the list of topics: {reason}"))
-        });
-        close_beside(consumer);
-        let metadata = metadata?;
-        Ok(metadata
-            .topics()
-            .iter()
-            .filter(|topic| topic.error().is_none())
-            .map(|topic| {
-                (topic.name().to_owned(), i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX))
-            })
-            .collect())
-    }
-}
-
-/// How long and how much a topic keeps, as Kafka writes it.
-struct Retention {
-    ms: Option<String>,
-    bytes: Option<String>,
-}
-
-impl Retention {
-    fn of(spec: &TopicSpec) -> Self {
-        Self {
-            ms: spec.retention.map(|time| time.as_millis().to_string()),
-            bytes: spec.retention_bytes.map(|bytes| bytes.to_string()),
-        }
-    }
-}
-
-fn new_topic<'a>(topic: &'a Wanted, retention: &'a Retention) -> NewTopic<'a> {
-    // -1 leaves the choice to the broker (KIP-464).
-    let partitions =
-        topic.spec.partitions.unwrap_or(-1).max(if topic.at_least > 0 { topic.at_least } else { -1 });
-    let replication = TopicReplication::Fixed(topic.spec.replication_factor.unwrap_or(-1));
-    let new = NewTopic::new(&topic.name, partitions, replication);
-    let new = topic.config.iter().fold(new, |new, (key, value)| new.set(key, value));
-    let settings = [("retention.ms", &retention.ms), ("retention.bytes", &retention.bytes)];
-    settings.into_iter().fold(new, |new, (name, value)| match value {
-        Some(value) => new.set(name, value),
-        None => new,
-    })
 }

@@ -3,6 +3,8 @@
 //! Invariant: the bytes waiting never exceed the limit by more than one block; when it is full the reader waits,
 //! so the network pushes back and memory stays bounded.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
@@ -96,6 +98,8 @@ pub struct Input {
 #[derive(Debug)]
 pub struct Output {
     receiver: Receiver<(Item, OwnedSemaphorePermit)>,
+    /// What was looked at and not taken yet; it still counts as waiting.
+    seen: RefCell<VecDeque<(Item, OwnedSemaphorePermit)>>,
     room: Arc<Semaphore>,
     limit: u32,
     connections: Gauge,
@@ -122,8 +126,8 @@ pub fn queue(limit: usize, waiting: Gauge, connections: Gauge) -> (Input, Output
     let (sender, receiver) = channel();
     let limit = u32::try_from(limit).unwrap_or(u32::MAX).max(1);
     let room = Arc::new(Semaphore::new(limit as usize));
-    let input = Input { sender, room: Arc::clone(&room), limit, waiting };
-    (input, Output { receiver, room, limit, connections })
+    let output = Output { receiver, seen: RefCell::default(), room: Arc::clone(&room), limit, connections };
+    (Input { sender, room, limit, waiting }, output)
 }
 
 impl Item {
@@ -150,6 +154,9 @@ impl Input {
 impl Output {
     /// Waits for a block, at most `timeout`.
     pub fn receive(&self, timeout: Duration) -> Received {
+        if let Some((item, _permit)) = self.seen.borrow_mut().pop_front() {
+            return Received::Item(item);
+        }
         match self.receiver.recv_timeout(timeout) {
             Ok((item, _permit)) => Received::Item(item),
             Err(RecvTimeoutError::Timeout) => Received::Timeout,
@@ -160,6 +167,17 @@ impl Output {
     /// Whether the reader has a connection open.
     pub fn is_connected(&self) -> bool {
         self.connections.get() > 0
+    }
+
+    /// Shows the blocks that wait, oldest first, and leaves them there.
+    pub fn look(&self, mut see: impl FnMut(&Block)) {
+        let mut seen = self.seen.borrow_mut();
+        seen.extend(self.receiver.try_iter());
+        for (item, _) in seen.iter() {
+            if let Item::Block { block, .. } = item {
+                see(block);
+            }
+        }
     }
 
     /// Bytes waiting.
@@ -203,6 +221,25 @@ mod tests {
         assert!(matches!(output.receive(Duration::ZERO), Received::Item(_)));
         input.send(item(5000)).await.unwrap();
         assert_eq!(output.bytes(), 100, "a block above the limit takes all of it");
+    }
+
+    #[tokio::test]
+    async fn what_is_looked_at_still_waits_in_its_order() {
+        let (input, output) = queue(100, Gauge::default(), Gauge::default());
+        for bytes in [10, 20] {
+            input.send(item(bytes)).await.unwrap();
+        }
+        let mut seen = Vec::new();
+        output.look(|block| seen.push(block.len()));
+        input.send(item(30)).await.unwrap();
+        output.look(|block| seen.push(block.len()));
+        assert_eq!((seen, output.bytes()), (vec![10, 20, 10, 20, 30], 60));
+        for bytes in [10, 20, 30] {
+            let Received::Item(Item::Block { block, .. }) = output.receive(Duration::ZERO) else { panic!() };
+            assert_eq!(block.len(), bytes);
+        }
+        assert_eq!(output.bytes(), 0);
+        assert!(matches!(output.receive(Duration::ZERO), Received::Timeout));
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@
 //! however it ends, and keeps nothing. Logs and jars are under `target/kafka/`.
 
 mod admin;
+mod distant;
 mod docker;
 mod java;
 mod listeners;
@@ -14,6 +15,7 @@ mod run;
 mod tls;
 
 pub(crate) use admin::watermarks;
+pub(crate) use distant::distant_broker;
 pub(crate) use listeners::guarded_broker;
 pub(crate) use ports::free_port;
 pub(crate) use private::{PrivateBroker, Right, acl_broker, private_broker, scram_broker};

@@ -39,3 +39,4 @@ mod selftest;
 mod structure;
 mod wait;
 mod watchdog;
+mod write_path;

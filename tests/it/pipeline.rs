@@ -3,6 +3,7 @@
 //! [`Mock`] is the service, [`Setup`] the configuration of one run, [`progress`] what the connector says it committed,
 //! [`oracle`] recomputes from the mock's log what must lie in the topics. Shares no code with the connector.
 
+pub(crate) mod lines;
 pub(crate) mod oracle;
 mod partitioner;
 pub(crate) mod progress;

@@ -30,13 +30,16 @@ const LEAST_RESUME: Duration = Duration::from_secs(1);
 /// brokers one may refuse for a moment, as when it starts.
 const REFUSED_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long the reason of a failure may come after its consequences. It is on its way already.
+const CAUSE_PATIENCE: Duration = Duration::from_secs(1);
+
 /// How long one poll may block while a transaction is being aborted.
 const ABORT_POLL: Duration = Duration::from_millis(10);
 
 /// Sends, waiting while the producer's queue is full: a slow Kafka stops the shard, and so the reading.
 pub(in crate::sink) fn send(
     producer: &BaseProducer<Context>,
-    mut record: BaseRecord<'_, [u8], [u8]>,
+    mut record: BaseRecord<'_, [u8], [u8], usize>,
     limit: Duration,
 ) -> Result<(), KafkaError> {
     // The clock is read only when the queue is full.
@@ -58,7 +61,7 @@ pub(in crate::sink) fn send(
 /// would return up to 100 ms late.
 pub(in crate::sink) fn flush(producer: &BaseProducer<Context>, limit: Duration) -> bool {
     let start = Instant::now();
-    while producer.in_flight_count() > 0 && producer.context().failures().get().is_none() {
+    while producer.in_flight_count() > 0 && !producer.context().failures().are_some() {
         // Ends the lingering of what is queued; that records are left is what the loop is for.
         drop(producer.flush(Duration::ZERO));
         if start.elapsed() >= patience(producer, limit) {
@@ -102,6 +105,14 @@ pub(in crate::sink) fn abort(producer: &BaseProducer<Context>, limit: Duration) 
         done.store(true, Ordering::Release);
         result
     })
+}
+
+/// Waits for the report that says why: those of records that were only given up for it may come first.
+pub(super) fn await_cause(producer: &BaseProducer<Context>) {
+    let start = Instant::now();
+    while !producer.context().failures().have_cause() && start.elapsed() < CAUSE_PATIENCE {
+        pause(producer, FLUSH_PAUSE);
+    }
 }
 
 fn patience(producer: &BaseProducer<Context>, limit: Duration) -> Duration {

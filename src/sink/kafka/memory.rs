@@ -4,6 +4,7 @@
 use tracing::{debug, error, warn};
 
 use super::KafkaSink;
+use super::preparing::LEAST_BATCH_BYTES;
 use crate::model::checkpoint::{Checkpoint, Ids};
 use crate::model::types::Run;
 use crate::sink::journal::{HEAD_BYTES, ID_BYTES, IDS_PER_RECORD, pack};
@@ -12,9 +13,6 @@ use crate::sink::{Known, Seed, SinkError};
 
 /// What Kafka puts around one record in a batch of its own, generously.
 const FRAMING_BYTES: usize = 256;
-
-/// Batches are not cut to less: a topic that takes no more is of no use.
-const LEAST_BATCH_BYTES: usize = 1024;
 
 /// What a shard that is opened again finds of its own state.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,7 +36,7 @@ impl KafkaSink {
         let mut packed = std::mem::take(&mut self.packed);
         for run in runs {
             let mut first = run.first;
-            for ids in run.ids.chunks(ids_per_record(self.batch_bytes, key.len())) {
+            for ids in run.ids.chunks(ids_per_record(self.whole_batch_bytes(), key.len())) {
                 pack(&Run { first, ids, ..run }, &mut packed);
                 first += ids.len() as u64;
                 self.send_state(&topic, &key, &packed, committed_ms)?;
@@ -50,10 +48,10 @@ impl KafkaSink {
 
     /// A topic refused a batch as too large: smaller ones are made from the next opening on.
     pub(super) fn learn_limit(&mut self) {
-        self.learned_bytes = (self.batch_bytes / 2).max(LEAST_BATCH_BYTES);
+        self.learnt.batch_bytes = (self.whole_batch_bytes() / 2).max(LEAST_BATCH_BYTES);
         warn!(
             shard = self.key(),
-            bytes = self.learned_bytes,
+            bytes = self.learnt.batch_bytes,
             "a topic takes less at once than its max.message.bytes was, or than kafka.max_message_bytes says; batches \
              are cut. DESCRIBE_CONFIGS on the topics lets their limits be read"
         );

@@ -13,11 +13,10 @@ use super::KafkaSink;
 use crate::clock::now_ms;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::types::ShardId;
-use crate::sink::client::{BATCH_BYTES, explain};
+use crate::sink::client::explain;
 use crate::sink::placement;
 use crate::sink::progress::{Open, Reader};
-use crate::sink::topics::Wanted;
-use crate::sink::{Known, Opened, Reopened, Seed, SinkError, TopicSpec};
+use crate::sink::{Known, Opened, Reopened, Seed, SinkError};
 
 /// Limit of `init_transactions`: long enough for a broker to finish a dead producer's transaction.
 const INIT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -30,13 +29,12 @@ impl KafkaSink {
     /// Fences whoever had the shard, unless a later instance announced itself; gives the reader for what follows.
     pub(super) fn fence(&mut self) -> Result<Reader, SinkError> {
         self.producer = None;
-        self.ensure_topics()?;
+        self.topics.ensure(&self.required_topics())?;
         let reader = self.reader()?;
         let ShardId { stream, index } = &self.settings.shard;
         let id = format!("{}.{stream}.{index}", self.settings.config.prefix);
-        let limit = self.topics.smallest_limit().unwrap_or(BATCH_BYTES);
-        self.batch_bytes = limit.min(BATCH_BYTES).min(self.learned_bytes);
-        let producer = self.clients.producer(&id, self.batch_bytes)?;
+        self.sizes = self.fitting_sizes();
+        let producer = self.clients.producer(&id, self.sizes)?;
         self.context = producer.client().context().as_ref().clone();
         // Asked as late as can be, so that a late comer does not throw out its rightful successor.
         self.check_announced(&reader)?;
@@ -50,23 +48,6 @@ impl KafkaSink {
         }
         self.producer = Some(producer);
         Ok(reader)
-    }
-
-    /// All of them, so that one that was deleted under way is there again.
-    fn ensure_state_topics(&mut self) -> Result<(), SinkError> {
-        let (state, config) = (self.state(), &self.settings.config);
-        let of_shards = state.wanted(config, self.settings.partition + 1).into_iter();
-        let wanted: Vec<Wanted> = of_shards.chain([state.wanted_shards(config)]).collect();
-        self.topics.ensure(&wanted)
-    }
-
-    pub(super) fn ensure_topics(&mut self) -> Result<(), SinkError> {
-        let state = self.state().wanted(&self.settings.config, self.settings.partition + 1);
-        let spec = self.settings.topic_spec;
-        let events = self.settings.topics.iter().map(|name| Wanted::event(name, spec));
-        let dead_letters = Wanted::event(&self.settings.dead_letter_topic, TopicSpec::default());
-        let wanted: Vec<Wanted> = state.into_iter().chain(events).chain([dead_letters]).collect();
-        self.topics.ensure(&wanted)
     }
 
     pub(super) fn reader(&self) -> Result<Reader, SinkError> {
@@ -142,8 +123,7 @@ impl KafkaSink {
 
     pub(super) fn reopen_shard(&mut self, known: Known<'_>) -> Result<Reopened, SinkError> {
         self.producer = None;
-        self.topics.forget();
-        self.ensure_state_topics()?;
+        self.ensure_topics_again()?;
         let reader = self.fence()?;
         let (state, partition) = (self.state(), self.settings.partition);
         let found = reader.checkpoint(&state.checkpoints, partition, &self.key(), Open::Await)?;

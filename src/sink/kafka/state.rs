@@ -26,6 +26,11 @@ impl StateTopics {
         }
     }
 
+    /// Whether a topic is one of them.
+    pub fn has(&self, topic: &str) -> bool {
+        [&self.checkpoints, &self.ids, &self.shards].iter().any(|name| *name == topic)
+    }
+
     /// The topic of the placement record, as it must be.
     pub fn wanted_shards(&self, config: &Config) -> Wanted {
         Wanted {

@@ -5,73 +5,63 @@
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseRecord, Producer};
 use rdkafka::types::RDKafkaErrorCode as Code;
+use tokio::time::Instant;
 
 use super::{KafkaSink, blocking};
 use crate::failpoint;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::errors::chain;
 use crate::model::types::{OutRecord, Run};
-use crate::sink::client::{BATCH_BYTES, explain, with_causes};
-use crate::sink::topics::Wanted;
-use crate::sink::{SinkError, TopicSpec};
+use crate::sink::SinkError;
+use crate::sink::client::{MESSAGE_MAX_BYTES, explain, with_causes};
+use crate::sink::delivery::STATE;
 
 /// Room for a record's framing in a batch, bytes, beyond key, value and headers.
 const RECORD_OVERHEAD: usize = 128;
 
 impl KafkaSink {
     /// Sends, waiting while the producer's queue is full. Waiting is bounded by the transaction's own limit.
-    pub(super) fn enqueue(&self, record: BaseRecord<'_, [u8], [u8]>) -> Result<(), SinkError> {
+    pub(super) fn enqueue(&mut self, record: BaseRecord<'_, [u8], [u8], usize>) -> Result<(), SinkError> {
         let topic = record.topic;
-        match blocking::send(self.producer()?, record, self.settings.config.transaction_timeout) {
+        match blocking::send(self.producer()?, record, self.time_left()) {
             Ok(()) => Ok(()),
             Err(KafkaError::MessageProduction(Code::QueueFull)) => {
                 self.check_credentials()?;
-                Err(SinkError::Abortable(self.unanswered("Kafka took no records for too long")))
+                let reason = self.unanswered("Kafka took no records for too long");
+                Err(SinkError::TooSlow { reason, outcome_unknown: false })
             }
             Err(KafkaError::MessageProduction(Code::MessageSizeTooLarge)) => {
-                Err(SinkError::TooLarge { limit: self.topics.smallest_limit().unwrap_or(BATCH_BYTES) })
+                Err(SinkError::TooLarge { limit: MESSAGE_MAX_BYTES, room: MESSAGE_MAX_BYTES / 2 })
             }
-            Err(error) => Err(self.fatal_error().unwrap_or_else(|| {
-                let denied = error.rdkafka_error_code() == Some(Code::TopicAuthorizationFailed);
-                let right = if denied { "; it takes WRITE on the topic" } else { "" };
-                SinkError::Abortable(format!("cannot write to {topic}: {error}{right}"))
-            })),
+            Err(error) => Err(self.not_taken(topic, &error)),
         }
     }
 
     /// Sends a state record. It is dated as its checkpoint says, so that it is found again by that time.
     pub(super) fn send_state(
-        &self,
+        &mut self,
         topic: &str,
         key: &str,
         payload: &[u8],
         committed_ms: i64,
     ) -> Result<(), SinkError> {
-        let record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic);
+        let record: BaseRecord<'_, [u8], [u8], usize> = BaseRecord::with_opaque_to(topic, STATE);
         let record = record.key(key.as_bytes()).payload(payload).timestamp(committed_ms);
         self.enqueue(record.partition(self.settings.partition))
     }
 
     /// Waits until every record is acknowledged.
-    pub(super) fn flush(&self) -> Result<(), SinkError> {
-        if !blocking::flush(self.producer()?, self.settings.config.transaction_timeout) {
+    pub(super) fn flush(&mut self) -> Result<(), SinkError> {
+        if !blocking::flush(self.producer()?, self.time_left()) {
             self.check_credentials()?;
-            return Err(SinkError::Abortable(
-                self.unanswered("Kafka did not acknowledge the records in time"),
-            ));
+            let reason = self.unanswered("Kafka did not acknowledge the records");
+            return Err(SinkError::TooSlow { reason, outcome_unknown: false });
         }
-        match self.context.failures().get() {
-            None => {
-                self.context.note_accepted();
-                Ok(())
-            }
-            Some(code) if code == Code::MessageSizeTooLarge as i32 => {
-                Err(SinkError::Abortable("a topic refused a batch as too large".into()))
-            }
-            Some(_) => Err(self
-                .fatal_error()
-                .unwrap_or_else(|| SinkError::Abortable(self.unanswered("records could not be delivered")))),
+        if self.context.failures().are_some() {
+            return Err(self.fatal_error().unwrap_or_else(|| self.undelivered()));
         }
+        self.context.note_accepted();
+        Ok(())
     }
 
     /// To be asked where Kafka does not answer. A producer keeps the secrets that it was built with; only one that is
@@ -94,13 +84,15 @@ impl KafkaSink {
         Some(self.diagnose(code, &reason))
     }
 
-    pub(super) fn classify(&self, error: &KafkaError) -> SinkError {
+    pub(super) fn classify(&mut self, error: &KafkaError) -> SinkError {
         let reason = self.producer.as_ref().map_or_else(|| chain(error), |producer| explain(producer, error));
         let KafkaError::Transaction(error) = error else { return SinkError::OutcomeUnknown(reason) };
         if error.is_fatal() {
             self.diagnose(error.code(), &error.string())
         } else if error.txn_requires_abort() {
-            SinkError::Abortable(reason)
+            self.must_be_aborted(error.code(), reason)
+        } else if error.is_retriable() {
+            SinkError::TooSlow { reason, outcome_unknown: true }
         } else {
             SinkError::OutcomeUnknown(reason)
         }
@@ -117,31 +109,35 @@ impl KafkaSink {
     }
 
     pub(super) fn begin_batch(&mut self) -> Result<(), SinkError> {
-        self.context.failures().reset();
+        if self.sizes.batch_bytes < self.fitting_sizes().batch_bytes {
+            return Err(SinkError::Outgrown("produce batches may be larger again".into()));
+        }
+        drop(self.context.failures().take());
+        self.refused.clear();
+        self.delivery_failed = false;
+        self.begun = Instant::now();
         if self.transactional() {
-            self.producer()?.begin_transaction().map_err(|error| self.classify(&error))?;
+            let begun = self.producer()?.begin_transaction();
+            begun.map_err(|error| self.classify(&error))?;
         }
         self.fail("after_begin")
     }
 
     pub(super) fn send_record(&mut self, record: &OutRecord<'_>) -> Result<(), SinkError> {
-        let limit = match self.topics.limit(record.topic) {
-            Some(limit) => limit,
-            None => {
-                let spec = if record.topic == self.settings.dead_letter_topic {
-                    TopicSpec::default()
-                } else {
-                    self.settings.topic_spec
-                };
-                self.topics.ensure(&[Wanted::event(record.topic, spec)])?;
-                self.topics.limit(record.topic).unwrap_or(BATCH_BYTES)
-            }
-        };
-        let key_length = record.key.map_or(0, <[u8]>::len);
-        if record.value.len() + key_length + self.headers.bytes(&record.headers) + RECORD_OVERHEAD > limit {
-            return Err(SinkError::TooLarge { limit });
+        let value = record.value.len();
+        let beside =
+            record.key.map_or(0, <[u8]>::len) + self.headers.bytes(&record.headers) + RECORD_OVERHEAD;
+        if value + beside > record.limit {
+            let room = record.limit.saturating_sub(beside);
+            return Err(SinkError::TooLarge { limit: record.limit, room });
         }
-        let out: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(record.topic);
+        if value + beside > self.sizes.queue_bytes {
+            self.learnt.queue_bytes = value + beside;
+            return Err(SinkError::Outgrown(format!(
+                "a record of {value} bytes exceeds the producer's queue"
+            )));
+        }
+        let out: BaseRecord<'_, [u8], [u8], usize> = BaseRecord::with_opaque_to(record.topic, record.ordinal);
         let mut out = out.payload(record.value).timestamp(record.timestamp_ms);
         out.key = record.key;
         out.headers = self.headers.of(record.headers);
@@ -165,8 +161,8 @@ impl KafkaSink {
         self.flush()?;
         self.fail("before_commit")?;
         if self.transactional() {
-            blocking::commit(self.producer()?, self.settings.config.transaction_timeout)
-                .map_err(|error| self.classify(&error))?;
+            let committed = blocking::commit(self.producer()?, self.settings.config.transaction_timeout);
+            committed.map_err(|error| self.classify(&error))?;
         }
         // Whatever goes wrong from here on, the commit took place: only the checkpoint can tell.
         self.fail("after_commit").map_err(|error| SinkError::OutcomeUnknown(error.to_string()))
@@ -174,40 +170,31 @@ impl KafkaSink {
 
     /// To be asked when records could not be written: librdkafka would try a topic that was deleted for ever, and only an
     /// opening makes it again.
-    fn check_topics(&self) -> Result<(), SinkError> {
+    fn check_topics(&mut self) -> Result<(), SinkError> {
         // Where Kafka does not answer, it is not the topics.
-        let mut missing = self.topics.missing().unwrap_or_default();
-        if missing.is_empty() {
+        let gone = self.topics.gone().unwrap_or_default();
+        if gone.is_empty() {
             return Ok(());
         }
-        missing.sort_unstable();
-        Err(SinkError::OutcomeUnknown(format!("topics are gone that were there: {}", missing.join(", "))))
+        Err(SinkError::OutcomeUnknown(format!("topics are gone that were there: {}", gone.join(", "))))
     }
 
     pub(super) fn abort_batch(&mut self) -> Result<(), SinkError> {
-        let failed = self.context.failures().get();
-        let too_large = failed == Some(Code::MessageSizeTooLarge as i32);
-        self.context.failures().reset();
+        self.learn_late();
         self.check_credentials()?;
-        if failed.is_some() {
+        if self.delivery_failed {
             self.check_topics()?;
         }
-        if too_large {
-            // A topic's limit was lowered, or may not be read: the limits and the size of batches have to be worked out again.
-            self.learn_limit();
-            return Err(SinkError::OutcomeUnknown(
-                "a topic takes less than its max.message.bytes was".into(),
-            ));
-        }
+        // What cannot be aborted is not aborted again.
+        let not_again = |error: SinkError| {
+            if error.can_be_aborted() { SinkError::OutcomeUnknown(error.to_string()) } else { error }
+        };
         if !self.transactional() {
-            return self.flush();
+            self.begun = Instant::now();
+            return self.flush().map_err(not_again);
         }
-        blocking::abort(self.producer()?, self.settings.config.transaction_timeout).map_err(|error| {
-            match self.classify(&error) {
-                // What cannot be aborted is not aborted again.
-                SinkError::Abortable(reason) => SinkError::OutcomeUnknown(reason),
-                other => other,
-            }
-        })
+        let aborted = blocking::abort(self.producer()?, self.settings.config.transaction_timeout);
+        self.learn_late();
+        aborted.map_err(|error| not_again(self.classify(&error)))
     }
 }

@@ -1,12 +1,10 @@
 //! Lines that are no events, or cannot be carried, land intact in the dead-letter topic, in the same transaction.
 
 use crate::kafka::broker;
+use crate::pipeline::lines::serve;
 use crate::pipeline::oracle::Found;
 use crate::pipeline::{LIMIT, Mock, STREAM, Setup, service, stop, wait_hit};
 use crate::reader::{Isolation, Message, read_all};
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::thread;
 use tributary::mock::airship::fault::{garbage_line, huge_line};
 use tributary::mock::airship::{self, Armed, Fault};
 
@@ -106,7 +104,7 @@ fn what_has_no_id_or_no_topic_is_a_dead_letter() {
     ];
     let mut lines: Vec<&str> = bad.iter().map(|(line, _)| *line).collect();
     lines.insert(3, good);
-    let address = serve(lines.iter().map(|line| format!("{line}\n")).collect());
+    let address = serve(&lines);
     let mock = Mock::start(service(0));
     let mut setup = Setup::new("no-id", &mock);
     setup.streams[0].url = format!("http://{address}/api/events/");
@@ -123,29 +121,4 @@ fn what_has_no_id_or_no_topic_is_a_dead_letter() {
     assert_eq!(letters(&committed, &setup.streams[0].url), expected);
     let events = read_all(broker(), &format!("{}.OPEN", setup.prefix), Isolation::Committed);
     assert_eq!(events.iter().map(Message::text).collect::<Vec<_>>(), [good]);
-}
-
-/// A service that answers each request with `body` and then says no more.
-fn serve(body: String) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("bound");
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let body = body.clone();
-            thread::spawn(move || answer(stream, &body));
-        }
-    });
-    address
-}
-
-fn answer(mut stream: TcpStream, body: &str) -> Option<()> {
-    let mut request = [0; 4096];
-    if stream.read(&mut request).ok()? == 0 {
-        return None;
-    }
-    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/vnd.urbanairship+x-ndjson\r\n\r\n";
-    write!(stream, "{head}{body}").ok()?;
-    // Open until the client goes.
-    while stream.read(&mut request).ok()? > 0 {}
-    Some(())
 }

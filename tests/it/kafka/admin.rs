@@ -2,7 +2,7 @@
 
 use super::Broker;
 use crate::wait;
-use rdkafka::admin::{AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{AdminOptions, AlterConfig, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::BTreeMap;
@@ -29,6 +29,17 @@ impl Broker {
         wait::wait_until(wait::GENEROUS, format_args!("leaders of {name}"), || {
             self.partition_count(name) == Some(partitions)
         });
+    }
+
+    /// Changes a topic's configuration; what is not named is as the broker has it by default.
+    #[track_caller]
+    pub(crate) fn change_topic(&self, name: &str, config: &[(&str, &str)]) {
+        let all = AlterConfig::new(ResourceSpecifier::Topic(name));
+        let all = config.iter().fold(all, |all, (key, value)| all.set(key, value));
+        let results = block_on(self.admin.alter_configs([&all], &options())).expect("an answer");
+        for result in results {
+            result.unwrap_or_else(|(_, code)| panic!("changing {name}: {code}"));
+        }
     }
 
     /// The topics whose names begin with `prefix`, sorted. Internal ones too, for the prefix `__`.

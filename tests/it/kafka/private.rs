@@ -150,6 +150,17 @@ impl PrivateBroker {
         }
     }
 
+    /// Lets clients of this id write so many bytes a second.
+    #[track_caller]
+    pub(crate) fn limit_producer(&self, client_id: &str, bytes: u32) {
+        let added = format!("producer_byte_rate={bytes}");
+        let entity = ["--entity-type", "clients", "--entity-name", client_id];
+        let arguments = [&["--alter"], &entity[..], &["--add-config", &added]].concat();
+        if let Err(why) = self.java.tool("kafka.admin.ConfigCommand", &arguments) {
+            panic!("the quota was not set: {why}");
+        }
+    }
+
     /// Its memory, for tests that report it.
     pub(crate) fn pid(&mut self) -> u32 {
         self.java.child().id()

@@ -1,0 +1,57 @@
+//! Topics that events name: looked up and created together, between transactions; and a producer that fits them.
+
+use std::collections::BTreeSet;
+
+use super::KafkaSink;
+use crate::sink::SinkError;
+use crate::sink::client::{BATCH_BYTES, Sizes};
+use crate::sink::topics::Wanted;
+
+/// Batches are not cut to less: every event has more, so each is alone in its batch then.
+pub(super) const LEAST_BATCH_BYTES: usize = 32;
+
+impl KafkaSink {
+    /// Topics that must be there for the shard to work at all.
+    pub(super) fn required_topics(&self) -> Vec<Wanted> {
+        let state = self.state().wanted(&self.settings.config, self.settings.partition + 1);
+        let spec = self.settings.topic_spec;
+        let events = self.settings.topics.iter().map(|name| Wanted::event(name, spec));
+        let dead_letters = Wanted::event(&self.settings.dead_letter_topic, Default::default());
+        state.into_iter().chain(events).chain([dead_letters]).collect()
+    }
+
+    /// Those are looked up again, and made again where they were deleted under way; topics that events name stay known.
+    pub(super) fn ensure_topics_again(&mut self) -> Result<(), SinkError> {
+        let shards = self.state().wanted_shards(&self.settings.config);
+        let required: Vec<Wanted> = self.required_topics().into_iter().chain([shards]).collect();
+        required.iter().for_each(|topic| self.topics.forget(&topic.name));
+        self.topics.ensure(&required)
+    }
+
+    /// Finds or creates topics that events name.
+    pub(super) fn prepare_topics(&mut self, names: &BTreeSet<String>) -> Result<(), SinkError> {
+        let spec = self.settings.topic_spec;
+        let required = self.required_topics();
+        let is_required = |name: &str| required.iter().any(|topic| topic.name == name);
+        let others: Vec<Wanted> =
+            names.iter().filter(|name| !is_required(name)).map(|name| Wanted::event(name, spec)).collect();
+        self.topics.ensure(&required)?;
+        self.topics.look_up(&others)?;
+        if self.fitting_sizes().batch_bytes < self.sizes.batch_bytes {
+            return Err(SinkError::Outgrown("a topic takes smaller batches than the others".into()));
+        }
+        Ok(())
+    }
+
+    /// What a producer must be like for the topics that are known, and for what is to be found out with it.
+    pub(super) fn fitting_sizes(&self) -> Sizes {
+        let batch_bytes = if self.isolating { LEAST_BATCH_BYTES } else { self.whole_batch_bytes() };
+        Sizes { batch_bytes, queue_bytes: self.learnt.queue_bytes }
+    }
+
+    /// A produce batch must not exceed what its topic takes.
+    pub(super) fn whole_batch_bytes(&self) -> usize {
+        let limit = self.topics.smallest_limit().unwrap_or(BATCH_BYTES);
+        limit.min(self.learnt.batch_bytes).max(LEAST_BATCH_BYTES)
+    }
+}
