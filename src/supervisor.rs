@@ -1,7 +1,7 @@
 //! Announces this instance, starts every shard of every stream, starts again the ones that end, and drains all of them within
 //! a bounded time. Knows no payloads.
 //!
-//! What the end of a shard does is decided in [`verdict`]:
+//! What the end of a shard does is decided in `verdict`:
 //! - told to stop, it ends with everything queued committed;
 //! - one that ends unasked, by a panic too, is opened again alone, after a pause that grows; the others run on;
 //! - one that a later instance took over ends all of them: a process runs all of its shards or none;
