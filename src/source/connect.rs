@@ -219,7 +219,7 @@ impl Connector {
         }
         let said = refusal::read(response).await;
         let service = &self.config.service;
-        let text = said.text(authorization, |text| service.words(text));
+        let text = self.proxies.hide(&said.text(authorization, |text| service.words(text)));
         Failure {
             retry_after,
             by_service: service.is_own_refusal(said.bytes()),

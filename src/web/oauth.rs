@@ -333,7 +333,7 @@ impl Tokens {
         let (kind, advice) = judge(status, answer.error.as_deref());
         let said =
             [answer.error, answer.error_description].into_iter().flatten().collect::<Vec<_>>().join(": ");
-        let said = self.hider(&secret).quote(&said, true);
+        let said = self.proxies.hide(&self.hider(&secret).quote(&said, true));
         let said = if said.is_empty() { String::new() } else { format!(" ({said})") };
         let way = proxy.map(|proxy| format!(" through the proxy {proxy}")).unwrap_or_default();
         let message = format!("{} from the token endpoint at {host}{way}: {advice}{said}", status.as_u16());

@@ -99,6 +99,15 @@ impl Proxies {
         }
     }
 
+    /// A text without the credentials of the proxies: whatever answers behind one may repeat the request's head.
+    pub fn hide(&self, text: &str) -> String {
+        let proxies = [&self.http, &self.https].into_iter().flatten().filter_map(|named| match named {
+            Named::Proxy(proxy) if proxy.credential.is_some() => Some(proxy),
+            _ => None,
+        });
+        proxies.fold(text.to_owned(), |text, proxy| proxy.hider().hide(&text))
+    }
+
     /// The proxy for an address; `None` for the direct way.
     pub fn way(&self, url: &Url) -> Result<Option<&Proxy>, ProxyError> {
         let named = if url.scheme() == "https" { &self.https } else { &self.http };
@@ -225,6 +234,21 @@ mod tests {
         let proxies = proxies(variables);
         let way = proxies.fit_way(&Url::parse(url).unwrap(), true)?;
         Ok(way.map(Proxy::to_string).unwrap_or_default())
+    }
+
+    #[test]
+    fn what_repeats_a_proxys_credential_is_not_shown() {
+        let proxies = proxies(&[
+            ("HTTP_PROXY", "http://user:hunter2-hunter2@one:3128"),
+            ("HTTPS_PROXY", "http://other:swordfish-swordfish@two:3128"),
+        ]);
+        let pair = BASE64_STANDARD.encode("user:hunter2-hunter2");
+        let said = format!("Proxy-Authorization: Basic {pair} is hunter2-hunter2, not swordfish-swordfish");
+        let shown = proxies.hide(&said);
+        for secret in [&*pair, "hunter2", "swordfish"] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+        assert!(shown.starts_with("Proxy-Authorization: Basic "), "{shown}");
     }
 
     #[test]
