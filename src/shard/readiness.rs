@@ -79,7 +79,7 @@ impl View {
     /// Whether data can move.
     ///
     /// A pause before a reconnect is routine, and so is a failure of Kafka that is over within [`LIMIT`], or an outage of the
-    /// service that is over within [`SERVICE_LIMIT`].
+    /// service that is over within `SERVICE_LIMIT`.
     pub fn judge(&self) -> Readiness {
         let State { phase, trouble, holding, interval, .. } = &self.shard;
         let uncommitted = holding.map(|since| self.age(since)).unwrap_or_default();

@@ -71,6 +71,9 @@ pub struct Topics {
     known: HashMap<String, Known>,
 }
 
+/// A topic that was looked for: what it takes, or why there is none.
+type Found = (String, Result<Accepts, Absence>);
+
 impl Topics {
     /// Nothing known yet.
     pub fn new(clients: Clients, runtime: Handle, config: &Config) -> Self {
@@ -174,7 +177,7 @@ impl Topics {
     }
 
     /// Finds or creates topics; tells of each what it takes, or why there is none.
-    fn find(&mut self, wanted: &[&Wanted]) -> Result<Vec<(String, Result<Accepts, Absence>)>, SinkError> {
+    fn find(&mut self, wanted: &[&Wanted]) -> Result<Vec<Found>, SinkError> {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }

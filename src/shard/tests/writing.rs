@@ -2,7 +2,7 @@
 //! its order; and topics are prepared together.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use tokio::time::Instant;
 
 use super::*;
 

@@ -42,6 +42,9 @@ pub(super) struct Cluster {
     consumer: Option<BaseConsumer<Context>>,
 }
 
+/// A topic that was to be created, and what became of it.
+pub(super) type Created = (String, Result<(), Code>);
+
 impl Cluster {
     pub(super) fn new(clients: Clients, runtime: Handle) -> Self {
         Self { clients, runtime, admin: None, consumer: None }
@@ -76,10 +79,7 @@ impl Cluster {
     }
 
     /// Creates topics; what became of each.
-    pub(super) fn create(
-        &mut self,
-        topics: &[&Wanted],
-    ) -> Result<Vec<(String, Result<(), Code>)>, SinkError> {
+    pub(super) fn create(&mut self, topics: &[&Wanted]) -> Result<Vec<Created>, SinkError> {
         let mut all = Vec::with_capacity(topics.len());
         for some in topics.chunks(CREATED_AT_ONCE) {
             let retentions: Vec<Retention> = some.iter().map(|topic| Retention::of(&topic.spec)).collect();

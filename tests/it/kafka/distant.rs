@@ -27,7 +27,7 @@ pub(crate) fn distant_broker(round_trip: Duration) -> (PrivateBroker, String) {
     let way = RUNTIME.block_on(TcpListener::bind(("127.0.0.1", far))).expect("the port is free");
     RUNTIME.spawn(async move {
         while let Ok((client, _)) = way.accept().await {
-            tokio::spawn(connect(client, near, round_trip / 2));
+            RUNTIME.spawn(connect(client, near, round_trip / 2));
         }
     });
     (broker, format!("127.0.0.1:{far}"))

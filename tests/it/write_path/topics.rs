@@ -35,7 +35,7 @@ fn new_and_existing_topics_are_prepared_together() {
     assert!(!log.contains("fenced"), "{log}");
     run.stop();
     for (name, line) in types.iter().zip(&lines) {
-        assert_eq!(run.values(name), [line.clone()], "{name}");
+        assert_eq!(run.values(name), std::slice::from_ref(line), "{name}");
     }
 }
 
