@@ -42,8 +42,8 @@ pub(in crate::config) struct Adobe {
     pub(in crate::config) topic: String,
     /// Values of the template's field with a topic of their own.
     pub(in crate::config) topics: BTreeMap<String, String>,
-    /// Where a hit goes that lacks the template's field, or whose topic is missing and may not be made; without it such a hit
-    /// is a dead letter.
+    /// Where a hit goes that lacks the field for the template of `topic`, or whose topic is missing and may not be made; without
+    /// it such a hit is a dead letter. Without a template it has no effect, and is refused.
     pub(in crate::config) default_topic: Option<String>,
     /// Which time becomes the Kafka timestamp: `processed` is `receivedTimeGMT`, `occurred` is `timeGMT`.
     pub(in crate::config) timestamp: Timestamp,

@@ -51,8 +51,8 @@ pub(in crate::config) struct Airship {
     pub(in crate::config) topic: Option<String>,
     /// Event types with a topic of their own.
     pub(in crate::config) topics: BTreeMap<String, String>,
-    /// Where an event goes that has no type, or whose topic is missing and may not be made; without it such an event is a dead
-    /// letter.
+    /// Where an event goes that has no type for the template of `topic`, or whose topic is missing and may not be made; without
+    /// it such an event is a dead letter. Without a template it has no effect, and is refused.
     pub(in crate::config) default_topic: Option<String>,
     /// Which time becomes the Kafka timestamp.
     pub(in crate::config) timestamp: Timestamp,

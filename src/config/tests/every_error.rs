@@ -172,7 +172,8 @@ fn limits_hold() {
     stream("topic", "topic = \"tributary_shards\"");
     stream("topic", "topic = \"tributary.s.intake\"");
     stream("topic", "topic = \"__{type}\"");
-    stream("default_topic", "default_topic = \"__consumer_offsets\"");
+    stream("default_topic", "topic = \"airship.{type}\"\ndefault_topic = \"__consumer_offsets\"");
+    stream("default_topic", "default_topic = \"airship.other\"");
     stream("topics.OPEN", "topics = { OPEN = \"tributary.checkpoints\" }");
     stream("dead_letter_topic", "dead_letter_topic = \"tributary.ids\"");
     stream("topic", "topic = \"..\"");

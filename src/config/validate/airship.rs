@@ -10,9 +10,10 @@ use crate::config::raw::stream::{Airship, Auth, OnExpired, Start, Timestamp};
 use crate::config::{StreamConfig, StreamKind};
 use crate::model::offset;
 use crate::record::{self, EventType, Id, Key, TimeFormat};
+use crate::route::{self, Template};
+use crate::source;
 use crate::source::airship;
 use crate::source::auth::Credential;
-use crate::{route, source};
 
 const EVENTS: &str = "https://connect.urbanairship.com/api/events/";
 const COMPLIANCE: &str = "https://connect.urbanairship.com/api/events/general";
@@ -207,8 +208,12 @@ fn route(stream: &Airship, state: &[String], path: &Path, errors: &mut Errors) -
         place::topic(topic, place::Names::Fixed, state, &path, errors);
         errors.add_if(!filters::is_event_type(event_type), &path, filters::EVENT_TYPE);
     }
-    if let Some(topic) = &stream.default_topic {
-        place::topic(topic, place::Names::Fixed, state, &path.key("default_topic"), errors);
+    if let Some(default) = &stream.default_topic {
+        let path = path.key("default_topic");
+        // Every event has a topic then, and the connector does not start without it.
+        let idle = "has no effect unless `topic` names the type in braces, such as \"airship.{type}\"";
+        errors.add_if(Template::parse(&topic).is_none(), &path, idle);
+        place::topic(default, place::Names::Fixed, state, &path, errors);
     }
     route::Config {
         topic,
