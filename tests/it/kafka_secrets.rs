@@ -82,7 +82,7 @@ impl Rotation {
 
     /// The same process delivers everything, with new clients.
     #[track_caller]
-    fn finish(mut self, name: &str) {
+    fn finish(mut self, name: &str, openings: usize) {
         let in_file = Instant::now();
         let expected = Expected::all(&self.scene.mock_log());
         wait::wait_until(RECOVER, "everything to arrive", || {
@@ -93,7 +93,7 @@ impl Rotation {
         let metrics = self.scene.process.get("/metrics").body;
         let ended = self.scene.finish(&self.broker, &expected);
         ended.assert_no_dead_letters();
-        assert!(ended.lines("\"opened\"").len() >= 2, "a producer was opened with the new password");
+        assert!(ended.lines("\"opened\"").len() >= openings, "a producer was opened with the new password");
         assert_hidden(&ended, &metrics);
         println!(
             "{name}: {} events, {} refusals, opened {} times, all delivered {took:.1?} after the file's change",
@@ -124,7 +124,7 @@ fn rotated_while_events_flow() {
     rotation.scene.process.wait_for_log("cannot reach Kafka", RECOVER);
     rotation.in_file();
     rotation.scene.mock.release(40_000);
-    rotation.finish("while events flow");
+    rotation.finish("while events flow", 2);
 }
 
 /// No transaction is under way when the old password is refused. The timeout is longer than the test waits: it is the
@@ -137,5 +137,6 @@ fn rotated_while_nothing_comes() {
     rotation.wait_refused();
     rotation.in_file();
     rotation.scene.mock.release(6_000);
-    rotation.finish("while nothing comes");
+    // The client that watches Kafka may be refused first, while the producer's session still holds.
+    rotation.finish("while nothing comes", 1);
 }
