@@ -158,6 +158,10 @@ impl Sink for NullSink {
         Ok(())
     }
 
+    fn check(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+
     fn refused(&mut self) -> Vec<Refused> {
         Vec::new()
     }

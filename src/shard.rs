@@ -24,6 +24,7 @@ use crate::source::Resume;
 use crate::source::adobe::OnUnclean;
 use crate::source::queue::{Item, Output, Received};
 
+mod checking;
 pub mod health;
 pub mod mark;
 pub mod metrics;
@@ -95,6 +96,7 @@ pub struct Shard<S> {
     backlog: VecDeque<Block>,
     checkpoint: Checkpoint,
     last_commit: Instant,
+    last_check: Option<Instant>,
     running: Running,
     /// Whether ids are to be written again as soon as the batch at hand is settled.
     journal_lost: bool,
@@ -164,6 +166,7 @@ impl<S: Sink> Shard<S> {
             backlog: VecDeque::new(),
             checkpoint,
             last_commit,
+            last_check: None,
             running,
             journal_lost: false,
             failures: 0,
@@ -217,6 +220,7 @@ impl<S: Sink> Shard<S> {
             if self.is_due(Instant::now()) {
                 self.close(Closing::Due)?;
             }
+            self.check()?;
             if self.abandon.is_cancelled() {
                 return Err(Exit::Abandoned);
             }
@@ -353,7 +357,7 @@ impl<S: Sink> Shard<S> {
                 if released && reclaimed {
                     continue;
                 }
-                return Ok(());
+                return if why == Closing::Last { Ok(()) } else { self.check() };
             }
         }
     }

@@ -280,6 +280,11 @@ pub trait Sink {
         checkpoint: &Checkpoint,
     ) -> Result<(), SinkError>;
 
+    /// Whether what was committed is still there: state topics may be deleted under way. To be asked now and then while no
+    /// batch is begun. An error says that something was lost, and the sink must be reopened; where Kafka does not answer,
+    /// nothing is said.
+    fn check(&mut self) -> Result<(), SinkError>;
+
     /// Records of the last batch that their topics refuse for themselves, as far as that came out; to be asked after the
     /// batch was aborted or the sink reopened. They are forgotten here.
     fn refused(&mut self) -> Vec<Refused>;

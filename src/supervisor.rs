@@ -111,7 +111,7 @@ impl Plan {
 pub async fn run(plan: Arc<Plan>, figures: &[ShardFigures], stop: CancellationToken) -> Ended {
     let instance: Arc<str> = shard::new_name();
     let placement = match announce(&plan, figures, &instance, &stop).await {
-        Ok(placement) => placement,
+        Ok(placement) => Arc::new(placement),
         Err(ended) => return ended,
     };
     let drain = stop.child_token();
@@ -130,7 +130,7 @@ pub async fn run(plan: Arc<Plan>, figures: &[ShardFigures], stop: CancellationTo
 fn starters(
     plan: &Arc<Plan>,
     figures: &[ShardFigures],
-    placement: &Placement,
+    placement: &Arc<Placement>,
     instance: &Arc<str>,
     drain: &CancellationToken,
 ) -> Vec<Starter> {
@@ -145,6 +145,7 @@ fn starters(
             figures: figures.clone(),
             instance: Arc::clone(instance),
             partition: placement.partition(&figures.id),
+            placement: Arc::clone(placement),
             was_known: placement.was_known(&figures.id),
             runtime: Handle::current(),
             stop: drain.clone(),

@@ -57,16 +57,7 @@ fn run_with_pauses(
     max_events: usize,
     blocks: Vec<Block>,
 ) -> Exit {
-    let config = Config {
-        id: ShardId { stream: "s".into(), index: 0 },
-        batch: batch::Config { max_events, ..batch::Config::default() },
-        retention: Duration::from_secs(7 * 86_400),
-        on_unclean: None,
-    };
-    let sink = MemorySink::new(Arc::clone(cluster));
-    let metrics = Metrics::default();
-    let never = CancellationToken::new();
-    let mut shard = Shard::open(config, sink, pipeline(1000), metrics, never.clone(), &never).unwrap();
+    let mut shard = open(cluster, max_events);
     shard.pauses = pauses;
     let (input, output) = queue(1 << 20, Default::default(), Default::default());
     for block in blocks {
@@ -75,6 +66,18 @@ fn run_with_pauses(
     }
     drop(input);
     shard.run(&output)
+}
+
+fn open(cluster: &Arc<Mutex<Cluster>>, max_events: usize) -> Shard<MemorySink> {
+    let config = Config {
+        id: ShardId { stream: "s".into(), index: 0 },
+        batch: batch::Config { max_events, ..batch::Config::default() },
+        retention: Duration::from_secs(7 * 86_400),
+        on_unclean: None,
+    };
+    let sink = MemorySink::new(Arc::clone(cluster));
+    let never = CancellationToken::new();
+    Shard::open(config, sink, pipeline(1000), Metrics::default(), never.clone(), &never).unwrap()
 }
 
 fn values(cluster: &Mutex<Cluster>) -> Vec<String> {
@@ -136,6 +139,34 @@ fn what_is_too_large_is_a_dead_letter() {
     assert_eq!(cluster.records[0].value.len(), 64 << 10, "its head");
     assert_eq!(cluster.records[1].topic, "t.T");
     assert_eq!(cluster.checkpoint.as_ref().unwrap().position, Some(Position::offset("2")));
+}
+
+/// A stream that brings nothing: the shard only waits.
+#[test]
+fn a_quiet_shard_notices_that_its_state_is_gone_and_writes_it_again() {
+    let cluster = Arc::<Mutex<Cluster>>::default();
+    let (input, output) = queue(1 << 20, Default::default(), Default::default());
+    let mut shard = open(&cluster, 100);
+    shard.take(lines(&(0..3).map(event).collect::<String>()), false, &output).unwrap();
+    shard.close(Closing::Now).unwrap();
+    let ids = |cluster: &Mutex<Cluster>| {
+        cluster.lock().unwrap().journal.iter().map(|(_, first, ids)| (*first, ids.len())).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(&cluster), [(0, 3)]);
+    assert_eq!(cluster.lock().unwrap().checks, 1, "after the first commit");
+    {
+        let mut cluster = cluster.lock().unwrap();
+        (cluster.loses_journal, cluster.check_fails) = (true, true);
+    }
+    shard.check().unwrap();
+    assert_eq!(cluster.lock().unwrap().checks, 1, "not at every turn");
+    shard.last_check = shard.last_check.map(|last| last - checking::CHECK_INTERVAL);
+    shard.check().unwrap();
+    assert_eq!(cluster.lock().unwrap().checks, 2);
+    assert_eq!(ids(&cluster), [(3, 3)], "all of them again, with numbers of their own");
+    drop(input);
+    assert_eq!(shard.run(&output), Exit::Stopped);
+    assert_eq!(cluster.lock().unwrap().checkpoint.as_ref().unwrap().totals.delivered, 3);
 }
 
 #[test]

@@ -7,6 +7,7 @@
 //! - The checkpoint is the last record of its transaction.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::producer::BaseProducer;
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 
 use super::client::{Clients, Context, Sizes};
 use super::delivery::Refused;
+use super::placement::Placement;
 use super::topics::Topics;
 use super::{
     Config, Delivery, EventHeaders, Known, Opened, Reopened, Seed, Sink, SinkError, Topic, TopicSpec,
@@ -23,6 +25,7 @@ use crate::model::checkpoint::Checkpoint;
 use crate::model::types::{OutRecord, Run, ShardId};
 
 pub(super) mod blocking;
+mod checking;
 mod failing;
 mod headers;
 mod memory;
@@ -33,6 +36,7 @@ mod writing;
 
 pub use state::StateTopics;
 
+use checking::Seen;
 use headers::RecordHeaders;
 
 /// What one shard's sink is made of.
@@ -46,6 +50,8 @@ pub struct Settings {
     pub shards: u32,
     /// Partition of the state topics that belongs to the shard, see [`super::placement`].
     pub partition: i32,
+    /// What this process announced.
+    pub placement: Arc<Placement>,
     /// `ce_source`: where the events come from.
     pub source: String,
     /// Topics that must exist before the first event.
@@ -68,6 +74,7 @@ pub struct Settings {
 pub struct KafkaSink {
     settings: Settings,
     clients: Clients,
+    runtime: Handle,
     topics: Topics,
     /// This opening's name in the checkpoints that it writes.
     owner: String,
@@ -84,6 +91,8 @@ pub struct KafkaSink {
     /// When the batch was begun: the time of its transaction counts from there.
     begun: Instant,
     refused: Vec<Refused>,
+    /// How far the shard's partitions of the state topics went at the last look.
+    seen: Seen,
     /// Whether records of the batch were not delivered.
     delivery_failed: bool,
     /// Whether each record is to be alone in its produce batch, until the batch at hand is committed: that tells which
@@ -95,13 +104,14 @@ impl KafkaSink {
     /// A sink that is yet to be opened.
     pub fn new(settings: Settings, owner: String, runtime: Handle) -> Self {
         let clients = Clients::new(settings.config.clone(), runtime.clone());
-        let topics = Topics::new(clients.clone(), runtime, &settings.config);
+        let topics = Topics::new(clients.clone(), runtime.clone(), &settings.config);
         let headers = RecordHeaders::new(&settings.event_headers, &settings.shard, &settings.source);
         let context = Context::default();
         let sizes = Sizes::default();
         Self {
             settings,
             clients,
+            runtime,
             topics,
             owner,
             producer: None,
@@ -113,6 +123,7 @@ impl KafkaSink {
             learnt: sizes,
             begun: Instant::now(),
             refused: Vec::new(),
+            seen: Seen::default(),
             delivery_failed: false,
             isolating: false,
         }
@@ -164,6 +175,10 @@ impl Sink for KafkaSink {
         self.commit_batch(ids, checkpoint).map_err(|error| self.timed(error))?;
         self.isolating = false;
         Ok(())
+    }
+
+    fn check(&mut self) -> Result<(), SinkError> {
+        self.check_state()
     }
 
     fn refused(&mut self) -> Vec<Refused> {

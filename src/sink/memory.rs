@@ -32,6 +32,10 @@ pub struct Cluster {
     pub journal: Vec<(Dated, u64, Vec<EventId>)>,
     /// Whether the journal is lost at the next opening.
     pub loses_journal: bool,
+    /// Whether the next look finds that something was lost.
+    pub check_fails: bool,
+    /// How often the state was looked at.
+    pub checks: usize,
     /// The latest checkpoint.
     pub checkpoint: Option<Checkpoint>,
     /// Faults of the commits to come, first first.
@@ -238,6 +242,17 @@ impl Sink for MemorySink {
         self.open = false;
         if fault == Fault::UnknownButLanded {
             Err(SinkError::OutcomeUnknown("on demand".into()))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn check(&mut self) -> Result<(), SinkError> {
+        assert!(!self.open, "state is checked inside a transaction");
+        let mut cluster = self.cluster.lock().unwrap();
+        cluster.checks += 1;
+        if std::mem::take(&mut cluster.check_fails) {
+            Err(SinkError::OutcomeUnknown("lost on demand".into()))
         } else {
             Ok(())
         }

@@ -27,6 +27,7 @@ use crate::model::types::ShardId;
 
 mod clock;
 pub mod record;
+mod restoring;
 
 use record::{Existing, PlacementError, Record, VERSION, Wanted};
 
@@ -107,6 +108,11 @@ impl Placement {
     /// The partition of the state topics that belongs to a shard which was announced.
     pub fn partition(&self, shard: &ShardId) -> i32 {
         self.record.partition(shard).unwrap_or_default()
+    }
+
+    /// How many partitions the state topics need for all that are known.
+    pub fn partition_count(&self) -> i32 {
+        self.record.partition_count()
     }
 
     /// Whether the record knew the shard before this announcement, so that it should have a checkpoint.

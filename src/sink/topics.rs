@@ -26,6 +26,10 @@ const DEFAULT_MAX_MESSAGE_BYTES: usize = 1_048_588;
 /// After so long a topic that was not there is looked up again: somebody may have made it.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
 
+/// Milliseconds before topics are asked again for their settings, where some of them were just created. What a broker does
+/// not know yet looks like what may not be read.
+const DESCRIBE_PAUSES: [u64; 6] = [5, 20, 50, 100, 200, 400];
+
 /// A topic to be found or created.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Wanted {
@@ -188,9 +192,10 @@ impl Topics {
             there.iter().copied().filter(|topic| existing[&topic.name] < topic.at_least).collect();
         self.add_partitions(&too_few)?;
         let absent = self.create(&missing)?;
+        let has_new = absent.len() < missing.len();
         there.extend(missing.into_iter().filter(|topic| !absent.contains_key(&topic.name)));
         let names: Vec<&str> = there.iter().map(|topic| topic.name.as_str()).collect();
-        let accepted = self.read_limits(&names);
+        let accepted = self.read_limits(&names, has_new);
         let found = names.into_iter().zip(accepted).map(|(name, accepts)| (name.to_owned(), Ok(accepts)));
         Ok(found.chain(absent.into_iter().map(|(name, absence)| (name, Err(absence)))).collect())
     }
@@ -263,11 +268,20 @@ impl Topics {
         Ok(())
     }
 
-    fn read_limits(&mut self, names: &[&str]) -> Vec<Accepts> {
+    /// What topics take. Some may just have been created: not every broker knows them at once.
+    fn read_limits(&mut self, names: &[&str], has_new: bool) -> Vec<Accepts> {
         if let Some(max_bytes) = self.max_message_bytes {
             return vec![Accepts { max_bytes, needs_key: false }; names.len()];
         }
-        let described = self.cluster.describe(names).unwrap_or_else(|error| {
+        let mut described = self.cluster.describe(names);
+        let mut pauses = DESCRIBE_PAUSES.iter().filter(|_| has_new);
+        while described.as_ref().is_ok_and(|described| described.iter().any(Option::is_none))
+            && let Some(pause) = pauses.next()
+        {
+            std::thread::sleep(Duration::from_millis(*pause));
+            described = self.cluster.describe(names);
+        }
+        let described = described.unwrap_or_else(|error| {
             warn!(
                 reason = %error,
                 "cannot read the topics' configuration; assuming Kafka's default; kafka.max_message_bytes sets it"

@@ -16,6 +16,7 @@ use crate::route::Router;
 use crate::shard::pipeline::Pipeline;
 use crate::shard::{self, Exit, Shard};
 use crate::sink::kafka::{KafkaSink, Settings};
+use crate::sink::placement::Placement;
 use crate::source::queue::queue;
 use crate::source::{Connections, Reader};
 use crate::task;
@@ -33,6 +34,8 @@ pub(super) struct Starter {
     pub(super) instance: Arc<str>,
     /// Partition of the state topics that belongs to the shard.
     pub(super) partition: i32,
+    /// What this process announced.
+    pub(super) placement: Arc<Placement>,
     /// Whether the placement record knew the shard before this process announced itself.
     pub(super) was_known: bool,
     pub(super) runtime: Handle,
@@ -92,6 +95,7 @@ impl Starter {
             shard: self.figures.id.clone(),
             shards: self.stream.shards,
             partition: self.partition,
+            placement: Arc::clone(&self.placement),
             source: source.to_string(),
             topics: router.known_topics().map(str::to_owned).collect(),
             topic_spec: self.stream.topic_spec,

@@ -1,6 +1,7 @@
 //! Who runs a shard: starts at the same moment, takeovers, changed streams, and shards that end unasked.
 
 mod endings;
+mod lost;
 mod placement;
 mod takeovers;
 
@@ -23,9 +24,18 @@ impl Scene {
     /// So many streams, each from a service of its own.
     #[track_caller]
     fn new(test: &str, streams: usize, service: airship::Config) -> Self {
+        Self::of(test, std::iter::repeat_n(service, streams))
+    }
+
+    /// One stream from each of these services.
+    #[track_caller]
+    fn of(test: &str, services: impl IntoIterator<Item = airship::Config>) -> Self {
         // Each with ids of its own.
-        let service = |number| airship::Config { seed: service.seed + number, ..service.clone() };
-        let mocks: Vec<_> = (0..streams).map(|number| Mock::start(service(number as u64))).collect();
+        let service = |(number, service): (u64, airship::Config)| airship::Config {
+            seed: service.seed + number,
+            ..service
+        };
+        let mocks: Vec<_> = (0..).zip(services).map(service).map(Mock::start).collect();
         let mut setup = Setup::new(test, &mocks[0]);
         setup.streams = mocks.iter().enumerate().map(|(number, mock)| stream(&setup, number, mock)).collect();
         Self { mocks, setup }

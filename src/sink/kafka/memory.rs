@@ -26,12 +26,13 @@ struct Standing {
 }
 
 impl KafkaSink {
-    /// Writes the ids of a batch to the journal.
+    /// Writes the ids of a batch to the journal; tells how many records they take.
     pub(super) fn send_ids(
         &mut self,
         runs: &mut dyn Iterator<Item = Run<'_>>,
         committed_ms: i64,
-    ) -> Result<(), SinkError> {
+    ) -> Result<usize, SinkError> {
+        let mut records = 0;
         let (topic, key) = (self.state().ids, self.key());
         let mut packed = std::mem::take(&mut self.packed);
         for run in runs {
@@ -40,10 +41,11 @@ impl KafkaSink {
                 pack(&Run { first, ids, ..run }, &mut packed);
                 first += ids.len() as u64;
                 self.send_state(&topic, &key, &packed, committed_ms)?;
+                records += 1;
             }
         }
         self.packed = packed;
-        Ok(())
+        Ok(records)
     }
 
     /// A topic refused a batch as too large: smaller ones are made from the next opening on.
@@ -116,7 +118,8 @@ impl KafkaSink {
     ) -> Result<(Checkpoint, bool), SinkError> {
         let (state, partition) = (self.state(), self.settings.partition);
         let next_id = reader.next_id(&state.ids, partition, &self.key())?;
-        let stands = standing(found, known, next_id);
+        let mut stands = standing(found, known, next_id);
+        stands.journal_lost |= self.seen.ids_lost;
         if stands.checkpoint_lost {
             error!(
                 shard = self.key(),

@@ -9,7 +9,7 @@ use rdkafka::producer::Producer;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use tracing::info;
 
-use super::KafkaSink;
+use super::{KafkaSink, Settings};
 use crate::clock::now_ms;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::types::ShardId;
@@ -37,7 +37,11 @@ impl KafkaSink {
         let producer = self.clients.producer(&id, self.sizes)?;
         self.context = producer.client().context().as_ref().clone();
         // Asked as late as can be, so that a late comer does not throw out its rightful successor.
-        self.check_announced(&reader)?;
+        if !self.check_announced(&reader)? {
+            let Settings { placement, config, instance, .. } = &self.settings;
+            placement.restore(config, instance, self.runtime.clone())?;
+            self.check_announced(&reader)?;
+        }
         if self.transactional() {
             producer.init_transactions(INIT_TIMEOUT).map_err(|error| {
                 let denied = error.rdkafka_error_code() == Some(Code::TransactionalIdAuthorizationFailed);
@@ -55,15 +59,14 @@ impl KafkaSink {
     }
 
     /// Refuses to go on where a later instance announced itself for the stream: that one is the rightful successor, whoever
-    /// has the fence.
-    fn check_announced(&self, reader: &Reader) -> Result<(), SinkError> {
+    /// has the fence. Tells whether the record knows of this one; otherwise it was lost.
+    fn check_announced(&self, reader: &Reader) -> Result<bool, SinkError> {
         let stream = &self.settings.shard.stream;
         match placement::instance_of(reader, &self.state(), stream)? {
             Some(instance) if instance != self.settings.instance => {
                 Err(SinkError::Fenced(format!("instance {instance} announced itself for stream {stream}")))
             }
-            // Without a record nobody announced anything.
-            _ => Ok(()),
+            announced => Ok(announced.is_some()),
         }
     }
 
@@ -93,7 +96,7 @@ impl KafkaSink {
             return SinkError::OutcomeUnknown(format!("the producer failed: {reason}"));
         }
         match self.reader().and_then(|reader| self.check_announced(&reader)) {
-            Ok(()) => SinkError::OutcomeUnknown(format!(
+            Ok(_) => SinkError::OutcomeUnknown(format!(
                 "the broker ended the transaction, or an earlier instance opened the shard again: {reason}"
             )),
             Err(fenced @ SinkError::Fenced(_)) => fenced,
@@ -138,6 +141,8 @@ impl KafkaSink {
             return Err(SinkError::Overtaken(format!("opening {owner} wrote checkpoint {sequence}")));
         }
         let (stands, journal_lost) = self.make_good(&reader, found, known)?;
-        Ok(Reopened { checkpoint: self.claim(Some(stands))?, journal_lost })
+        let checkpoint = self.claim(Some(stands))?;
+        self.seen.ids_lost = false;
+        Ok(Reopened { checkpoint, journal_lost })
     }
 }

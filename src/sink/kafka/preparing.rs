@@ -13,17 +13,20 @@ pub(super) const LEAST_BATCH_BYTES: usize = 32;
 impl KafkaSink {
     /// Topics that must be there for the shard to work at all.
     pub(super) fn required_topics(&self) -> Vec<Wanted> {
-        let state = self.state().wanted(&self.settings.config, self.settings.partition + 1);
+        let (state, config) = (self.state(), &self.settings.config);
+        let state = state
+            .wanted(config, self.settings.placement.partition_count())
+            .into_iter()
+            .chain([state.wanted_shards(config)]);
         let spec = self.settings.topic_spec;
         let events = self.settings.topics.iter().map(|name| Wanted::event(name, spec));
         let dead_letters = Wanted::event(&self.settings.dead_letter_topic, Default::default());
-        state.into_iter().chain(events).chain([dead_letters]).collect()
+        state.chain(events).chain([dead_letters]).collect()
     }
 
     /// Those are looked up again, and made again where they were deleted under way; topics that events name stay known.
     pub(super) fn ensure_topics_again(&mut self) -> Result<(), SinkError> {
-        let shards = self.state().wanted_shards(&self.settings.config);
-        let required: Vec<Wanted> = self.required_topics().into_iter().chain([shards]).collect();
+        let required = self.required_topics();
         required.iter().for_each(|topic| self.topics.forget(&topic.name));
         self.topics.ensure(&required)
     }

@@ -154,7 +154,7 @@ impl KafkaSink {
             // Without transactions the order is what counts: first the events, then that they were written.
             self.flush()?;
         }
-        self.send_ids(ids, checkpoint.committed_ms)?;
+        let ids = self.send_ids(ids, checkpoint.committed_ms)?;
         self.fail("before_checkpoint")?;
         self.send_state(&state.checkpoints, &key, &checkpoint.encode(), checkpoint.committed_ms)?;
         self.fail("after_checkpoint")?;
@@ -164,6 +164,7 @@ impl KafkaSink {
             let committed = blocking::commit(self.producer()?, self.settings.config.transaction_timeout);
             committed.map_err(|error| self.classify(&error))?;
         }
+        self.seen.committed(ids);
         // Whatever goes wrong from here on, the commit took place: only the checkpoint can tell.
         self.fail("after_commit").map_err(|error| SinkError::OutcomeUnknown(error.to_string()))
     }

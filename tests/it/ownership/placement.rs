@@ -41,6 +41,10 @@ fn processes_that_start_at_once_with_different_streams_share_no_partition() {
         process.wait_for_log("\"opened\"", LIMIT);
     }
     scene.wait_received();
+    for process in &processes {
+        let log = process.log();
+        assert!(!log.iter().any(|line| line.contains("cannot read max.message.bytes")), "{log:#?}");
+    }
     processes.iter_mut().for_each(stop);
     let places = places(&scene.setup);
     assert_eq!(places.len(), STARTERS);

@@ -1,0 +1,27 @@
+//! A look, now and then, whether what was committed is still in Kafka.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Closing, Exit, Shard};
+use crate::sink::Sink;
+
+/// How often a shard looks.
+pub(super) const CHECK_INTERVAL: Duration = Duration::from_secs(30);
+
+impl<S: Sink> Shard<S> {
+    /// Looks now and then, between two batches, whether what was committed is still there, and has it written again if not:
+    /// a quiet shard would not notice until it stops, nor a busy one whose topics another shard made again.
+    pub(super) fn check(&mut self) -> Result<(), Exit> {
+        // The first look tells what the next ones have to find.
+        let is_due = self.last_check.is_none_or(|last| last.elapsed() >= CHECK_INTERVAL);
+        if self.pipeline.has_records() || !is_due {
+            return Ok(());
+        }
+        self.last_check = Some(Instant::now());
+        let Err(error) = self.sink.check() else { return Ok(()) };
+        self.recover(error, None)?;
+        self.commit(Closing::Now)
+    }
+}

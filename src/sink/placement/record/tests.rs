@@ -1,0 +1,129 @@
+//! What is recorded, and what is refused.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn source(name: &str) -> SourceId {
+    SourceId { kind: "airship".into(), name: name.into(), host: "connect.urbanairship.com".into() }
+}
+
+fn wanted(stream: &str, shards: u32) -> Wanted {
+    Wanted { stream: stream.into(), shards, source: source("app"), start_anew: None }
+}
+
+fn existing(key: &str, partition: i32, shards: u32, committed_ms: i64) -> Existing {
+    let checkpoint = Checkpoint::initial("old", shards, committed_ms);
+    Existing { key: key.into(), partition, checkpoint }
+}
+
+fn partition(record: &Record, stream: &str, index: u32) -> Option<i32> {
+    record.partition(&ShardId { stream: stream.into(), index })
+}
+
+#[test]
+fn known_shards_stay_and_new_ones_take_what_is_free() {
+    let found = [existing("a/0", 0, 1, 5), existing("b/0", 2, 1, 5), existing("gone/0", 1, 1, 5)];
+    let record = Record::of_checkpoints(&found).unwrap();
+    assert_eq!(record.instance("a"), None, "nobody announced itself");
+    let record = record.announce(&[wanted("new", 2), wanted("b", 1), wanted("a", 1)], "me").unwrap();
+    assert_eq!((partition(&record, "a", 0), partition(&record, "b", 0)), (Some(0), Some(2)));
+    assert_eq!(partition(&record, "new", 0), Some(3), "also the partition of a removed stream is left alone");
+    assert_eq!(partition(&record, "new", 1), Some(4));
+    assert_eq!((record.instance("new"), record.instance("gone")), (Some("me"), None));
+    assert_eq!(record.partition_count(), 5);
+    assert_eq!(record.partition(&ShardId { stream: "new".into(), index: 2 }), None);
+}
+
+#[test]
+fn the_number_of_shards_is_judged_for_the_stream_as_a_whole() {
+    let record = Record::default().announce(&[wanted("a", 1)], "me").unwrap();
+    let refused = record.announce(&[wanted("b", 1), wanted("a", 2)], "you").unwrap_err();
+    assert_eq!(refused, PlacementError::ShardsChanged { stream: "a".into(), was: 1, now: 2 });
+    assert!(refused.to_string().contains("--start-anew a=WORD"), "{refused}");
+    // An earlier release left a second shard behind that its stream no longer has.
+    let found = [existing("a/0", 0, 1, 9), existing("a/1", 1, 2, 5)];
+    let record = Record::of_checkpoints(&found).unwrap();
+    assert_eq!(record.streams["a"].partitions, [0], "the latest one says how many there are");
+    assert_eq!(record.retired, BTreeSet::from([1]));
+    assert!(record.announce(&[wanted("a", 2)], "me").is_err());
+}
+
+#[test]
+fn a_stream_belongs_to_its_source() {
+    let record = Record::default().announce(&[wanted("a", 1)], "me").unwrap();
+    let other = Wanted { source: source("other"), ..wanted("a", 1) };
+    let refused = record.announce(std::slice::from_ref(&other), "you").unwrap_err();
+    let text = refused.to_string();
+    assert!(text.contains("app key app") && text.contains("app key other"), "{text}");
+    let elsewhere = SourceId { host: "connect.asnapieu.com".into(), ..source("app") };
+    let moved = record.announce(&[Wanted { source: elsewhere.clone(), ..wanted("a", 1) }], "you").unwrap();
+    assert_eq!(moved.streams["a"].source, Some(elsewhere), "another host is the same source");
+    let other = Wanted { start_anew: Some("once".into()), ..other };
+    let anew = record.announce(std::slice::from_ref(&other), "you").unwrap();
+    assert_eq!(partition(&anew, "a", 0), Some(1), "what was known is left behind");
+    assert_eq!(anew.retired, BTreeSet::from([0]));
+    assert_eq!(
+        anew.announce(&[other], "you").unwrap(),
+        anew,
+        "a restart with the same words changes nothing"
+    );
+    let more = anew.announce(&[wanted("b", 1)], "you").unwrap();
+    assert_eq!(partition(&more, "b", 0), Some(2), "a retired partition is nobody's");
+}
+
+#[test]
+fn a_record_that_was_lost_is_put_together_by_those_who_announced_themselves() {
+    let first = Record::default().announce(&[wanted("gone", 1), wanted("a", 2)], "old").unwrap();
+    let mine = first.announce(&[wanted("a", 2)], "me").unwrap();
+    let yours = mine.announce(&[wanted("b", 1)], "you").unwrap();
+    let none = Record::default();
+    let restored = none.restore(&mine, "me").unwrap().restore(&yours, "you").unwrap();
+    assert_eq!(restored.streams["a"], mine.streams["a"]);
+    assert_eq!(restored.streams["b"], yours.streams["b"]);
+    assert_eq!(restored.streams.len(), 2, "what others announced is for them to say");
+    assert_eq!(restored.restore(&mine, "me").unwrap(), restored, "once is enough");
+    // Checkpoints tell where shards are, and not who runs them.
+    let found = Record::of_checkpoints(&[existing("a/0", 1, 2, 5), existing("a/1", 2, 2, 5)]).unwrap();
+    assert_eq!(found.restore(&mine, "me").unwrap().streams["a"], mine.streams["a"]);
+    let taken_over = none.announce(&[wanted("a", 2)], "later").unwrap();
+    assert_eq!(taken_over.restore(&mine, "me").unwrap(), taken_over, "a later instance is the rightful one");
+    let in_the_way = none.announce(&[wanted("c", 2)], "other").unwrap();
+    assert!(matches!(in_the_way.restore(&mine, "me"), Err(PlacementError::Shared { partition: 1, .. })));
+}
+
+#[test]
+fn two_shards_on_one_partition_are_an_error() {
+    let shared = Record::of_checkpoints(&[existing("a/0", 0, 1, 5), existing("b/0", 0, 1, 5)]);
+    assert!(matches!(shared, Err(PlacementError::Shared { partition: 0, .. })));
+    // One of them has moved away since; what it left behind does no harm.
+    let found = [existing("a/0", 0, 1, 5), existing("b/0", 0, 1, 5), existing("a/0", 1, 1, 6)];
+    let record = Record::of_checkpoints(&found).unwrap();
+    assert_eq!((partition(&record, "a", 0), partition(&record, "b", 0)), (Some(1), Some(0)));
+}
+
+proptest! {
+    #[test]
+    fn no_partition_is_ever_shared(
+        steps in prop::collection::vec((0u8..5, 1u32..4, any::<bool>()), 1..30),
+    ) {
+        let mut record = Record::default();
+        let mut given: BTreeMap<i32, (String, u32, usize)> = BTreeMap::new();
+        let mut epochs: BTreeMap<String, usize> = BTreeMap::new();
+        for (step, (name, shards, start_anew)) in steps.into_iter().enumerate() {
+            let stream = format!("s{name}");
+            let announced = record.announce(&[Wanted { start_anew: start_anew.then(|| step.to_string()), ..wanted(&stream, shards) }], "me");
+            let Ok(next) = announced else { continue };
+            if start_anew {
+                *epochs.entry(stream.clone()).or_default() += 1;
+            }
+            for (index, partition) in next.streams[&stream].partitions.iter().enumerate() {
+                let epoch = epochs.get(&stream).copied().unwrap_or_default();
+                let holder = (stream.clone(), index as u32, epoch);
+                prop_assert_eq!(given.entry(*partition).or_insert_with(|| holder.clone()), &holder);
+            }
+            record = next;
+            prop_assert_eq!(&serde_json::from_slice::<Record>(&serde_json::to_vec(&record).unwrap()).unwrap(), &record);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! The record is written again where its topic was lost under way.
+
+use rdkafka::producer::Producer;
+use tokio::runtime::Handle;
+use tracing::error;
+
+use super::{Announcer, INIT_TIMEOUT, Placement, read, refused};
+use crate::sink::client::Sizes;
+use crate::sink::progress::Reader;
+use crate::sink::{Config, SinkError};
+
+impl Placement {
+    /// Writes again what `instance` announced, if the record does not know of it any more. Blocks.
+    pub(in crate::sink) fn restore(
+        &self,
+        config: &Config,
+        instance: &str,
+        runtime: Handle,
+    ) -> Result<(), SinkError> {
+        let mut announcer = Announcer::new(config, runtime);
+        announcer.restore(self, instance).map_err(|failed| match failed {
+            // Another instance changes the record at this moment; it takes over nothing by that.
+            SinkError::Fenced(reason) => SinkError::Unusable(reason),
+            other => other,
+        })
+    }
+}
+
+impl Announcer {
+    /// Fences other announcers, reads, decides, commits.
+    fn restore(&mut self, own: &Placement, instance: &str) -> Result<(), SinkError> {
+        self.topics.ensure(&self.wanted(&[], own.partition_count()))?;
+        let producer = self.clients.producer(&self.state.shards, Sizes::default())?;
+        producer.init_transactions(INIT_TIMEOUT).map_err(|error| self.failed(&producer, &error))?;
+        let reader = Reader::new(&self.clients, self.config.transaction_timeout + INIT_TIMEOUT)?;
+        let found = match read(&reader, &self.state)? {
+            Some((record, _)) => record,
+            None => self.of_checkpoints(&reader)?,
+        };
+        let record = found.restore(&own.record, instance).map_err(refused)?;
+        if record == found {
+            return Ok(());
+        }
+        error!(
+            topic = self.state.shards,
+            "the placement record was lost, as when its topic is deleted; what this instance announced is written again. The \
+             places of streams that are not running now are known only from their checkpoints"
+        );
+        self.write(&producer, &record)
+    }
+}
