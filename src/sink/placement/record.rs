@@ -118,8 +118,12 @@ impl Default for Record {
 }
 
 impl Record {
-    /// What an earlier release left behind, which had checkpoints and no record. Of a shard that has checkpoints in
-    /// several partitions the latest one counts.
+    /// What an earlier release left behind, which had checkpoints and no record, or what is left of a record that was lost.
+    /// Of a shard that has checkpoints in several partitions the latest one counts.
+    ///
+    /// Checkpoints know neither the instance, nor the source, nor the words with which a stream was started anew. So after a
+    /// loss another source is not noticed, and a word that was used before has its effect once more. Instances that run
+    /// bring all of that back ([`Self::restore`]); for streams that do not run it is lost.
     pub fn of_checkpoints(existing: &[Existing]) -> Result<Self, PlacementError> {
         let mut latest: BTreeMap<&str, &Existing> = BTreeMap::new();
         for found in existing {
@@ -171,8 +175,9 @@ impl Record {
         for stream in wanted {
             let mut known = record.streams.remove(&stream.stream);
             let mut started_anew = known.as_ref().map(|known| known.started_anew.clone()).unwrap_or_default();
+            // Also where nothing is known yet: the argument stays where restarts repeat it.
+            started_anew.extend(stream.start_anew.clone());
             if self.starts_anew(stream) {
-                started_anew.extend(stream.start_anew.clone());
                 record.retired.extend(known.take().into_iter().flat_map(|left| left.partitions));
             }
             let partitions = match known {

@@ -1,4 +1,7 @@
 //! The record is written again where its topic was lost under way.
+//!
+//! What this instance announced comes back whole, words and source included. Of streams that are not running only their
+//! checkpoints tell, and those know less (see [`Record::of_checkpoints`](super::record::Record::of_checkpoints)).
 
 use rdkafka::producer::Producer;
 use tokio::runtime::Handle;
@@ -44,7 +47,8 @@ impl Announcer {
         error!(
             topic = self.state.shards,
             "the placement record was lost, as when its topic is deleted; what this instance announced is written again. The \
-             places of streams that are not running now are known only from their checkpoints"
+             streams that are not running now are known only from their checkpoints: start those without --start-anew, since a \
+             word that was used before would have its effect once more"
         );
         self.write(&producer, &record)
     }
