@@ -74,9 +74,12 @@ pub fn is_internal(topic: &str) -> bool {
 
 /// Whether Kafka takes two names for one: it does not tell `.` from `_`, since its metrics cannot.
 pub fn collide(one: &str, other: &str) -> bool {
-    let folded =
-        |name: &str| name.bytes().map(|byte| if byte == b'.' { b'_' } else { byte }).collect::<Vec<_>>();
-    one.len() == other.len() && folded(one) == folded(other)
+    one.len() == other.len() && fold(one) == fold(other)
+}
+
+/// What is the same for all names that Kafka takes for one.
+pub fn fold(name: &str) -> Vec<u8> {
+    name.bytes().map(|byte| if byte == b'.' { b'_' } else { byte }).collect()
 }
 
 /// A template cut at its placeholder.

@@ -17,6 +17,7 @@ use crate::{batch, dedupe, sink};
 
 mod adobe;
 mod airship;
+mod collisions;
 mod filters;
 mod place;
 
@@ -96,6 +97,7 @@ pub(super) fn validate(raw: &Raw, numbers: &[usize], errors: &mut Errors) -> Opt
             }
         })
         .collect();
+    collisions::check(&raw.stream, numbers, errors);
     // A dead-letter topic may be configured for events too, but no value may name it.
     let dead_letters: Vec<String> =
         streams.iter().flatten().map(|stream| stream.dead_letter_topic.clone()).collect();

@@ -261,3 +261,33 @@ fn what_librdkafka_refuses_is_refused() {
     let sound = "\"linger.ms\" = 5\n\"socket.keepalive.enable\" = true\n\"debug\" = \"broker,security\"\n\"sasl.password\" = \"hunter2\"";
     assert_eq!(properties(sound), [""; 0]);
 }
+
+#[test]
+fn names_that_kafka_takes_for_one_are_refused_across_streams() {
+    let error = |key: &str, name: &str, other: &str, is: &str| {
+        format!(
+            "{key}: {name:?} and {other:?} ({is}) cannot both be topics: Kafka takes `.` and `_` for the same; choose \
+             another name, or the same for both"
+        )
+    };
+    let second = r#"
+[[stream]]
+name = "t"
+kind = "adobe"
+url = "https://livestream.adobe.net/api/1/stream/x"
+auth = { bearer = { env = "T" } }
+"#;
+    let found = errors(&format!("{SMALL}topic = \"a.b\"\n{second}topic = \"a_b\"\n"));
+    assert_eq!(found, [error("stream[1].topic", "a_b", "a.b", "stream[0].topic")]);
+    let within = "topic = \"x.{type}\"\ndefault_topic = \"a.b\"\ntopics = { OPEN = \"a_b\" }\ndead_letter_topic = \"a.b\"\n";
+    let found = errors(&format!("{SMALL}{within}"));
+    assert_eq!(found, [error("stream[0].topics.OPEN", "a_b", "a.b", "stream[0].default_topic")]);
+    let dead_letters = errors(&format!("{SMALL}dead_letter_topic = \"a_b.c\"\n{second}topic = \"a.b.c\"\n"));
+    assert_eq!(dead_letters, [error("stream[1].topic", "a.b.c", "a_b.c", "stream[0].dead_letter_topic")]);
+    let same =
+        errors(&format!("{SMALL}topic = \"a.b\"\n{second}topic = \"a.b\"\ndead_letter_topic = \"a.b\"\n"));
+    assert_eq!(same, [""; 0], "streams may share a topic");
+    let templates =
+        errors(&format!("{SMALL}topic = \"a.{{type}}\"\n{second}topic = \"a_{{reportSuite}}\"\n"));
+    assert_eq!(templates, [""; 0], "what they make is not known");
+}

@@ -1,0 +1,47 @@
+//! Names that Kafka takes for one, over all streams: it would create only the first of them.
+
+use std::collections::BTreeMap;
+
+use crate::config::errors::{Errors, Path};
+use crate::config::raw::stream::Stream;
+use crate::route::{Template, fold};
+
+/// Refuses fixed names that differ only in `.` and `_`. What a template makes is not known here.
+pub(super) fn check(streams: &[Stream], numbers: &[usize], errors: &mut Errors) {
+    let mut first: BTreeMap<Vec<u8>, (&str, Path)> = BTreeMap::new();
+    for (stream, number) in streams.iter().zip(numbers) {
+        for (name, path) in names(stream, &Path::top("stream").index(*number)) {
+            let (known, at) = first.entry(fold(name)).or_insert_with(|| (name, path.clone()));
+            if *known != name {
+                errors.add(
+                    &path,
+                    format!(
+                        "{name:?} and {known:?} ({at}) cannot both be topics: Kafka takes `.` and `_` for the same; choose \
+                         another name, or the same for both"
+                    ),
+                );
+            }
+        }
+    }
+}
+
+/// The fixed names of a stream, and where each of them stands.
+fn names<'s>(stream: &'s Stream, path: &Path) -> Vec<(&'s str, Path)> {
+    let (topic, default_topic, topics, dead_letter_topic) = match stream {
+        Stream::Airship(stream) | Stream::AirshipCompliance(stream) => {
+            (stream.topic.as_ref(), &stream.default_topic, &stream.topics, &stream.dead_letter_topic)
+        }
+        Stream::Adobe(stream) => {
+            (Some(&stream.topic), &stream.default_topic, &stream.topics, &stream.dead_letter_topic)
+        }
+    };
+    let topic = topic.filter(|topic| Template::parse(topic).is_none());
+    let single = [
+        ("topic", topic),
+        ("default_topic", default_topic.as_ref()),
+        ("dead_letter_topic", dead_letter_topic.as_ref()),
+    ];
+    let single = single.into_iter().filter_map(|(key, name)| Some((name?.as_str(), path.key(key))));
+    let table = path.key("topics");
+    single.chain(topics.iter().map(|(value, name)| (name.as_str(), table.key(value)))).collect()
+}
