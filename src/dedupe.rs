@@ -126,7 +126,7 @@ impl Window {
     pub fn rewrite(&mut self) {
         for group in &mut self.groups {
             group.first = self.next;
-            self.next += group.count as u64;
+            self.next = self.next.saturating_add(group.count as u64);
         }
         self.is_unwritten = !self.groups.is_empty();
     }
@@ -195,7 +195,7 @@ impl Window {
         let (cut, to) = (front.len(), from + count);
         let head = &front[from.min(cut)..to.min(cut)];
         let tail = &back[from.saturating_sub(cut)..to.saturating_sub(cut)];
-        let pieces = [(first, head), (first + head.len() as u64, tail)];
+        let pieces = [(first, head), (first.saturating_add(head.len() as u64), tail)];
         let whole = pieces.into_iter().filter(|(_, ids)| !ids.is_empty());
         whole.map(move |(first, ids)| Run { dated, first, ids })
     }
@@ -220,7 +220,7 @@ impl Window {
         if self.pending > 0 {
             let count = std::mem::take(&mut self.pending);
             self.groups.push_back(Group { dated, first: self.next, count });
-            self.next += count as u64;
+            self.next = self.next.saturating_add(count as u64);
         }
         let mut excess = self.ring.len().saturating_sub(self.max_ids);
         while let Some(group) = self.groups.front().copied() {
@@ -234,7 +234,7 @@ impl Window {
             match self.groups.front_mut() {
                 Some(front) if count < front.count => {
                     front.count -= count;
-                    front.first += count as u64;
+                    front.first = front.first.saturating_add(count as u64);
                 }
                 _ => drop(self.groups.pop_front()),
             }
@@ -243,7 +243,7 @@ impl Window {
 
     /// What the window will know after a commit of the pending ids.
     pub fn extent_after(&self, dated: Dated) -> Extent {
-        let next = self.next + self.pending as u64;
+        let next = self.next.saturating_add(self.pending as u64);
         let mut excess = self.ring.len().saturating_sub(self.max_ids);
         let mut forgotten_ms = self.forgotten_ms;
         for group in &self.groups {
@@ -254,11 +254,13 @@ impl Window {
             }
             if count < group.count {
                 let since_ms = if self.is_unwritten { dated.committed_ms } else { group.dated.committed_ms };
-                return Extent { oldest: group.first + count as u64, next, since_ms, forgotten_ms };
+                let oldest = group.first.saturating_add(count as u64);
+                return Extent { oldest, next, since_ms, forgotten_ms };
             }
         }
         let forgotten_ms = if excess > 0 { forgotten_ms.max(dated.received_ms) } else { forgotten_ms };
-        Extent { oldest: self.next + excess as u64, next, since_ms: dated.committed_ms, forgotten_ms }
+        let oldest = self.next.saturating_add(excess as u64);
+        Extent { oldest, next, since_ms: dated.committed_ms, forgotten_ms }
     }
 
     /// How many ids of the oldest group a commit lets go of.

@@ -208,3 +208,19 @@ proptest! {
         }
     }
 }
+
+/// As a journal record could have them that somebody else wrote.
+#[test]
+fn the_highest_numbers_are_survived() {
+    let mut window = Window::new(Config::default(), 4);
+    let ids = [EventId(1), EventId(2), EventId(3)];
+    let dated = Dated { committed_ms: 0, ran_ms: 0, received_ms: None };
+    window.seed(&Run { dated, first: u64::MAX, ids: &ids });
+    assert_eq!(window.next(), u64::MAX);
+    assert!(!window.insert(EventId(2)) && window.insert(EventId(4)));
+    assert_eq!(window.extent_after(dated).next, u64::MAX);
+    window.rewrite();
+    assert_eq!(window.to_write(dated).map(|run| run.ids.len()).sum::<usize>(), 4);
+    window.commit(dated);
+    assert_eq!((window.len(), window.next()), (4, u64::MAX));
+}

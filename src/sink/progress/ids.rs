@@ -69,7 +69,7 @@ impl Reader {
                 }
                 let older = audit.take(first, ids.len());
                 if older < ids.len() {
-                    seed(Dated { ran_ms, ..dated }, Some(first + older as u64), &ids[older..]);
+                    seed(Dated { ran_ms, ..dated }, Some(first.saturating_add(older as u64)), &ids[older..]);
                 }
                 ControlFlow::Continue(())
             })?;
@@ -91,7 +91,8 @@ impl Reader {
         for begin in [low.max(high - TAIL), low] {
             let mut next = None;
             self.read_ids(topic, partition, key, begin..high, |_, numbered, ids| {
-                next = next.max(Some(numbered.map_or(0, |(_, first)| first + ids.len() as u64)));
+                let behind = numbered.map_or(0, |(_, first)| first.saturating_add(ids.len() as u64));
+                next = next.max(Some(behind));
                 ControlFlow::Continue(())
             })?;
             if begin == low || next.is_some() {
