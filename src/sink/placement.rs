@@ -215,7 +215,11 @@ impl Announcer {
         if let Some((stands, appended_ms)) = read(&reader, &self.state)?
             && stands == record
         {
-            clock::report(appended_ms.map(|at| clock::ahead_ms(began_ms, written_ms, at)));
+            match appended_ms {
+                Some(at) => clock::report(clock::ahead_ms(began_ms, written_ms, at)),
+                None if self.config.check_settings => clock::report_unknown(&self.state.shards),
+                None => {}
+            }
         }
         info!(instance = announcement.instance, "announced in the placement record");
         Ok(Placement { record, before })

@@ -1,6 +1,6 @@
 //! How this machine's clock differs from the brokers', as far as an announcement shows it.
 
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 /// A difference up to here is nobody's trouble.
 const TOLERATED_MS: i64 = 60_000;
@@ -15,8 +15,10 @@ pub(super) fn ahead_ms(began_ms: i64, written_ms: i64, at_ms: i64) -> i64 {
 }
 
 /// Says so where it matters: what has no time of its own is dated by our clock, and nothing is dated later than that.
-pub(super) fn report(ahead_ms: Option<i64>) {
-    let Some(ahead_ms) = ahead_ms.filter(|ahead_ms| ahead_ms.abs() > TOLERATED_MS) else { return };
+pub(super) fn report(ahead_ms: i64) {
+    if ahead_ms.abs() <= TOLERATED_MS {
+        return;
+    }
     let ahead_s = ahead_ms / 1000;
     if ahead_ms > REFUSED_MS {
         error!(
@@ -31,6 +33,15 @@ pub(super) fn report(ahead_ms: Option<i64>) {
              time; set the clock of this machine or of the brokers"
         );
     }
+}
+
+/// Says that the clocks could not be compared, and what would let them be: the topic was made beforehand without it.
+pub(super) fn report_unknown(topic: &str) {
+    info!(
+        topic,
+        "this machine's clock cannot be compared with Kafka's, since the topic keeps the writers' times; kafka-configs.sh \
+         --alter --topic {topic} --add-config message.timestamp.type=LogAppendTime changes that"
+    );
 }
 
 #[cfg(test)]

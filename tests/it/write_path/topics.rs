@@ -61,6 +61,9 @@ fn an_event_without_a_topic_goes_to_the_default_one() {
     let mut run = Run::start(&setup, &lines);
     run.wait(4, 0);
     run.process.wait_for_log("there is no topic for some events", crate::wait::GENEROUS);
+    // Its topic of announcements was made without it.
+    let command = format!("--topic {prefix}.shards --add-config message.timestamp.type=LogAppendTime");
+    run.process.wait_for_log(&command, crate::wait::GENEROUS);
     run.stop();
     assert_eq!(run.values("KNOWN"), [lines[0].clone(), lines[2].clone()]);
     assert_eq!(run.values("other"), [lines[1].clone(), lines[3].clone()]);
