@@ -1,7 +1,8 @@
 //! Faults on demand, for tests: absent from release builds (feature `failpoints`, which only `cargo test` sets).
 //!
 //! `TRIBUTARY_FAILPOINTS="before_commit=3:pause;mid_batch=1:abort"` makes the third pass of `before_commit` wait to be
-//! killed and the first of `mid_batch` abort; `delay` waits two seconds, for something to be done to Kafka meanwhile; `stall` lets a short transaction time out; `panic` is a defect.
+//! killed and the first of `mid_batch` abort; `delay` waits two seconds, for something to be done to Kafka meanwhile; `hold` waits
+//! for the file that `TRIBUTARY_FAILPOINT_GO` names; `stall` lets a short transaction time out; `panic` is a defect.
 //! Every fault that hits says so in the log, so that a test can assert it.
 
 /// What a failpoint does to its place.
@@ -32,6 +33,12 @@ mod armed {
 
     /// The variable that arms failpoints.
     const VARIABLE: &str = "TRIBUTARY_FAILPOINTS";
+
+    /// Names the file that ends `hold`.
+    const GO: &str = "TRIBUTARY_FAILPOINT_GO";
+
+    /// Between looks for it.
+    const LOOK: std::time::Duration = std::time::Duration::from_millis(20);
 
     /// Enough to stop a broker, also on a busy machine.
     const DELAY: std::time::Duration = std::time::Duration::from_secs(2);
@@ -73,6 +80,13 @@ mod armed {
             "error" => Some(Action::Error),
             "stall" => {
                 std::thread::sleep(STALL);
+                None
+            }
+            "hold" => {
+                let go = std::env::var_os(GO).map(std::path::PathBuf::from).unwrap_or_default();
+                while !go.exists() {
+                    std::thread::sleep(LOOK);
+                }
                 None
             }
             "panic" => panic!("failpoint {name}"),

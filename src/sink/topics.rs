@@ -127,6 +127,11 @@ impl Topics {
         self.known.remove(topic);
     }
 
+    /// The next requests come from new clients, which read the secrets again.
+    pub fn renew_clients(&mut self) {
+        self.cluster.renew();
+    }
+
     /// Forgets all.
     pub fn forget_all(&mut self) {
         self.known.clear();

@@ -32,13 +32,14 @@ struct Rotation {
 impl Rotation {
     /// A connector with the old password.
     #[track_caller]
-    fn start(name: &str, airship: Config, kafka: &str) -> Self {
+    fn start(name: &str, airship: Config, kafka: &str, env: &[(&str, &str)]) -> Self {
         let (broker, address) = scram_broker(SESSION);
         broker.set_password(USER, OLD);
         let secrets = tempfile::tempdir().expect("a directory");
         let file = secrets.path().join("password");
         fs::write(&file, OLD).expect("the secret is written");
         let setup = Setup::new(name, airship).env("TRIBUTARY_LOG", "debug").stream("silence = \"120s\"");
+        let setup = env.iter().fold(setup, |setup, (name, value)| setup.env(name, value));
         let setup = setup.top(&format!(
             r#"
             [kafka]
@@ -85,7 +86,7 @@ impl Rotation {
 
     /// The same process delivers everything, with new clients.
     #[track_caller]
-    fn finish(mut self, name: &str) {
+    fn finish(mut self, name: &str) -> Ended {
         let in_file = Instant::now();
         let expected = Expected::all(&self.scene.mock_log());
         wait::wait_until(RECOVER, "everything to arrive", || {
@@ -104,6 +105,7 @@ impl Rotation {
             ended.lines(REFUSED).len(),
             ended.lines("\"opened\"").len(),
         );
+        ended
     }
 }
 
@@ -120,25 +122,53 @@ fn assert_hidden(ended: &Ended, metrics: &str) {
 #[test]
 fn rotated_while_events_flow() {
     let airship = Config { rate: 2_500.0, backlog: 0, ..held(40_000, 30_000) };
-    let rotation = Rotation::start("rotated-flow", airship, "transaction_timeout = \"10s\"");
+    let rotation = Rotation::start("rotated-flow", airship, "transaction_timeout = \"10s\"", &[]);
     rotation.scene.wait_delivered(2_500);
     rotation.at_broker();
     rotation.wait_refused();
     rotation.scene.process.wait_for_log("cannot reach Kafka", RECOVER);
     rotation.in_file();
     rotation.scene.mock.release(40_000);
-    rotation.finish("while events flow");
+    drop(rotation.finish("while events flow"));
 }
 
 /// No transaction is under way when the old password is refused. The timeout is longer than the test waits: it is the
 /// refusal that has a new producer opened.
 #[test]
 fn rotated_while_nothing_comes() {
-    let rotation = Rotation::start("rotated-idle", held(6_000, 3_000), "transaction_timeout = \"10m\"");
+    let rotation = Rotation::start("rotated-idle", held(6_000, 3_000), "transaction_timeout = \"10m\"", &[]);
     rotation.scene.wait_delivered(2_000);
     rotation.at_broker();
     rotation.wait_refused();
     rotation.in_file();
     rotation.scene.mock.release(6_000);
-    rotation.finish("while nothing comes");
+    drop(rotation.finish("while nothing comes"));
+}
+
+/// The old password is refused between the last record's acknowledgement and the commit. The clients that are kept for topics
+/// had it too: none of them is asked with it once the producer was refused, which would take 15 s each.
+#[test]
+fn rotated_while_a_commit_is_under_way() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let go = directory.path().join("go");
+    let env = [
+        ("TRIBUTARY_FAILPOINTS", "before_commit=3:hold"),
+        ("TRIBUTARY_FAILPOINT_GO", go.to_str().expect("text")),
+    ];
+    let airship = Config { rate: 2_500.0, backlog: 0, ..held(6_000, 6_000) };
+    let rotation = Rotation::start("rotated-commit", airship, "transaction_timeout = \"10m\"", &env);
+    rotation.scene.process.wait_for_log("failpoint hit", RECOVER);
+    rotation.at_broker();
+    rotation.wait_refused();
+    rotation.in_file();
+    fs::write(&go, "").expect("written");
+    let ended = rotation.finish("while a commit is under way");
+    assert_eq!(
+        ended.lines("secrets and files are now read again").len(),
+        1,
+        "it was the commit that was refused"
+    );
+    for old in ["cannot reach Kafka for the list of topics", "cannot read the topics' configuration"] {
+        assert_eq!(ended.lines(old), Vec::<&str>::new());
+    }
 }

@@ -65,9 +65,10 @@ impl KafkaSink {
     }
 
     /// To be asked where Kafka does not answer. A producer keeps the secrets that it was built with; only one that is
-    /// opened anew reads those that were rotated since.
-    pub(super) fn check_credentials(&self) -> Result<(), SinkError> {
+    /// opened anew reads those that were rotated since; the clients that are kept for topics have the old ones too.
+    pub(super) fn check_credentials(&mut self) -> Result<(), SinkError> {
         if self.context.was_refused() {
+            self.topics.renew_clients();
             let reason = "Kafka refused the producer's credentials, or TLS failed; secrets and files are now read again";
             return Err(SinkError::OutcomeUnknown(self.unanswered(reason)));
         }
@@ -92,7 +93,8 @@ impl KafkaSink {
         } else if error.txn_requires_abort() {
             self.must_be_aborted(error.code(), reason)
         } else if error.is_retriable() {
-            SinkError::TooSlow { reason, outcome_unknown: true }
+            let too_slow = SinkError::TooSlow { reason, outcome_unknown: true };
+            self.check_credentials().err().unwrap_or(too_slow)
         } else {
             SinkError::OutcomeUnknown(reason)
         }

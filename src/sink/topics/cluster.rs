@@ -50,6 +50,11 @@ impl Cluster {
         Self { clients, runtime, admin: None, consumer: None }
     }
 
+    /// Lets go of the clients that are kept.
+    pub(super) fn renew(&mut self) {
+        close_beside((self.admin.take(), self.consumer.take()));
+    }
+
     /// Why topics cannot be created or described, where that is known beforehand: rdkafka's admin client cannot be given
     /// OAuth tokens, since it serves only its own queue.
     pub(super) fn refuses_changes(&self) -> Option<&'static str> {
