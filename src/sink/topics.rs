@@ -17,6 +17,7 @@ use super::client::Clients;
 use super::{Accepts, Config, SinkError, Topic, TopicSpec};
 
 mod cluster;
+mod replicas;
 
 use cluster::{Cluster, Described};
 

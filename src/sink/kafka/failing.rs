@@ -59,6 +59,17 @@ impl KafkaSink {
         }
     }
 
+    /// What it means that Kafka did not take the batch in time. Where librdkafka has said why, nobody else is asked: it may be
+    /// that Kafka does not answer at all.
+    pub(super) fn too_slow(&mut self, reason: String) -> SinkError {
+        if self.context.causes().is_none()
+            && let Ok(Some(reason)) = self.topics.short_of_replicas()
+        {
+            return SinkError::Undelivered { reason, code: name(Code::NotEnoughReplicas), reopen: false };
+        }
+        SinkError::TooSlow { reason, outcome_unknown: false }
+    }
+
     /// What it means that records of the batch were not delivered.
     pub(super) fn undelivered(&mut self) -> SinkError {
         if let Some(producer) = &self.producer {
@@ -70,7 +81,7 @@ impl KafkaSink {
             return SinkError::Abortable("records could not be delivered".into());
         };
         if meaning(cause.code) == Meaning::Slow {
-            return SinkError::TooSlow { reason: cause.to_string(), outcome_unknown: false };
+            return self.too_slow(cause.to_string());
         }
         let is_dead_letter = cause.topic == self.settings.dead_letter_topic;
         let advice = if is_dead_letter { DEAD_LETTER_ADVICE } else { "" };
@@ -92,7 +103,7 @@ impl KafkaSink {
             Meaning::Operator(advice) => {
                 SinkError::Undelivered { reason: format!("{reason}; {advice}"), code, reopen }
             }
-            Meaning::Slow => SinkError::TooSlow { reason, outcome_unknown: false },
+            Meaning::Slow => self.too_slow(reason),
             _ => SinkError::Abortable(reason),
         }
     }

@@ -28,7 +28,7 @@ impl KafkaSink {
             Err(KafkaError::MessageProduction(Code::QueueFull)) => {
                 self.check_credentials()?;
                 let reason = self.unanswered("Kafka took no records for too long");
-                Err(SinkError::TooSlow { reason, outcome_unknown: false })
+                Err(self.too_slow(reason))
             }
             Err(KafkaError::MessageProduction(Code::MessageSizeTooLarge)) => {
                 Err(SinkError::TooLarge { limit: MESSAGE_MAX_BYTES, room: MESSAGE_MAX_BYTES / 2 })
@@ -55,7 +55,7 @@ impl KafkaSink {
         if !blocking::flush(self.producer()?, self.time_left()) {
             self.check_credentials()?;
             let reason = self.unanswered("Kafka did not acknowledge the records");
-            return Err(SinkError::TooSlow { reason, outcome_unknown: false });
+            return Err(self.too_slow(reason));
         }
         if self.context.failures().are_some() {
             return Err(self.fatal_error().unwrap_or_else(|| self.undelivered()));

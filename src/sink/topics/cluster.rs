@@ -10,7 +10,7 @@ use rdkafka::admin::{
 };
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::metadata::Metadata;
+use rdkafka::metadata::{Metadata, MetadataTopic};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use tokio::runtime::Handle;
 
@@ -31,6 +31,19 @@ pub(super) struct Described {
     pub(super) max_message_bytes: Option<usize>,
     /// Whether `cleanup.policy` holds `compact`.
     pub(super) compacted: bool,
+    /// `min.insync.replicas`.
+    pub(super) min_in_sync: Option<usize>,
+}
+
+/// How many replicas a partition has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Replicas {
+    /// Which one.
+    pub(super) partition: i32,
+    /// As it should be.
+    pub(super) all: usize,
+    /// Up to date.
+    pub(super) in_sync: usize,
 }
 
 /// The cluster, as far as topics go.
@@ -66,6 +79,25 @@ impl Cluster {
 
     /// Every topic of the cluster with its number of partitions. All at once, since asking for one name may create it.
     pub(super) fn partition_counts(&mut self) -> Result<BTreeMap<String, i32>, SinkError> {
+        Ok(counts(&self.metadata()?))
+    }
+
+    /// Every topic of the cluster with the replicas of its partitions.
+    pub(super) fn replicas(&mut self) -> Result<BTreeMap<String, Vec<Replicas>>, SinkError> {
+        let metadata = self.metadata()?;
+        let of_topic = |topic: &MetadataTopic| {
+            let partitions = topic.partitions().iter();
+            let replicas = partitions.map(|partition| Replicas {
+                partition: partition.id(),
+                all: partition.replicas().len(),
+                in_sync: partition.isr().len(),
+            });
+            replicas.collect()
+        };
+        Ok(metadata.topics().iter().map(|topic| (topic.name().to_owned(), of_topic(topic))).collect())
+    }
+
+    fn metadata(&mut self) -> Result<Metadata, SinkError> {
         let consumer = self.consumer.take().map_or_else(|| self.clients.consumer(true), Ok)?;
         // Serves what has come up since the last request.
         drop(consumer.poll(Duration::ZERO));
@@ -79,8 +111,7 @@ impl Cluster {
         } else {
             close_beside(consumer);
         }
-        let metadata = metadata?;
-        Ok(counts(&metadata))
+        metadata
     }
 
     /// Creates topics; what became of each.
@@ -159,6 +190,7 @@ fn described(resource: ConfigResource) -> Option<Described> {
         max_message_bytes: value("max.message.bytes").and_then(|value| value.parse().ok()),
         compacted: value("cleanup.policy")
             .is_some_and(|value| value.split(',').any(|policy| policy.trim() == "compact")),
+        min_in_sync: value("min.insync.replicas").and_then(|value| value.parse().ok()),
     })
 }
 
