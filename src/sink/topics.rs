@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::client::Clients;
-use super::{Accepts, Config, SinkError, Topic, TopicSpec};
+use super::{Accepts, Config, SinkError, Topic, TopicSpec, delivery};
 
 mod cluster;
 mod replicas;
@@ -56,6 +56,8 @@ impl Wanted {
 enum Absence {
     /// None exists, and none may be made.
     Missing(String),
+    /// Whether one exists is not to be found out without a right that is missing.
+    Denied(Code),
     /// Kafka does not take the name.
     Refused(String),
 }
@@ -76,6 +78,11 @@ pub struct Topics {
     known: HashMap<String, Known>,
 }
 
+/// What is said of a right that is missing.
+fn denied(code: Code) -> String {
+    format!("{code}; it takes CREATE, or DESCRIBE if it is there")
+}
+
 /// A topic that was looked for: what it takes, or why there is none.
 type Found = (String, Result<Accepts, Absence>);
 
@@ -92,6 +99,8 @@ impl Topics {
             None => Topic::Unknown,
             Some(Known::Takes(accepts)) => Topic::Takes(*accepts),
             Some(Known::Absent(_, since)) if since.elapsed() >= LOOK_AGAIN => Topic::Unknown,
+            // Somebody has to give the right, so it is asked for until then.
+            Some(Known::Absent(Absence::Denied(_), _)) => Topic::Unknown,
             Some(Known::Absent(Absence::Missing(why), _)) => Topic::Missing(why),
             Some(Known::Absent(Absence::Refused(why), _)) => Topic::Refused(why),
         }
@@ -147,6 +156,7 @@ impl Topics {
             match found {
                 Ok(accepts) => drop(self.known.insert(name, Known::Takes(accepts))),
                 Err(Absence::Missing(why)) => missing.push((name, why)),
+                Err(Absence::Denied(code)) => missing.push((name, denied(code))),
                 Err(Absence::Refused(why)) => refused.push(format!("{name}: {why}")),
             }
         }
@@ -158,25 +168,34 @@ impl Topics {
         Err(SinkError::Unusable(format!("missing topics: {}; {why}", names.join(", "))))
     }
 
-    /// Finds or creates topics that events name; those that cannot be had are remembered as such for a while.
+    /// Finds or creates topics that events name; those that cannot be had are remembered as such for a while. A missing right
+    /// is an error, since their events belong nowhere else.
     pub fn look_up(&mut self, wanted: &[Wanted]) -> Result<(), SinkError> {
         let is_known = |known: &Known| match known {
             Known::Takes(_) => true,
             Known::Absent(_, since) => since.elapsed() < LOOK_AGAIN,
         };
         let unknown = self.unknown(wanted, is_known);
+        let mut lacking: Option<(Code, Vec<String>)> = None;
         for (name, found) in self.find(&unknown)? {
             let known = match found {
                 Ok(accepts) => Known::Takes(accepts),
-                Err(absence) => {
-                    let (Absence::Missing(why) | Absence::Refused(why)) = &absence;
-                    warn!(topic = name, reason = why, "there is no topic for some events");
+                Err(Absence::Denied(code)) => {
+                    lacking.get_or_insert_with(|| (code, Vec::new())).1.push(name);
+                    continue;
+                }
+                Err(absence @ (Absence::Missing(_) | Absence::Refused(_))) => {
                     Known::Absent(absence, Instant::now())
                 }
             };
+            if let Known::Absent(Absence::Missing(why) | Absence::Refused(why), _) = &known {
+                warn!(topic = name, reason = why, "there is no topic for some events");
+            }
             self.known.insert(name, known);
         }
-        Ok(())
+        let Some((code, topics)) = lacking else { return Ok(()) };
+        let reason = format!("topics {}: {}", topics.join(", "), denied(code));
+        Err(SinkError::Undelivered { reason, code: delivery::name(code), reopen: true })
     }
 
     /// Those that have to be looked up, each once: streams may share topics, and the first one's settings count.
@@ -232,8 +251,7 @@ impl Topics {
                     absent.insert(name, Absence::Refused(why));
                 }
                 Err(code @ (Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed)) => {
-                    let why = format!("{code}; it takes CREATE, or DESCRIBE if it is there");
-                    absent.insert(name, Absence::Missing(why));
+                    absent.insert(name, Absence::Denied(code));
                 }
                 Err(code) => failed.push(format!("{name}: {code}")),
             }
