@@ -107,6 +107,10 @@ impl Batch {
 
     /// It could not be written in time: keeps the first half of its lines and gives the rest back, oldest first.
     pub fn halve(&mut self, now: Instant) -> Vec<Block> {
+        if self.lines == 0 {
+            // Whatever took too long was not the number of lines.
+            return Vec::new();
+        }
         self.too_long = self.tried.map_or(Duration::ZERO, |tried| now.saturating_duration_since(tried));
         self.allowed = (self.lines / 2).max(1);
         let blocks = std::mem::take(&mut self.blocks);
@@ -197,6 +201,13 @@ mod tests {
         batch.push(text(16), 16, now);
         batch.committed(now);
         assert_eq!(batch.room(), 16, "never above what is configured");
+    }
+
+    #[test]
+    fn an_empty_batch_that_took_too_long_says_nothing_about_the_number_of_lines() {
+        let mut batch = Batch::new(Config { max_events: 100, ..Config::default() });
+        assert_eq!(batch.halve(Instant::now()).len(), 0);
+        assert_eq!(batch.room(), 100);
     }
 
     proptest! {

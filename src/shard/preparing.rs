@@ -15,6 +15,9 @@ impl<S: Sink> Shard<S> {
     /// Has the sink look up every topic that it does not know and that is named by what is at hand. The batch must be
     /// committed.
     pub(super) fn prepare(&mut self, queue: Option<&Output>) -> Result<(), Exit> {
+        if !self.backlog.is_empty() {
+            self.metrics.health.holds();
+        }
         loop {
             let unknown = self.unknown_topics(queue);
             let error = match self.sink.prepare(&unknown) {

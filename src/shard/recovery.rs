@@ -34,20 +34,25 @@ impl<S: Sink> Shard<S> {
         mut attempted: Option<&Checkpoint>,
     ) -> Result<Recovered, Exit> {
         let mut too_slow = false;
+        // Whether an abort is not enough. A reopening may fail in its own claim, with an error that says that nothing counts:
+        // nothing of the claim. What became of the attempt before it only a reopening tells that succeeds.
+        let mut in_doubt = false;
         loop {
             too_slow |= matches!(error, SinkError::TooSlow { .. });
+            in_doubt |= !error.can_be_aborted();
             self.report(&error)?;
-            let cleared = if error.can_be_aborted() {
-                self.sink.abort().map(|()| Recovered::Replayed)
-            } else {
+            let cleared = if in_doubt {
                 let known = Known { last: &self.checkpoint, attempted };
                 self.sink.reopen(known).map(|reopened| self.reopened(reopened, attempted))
+            } else {
+                self.sink.abort().map(|()| Recovered::Replayed)
             };
             let replayed = match cleared {
                 Ok(Recovered::Landed) => Ok(Recovered::Landed),
                 Ok(Recovered::Replayed) => {
                     // Its outcome is known from here on.
                     attempted = None;
+                    in_doubt = false;
                     self.change_batch(std::mem::take(&mut too_slow));
                     self.replay().map(|()| Recovered::Replayed)
                 }

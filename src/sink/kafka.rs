@@ -160,6 +160,7 @@ impl Sink for KafkaSink {
     }
 
     fn begin(&mut self) -> Result<(), SinkError> {
+        self.refused.clear();
         self.begin_batch()
     }
 

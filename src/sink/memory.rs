@@ -30,6 +30,8 @@ pub struct Cluster {
     pub aborted: usize,
     /// Committed ids with the number of the first, by commit.
     pub journal: Vec<(Dated, u64, Vec<EventId>)>,
+    /// Faults of the claims with which a sink is opened again, first first.
+    pub claim_faults: VecDeque<Fault>,
     /// Whether the journal is lost at the next opening.
     pub loses_journal: bool,
     /// Whether the next look finds that something was lost.
@@ -137,6 +139,13 @@ impl Sink for MemorySink {
     }
 
     fn reopen(&mut self, _: Known<'_>) -> Result<Reopened, SinkError> {
+        let fault = self.cluster.lock().unwrap().claim_faults.pop_front();
+        match fault {
+            Some(Fault::Abort) => return Err(SinkError::Abortable("claim on demand".into())),
+            Some(Fault::Slow) => return Err(too_slow(false)),
+            Some(Fault::UnknownAndLost) => return Err(SinkError::OutcomeUnknown("claim on demand".into())),
+            _ => {}
+        }
         let checkpoint = self.claim();
         let mut cluster = self.cluster.lock().unwrap();
         let journal_lost = std::mem::take(&mut cluster.loses_journal);

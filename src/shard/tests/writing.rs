@@ -69,6 +69,21 @@ fn pauses_grow_until_a_commit_succeeds() {
 }
 
 #[test]
+fn a_batch_that_landed_is_not_written_again_when_the_claim_after_it_fails() {
+    for claim in [Fault::Abort, Fault::Slow, Fault::UnknownAndLost] {
+        let cluster = Arc::new(Mutex::new(Cluster {
+            faults: [Fault::UnknownButLanded].into(),
+            claim_faults: [claim].into(),
+            ..Cluster::default()
+        }));
+        assert_eq!(run(&cluster, 10, blocks(&[5], 1)), Exit::Stopped);
+        let cluster = cluster.lock().unwrap();
+        assert!(cluster.claim_faults.is_empty(), "it failed");
+        assert_eq!(values_of(&cluster), (0..5).collect::<Vec<_>>(), "{claim:?}");
+    }
+}
+
+#[test]
 fn a_batch_that_is_too_slow_is_halved_until_it_fits() {
     let cluster = Arc::new(Mutex::new(Cluster { most: Some(3), ..Cluster::default() }));
     assert_eq!(run(&cluster, 16, blocks(&[40], 1)), Exit::Stopped);
@@ -104,6 +119,9 @@ proptest! {
         refused in prop::collection::btree_set(0usize..60, 0..6),
         missing in prop::collection::btree_set(0usize..6, 0..3),
         prepare_fails in 0usize..3,
+        claim_faults in prop::collection::vec(prop::sample::select(vec![
+            Fault::None, Fault::Abort, Fault::Slow, Fault::UnknownAndLost,
+        ]), 0..4),
     ) {
         let total: usize = cuts.iter().sum();
         let cluster = Arc::new(Mutex::new(Cluster {
@@ -114,6 +132,7 @@ proptest! {
             refused: refused.iter().map(|n| event(*n, types).trim_end().as_bytes().to_vec()).collect(),
             missing: missing.iter().map(|n| format!("t.T{n}")).collect(),
             prepare_fails,
+            claim_faults: claim_faults.into(),
             ..Cluster::default()
         }));
         prop_assert_eq!(run(&cluster, max_events, blocks(&cuts, types)), Exit::Stopped);

@@ -115,7 +115,6 @@ impl KafkaSink {
             return Err(SinkError::Outgrown("produce batches may be larger again".into()));
         }
         drop(self.context.failures().take());
-        self.refused.clear();
         self.delivery_failed = false;
         self.begun = Instant::now();
         if self.transactional() {
