@@ -22,6 +22,9 @@ impl<S: Sink> Shard<S> {
         self.last_check = Some(Instant::now());
         let Err(error) = self.sink.check() else { return Ok(()) };
         self.recover(error, None)?;
+        // The claim of the reopening was a commit.
+        self.failures = 0;
+        self.metrics.health.works();
         self.commit(Closing::Now)
     }
 }

@@ -83,10 +83,16 @@ impl Health {
         self.lock().holding = None;
     }
 
+    /// Writing works again, whatever is still to be written.
+    pub fn works(&self) {
+        let mut state = self.lock();
+        (state.trouble, state.said) = (None, None);
+    }
+
     /// Everything is committed.
     pub fn committed(&self) {
-        let mut state = self.lock();
-        (state.holding, state.trouble, state.said) = (None, None, None);
+        self.works();
+        self.holds_nothing();
     }
 
     /// The shard has ended.

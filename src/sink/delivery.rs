@@ -55,6 +55,8 @@ pub struct Refused {
     pub topic: String,
     /// Which topic refused it, and why.
     pub detail: String,
+    /// Bytes of its key and value, where they are too many.
+    pub too_many: Option<usize>,
     /// Whether it is at fault only if its time is an old one: otherwise our clock may be wrong.
     pub if_old: bool,
 }
@@ -162,7 +164,8 @@ impl Report {
                 if is_alone {
                     let (topic, if_old) = (topic.to_owned(), code == Code::InvalidTimestamp);
                     let detail = format!("topic {topic} refuses the record: {code}");
-                    self.refused.push(Refused { ordinal, topic, detail, if_old });
+                    let too_many = (meaning == Meaning::TooLarge).then_some(bytes);
+                    self.refused.push(Refused { ordinal, topic, detail, too_many, if_old });
                 } else {
                     note_name(&mut self.unclear, topic);
                 }

@@ -235,6 +235,7 @@ impl Sink for MemorySink {
                 ordinal: *ordinal,
                 topic: kept.topic.clone(),
                 detail,
+                too_many: None,
                 if_old: false,
             })
         };

@@ -126,11 +126,22 @@ pub fn uphold(
         let mut why = "kafka.create_topics is false".to_owned();
         if may_change {
             let failed = alter(clients, &admin, runtime, &rules.topic, &Rules::mended(&settings, &broken));
+            let is_taken = failed.is_none();
             why = failed.unwrap_or_else(|| {
                 "Kafka did not let it be changed: that takes ALTER_CONFIGS on the topic".to_owned()
             });
-            let Some(now) = describe(&[&rules.topic]).pop().flatten() else { continue };
-            let left = rules.broken(&now);
+            let look = || describe(&[&rules.topic]).pop().flatten();
+            let Some(mut now) = look() else { continue };
+            let mut left = rules.broken(&now);
+            // Not every broker knows of a change at once.
+            for _ in 1..LOOKS {
+                if left.is_empty() || !is_taken {
+                    break;
+                }
+                std::thread::sleep(SETTLE_PAUSE);
+                let Some(again) = look() else { break };
+                (left, now) = (rules.broken(&again), again);
+            }
             if left.is_empty() {
                 let changed: Vec<&str> = broken.iter().map(|(name, _)| *name).collect();
                 info!(topic = rules.topic, changed = changed.join(", "), "set a state topic right");

@@ -76,6 +76,8 @@ pub struct Topics {
     /// What every topic takes; `None` asks.
     max_message_bytes: Option<usize>,
     known: HashMap<String, Known>,
+    /// What topics were found to take, in bytes, where that is less than they say.
+    lowered: HashMap<String, usize>,
 }
 
 /// What is said of a right that is missing.
@@ -90,7 +92,13 @@ impl Topics {
     /// Nothing known yet.
     pub fn new(clients: Clients, runtime: Handle, config: &Config) -> Self {
         let Config { create_topics: create, max_message_bytes, .. } = *config;
-        Self { cluster: Cluster::new(clients, runtime), create, max_message_bytes, known: HashMap::new() }
+        Self {
+            cluster: Cluster::new(clients, runtime),
+            create,
+            max_message_bytes,
+            known: HashMap::new(),
+            lowered: HashMap::new(),
+        }
     }
 
     /// What is known of a topic.
@@ -145,6 +153,24 @@ impl Topics {
     /// Forgets all.
     pub fn forget_all(&mut self) {
         self.known.clear();
+    }
+
+    /// A topic takes less than it says, or than could be asked.
+    pub fn lower_limit(&mut self, topic: &str, bytes: usize) {
+        let lowered = self.lowered.entry_ref(topic).or_insert(bytes);
+        *lowered = bytes.min(*lowered);
+        warn!(
+            topic,
+            bytes,
+            "the topic takes less than its max.message.bytes was, or than kafka.max_message_bytes says; what is larger is cut"
+        );
+        if let Some(Known::Takes(accepts)) = self.known.get_mut(topic) {
+            accepts.max_bytes = bytes.min(accepts.max_bytes);
+        }
+    }
+
+    fn lowered_limit(&self, topic: &str) -> usize {
+        self.lowered.get(topic).copied().unwrap_or(usize::MAX)
     }
 
     /// Finds or creates topics that must be there; the error names all that are missing at once.
@@ -250,6 +276,13 @@ impl Topics {
                         format!("Kafka does not take the name, which may collide with another one's: {code}");
                     absent.insert(name, Absence::Refused(why));
                 }
+                // Policies judge names, so another topic may do.
+                Err(code @ Code::PolicyViolation) => {
+                    absent.insert(
+                        name,
+                        Absence::Missing(format!("{code}; a policy of the cluster does not allow it")),
+                    );
+                }
                 Err(code @ (Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed)) => {
                     absent.insert(name, Absence::Denied(code));
                 }
@@ -295,7 +328,11 @@ impl Topics {
     /// What topics take. Some may just have been created: not every broker knows them at once.
     fn read_limits(&mut self, names: &[&str], has_new: bool) -> Vec<Accepts> {
         if let Some(max_bytes) = self.max_message_bytes {
-            return vec![Accepts { max_bytes, needs_key: false }; names.len()];
+            let max_bytes = |name: &&str| max_bytes.min(self.lowered_limit(name));
+            return names
+                .iter()
+                .map(|name| Accepts { max_bytes: max_bytes(name), needs_key: false })
+                .collect();
         }
         let mut described = self.cluster.describe(names);
         let mut pauses = DESCRIBE_PAUSES.iter().filter(|_| has_new);
@@ -321,7 +358,7 @@ impl Topics {
                 Described::default()
             });
             let max_bytes = described.max_message_bytes.unwrap_or(DEFAULT_MAX_MESSAGE_BYTES);
-            Accepts { max_bytes, needs_key: described.compacted }
+            Accepts { max_bytes: max_bytes.min(self.lowered_limit(name)), needs_key: described.compacted }
         });
         let accepts = accepts.collect();
         if !denied.is_empty() && answered {

@@ -16,7 +16,8 @@ use crate::sink::SinkError;
 /// Limit for an answer. The shard stands still meanwhile.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Before a partition that ends too early is looked at again: a new leader learns late how far its partition goes.
+/// Before a partition that ends too early or seems to be gone is looked at again: a new leader learns late that it is one,
+/// and how far its partition goes.
 const SETTLE_PAUSE: Duration = Duration::from_secs(1);
 
 /// First and last offset of a partition.
@@ -63,12 +64,13 @@ impl KafkaSink {
     /// Looks whether the shard's partitions of the state topics are there and go as far as they did.
     pub(super) fn check_state(&mut self) -> Result<(), SinkError> {
         let Seen { checkpoints, ids, .. } = self.seen;
-        let Some(mut found) = self.look()? else { return Ok(()) };
-        if checkpoints.is_missed(found.0) || ids.is_missed(found.1) {
+        let mut looked = self.look();
+        let is_missed = |(first, second): (Ends, Ends)| checkpoints.is_missed(first) || ids.is_missed(second);
+        if looked.as_ref().map_or(true, |found| found.is_some_and(is_missed)) {
             std::thread::sleep(SETTLE_PAUSE);
-            let Some(again) = self.look()? else { return Ok(()) };
-            found = again;
+            looked = self.look();
         }
+        let Some(found) = looked? else { return Ok(()) };
         self.seen.checkpoints.note(found.0);
         self.seen.ids.note(found.1);
         self.seen.ids_lost |= ids.is_missed(found.1);

@@ -8,7 +8,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use super::{KafkaSink, blocking};
 use crate::model::errors::chain;
 use crate::sink::SinkError;
-use crate::sink::delivery::{Meaning, Report, meaning, name};
+use crate::sink::delivery::{Meaning, Refused, Report, meaning, name};
 
 /// What to do about a dead-letter topic that refuses dead letters.
 const DEAD_LETTER_ADVICE: &str = "; dead letters have no key, and may be as old as the events: the topic must take that \
@@ -83,8 +83,10 @@ impl KafkaSink {
         if meaning(cause.code) == Meaning::Slow {
             return self.too_slow(cause.to_string());
         }
-        let is_dead_letter = cause.topic == self.settings.dead_letter_topic;
-        let advice = if is_dead_letter { DEAD_LETTER_ADVICE } else { "" };
+        // One that is too large is cut.
+        let has_advice =
+            cause.topic == self.settings.dead_letter_topic && meaning(cause.code) != Meaning::TooLarge;
+        let advice = if has_advice { DEAD_LETTER_ADVICE } else { "" };
         SinkError::Undelivered { reason: format!("{cause}{advice}"), code: name(cause.code), reopen }
     }
 
@@ -108,10 +110,10 @@ impl KafkaSink {
         }
     }
 
-    /// Notes what has been reported since, as by an abort.
-    pub(super) fn learn_late(&mut self) {
+    /// Notes what has been reported since, as by an abort; tells whether that needs a new producer.
+    pub(super) fn learn_late(&mut self) -> bool {
         let report = self.context.failures().take();
-        self.learn(&report);
+        self.learn(&report)
     }
 
     /// Takes out of a report what the next attempt has to do otherwise; tells whether that needs a new producer.
@@ -128,8 +130,13 @@ impl KafkaSink {
         let of_events =
             |topic: &String| *topic != self.settings.dead_letter_topic && !self.state().has(topic);
         let is_unclear = report.unclear.iter().chain(&report.too_large).any(of_events);
-        let mut refused = report.refused.clone();
-        refused.retain(|refused| of_events(&refused.topic));
+        let (refused, ours): (Vec<Refused>, Vec<Refused>) =
+            report.refused.iter().cloned().partition(|refused| of_events(&refused.topic));
+        for letter in ours {
+            if let Some(bytes) = letter.too_many {
+                self.topics.lower_limit(&letter.topic, bytes / 2);
+            }
+        }
         self.isolating |= is_unclear;
         for refused in refused {
             if self.refused.iter().all(|known| known.ordinal != refused.ordinal) {

@@ -19,10 +19,23 @@ const FRAMING_BYTES: usize = 256;
 struct Standing {
     /// Where it goes on.
     checkpoint: Checkpoint,
-    /// Whether that is known from memory alone.
-    checkpoint_lost: bool,
-    /// Whether the journal ends before ids that are needed.
-    journal_lost: bool,
+    lost: Lost,
+}
+
+/// What Kafka has lost of a shard's state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Lost {
+    /// Whether the checkpoint is known from memory alone.
+    checkpoint: bool,
+    /// Whether the journal lacks ids that are needed.
+    pub(super) journal: bool,
+}
+
+impl Lost {
+    /// Whether anything is.
+    pub(super) fn any(self) -> bool {
+        self.checkpoint || self.journal
+    }
 }
 
 impl KafkaSink {
@@ -50,6 +63,10 @@ impl KafkaSink {
 
     /// A topic refused a batch as too large: smaller ones are made from the next opening on.
     pub(super) fn learn_limit(&mut self) {
+        if self.whole_batch_bytes() < self.sizes.batch_bytes {
+            // Learnt from another record of the same batch.
+            return;
+        }
         self.learnt.batch_bytes = (self.whole_batch_bytes() / 2).max(LEAST_BATCH_BYTES);
         warn!(
             shard = self.key(),
@@ -109,18 +126,18 @@ impl KafkaSink {
         )))
     }
 
-    /// Where a shard goes on that is opened again, and whether its ids have to be written to the journal again.
+    /// Where a shard goes on that is opened again, and what was lost. Ids that were have to be written again.
     pub(super) fn make_good(
         &self,
         reader: &Reader,
         found: Option<Checkpoint>,
         known: Known<'_>,
-    ) -> Result<(Checkpoint, bool), SinkError> {
+    ) -> Result<(Checkpoint, Lost), SinkError> {
         let (state, partition) = (self.state(), self.settings.partition);
         let next_id = reader.next_id(&state.ids, partition, &self.key())?;
         let mut stands = standing(found, known, next_id);
-        stands.journal_lost |= self.seen.ids_lost;
-        if stands.checkpoint_lost {
+        stands.lost.journal |= self.seen.ids_lost;
+        if stands.lost.checkpoint {
             error!(
                 shard = self.key(),
                 topic = state.checkpoints,
@@ -129,14 +146,14 @@ impl KafkaSink {
                 "the shard's checkpoint was lost, as when its topic is deleted; it is written again from memory. The \
                  checkpoints of streams that are not running now are lost with the topic"
             );
-            if known.attempted.is_some_and(|attempted| !tells(known.last, attempted) || stands.journal_lost) {
+            if known.attempted.is_some_and(|attempted| !tells(known.last, attempted) || stands.lost.journal) {
                 error!(
                     shard = self.key(),
                     "whether the last batch was committed cannot be told any more; if it was, its records come twice"
                 );
             }
         }
-        if stands.journal_lost {
+        if stands.lost.journal {
             error!(
                 shard = self.key(),
                 topic = state.ids,
@@ -146,7 +163,7 @@ impl KafkaSink {
                  of streams that are not running now are lost with the topic"
             );
         }
-        Ok((stands.checkpoint, stands.journal_lost))
+        Ok((stands.checkpoint, stands.lost))
     }
 }
 
@@ -174,13 +191,13 @@ fn standing(found: Option<Checkpoint>, known: Known<'_>, next_id: Option<u64>) -
     let journal_lost = last.ids.filter(is_needed).is_some_and(|ids| next_id < ids.written);
     match found {
         Some(found) if found.sequence >= last.sequence => {
-            Standing { checkpoint: found, checkpoint_lost: false, journal_lost }
+            Standing { checkpoint: found, lost: Lost { checkpoint: false, journal: journal_lost } }
         }
         _ => {
             let landed =
                 attempted.filter(|attempted| tells(last, attempted) && next_id >= written(attempted));
             let checkpoint = landed.unwrap_or(last).clone();
-            Standing { checkpoint, checkpoint_lost: true, journal_lost }
+            Standing { checkpoint, lost: Lost { checkpoint: true, journal: journal_lost } }
         }
     }
 }
@@ -211,7 +228,7 @@ mod tests {
         let attempted = after(&last, 0, 20);
         let stand = |found: Option<&Checkpoint>, attempted: Option<&Checkpoint>, next_id| {
             let standing = standing(found.cloned(), Known { last: &last, attempted }, next_id);
-            (standing.checkpoint, standing.checkpoint_lost, standing.journal_lost)
+            (standing.checkpoint, standing.lost.checkpoint, standing.lost.journal)
         };
         let attempt = Some(&attempted);
         assert_eq!(stand(Some(&last), attempt, Some(10)), (last.clone(), false, false), "nothing was lost");
@@ -243,11 +260,11 @@ mod tests {
     fn ids_that_nobody_needs_are_not_missed() {
         let last = after(&Checkpoint::initial("me", 1, 0), 10, 10);
         let known = Known { last: &last, attempted: None };
-        assert!(!standing(Some(last.clone()), known, None).journal_lost, "all are forgotten");
+        assert!(!standing(Some(last.clone()), known, None).lost.journal, "all are forgotten");
         let old = Checkpoint { ids: None, ..last.clone() };
         let known = Known { last: &old, attempted: None };
         assert!(
-            !standing(Some(old.clone()), known, Some(0)).journal_lost,
+            !standing(Some(old.clone()), known, Some(0)).lost.journal,
             "of version 1: written anew anyway"
         );
     }

@@ -9,6 +9,7 @@ use rdkafka::producer::Producer;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use tracing::info;
 
+use super::checking::Seen;
 use super::{KafkaSink, Settings};
 use crate::clock::now_ms;
 use crate::model::checkpoint::Checkpoint;
@@ -140,9 +141,12 @@ impl KafkaSink {
             self.producer = None;
             return Err(SinkError::Overtaken(format!("opening {owner} wrote checkpoint {sequence}")));
         }
-        let (stands, journal_lost) = self.make_good(&reader, found, known)?;
+        let (stands, lost) = self.make_good(&reader, found, known)?;
         let checkpoint = self.claim(Some(stands))?;
-        self.seen.ids_lost = false;
-        Ok(Reopened { checkpoint, journal_lost })
+        if lost.any() {
+            // What is there now begins anew.
+            self.seen = Seen::default();
+        }
+        Ok(Reopened { checkpoint, journal_lost: lost.journal })
     }
 }

@@ -182,7 +182,7 @@ impl KafkaSink {
     }
 
     pub(super) fn abort_batch(&mut self) -> Result<(), SinkError> {
-        self.learn_late();
+        let mut does_not_fit = self.learn_late();
         self.check_credentials()?;
         if self.delivery_failed {
             self.check_topics()?;
@@ -196,7 +196,11 @@ impl KafkaSink {
             return self.flush().map_err(not_again);
         }
         let aborted = blocking::abort(self.producer()?, self.settings.config.transaction_timeout);
-        self.learn_late();
-        aborted.map_err(|error| not_again(self.classify(&error)))
+        does_not_fit |= self.learn_late();
+        aborted.map_err(|error| not_again(self.classify(&error)))?;
+        if does_not_fit {
+            return Err(SinkError::Outgrown("records have to be sent in smaller batches".into()));
+        }
+        Ok(())
     }
 }

@@ -129,6 +129,24 @@ fn a_dead_letter_is_cut_to_what_its_topic_takes() {
 }
 
 #[test]
+fn a_dead_letter_is_cut_where_the_limit_of_its_topic_is_not_told() {
+    let setup = setup("untold-letters").top("kafka = { max_message_bytes = \"1MB\" }");
+    let topic = format!("{}.dead-letters", setup.prefix());
+    broker().create_topic(&topic, 1, &[("max.message.bytes", "20000")]);
+    let garbage = format!("garbage {}", dense(1, "T", 100_000));
+    let lines = [keyed(0, "T"), garbage.clone(), keyed(2, "T")];
+    let mut run = Run::start(&setup, &lines);
+    run.wait(2, 1);
+    assert!(run.refusals("message_size_too_large") > 0.0, "a refusal told it");
+    run.stop();
+    let letters = run.read("dead-letters");
+    let head = letters[0].text();
+    assert!(head.len() > 5_000 && garbage.starts_with(head), "{} bytes", head.len());
+    assert_eq!(letters[0].header("tributary-length"), Some(garbage.len().to_string().as_str()));
+    assert_eq!(run.values("events"), sorted(vec![lines[0].clone(), lines[2].clone()]));
+}
+
+#[test]
 fn what_an_operator_must_change_waits_and_says_so() {
     let setup = setup("refused-letters");
     let topic = format!("{}.dead-letters", setup.prefix());
