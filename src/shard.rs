@@ -377,11 +377,7 @@ fn resume(opened: &Opened) -> Resume {
         position: opened.checkpoint.position.clone(),
         unclean: opened.stopped_in_order == Some(false),
         committed_ms: opened.stopped_in_order.map(|_| opened.checkpoint.committed_ms),
-        dated_ms: opened
-            .checkpoint
-            .position
-            .as_ref()
-            .map(|_| opened.checkpoint.processed_ms.unwrap_or(opened.checkpoint.committed_ms)),
+        dated_ms: opened.checkpoint.position_dated_ms(),
     }
 }
 

@@ -5,11 +5,16 @@
 
 use std::collections::BTreeMap;
 
+use url::Url;
+
 use super::errors::{Errors, Path};
 use super::raw::secret::{Property, SecretKeys};
 use super::validate::secret;
 use crate::model::secret::Secret;
 use crate::sink::{self, client};
+use crate::web::is_loopback;
+
+const TOKEN_ENDPOINT: &str = "sasl.oauthbearer.token.endpoint.url";
 
 const IDENTITY: &str = "fencing rests on it: it is <state.prefix>.<stream>.<shard>";
 const ORDER: &str = "no event may be lost, repeated or put out of order, so the connector sets it";
@@ -173,14 +178,33 @@ fn check_oauth(properties: &BTreeMap<String, sink::Property>, path: &Path, error
         errors.add(&path.key(name), "OAUTHBEARER needs \"sasl.oauthbearer.method\" = \"oidc\" beside it");
     }
     if is("sasl.oauthbearer.method", "oidc") {
-        for name in ["sasl.oauthbearer.token.endpoint.url", "sasl.oauthbearer.client.id"] {
+        for name in [TOKEN_ENDPOINT, "sasl.oauthbearer.client.id"] {
             let message = "missing: \"sasl.oauthbearer.method\" = \"oidc\" needs it, as text";
             errors.add_if(text(name).is_empty(), &path.key(name), message);
+        }
+        let endpoint = text(TOKEN_ENDPOINT);
+        if !endpoint.is_empty()
+            && let Some(wrong) = wrong_endpoint(endpoint)
+        {
+            errors.add(&path.key(TOKEN_ENDPOINT), wrong);
         }
         let name = "sasl.oauthbearer.client.secret";
         let message = "missing: \"sasl.oauthbearer.method\" = \"oidc\" needs it";
         errors.add_if(!properties.contains_key(name), &path.key(name), message);
     }
+}
+
+/// What is wrong with the address of a token endpoint, to which the client secret goes.
+fn wrong_endpoint(text: &str) -> Option<&'static str> {
+    let url = Url::parse(text).ok();
+    let Some((url, host)) = url.as_ref().and_then(|url| Some((url, url.host()?))) else {
+        return Some("expected an address such as \"https://host/path\"");
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        return Some("a credential does not belong into the address: use \"sasl.oauthbearer.client.secret\"");
+    }
+    let is_safe = url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&host));
+    (!is_safe).then_some("plain http would show the client secret to everyone on the way: use https")
 }
 
 #[cfg(test)]

@@ -266,8 +266,12 @@ fn required<T>(value: Option<T>, path: &Path, errors: &mut Errors) -> Option<T> 
     value
 }
 
+/// A time that is waited for: beyond this it is a mistake, and clocks would overflow.
+const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+
 fn positive(span: Span, path: &Path, errors: &mut Errors) {
     errors.add_if(span.0.is_zero(), path, "must be longer than zero");
+    errors.add_if(span.0 > LONGEST, path, "must be at most a year");
 }
 
 fn at_least_one(number: Option<i32>, path: &Path, errors: &mut Errors) {

@@ -53,6 +53,10 @@ pub struct Checkpoint {
     pub shards: u32,
     /// Where to resume; `None` until the first line with a position.
     pub position: Option<Position>,
+    /// How old the position is, milliseconds since the Unix epoch: when the service processed the event that stands there or,
+    /// where lines without such a time moved it, when that was committed. `None` in what older releases wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position_ms: Option<i64>,
     /// When the service processed the last committed event, milliseconds since the Unix epoch.
     pub processed_ms: Option<i64>,
     /// When this was written, milliseconds since the Unix epoch.
@@ -135,6 +139,7 @@ impl Checkpoint {
             owner: owner.into(),
             shards,
             position: None,
+            position_ms: None,
             processed_ms: None,
             committed_ms: now_ms,
             clean: false,
@@ -156,6 +161,10 @@ impl Checkpoint {
             owner: self.owner.clone(),
             shards: self.shards,
             position: delta.to.clone().or_else(|| self.position.clone()),
+            position_ms: match delta.to {
+                Some(_) => Some(delta.processed_ms.unwrap_or(now_ms)),
+                None => self.position_ms,
+            },
             processed_ms: delta.processed_ms.or(self.processed_ms),
             committed_ms: now_ms,
             clean: delta.clean,
@@ -164,6 +173,11 @@ impl Checkpoint {
             ran_ms: delta.ran_ms,
             ids: Some(delta.ids),
         })
+    }
+
+    /// How old the position is, milliseconds since the Unix epoch; `None` without one.
+    pub fn position_dated_ms(&self) -> Option<i64> {
+        self.position.as_ref().map(|_| self.position_ms.or(self.processed_ms).unwrap_or(self.committed_ms))
     }
 
     /// Whether the progress of `other` is what this one stands at. Sequences do not tell: a claim that another
@@ -314,13 +328,13 @@ mod tests {
         #[test]
         fn the_codec_keeps_everything(
             sequence: u64, owner: String, shards: u32, offset in prop::option::of(any::<String>()),
-            processed_ms: Option<i64>, committed_ms: i64, clean: bool, released: bool, counts: [u64; 5],
-            ran_ms: u64, ids: Option<(u64, u64, i64)>,
+            position_ms: Option<i64>, processed_ms: Option<i64>, committed_ms: i64, clean: bool, released: bool,
+            counts: [u64; 5], ran_ms: u64, ids: Option<(u64, u64, i64)>,
         ) {
             let [received, delivered, duplicates, dead_letters, filtered] = counts;
             let checkpoint = Checkpoint {
                 version: VERSION, sequence, owner, shards, position: offset.map(Position::offset),
-                processed_ms, committed_ms, clean, released,
+                position_ms, processed_ms, committed_ms, clean, released,
                 totals: Totals { received, delivered, duplicates, dead_letters, filtered }, ran_ms,
                 ids: ids.map(|(oldest, written, since_ms)| Ids { oldest, written, since_ms }),
             };

@@ -188,6 +188,19 @@ fn duplicates_are_known_after_a_restart() {
 }
 
 #[test]
+fn a_position_that_moves_without_events_is_as_old_as_its_commit() {
+    let cluster = Arc::<Mutex<Cluster>>::default();
+    let dated = event(1).replace("\"type\"", "\"processed\":\"1970-01-01T00:00:07Z\",\"type\"");
+    run(&cluster, 10, vec![lines(&dated)]);
+    let before_ms = now_ms();
+    run(&cluster, 10, vec![lines("{\"type\":\"OFFSET_UPDATE\",\"offset\":\"9\"}\n")]);
+    let checkpoint = cluster.lock().unwrap().checkpoint.clone().unwrap();
+    assert_eq!(checkpoint.position, Some(Position::offset("9")));
+    assert!(checkpoint.position_dated_ms() >= Some(before_ms), "{checkpoint:?}");
+    assert_eq!(checkpoint.processed_ms, Some(7_000), "that of the last event");
+}
+
+#[test]
 fn the_position_is_as_old_as_its_last_event() {
     let cluster = Arc::<Mutex<Cluster>>::default();
     let dated = event(1).replace("\"type\"", "\"processed\":\"1970-01-01T00:00:07Z\",\"type\"");

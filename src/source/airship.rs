@@ -228,7 +228,11 @@ pub fn explain(class: Class, status: StatusCode, text: &str) -> String {
                 denied.join(", ")
             ),
         },
-        Class::NoData => "there is no data for this app key yet, which is normal for a new app".to_owned(),
+        Class::NoData => {
+            "there is no data for this app key yet, which is normal for a new app; otherwise check url and \
+             app key"
+                .to_owned()
+        }
         Class::PositionRejected => {
             "the request to resume at our position was refused, as it is when that is older than what the service keeps \
              (7 days or 100 GB), or by something in between"
@@ -249,16 +253,16 @@ fn denied_types(body: &str) -> Vec<&str> {
     list.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(is_type).collect()
 }
 
-/// Whether an error body is of the service: a JSON object as its interfaces answer with. A proxy sends a page or a text.
+/// Whether an error body is of the service: a JSON object with what its interfaces answer with. A proxy sends a page or a
+/// text, a gateway's framework an object with an `error` and the status.
 pub fn is_own_refusal(body: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Answer {
         ok: Option<bool>,
-        error: Option<IgnoredAny>,
         error_code: Option<IgnoredAny>,
     }
     serde_json::from_slice::<Answer>(body)
-        .is_ok_and(|answer| answer.ok == Some(false) || answer.error.is_some() || answer.error_code.is_some())
+        .is_ok_and(|answer| answer.ok == Some(false) || answer.error_code.is_some())
 }
 
 fn one_or_many<S: serde::Serializer>(
@@ -372,7 +376,7 @@ mod tests {
     fn the_services_own_refusals_are_told_from_a_proxys() {
         for own in [
             r#"{"ok":false,"error":"resume_offset is too old","error_code":40000,"details":{"error":"x"}}"#,
-            r#"{"error":"Bad Request"}"#,
+            r#"{"error_code":40000}"#,
             r#"{"ok":false}"#,
         ] {
             assert!(is_own_refusal(own.as_bytes()), "{own}");
@@ -383,6 +387,7 @@ mod tests {
             "",
             "{}",
             r#"{"ok":true}"#,
+            r#"{"timestamp":"2026-11-25T08:00:00Z","status":400,"error":"Bad Request","path":"/api/events/"}"#,
             r#"["error"]"#,
             r#"{"error":"cut"#,
         ] {

@@ -90,13 +90,11 @@ impl Connector {
         let (response, authorization) = self.send(url, request, |status| status == StatusCode::OK).await?;
         match refusal::coding(response.headers()) {
             Some(_) => Ok(Opened { response, authorization }),
-            None => Err(Failure::new(
-                Class::BadBody,
-                format!(
-                    "the service answered in the coding {}; only gzip was asked for",
-                    refusal::coding_name(response.headers(), &authorization)
-                ),
-            )),
+            None => {
+                let coding = refusal::coding_name(response.headers(), &authorization);
+                let message = format!("the service answered in the coding {coding}; only gzip was asked for");
+                Err(Failure { untaken: true, ..Failure::new(Class::BadBody, message) })
+            }
         }
     }
 
@@ -215,7 +213,7 @@ impl Connector {
                 "the service answered {}, and only 200 is a stream; is a proxy in between? check url",
                 status.as_u16()
             );
-            return Failure { retry_after, ..Failure::new(class, message) };
+            return Failure { retry_after, untaken: true, ..Failure::new(class, message) };
         }
         let said = refusal::read(response).await;
         let service = &self.config.service;

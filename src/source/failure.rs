@@ -62,6 +62,8 @@ pub struct Failure {
     pub by_service: bool,
     /// Whether the request was sent and its connection broke before an answer, so that the service may have begun to send.
     pub unanswered: bool,
+    /// Whether the service answered with what may have been a stream, of which nothing was taken.
+    pub untaken: bool,
     /// The cause.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -140,6 +142,7 @@ impl Failure {
             retry_after: None,
             by_service: false,
             unanswered: false,
+            untaken: false,
             source: None,
         }
     }

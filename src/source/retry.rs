@@ -25,7 +25,7 @@ const BY_SERVICE: &str = "it is given up, as on_expired_position says, once the 
 const BY_ANOTHER: &str =
     "it is kept, since this is not how the service answers: is a proxy in between? check url";
 const NEVER: &str = "on_expired_position = \"stop\" keeps it: set that to \"earliest\" or \"latest\", or begin the stream anew with \
-                     `tributary run --start-anew STREAM`";
+                     `tributary run --start-anew STREAM=WORD`";
 
 /// Responses in a row that were no stream, after which a person is asked.
 pub const LASTING_PAGE: u32 = 5;
@@ -124,6 +124,11 @@ impl Retry {
     /// Data was received: the next failure is the first again.
     pub fn received_data(&mut self) {
         self.streak.end();
+        self.acquit_position();
+    }
+
+    /// What was refused was not the position.
+    pub fn acquit_position(&mut self) {
         (self.rejections, self.own_refusals) = (0, None);
     }
 

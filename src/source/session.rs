@@ -14,7 +14,7 @@ use tracing::{debug, info, warn};
 use super::airship::{self, Begin, OnExpired, Place, Start};
 use super::backoff::Backoff;
 use super::connect::{Connector, Opened};
-use super::failure::Failure;
+use super::failure::{Class, Failure};
 use super::lines::Lines;
 use super::metrics::{ConnectionState, Metrics};
 use super::queue::{Closed, Input, Item, Note};
@@ -33,6 +33,8 @@ pub struct Session {
     shard: u32,
     /// After the last line that was queued.
     place: Option<Place>,
+    /// A position that is to be given up, until a stream opens without it.
+    abandoned: Option<Place>,
     /// Where to begin without an offset.
     start: Start,
     retry: Retry,
@@ -71,7 +73,19 @@ impl Session {
         let start = airship.start;
         let Reader { input, metrics, stop } = reader;
         metrics.set_longest_pause(config.service.longest_pause());
-        Ok(Self { config, airship, connector, shard, place, start, retry, input, metrics, stop })
+        Ok(Self {
+            config,
+            airship,
+            connector,
+            shard,
+            place,
+            abandoned: None,
+            start,
+            retry,
+            input,
+            metrics,
+            stop,
+        })
     }
 
     /// Runs until it is told to stop or the shard takes no more lines.
@@ -82,6 +96,7 @@ impl Session {
                 End::Stopped => break,
                 End::Failed(failure) => failure,
             };
+            self.take_back(&failure);
             let plan = self.retry.plan(&failure, self.age(), Instant::now(), rand::random());
             if let Some(advice) = plan.advice {
                 failure.message = format!("{}; {advice}", failure.message);
@@ -90,8 +105,8 @@ impl Session {
             self.metrics.failed(chain(&failure), now_ms());
             self.metrics.went_away(now_ms());
             retry::report(&self.id(), 0, &failure, plan.pause, plan.needs_operator);
-            if plan.abandon_position && self.abandon_position().await.is_err() {
-                break;
+            if plan.abandon_position {
+                self.abandon_position();
             }
             let waiting = if plan.needs_operator {
                 ConnectionState::NeedsOperator
@@ -124,6 +139,12 @@ impl Session {
                     stream = %self.config.stream, shard = %self.id(),
                     resume = offset, "connected"
                 );
+                if self.abandoned.take().is_some() {
+                    self.metrics.positions_abandoned.inc();
+                    if self.input.send(Item::Note(Note::PositionGivenUp)).await.is_err() {
+                        return End::Stopped;
+                    }
+                }
                 let open = self.metrics.opened();
                 let opened_at = Instant::now();
                 let end = self.read(opened).await;
@@ -187,7 +208,8 @@ impl Session {
         Some(Duration::from_millis(u64::try_from(now_ms() - dated_ms).unwrap_or(0)))
     }
 
-    async fn abandon_position(&mut self) -> Result<(), Closed> {
+    /// The next attempt begins as if there were no position. It is given up only when a stream opens without it.
+    fn abandon_position(&mut self) {
         self.start = match self.airship.on_expired {
             OnExpired::Latest => Start::Latest,
             OnExpired::Earliest | OnExpired::Stop => Start::Earliest,
@@ -204,9 +226,22 @@ impl Session {
             offset = self.place.as_ref().map(|place| place.offset.as_str()), age_s = self.age().map(|age| age.as_secs()),
             "possible gap: the service no longer accepts the position; {follows}"
         );
-        self.metrics.positions_abandoned.inc();
-        self.place = None;
-        self.input.send(Item::Note(Note::PositionGivenUp)).await
+        self.abandoned = self.place.take();
+    }
+
+    /// What is refused without the position too was never refused for it.
+    fn take_back(&mut self, failure: &Failure) {
+        if failure.class != Class::Rejected {
+            return;
+        }
+        if let Some(place) = self.abandoned.take() {
+            warn!(
+                stream = %self.config.stream, shard = %self.id(), offset = place.offset,
+                "the service refuses the request without the position as well; the position is kept, nothing was given up"
+            );
+            self.place = Some(place);
+            self.retry.acquit_position();
+        }
     }
 }
 

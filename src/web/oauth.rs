@@ -233,7 +233,7 @@ impl Tokens {
                             reason = chain(&failure),
                             "the token cannot be renewed yet; open streams go on"
                         );
-                        tokio::time::sleep(failure.retry_after.unwrap_or(self.terms.pause)).await;
+                        tokio::time::sleep(self.pause_after(&failure)).await;
                     }
                 },
             }
@@ -272,6 +272,11 @@ impl Tokens {
         Some(TokenError { retry_after: Some(left), ..TokenError::new(refusal.kind, refusal.message.clone()) })
     }
 
+    /// The endpoint may wish for a longer pause, not for a shorter one.
+    fn pause_after(&self, failure: &TokenError) -> Duration {
+        failure.retry_after.map_or(self.terms.pause, |wish| wish.max(self.terms.pause))
+    }
+
     /// Asks for a token and keeps it, or what was said instead.
     async fn fetch(&self) -> Result<Token, TokenError> {
         let fetched = self.ask().await;
@@ -279,7 +284,7 @@ impl Tokens {
         match &fetched {
             Ok(token) => (state.token, state.refusal) = (Some(token.clone()), None),
             Err(failure) => {
-                let pause = failure.retry_after.unwrap_or(self.terms.pause);
+                let pause = self.pause_after(failure);
                 let (kind, message) = (failure.kind, chain(failure));
                 state.refusal = Some(Refusal { kind, message, until: Instant::now() + pause });
             }

@@ -41,6 +41,7 @@ filters = [{ types = [4, 5, "CLOSE", 6, "open"] }, { devices = [] }, { devices =
 subset = { sample = 1.5 }
 topic = "airship.{typ}"
 shards = 65
+silence = "18446744073709551615s"
 backoff = { min = "1m" }
 max_conections = 3
 
@@ -92,6 +93,7 @@ topic = "a b.checkpoints"
         "stream[0].max_conections: unknown key; known here: …",
         "stream[0].name: expected 1 to 100 letters, digits, `_` and `-`",
         "stream[0].shards: must be from 1 to 64",
+        "stream[0].silence: must be at most a year",
         "stream[0].subset.sample: must be from 0 to 1",
         "stream[0].topic: expected a topic name, in which `{type}` stands for the event type: 1 to 249 letters, digits, `.`, `_` and `-`",
         "stream[0].url: a credential does not belong into the address: use `auth`",
@@ -258,6 +260,20 @@ fn what_librdkafka_refuses_is_refused() {
     }
     let whole = "\"sasl.oauthbearer.client.id\" = \"c\"\n\"sasl.oauthbearer.client.secret\" = { env = \"S\" }\n\"sasl.oauthbearer.token.endpoint.url\" = \"https://idp/\"";
     assert_eq!(properties(&format!("{oidc}\n{whole}")), [""; 0]);
+    for (endpoint, wrong) in [
+        ("http://idp/token", Some("plain http")),
+        ("http://127.0.0.1:8080/token", None),
+        ("http://[::1]/token", None),
+        ("http://localhost/token", None),
+        ("idp/token", Some("expected an address")),
+        ("ftp://idp/", Some("plain http")),
+        ("https://me:secret@idp/", Some("a credential does not belong")),
+    ] {
+        let found = properties(&format!("{oidc}\n{}", whole.replace("https://idp/", endpoint)));
+        assert_eq!(found.len(), usize::from(wrong.is_some()), "{endpoint}: {found:?}");
+        assert!(wrong.is_none_or(|wrong| found[0].contains(wrong)), "{endpoint}: {found:?}");
+        assert!(!found.iter().any(|line| line.contains("secret@")), "{found:?}");
+    }
     let sound = "\"linger.ms\" = 5\n\"socket.keepalive.enable\" = true\n\"debug\" = \"broker,security\"\n\"sasl.password\" = \"hunter2\"";
     assert_eq!(properties(sound), [""; 0]);
 }

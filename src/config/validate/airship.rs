@@ -180,6 +180,7 @@ fn service(stream: &Airship, compliance: bool, path: &Path, errors: &mut Errors)
     });
     let backoff = path.key("backoff");
     positive(stream.backoff.min, &backoff.key("min"), errors);
+    positive(stream.backoff.max, &backoff.key("max"), errors);
     let message = "must not be longer than backoff.max";
     errors.add_if(stream.backoff.min > stream.backoff.max, &backoff.key("min"), message);
     airship::Config {

@@ -14,7 +14,7 @@ use crate::source::vet::Marks;
 pub const MARKS: Marks = Marks {
     is_line: |names| names.have(&["offset"]) || names.have(&["id", "type"]),
     media_type: Some("application/vnd.urbanairship+"),
-    way_past: "give up what is held by `run --start-anew STREAM` with `start = \"latest\"`",
+    way_past: "give up what is held by `run --start-anew STREAM=WORD` with `start = \"latest\"`",
 };
 
 /// A place in the stream.

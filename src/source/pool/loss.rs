@@ -23,6 +23,7 @@ pub(super) fn answer_limit(asked_for: Duration) -> (Duration, bool) {
 pub(super) fn unopened(failure: &Failure) -> Option<Loss> {
     match failure.class {
         Class::Silence => Some(Loss::Silence),
+        _ if failure.untaken => Some(Loss::BrokeOff),
         _ => failure.unanswered.then_some(Loss::Unanswered),
     }
 }
@@ -62,6 +63,8 @@ mod tests {
         assert_eq!(unopened(&failure(Class::Network, true)), Some(Loss::Unanswered));
         assert_eq!(unopened(&failure(Class::Network, false)), None, "no connection");
         assert_eq!(unopened(&failure(Class::ServerError, false)), None, "a refusal");
+        let untaken = Failure { untaken: true, ..failure(Class::BadBody, false) };
+        assert_eq!(unopened(&untaken), Some(Loss::BrokeOff), "a stream in a coding that nobody asked for");
     }
 
     #[test]

@@ -160,12 +160,12 @@ fn what_looks_like_the_stream_is_given_more_patience_and_then_says_what_to_do() 
         let out = run(Some(label), &[&broken(limit), "{\"offset\":1}\n"], "").unwrap();
         assert_eq!(out, [&broken(limit), "{\"offset\":1}\n"], "{label}");
         let message = run(Some(label), &[&broken(limit + 1)], "").unwrap_err();
-        assert!(message.contains("`run --start-anew STREAM`"), "{message}");
+        assert!(message.contains("`run --start-anew STREAM=WORD`"), "{message}");
         let page = run(Some(label), &["{\"message\":1}\n"], "").unwrap_err();
         assert!(page.contains("check url") && !page.contains("--start-anew"), "{page}");
     }
     let message = run(Some("application/json"), &[&broken(MOST_LINES + 1)], "").unwrap_err();
-    assert!(message.contains("`run --start-anew STREAM`"), "{message}");
+    assert!(message.contains("`run --start-anew STREAM=WORD`"), "{message}");
     // What is compressed has to look like events too: pages are compressed as well.
     for (line, fits) in [("{ broken\n", true), ("broken\n", false)] {
         let mut vetting = vetting(None);

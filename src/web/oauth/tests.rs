@@ -110,6 +110,17 @@ async fn an_endpoint_that_throttles_is_left_alone_for_as_long_as_it_asks() {
 }
 
 #[tokio::test]
+async fn an_endpoint_that_wishes_for_no_pause_is_not_hammered() {
+    let down = answer("503 Down\r\nretry-after: 0", "");
+    let tokens = Endpoint::start(vec![down]).await.tokens(TERMS);
+    for _ in 0..2 {
+        let error = tokens.fresh().await.unwrap_err();
+        assert_eq!(tokens.pause_after(&error), TERMS.pause, "{error:?}");
+    }
+    assert!(tokens.lock().refusal.as_ref().unwrap().until > Instant::now() + TERMS.pause / 2);
+}
+
+#[tokio::test]
 async fn an_old_token_is_good_while_there_is_no_newer() {
     let endpoint = Endpoint::start(vec![granting("600"), answer("503 Down", "")]).await;
     let tokens = endpoint.tokens(TERMS);

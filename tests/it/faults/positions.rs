@@ -53,7 +53,7 @@ fn an_expired_position_begins_anew_and_says_so() {
 
 #[test]
 fn an_expired_position_may_wait_for_an_operator() {
-    stays("expired-stop", "stop", 8, "run --start-anew STREAM");
+    stays("expired-stop", "stop", 8, "run --start-anew STREAM=WORD");
 }
 
 /// It may exceed the service's 100 GB, which the service says again and again for minutes, or a proxy may say so.
@@ -78,6 +78,29 @@ fn stays(name: &str, on_expired: &str, days: u128, advice: &str) {
     let ready = scene.process.get("/ready").body;
     assert!(ready.contains(advice), "{ready}");
     scene.stop();
+}
+
+/// The position is old enough to be given up, but it is not what is refused: so is the request without it.
+#[test]
+fn a_position_is_taken_back_when_it_was_not_what_was_refused() {
+    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis();
+    let epoch = Epoch::At(u64::try_from(now_ms - 8 * DAY_MS).expect("after 1970"));
+    let config = Config { duplicate_every: 0, epoch, keep_alive: Duration::ZERO, ..held(EVENTS, HALF) };
+    let keys = "on_expired_position = \"latest\"\nretention = \"30days\"";
+    let scene = half_way(Setup::new("acquitted", config).stream(keys));
+    scene.interrupt([Armed::now(status(400, ErrorBody::Html)).times(5)]);
+    scene.mock.release(EVENTS);
+    let expected = Expected::all(&scene.mock_log());
+    scene.wait_delivered(EVENTS);
+    assert_eq!(scene.reconnects("position_rejected"), 4.0);
+    assert_eq!(scene.reconnects("rejected"), 1.0, "once without the position");
+    assert_eq!(scene.metric("tributary_positions_abandoned_total"), 0.0);
+    let gaps =
+        scene.process.metrics().sum("tributary_possible_gaps_total", &["reason=\"position_given_up\""]);
+    assert_eq!(gaps, 0.0);
+    let ended = scene.finish(broker(), &expected);
+    assert_eq!(ended.stats.statuses[&400], 5);
+    assert_eq!(ended.lines("the position is kept, nothing was given up").len(), 1);
 }
 
 /// The window of ids is far smaller than what the service holds: beginning anew would bring nearly all of it twice.
