@@ -158,8 +158,17 @@ impl Clients {
 
     /// A consumer for reading state back. It joins no group.
     pub fn consumer(&self, committed: bool) -> Result<BaseConsumer<Context>, SinkError> {
+        let (config, context) = self.consumer_config(committed)?;
+        let consumer: BaseConsumer<Context> = self.create(&config, context)?;
+        await_token(consumer.client().context(), || drop(consumer.poll(TOKEN_POLL)))?;
+        Ok(consumer)
+    }
+
+    fn consumer_config(&self, committed: bool) -> Result<(ClientConfig, Context), SinkError> {
         let (mut config, context) = self.base(&[])?;
         config
+            // State is read from the leader: a follower of the same rack may lag behind.
+            .set("client.rack", "")
             // Required by the client even where only `assign` is used; nothing is ever committed under it.
             .set("group.id", format!("{}.state", self.config.prefix))
             .set("enable.auto.commit", "false")
@@ -168,9 +177,7 @@ impl Clients {
             .set("auto.offset.reset", "error")
             .set("fetch.wait.max.ms", "10")
             .set("isolation.level", if committed { "read_committed" } else { "read_uncommitted" });
-        let consumer: BaseConsumer<Context> = self.create(&config, context)?;
-        await_token(consumer.client().context(), || drop(consumer.poll(TOKEN_POLL)))?;
-        Ok(consumer)
+        Ok((config, context))
     }
 
     /// A client for creating and describing topics.
@@ -347,14 +354,28 @@ pub(super) fn close_beside(consumers: impl Send + 'static) {
 mod tests {
     use super::*;
 
+    fn clients(toml: &str) -> Clients {
+        Clients::new(crate::config::parse(toml).unwrap().kafka, Handle::current())
+    }
+
+    #[tokio::test]
+    async fn state_is_read_from_the_leader() {
+        let toml = r#"
+            kafka = { bootstrap_servers = "localhost:1", properties = { "client.rack" = "a" } }
+            stream = [{ name = "s", kind = "airship", app_key = "app", auth = { bearer = { env = "TOKEN" } } }]
+        "#;
+        let clients = clients(toml);
+        assert_eq!(clients.consumer_config(true).unwrap().0.get("client.rack"), Some(""));
+        assert!(clients.consumer(true).is_ok(), "librdkafka takes it");
+    }
+
     #[tokio::test]
     async fn a_password_is_given_to_librdkafka_without_its_line_end() {
         let toml = r#"
             kafka = { bootstrap_servers = "localhost:1", properties = { "sasl.password" = { value = "hunter2-hunter2\n" } } }
             stream = [{ name = "s", kind = "airship", app_key = "app", auth = { bearer = { env = "TOKEN" } } }]
         "#;
-        let kafka = crate::config::parse(toml).unwrap().kafka;
-        let (config, context) = Clients::new(kafka, Handle::current()).base(&[]).unwrap();
+        let (config, context) = clients(toml).base(&[]).unwrap();
         assert_eq!(config.get("sasl.password"), Some("hunter2-hunter2"));
         assert_eq!(context.hider.hide("no: hunter2-hunter2"), "no: <hidden>");
     }

@@ -20,12 +20,17 @@ use super::client::{Clients, Context, close_beside, explain, with_causes};
 use crate::model::checkpoint::{Checkpoint, DecodeError};
 use crate::model::errors::chain;
 
+mod ending;
 mod ids;
 
+use ending::{Ending, Next};
 pub use ids::{Lacks, Needed};
 
 /// Limit of one request to the cluster.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long one wait for a record takes.
+const POLL_TIME: Duration = Duration::from_millis(100);
 
 /// Pause before the leader of a new partition is asked again.
 const SETTLE_PAUSE: Duration = Duration::from_millis(20);
@@ -219,19 +224,19 @@ impl Reader {
             SinkError::Unusable(format!("cannot read {topic} partition {partition} back: {reason}{right}"))
         };
         let consumer = self.committed()?;
-        // Also where nothing is to be read: a right that is missing shows at the first start, not at the second.
         let mut assignment = TopicPartitionList::new();
         assignment.add_partition_offset(topic, partition, Offset::Offset(from)).map_err(failed)?;
         consumer.assign(&assignment).map_err(failed)?;
+        let mut ending = Ending::new(from, end);
         let mut last_progress = Instant::now();
         loop {
-            match consumer.poll(Duration::from_millis(100)) {
+            match consumer.poll(POLL_TIME) {
                 Some(Ok(message)) => {
                     last_progress = Instant::now();
                     if message.offset() >= end {
                         break;
                     }
-                    let Some(key) = message.key() else { continue };
+                    let key = message.key();
                     // A record without a value deletes what stands under its key.
                     let payload = message.payload().unwrap_or_default();
                     let timestamp_ms = message.timestamp().to_millis().unwrap_or(0);
@@ -239,16 +244,39 @@ impl Reader {
                         Timestamp::LogAppendTime(ms) => Some(ms),
                         _ => None,
                     };
-                    let stored = Stored { offset: message.offset(), timestamp_ms, appended_ms, key, payload };
-                    if each(&stored)?.is_break() {
-                        break;
+                    ending.stands_at(message.offset() + 1);
+                    if let Some(key) = key {
+                        let stored =
+                            Stored { offset: message.offset(), timestamp_ms, appended_ms, key, payload };
+                        if each(&stored)?.is_break() {
+                            break;
+                        }
                     }
                 }
-                // With read_committed this is the last stable offset, which is at `end` or beyond.
-                Some(Err(KafkaError::PartitionEOF(_))) => break,
+                Some(Err(KafkaError::PartitionEOF(_))) => ending.told(),
                 Some(Err(error)) if error.rdkafka_error_code().is_some_and(is_none_of_ours) => {}
                 Some(Err(error)) => return Err(failed(error)),
                 None => {}
+            }
+            let mut next = ending.next(Instant::now());
+            if next == Next::Ask {
+                // Markers of transactions are behind the last record, and no record tells of them.
+                let position = position(consumer, topic, partition).map_err(failed)?;
+                if position.is_some_and(|position| ending.stands_at(position)) {
+                    last_progress = Instant::now();
+                }
+                next = ending.next(Instant::now());
+            }
+            match next {
+                Next::Done => break,
+                // An error here is one of the next poll, too.
+                Next::Ask => {
+                    if let Ok((_, leader_end)) = consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT)
+                    {
+                        ending.leader_has(leader_end, Instant::now());
+                    }
+                }
+                Next::Poll => {}
             }
             if last_progress.elapsed() > REQUEST_TIMEOUT {
                 let failed = format!(
@@ -277,6 +305,17 @@ impl Drop for Reader {
     fn drop(&mut self) {
         close_beside((self.committed.take(), self.uncommitted.take()));
     }
+}
+
+/// Where the consumer stands: behind the last record, or behind the markers that followed it. `None` where nothing came yet.
+fn position(
+    consumer: &BaseConsumer<Context>,
+    topic: &str,
+    partition: i32,
+) -> Result<Option<i64>, KafkaError> {
+    let positions = consumer.position()?;
+    let found = positions.find_partition(topic, partition).map(|found| found.offset());
+    Ok(found.and_then(|offset| if let Offset::Offset(offset) = offset { Some(offset) } else { None }))
 }
 
 /// Low and high end of a partition. A topic that was created a moment ago is in the metadata before its broker leads it.
