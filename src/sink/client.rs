@@ -54,6 +54,9 @@ const DEFAULTS: [(&str, &str); 2] = [("client.id", "tributary"), ("socket.keepal
 /// What a producer has unless `kafka.properties` says otherwise.
 const PRODUCER_DEFAULTS: [(&str, &str); 2] = [("compression.type", "lz4"), ("linger.ms", "5")];
 
+/// Longest time of a transaction that a producer names which begins none. Every broker takes it.
+const FENCING_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// One wait for a client's events while its first token is missing.
 const TOKEN_POLL: Duration = Duration::from_millis(100);
 
@@ -122,6 +125,14 @@ impl Clients {
     /// For the cluster of `config`. Tokens are asked for on `runtime`.
     pub fn new(config: Config, runtime: Handle) -> Self {
         Self { config, runtime, tokens: Arc::default() }
+    }
+
+    /// The same, but for producers that only fence: with a transactional id whatever is asked of events.
+    pub fn fencing(&self) -> Self {
+        // They begin no transaction, so no time of one may be in their way.
+        let transaction_timeout = self.config.transaction_timeout.min(FENCING_TIMEOUT);
+        let config = Config { delivery: Delivery::ExactlyOnce, transaction_timeout, ..self.config.clone() };
+        Self { config, ..self.clone() }
     }
 
     /// Whether brokers ask for OAuth tokens.

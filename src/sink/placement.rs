@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::client::{Clients, Context, Sizes, explain};
-use super::delivery::STATE;
+use super::delivery::{Meaning, STATE, meaning};
 use super::kafka::{StateTopics, blocking};
 use super::progress::{Open, Reader};
 use super::topics::{Topics, Wanted as WantedTopic};
@@ -28,8 +28,10 @@ use crate::model::types::ShardId;
 mod clock;
 pub mod record;
 mod restoring;
+mod watching;
 
 use record::{Existing, PlacementError, Record, VERSION, Wanted};
+pub use watching::Watcher;
 
 /// The key of the record, which is the only one in its partition.
 const KEY: &str = "placement";
@@ -129,16 +131,6 @@ pub(super) fn instance_of(
 ) -> Result<Option<String>, SinkError> {
     let found = read(reader, state)?;
     Ok(found.and_then(|(record, _)| record.instance(stream).map(str::to_owned)))
-}
-
-/// The instances that announced themselves last for these streams. Blocks.
-pub fn instances(config: &Config, streams: &[String], runtime: Handle) -> Result<Vec<String>, SinkError> {
-    let clients = Clients::new(config.clone(), runtime);
-    let reader = Reader::new(&clients, config.transaction_timeout)?;
-    let Some((record, _)) = read(&reader, &StateTopics::new(&config.prefix))? else {
-        return Ok(Vec::new());
-    };
-    Ok(streams.iter().filter_map(|stream| record.instance(stream)).map(str::to_owned).collect())
 }
 
 /// The record, and when the broker took it, by its clock.
@@ -296,6 +288,9 @@ impl Announcer {
             [Code::Fenced, Code::ProducerFenced, Code::InvalidProducerEpoch, Code::ConcurrentTransactions];
         match error.rdkafka_error_code() {
             Some(code) if fenced.contains(&code) => SinkError::Fenced(reason),
+            Some(code) if let Meaning::Operator(advice) = meaning(code) => {
+                SinkError::Unusable(format!("{reason}; {advice} {}", self.state.shards))
+            }
             _ => SinkError::Unusable(reason),
         }
     }

@@ -1,4 +1,4 @@
-//! The announcement of this instance before it fences anybody, and the look for those of others where nobody is fenced.
+//! The announcement of this instance before it fences anybody, and the look for those of others.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use tracing::{debug, error};
 use super::{Ended, Event, Plan, ShardFigures, Stream};
 use crate::route;
 use crate::sink::placement::record::Wanted;
-use crate::sink::placement::{self, Announcement, Placement};
+use crate::sink::placement::{Announcement, Placement, Watcher};
 use crate::sink::topics::Wanted as WantedTopic;
-use crate::sink::{Delivery, SinkError, TopicSpec};
+use crate::sink::{SinkError, TopicSpec};
 
 /// First and longest pause before a cluster that cannot be used is tried again.
 const PLACEMENT_PAUSES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
 
-/// How often an instance looks whether another one announced itself, where nobody is fenced (at least once).
+/// How often an instance looks whether another one announced itself.
 const WATCH_INTERVAL: Duration = Duration::from_secs(5);
 
 const CANNOT_ANNOUNCE: &str = "cannot prepare the topics and announce this instance in Kafka; trying again";
@@ -97,7 +97,8 @@ pub(super) async fn announce(
     }
 }
 
-/// Looks now and then whether another instance announced itself. Where transactions fence, each of them does that.
+/// Looks now and then whether another instance announced itself. A fence shows only to those that write with transactions,
+/// and only when they write: an instance of quiet streams would hold its connections for ever.
 pub(super) async fn watch(
     plan: &Arc<Plan>,
     instance: &Arc<str>,
@@ -105,20 +106,30 @@ pub(super) async fn watch(
     events: mpsc::UnboundedSender<Event>,
 ) -> Ended {
     let streams: Arc<[String]> = plan.streams.iter().map(|stream| stream.source.stream.to_string()).collect();
-    while plan.sink.delivery == Delivery::AtLeastOnce && !drain.is_cancelled() {
+    let new_watcher = || Watcher::new(&plan.sink, Handle::current());
+    let mut watcher = new_watcher();
+    while !drain.is_cancelled() {
         tokio::time::sleep(WATCH_INTERVAL).await;
-        let (plan, streams, runtime) = (Arc::clone(plan), Arc::clone(&streams), Handle::current());
-        let looked =
-            tokio::task::spawn_blocking(move || placement::instances(&plan.sink, &streams, runtime)).await;
-        match looked {
-            Ok(Ok(instances)) => {
+        let streams = Arc::clone(&streams);
+        let looked = tokio::task::spawn_blocking(move || (watcher.instances(&streams), watcher)).await;
+        let found = match looked {
+            Ok((found, back)) => {
+                watcher = back;
+                found.map_err(|error| error.to_string())
+            }
+            Err(error) => {
+                watcher = new_watcher();
+                Err(error.to_string())
+            }
+        };
+        match found {
+            Ok(instances) => {
                 if let Some(other) = instances.into_iter().find(|other| **other != **instance) {
                     drop(events.send(Event::TakenOver(other)));
                     break;
                 }
             }
-            Ok(Err(error)) => debug!(%error, "cannot look whether another instance announced itself"),
-            Err(error) => debug!(%error, "cannot look whether another instance announced itself"),
+            Err(reason) => debug!(reason, "cannot look whether another instance announced itself"),
         }
     }
     std::future::pending().await

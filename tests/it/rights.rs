@@ -18,6 +18,12 @@ const EVENTS_AND_LETTERS: [&str; 3] = ["WRITE", "CREATE", "DESCRIBE_CONFIGS"];
 /// The right to change the settings, not that to read them.
 const CHANGES: &str = "state changes of settings";
 
+/// The right on the transactional ids of the shards, not that on the one of the placement record.
+const OF_SHARDS: &str = "transactional ids of shards";
+
+/// The same, of an instance that writes without transactions.
+const OF_LEAST: &str = "transactional ids of shards, at least once";
+
 /// The list, but for the rights that `left_out` names as `kind OPERATION`.
 fn rights(setup: &Setup, left_out: &str) -> Vec<Right> {
     let right = |kind: &str, pattern: &str, name: &str, operation: &str| {
@@ -25,7 +31,11 @@ fn rights(setup: &Setup, left_out: &str) -> Vec<Right> {
     };
     let state = format!("{}.", setup.prefix);
     let of_state = STATE.iter().map(|operation| ("state", right("TOPIC", "PREFIXED", &state, operation)));
-    let id = ("id", right("TRANSACTIONAL_ID", "PREFIXED", &state, "WRITE"));
+    let id = match left_out {
+        OF_SHARDS | OF_LEAST => right("TRANSACTIONAL_ID", "LITERAL", &format!("{state}shards"), "WRITE"),
+        _ => right("TRANSACTIONAL_ID", "PREFIXED", &state, "WRITE"),
+    };
+    let id = ("id", id);
     let topics = [setup.topic().to_owned(), dead_letters(setup)];
     let of_events = topics.iter().flat_map(|topic| {
         EVENTS_AND_LETTERS.iter().map(|operation| ("events", right("TOPIC", "LITERAL", topic, operation)))
@@ -82,14 +92,24 @@ fn the_least_rights_are_enough_and_each_missing_one_is_named() {
         ("state ALTER_CONFIGS", "which takes DESCRIBE_CONFIGS on it", true),
         (CHANGES, "that takes ALTER_CONFIGS on the topic", true),
         ("state ALTER", "it takes ALTER on the topic", false),
-        ("id WRITE", "Transactional Id authorization failed", false),
+        ("id WRITE", "it takes WRITE on the transactional id", false),
+        (OF_SHARDS, "it takes WRITE on the transactional id", false),
+        (OF_LEAST, "it takes WRITE on the transactional id", false),
         ("events WRITE", "it takes WRITE on the topic", false),
         ("events CREATE", "it takes CREATE", false),
         ("events DESCRIBE_CONFIGS", "which takes DESCRIBE_CONFIGS on them", true),
     ];
-    let setups: Vec<Setup> = cases.iter().map(|_| setup(&broker, &address, "rights-less", &mock)).collect();
+    let with_case = |(left_out, ..): &(&str, &str, bool)| {
+        let setup = setup(&broker, &address, "rights-less", &mock);
+        let delivery = if *left_out == OF_LEAST { "at_least_once" } else { setup.delivery };
+        Setup { delivery, ..setup }
+    };
+    let setups: Vec<Setup> = cases.iter().map(with_case).collect();
     let lists = cases.iter().zip(&setups).flat_map(|((left_out, ..), setup)| rights(setup, left_out));
-    broker.allow(&rights(&full, "").into_iter().chain(lists).collect::<Vec<_>>());
+    let mut least = setup(&broker, &address, "rights-least", &mock);
+    least.delivery = "at_least_once";
+    let enough = rights(&full, "").into_iter().chain(rights(&least, ""));
+    broker.allow(&enough.chain(lists).collect::<Vec<_>>());
 
     // First start, second start after a kill, takeover by another instance, re-opening.
     let mut first = start(&full);
@@ -107,6 +127,12 @@ fn the_least_rights_are_enough_and_each_missing_one_is_named() {
     assert_eq!(count_log(&third, "authorization failed"), 0, "{:?}", third.log());
     let found = full.expectation(&mock).check_at(&broker, Repeats::Forbidden);
     assert_eq!(found, Found { records: EVENTS as usize, repeats: 0 });
+
+    let mut without_transactions = start(&least);
+    let read = || crate::reader::read_all(&broker, least.topic(), crate::reader::Isolation::Committed).len();
+    wait_until(LIMIT, "all of it, at least once", || read() >= EVENTS as usize);
+    stop(&mut without_transactions);
+    assert_eq!(count_log(&without_transactions, "authorization failed"), 0);
 
     for ((left_out, says, runs), setup) in cases.iter().zip(&setups) {
         if *left_out == CHANGES {

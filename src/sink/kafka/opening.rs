@@ -14,7 +14,7 @@ use super::{KafkaSink, Settings};
 use crate::clock::now_ms;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::types::ShardId;
-use crate::sink::client::explain;
+use crate::sink::client::{Sizes, explain};
 use crate::sink::placement;
 use crate::sink::progress::{Open, Reader};
 use crate::sink::{Known, Opened, Reopened, Seed, SinkError};
@@ -30,12 +30,17 @@ impl KafkaSink {
     /// Fences whoever had the shard, unless a later instance announced itself; gives the reader for what follows.
     pub(super) fn fence(&mut self) -> Result<Reader, SinkError> {
         self.producer = None;
-        self.topics.ensure(&self.required_topics())?;
+        self.ensure_topics()?;
         let reader = self.reader()?;
         let ShardId { stream, index } = &self.settings.shard;
         let id = format!("{}.{stream}.{index}", self.settings.config.prefix);
         self.sizes = self.fitting_sizes();
         let producer = self.clients.producer(&id, self.sizes)?;
+        // Whoever had the shard may have written with transactions, whatever is asked of this one's events.
+        let fencing = match self.transactional() {
+            true => None,
+            false => Some(self.clients.fencing().producer(&id, Sizes::default())?),
+        };
         self.context = producer.client().context().as_ref().clone();
         // Asked as late as can be, so that a late comer does not throw out its rightful successor.
         if !self.check_announced(&reader)? {
@@ -43,16 +48,39 @@ impl KafkaSink {
             placement.restore(config, instance, self.runtime.clone())?;
             self.check_announced(&reader)?;
         }
-        if self.transactional() {
-            producer.init_transactions(INIT_TIMEOUT).map_err(|error| {
-                let denied = error.rdkafka_error_code() == Some(Code::TransactionalIdAuthorizationFailed);
-                let right = if denied { "; it takes WRITE on the transactional id" } else { "" };
-                let reason = explain(&producer, &error);
-                SinkError::Unusable(format!("cannot open the transactional id {id}: {reason}{right}"))
-            })?;
-        }
+        let fence = fencing.as_ref().unwrap_or(&producer);
+        fence.init_transactions(INIT_TIMEOUT).map_err(|error| {
+            let denied = error.rdkafka_error_code() == Some(Code::TransactionalIdAuthorizationFailed);
+            let right = if denied { "; it takes WRITE on the transactional id" } else { "" };
+            let reason = explain(fence, &error);
+            SinkError::Unusable(format!("cannot open the transactional id {id}: {reason}{right}"))
+        })?;
         self.producer = Some(producer);
         Ok(reader)
+    }
+
+    /// Where the topics cannot be had, whoever was replaced is to learn that all the same: they may be gone for good.
+    fn ensure_topics(&mut self) -> Result<(), SinkError> {
+        let ensured = self.topics.ensure(&self.required_topics());
+        ensured.map_err(|error| match self.ask_announced() {
+            Err(fenced @ SinkError::Fenced(_)) => fenced,
+            _ => error,
+        })
+    }
+
+    /// [`Self::check_announced`], with a reader of its own.
+    fn ask_announced(&self) -> Result<bool, SinkError> {
+        self.check_announced(&self.reader()?)
+    }
+
+    /// Has a checkpoint that says the shard was let go of, where nothing fences, written only by the instance that
+    /// announced itself last: after a successor's claim it would say that the shard is free, and that nothing was lost.
+    /// With transactions the successor's fence comes before its claim, so what an earlier instance still commits is true.
+    pub(super) fn check_release(&self, checkpoint: &Checkpoint) -> Result<(), SinkError> {
+        if self.transactional() || !(checkpoint.clean || checkpoint.released) {
+            return Ok(());
+        }
+        self.ask_announced().map(drop)
     }
 
     pub(super) fn reader(&self) -> Result<Reader, SinkError> {
@@ -96,7 +124,7 @@ impl KafkaSink {
         if !matches!(code, Code::Fenced | Code::ProducerFenced | Code::InvalidProducerEpoch) {
             return SinkError::OutcomeUnknown(format!("the producer failed: {reason}"));
         }
-        match self.reader().and_then(|reader| self.check_announced(&reader)) {
+        match self.ask_announced() {
             Ok(_) => SinkError::OutcomeUnknown(format!(
                 "the broker ended the transaction, or an earlier instance opened the shard again: {reason}"
             )),
@@ -126,8 +154,7 @@ impl KafkaSink {
     }
 
     pub(super) fn reopen_shard(&mut self, known: Known<'_>) -> Result<Reopened, SinkError> {
-        self.producer = None;
-        self.ensure_topics_again()?;
+        self.forget_required_topics();
         let reader = self.fence()?;
         let (state, partition) = (self.state(), self.settings.partition);
         let found = reader.checkpoint(&state.checkpoints, partition, &self.key(), Open::Await)?;

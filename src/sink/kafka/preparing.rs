@@ -24,11 +24,10 @@ impl KafkaSink {
         state.chain(events).chain([dead_letters]).collect()
     }
 
-    /// Those are looked up again, and made again where they were deleted under way; topics that events name stay known.
-    pub(super) fn ensure_topics_again(&mut self) -> Result<(), SinkError> {
-        let required = self.required_topics();
-        required.iter().for_each(|topic| self.topics.forget(&topic.name));
-        self.topics.ensure(&required)
+    /// Has those looked up again with the next fence, and made again where they were deleted under way; topics that events
+    /// name stay known.
+    pub(super) fn forget_required_topics(&mut self) {
+        self.required_topics().iter().for_each(|topic| self.topics.forget(&topic.name));
     }
 
     /// Finds or creates topics that events name.

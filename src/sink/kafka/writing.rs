@@ -155,6 +155,7 @@ impl KafkaSink {
             // Without transactions the order is what counts: first the events, then that they were written.
             self.flush()?;
         }
+        self.check_release(checkpoint)?;
         let ids = self.send_ids(ids, checkpoint.committed_ms)?;
         self.fail("before_checkpoint")?;
         self.send_state(&state.checkpoints, &key, &checkpoint.encode(), checkpoint.committed_ms)?;

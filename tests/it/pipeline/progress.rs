@@ -19,6 +19,7 @@ pub(crate) struct Checkpoint {
     /// How long the shard had run, milliseconds; 0 in checkpoints of version 1.
     pub(crate) ran_ms: i64,
     pub(crate) clean: bool,
+    pub(crate) released: bool,
     pub(crate) received: u64,
     pub(crate) delivered: u64,
     pub(crate) duplicates: u64,
@@ -32,8 +33,13 @@ pub(crate) struct Progress<'a> {
 }
 
 impl Checkpoint {
+    /// Whether it says that nobody is at work on the shard.
+    pub(crate) fn has_let_go(&self) -> bool {
+        self.clean || self.released
+    }
+
     #[track_caller]
-    fn parse(message: &Message) -> Self {
+    pub(crate) fn parse(message: &Message) -> Self {
         let json: Value = serde_json::from_str(message.text()).expect("a checkpoint is JSON");
         let number = |pointer: &str| json.pointer(pointer).and_then(Value::as_u64).expect("a number");
         let text = |pointer: &str| json.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
@@ -45,6 +51,7 @@ impl Checkpoint {
             committed_ms: json["committed_ms"].as_i64().expect("a time"),
             ran_ms: json["ran_ms"].as_i64().unwrap_or(0),
             clean: json["clean"].as_bool().expect("a flag"),
+            released: json["released"].as_bool().unwrap_or(false),
             received: number("/totals/received"),
             delivered: number("/totals/delivered"),
             duplicates: number("/totals/duplicates"),

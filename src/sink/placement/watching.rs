@@ -1,0 +1,36 @@
+//! Who announced itself last, asked again and again.
+
+use tokio::runtime::Handle;
+
+use super::read;
+use crate::sink::client::Clients;
+use crate::sink::kafka::StateTopics;
+use crate::sink::progress::Reader;
+use crate::sink::{Config, SinkError};
+
+/// Looks into the placement record. Keeps its connections from one look to the next.
+pub struct Watcher {
+    config: Config,
+    clients: Clients,
+    /// None after a look that failed: a new one reads secrets and files again.
+    reader: Option<Reader>,
+}
+
+impl Watcher {
+    /// For the cluster of `config`. Connects with the first look.
+    pub fn new(config: &Config, runtime: Handle) -> Self {
+        Self { config: config.clone(), clients: Clients::new(config.clone(), runtime), reader: None }
+    }
+
+    /// The instances that announced themselves last for these streams. Blocks.
+    pub fn instances(&mut self, streams: &[String]) -> Result<Vec<String>, SinkError> {
+        let reader = match self.reader.take() {
+            Some(reader) => reader,
+            None => Reader::new(&self.clients, self.config.transaction_timeout)?,
+        };
+        let found = read(&reader, &StateTopics::new(&self.config.prefix))?;
+        self.reader = Some(reader);
+        let Some((record, _)) = found else { return Ok(Vec::new()) };
+        Ok(streams.iter().filter_map(|stream| record.instance(stream)).map(str::to_owned).collect())
+    }
+}
