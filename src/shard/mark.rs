@@ -15,6 +15,10 @@ const DISORDER_MS: i64 = 5 * 60 * 1000;
 /// How long a replay must have brought nothing that was delivered before, by our clock, until its rule ends.
 const SETTLED_MS: i64 = 60 * 1000;
 
+/// How far ahead of our clock a received time may be and still be one: it is of the service's clock. What is further ahead
+/// is an error in the event.
+const CLOCKS_DIFFER_MS: i64 = 60 * 60 * 1000;
+
 /// Events that a service may repeat at any connect.
 const FEW: u64 = 50;
 
@@ -146,10 +150,12 @@ impl Mark {
         }
     }
 
-    /// An event was taken at `clock_ms`, whatever became of it. One that is of the future, by its time, does not count as
-    /// that: no other would ever be later.
+    /// An event was taken at `clock_ms`, whatever became of it. One that is of a far future, by its time, does not count as
+    /// that: no other would ever be later. A little ahead of us they all are when our clock is behind the service's; the mark
+    /// has to follow these, since ids are forgotten, and replays judged, by the service's time.
     pub fn pass(&mut self, received_ms: i64, clock_ms: i64) {
-        let received_ms = received_ms.min(clock_ms);
+        let is_absurd = received_ms > clock_ms.saturating_add(CLOCKS_DIFFER_MS);
+        let received_ms = if is_absurd { clock_ms } else { received_ms };
         if let Some(until_ms) = self.watermark.replaying_until_ms {
             self.oldest_ms = Some(self.oldest_ms.map_or(received_ms, |oldest| oldest.min(received_ms)));
             if std::mem::take(&mut self.is_known) || self.known_at_ms.is_none() {
@@ -218,8 +224,22 @@ mod tests {
     #[test]
     fn an_event_of_the_future_does_not_move_the_mark_there() {
         let mut mark = mark(Some(10_000), None);
-        mark.pass(i64::MAX, 20_000);
-        assert_eq!(mark.watermark.received_ms, Some(20_000));
+        for absurd_ms in [i64::MAX, 20_001 + 3_600_000] {
+            mark.pass(absurd_ms, 20_000);
+            assert_eq!(mark.watermark.received_ms, Some(20_000));
+        }
+    }
+
+    /// The service's clock is not ours. What is forgotten up to some time is dropped up to that time by the same clock.
+    #[test]
+    fn a_clock_that_is_behind_the_services_moves_no_mark_back() {
+        let mut mark = mark(None, None);
+        mark.pass(620_000, 20_000);
+        assert_eq!(mark.watermark.received_ms, Some(620_000));
+        mark.watermark.forgotten_ms = mark.watermark.received_ms;
+        mark.begin_replay(30_000);
+        assert!(mark.drops(Some(600_000)) && mark.drops(Some(620_000)), "its id is forgotten");
+        assert!(!mark.drops(Some(620_001)));
     }
 
     #[test]
