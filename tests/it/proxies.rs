@@ -50,13 +50,18 @@ fn serve(stream: &TcpStream, head: &str, all: &Mutex<Vec<Vec<u8>>>) {
     let mut heard = Vec::new();
     while reader.read_until(b'\n', &mut heard).is_ok_and(|count| count > 2) {}
     // Who asked may be gone.
-    (&mut &*stream).write_all(format!("HTTP/1.1 {head}\r\n\r\n").as_bytes()).ok();
+    let answer = || (&mut &*stream).write_all(format!("HTTP/1.1 {head}\r\n\r\n").as_bytes()).ok();
     if head.starts_with("200") {
+        answer();
         let mut first = [0; 5];
         reader.read_exact(&mut first).ok();
         heard.extend_from_slice(&first);
+        all.lock().unwrap().push(heard);
+    } else {
+        // Before the answer: whoever sees that finds what was asked.
+        all.lock().unwrap().push(heard);
+        answer();
     }
-    all.lock().unwrap().push(heard);
 }
 
 fn setup(name: &str, airship: Config, variable: &str, value: &str) -> Setup {

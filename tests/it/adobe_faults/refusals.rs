@@ -235,7 +235,9 @@ fn gone(scene: &Scene) {
     assert!(mock.disable(&name, true));
     mock.disconnect(Fault::Eof {});
     wait::wait_until(GENEROUS, "an alarm", || scene.readiness("gone").1 == "needs an operator");
-    assert!(!scene.lines("gone", "a stream that nobody read for 90 days is disabled").is_empty());
+    // The state changes before the line is written.
+    let told = || !scene.lines("gone", "a stream that nobody read for 90 days is disabled").is_empty();
+    wait::wait_until(GENEROUS, "the reason in the log", told);
     mock.disable(&name, false);
     mock.release(HITS);
     wait::wait_until(GENEROUS, "the stream to be back", || scene.readiness("gone").0);
