@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use reqwest::{Client, Response};
 use tokio::time::Instant;
 use tracing::{debug, warn};
@@ -26,8 +26,11 @@ use crate::model::hide::Hider;
 use crate::model::secret::{Secret, SecretSource};
 
 mod answer;
+mod token;
 
 use answer::{Answer, judge};
+
+pub use token::Token;
 
 /// OAuth 2 client credentials, for which an endpoint grants tokens.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -99,9 +102,6 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 /// milliseconds in the same field.
 const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
 
-/// A token is renewed when a tenth of its life is left, but not earlier than this before its expiry.
-const LONGEST_MARGIN: Duration = Duration::from_secs(3600);
-
 /// Bytes of an answer that are read.
 const MAX_ANSWER: usize = 64 << 10;
 
@@ -121,17 +121,6 @@ pub struct Tokens {
 struct State {
     token: Option<Token>,
     refusal: Option<Refusal>,
-}
-
-/// A token and its life.
-#[derive(Clone, Debug)]
-pub struct Token {
-    /// The token itself.
-    pub secret: Secret,
-    /// When it ends.
-    pub expires_at: Instant,
-    fetched_at: Instant,
-    renew_at: Instant,
 }
 
 /// What the endpoint said, for those who ask before it may be asked again.
@@ -332,6 +321,12 @@ impl Tokens {
         };
         let answer = Answer::read(&body);
         if let (StatusCode::OK, Some(token)) = (status, answer.access_token) {
+            if HeaderValue::try_from(token.as_str()).is_err() {
+                // Kept, it could be shown to nobody for all of its life.
+                let message =
+                    format!("the token endpoint at {host} granted a token that a header cannot carry");
+                return Err(TokenError::new(Kind::Credential, message));
+            }
             let life = answer.life.unwrap_or(self.terms.default_life).min(LONGEST_LIFE);
             return Ok(Token::new(Secret::new(token), asked_at, life));
         }
@@ -368,18 +363,6 @@ impl TokenError {
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
         Self { source: Some(source.into()), ..Self::new(kind, message) }
-    }
-}
-
-impl Token {
-    fn new(secret: Secret, asked_at: Instant, life: Duration) -> Self {
-        let margin = (life / 10).min(LONGEST_MARGIN);
-        Self {
-            secret,
-            fetched_at: asked_at,
-            renew_at: asked_at + (life - margin),
-            expires_at: asked_at + life,
-        }
     }
 }
 

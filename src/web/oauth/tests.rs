@@ -121,6 +121,18 @@ async fn an_endpoint_that_wishes_for_no_pause_is_not_hammered() {
 }
 
 #[tokio::test]
+async fn a_token_that_no_header_can_carry_is_not_kept() {
+    let broken = answer("200 OK", r#"{"access_token":"hunter3\nX-Evil: 1","expires_in":600}"#);
+    let endpoint = Endpoint::start(vec![broken, granting("600")]).await;
+    let tokens = endpoint.tokens(Terms { pause: Duration::ZERO, ..TERMS });
+    let error = tokens.get().await.unwrap_err();
+    assert_eq!(error.kind, Kind::Credential);
+    assert!(error.to_string().contains("a header cannot carry"), "{error}");
+    assert!(!format!("{error:?}").contains("hunter3"), "{error:?}");
+    assert_eq!(tokens.get().await.unwrap().expose(), "t0ken");
+}
+
+#[tokio::test]
 async fn an_old_token_is_good_while_there_is_no_newer() {
     let endpoint = Endpoint::start(vec![granting("600"), answer("503 Down", "")]).await;
     let tokens = endpoint.tokens(TERMS);
