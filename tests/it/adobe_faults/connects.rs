@@ -1,6 +1,8 @@
 //! Requests as they must be, and connects that are never answered.
 
+use super::listener::Listener;
 use super::support::{PAUSE, Setup, all_at_once};
+use crate::wait::{self, GENEROUS};
 use tributary::mock::adobe::Config;
 use tributary::mock::fault::{Armed, Fault};
 
@@ -83,4 +85,33 @@ fn no_answer_at_all() {
     assert!(scene.pauses("drop", "network").iter().all(|ms| about.contains(ms)));
     assert_eq!((scene.stats("token").faults["drop"], scene.stats("token").minted), (1, 1));
     assert!(!scene.lines("token", "the token endpoint at 127.0.0.1:").is_empty());
+}
+
+/// Heads that are not taken, before a service that moves its position with what it sends: what followed them is lost.
+#[test]
+fn a_stream_that_is_not_taken_may_be_lost() {
+    let heads = ["200 OK\r\ncontent-encoding: br", "200 OK\r\ncontent-encoding: deflate", "203 X", "206 X"];
+    let mut setup = Setup::new("untaken");
+    let mut servers = Vec::new();
+    for (number, head) in heads.into_iter().enumerate() {
+        let server = Listener::answering(move |request, _| {
+            (request == 0).then(|| format!("HTTP/1.1 {head}\r\nconnection: close\r\n\r\nhits").into_bytes())
+        });
+        let keys = format!(
+            "url = \"{}/api/1/stream/x\"\nauth = {{ bearer = {{ value = \"t\" }} }}\nreconnect_pause = \"50ms\"",
+            server.url()
+        );
+        setup = setup.add(&format!("h{number}"), all_at_once(0), &keys);
+        servers.push(server);
+    }
+    let mut scene = setup.start();
+    for (number, server) in servers.iter().enumerate() {
+        let name = format!("h{number}");
+        wait::wait_until(GENEROUS, "another attempt", || server.heard().len() >= 2);
+        let labels = [&*format!("stream=\"{name}\""), "reason=\"broke_off\""];
+        wait::wait_until(GENEROUS, format_args!("the loss to be told: {}", heads[number]), || {
+            scene.process.metrics().sum("tributary_possible_gaps_total", &labels) == 1.0
+        });
+    }
+    scene.stop();
 }
