@@ -200,14 +200,15 @@ fn body(config: &Config, shard: u32, begin: Begin<'_>) -> Vec<u8> {
 }
 
 /// What a response other than 200 means. `resumed` tells whether a position was sent. 400, 402 and 404 are
-/// documented; 401 and 403 are seen in the field; the rest is what HTTP says.
+/// documented; 401 and 403 are seen in the field; the rest is what HTTP says. A 404 in answer to a position is of no new app;
+/// should a position that is gone ever be answered so, nothing is lost: it is kept, and a person is asked.
 pub fn classify(status: StatusCode, resumed: bool) -> Class {
     match status.as_u16() {
         400 if resumed => Class::PositionRejected,
         401 => Class::Unauthorized,
         402 => Class::TooManyConnections,
         403 => Class::Forbidden,
-        404 => Class::NoData,
+        404 if !resumed => Class::NoData,
         408 | 500..=504 | 506.. => Class::ServerError,
         429 => Class::RateLimited,
         _ => Class::Rejected,
@@ -228,15 +229,14 @@ pub fn explain(class: Class, status: StatusCode, text: &str) -> String {
                 denied.join(", ")
             ),
         },
-        Class::NoData => {
-            "there is no data for this app key yet, which is normal for a new app; otherwise check url and \
-             app key"
-                .to_owned()
-        }
+        Class::NoData => "there is no data for this app key yet, as for a new app; else check url and app key".to_owned(),
         Class::PositionRejected => {
             "the request to resume at our position was refused, as it is when that is older than what the service keeps \
              (7 days or 100 GB), or by something in between"
                 .to_owned()
+        }
+        Class::Rejected if status == StatusCode::NOT_FOUND => {
+            "there is nothing, although this stream has brought events before; check url and app key".to_owned()
         }
         Class::Rejected => "the request was refused; check url, filters and subset".to_owned(),
         Class::RateLimited => "the service limits the rate of requests".to_owned(),
@@ -350,7 +350,8 @@ mod tests {
         assert_eq!(class(400, true), Class::PositionRejected);
         assert_eq!(class(400, false), Class::Rejected);
         assert_eq!(class(402, true), Class::TooManyConnections);
-        assert_eq!(class(404, true), Class::NoData);
+        assert_eq!(class(404, false), Class::NoData);
+        assert_eq!(class(404, true), Class::Rejected, "it has brought events before");
         assert_eq!(class(503, true), Class::ServerError);
         for status in [405, 406, 415, 505] {
             assert_eq!(class(status, true), Class::Rejected, "{status}");

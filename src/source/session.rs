@@ -139,12 +139,6 @@ impl Session {
                     stream = %self.config.stream, shard = %self.id(),
                     resume = offset, "connected"
                 );
-                if self.abandoned.take().is_some() {
-                    self.metrics.positions_abandoned.inc();
-                    if self.input.send(Item::Note(Note::PositionGivenUp)).await.is_err() {
-                        return End::Stopped;
-                    }
-                }
                 let open = self.metrics.opened();
                 let opened_at = Instant::now();
                 let end = self.read(opened).await;
@@ -170,6 +164,9 @@ impl Session {
                 () = self.stop.cancelled() => return End::Stopped,
                 ended = lines.read() => ended,
             };
+            if lines.is_open() && self.began_anew().await.is_err() {
+                return End::Stopped;
+            }
             while let Some(block) = lines.next_block() {
                 if self.hand_over(block, &mut resumed).await.is_err() {
                     return End::Stopped;
@@ -227,6 +224,15 @@ impl Session {
             "possible gap: the service no longer accepts the position; {follows}"
         );
         self.abandoned = self.place.take();
+    }
+
+    /// What is open is the stream: a position that it did without is given up for good. A page with status 200 is none.
+    async fn began_anew(&mut self) -> Result<(), Closed> {
+        if self.abandoned.take().is_none() {
+            return Ok(());
+        }
+        self.metrics.positions_abandoned.inc();
+        self.input.send(Item::Note(Note::PositionGivenUp)).await
     }
 
     /// What is refused without the position too was never refused for it.

@@ -88,11 +88,14 @@ fn a_position_is_taken_back_when_it_was_not_what_was_refused() {
     let config = Config { duplicate_every: 0, epoch, keep_alive: Duration::ZERO, ..held(EVENTS, HALF) };
     let keys = "on_expired_position = \"latest\"\nretention = \"30days\"";
     let scene = half_way(Setup::new("acquitted", config).stream(keys));
-    scene.interrupt([Armed::now(status(400, ErrorBody::Html)).times(5)]);
+    let refused = |times| Armed::now(status(400, ErrorBody::Html)).times(times);
+    // A page with status 200 is no stream that begins anew.
+    scene.interrupt([refused(3), Armed::now(status(200, ErrorBody::Html)), refused(2)]);
     scene.mock.release(EVENTS);
     let expected = Expected::all(&scene.mock_log());
     scene.wait_delivered(EVENTS);
     assert_eq!(scene.reconnects("position_rejected"), 4.0);
+    assert_eq!(scene.reconnects("bad_body"), 1.0, "a page without the position");
     assert_eq!(scene.reconnects("rejected"), 1.0, "once without the position");
     assert_eq!(scene.metric("tributary_positions_abandoned_total"), 0.0);
     let gaps =

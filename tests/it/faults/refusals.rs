@@ -97,9 +97,26 @@ fn forbidden_names_the_types() {
 
 #[test]
 fn no_data_yet() {
-    let ended = refused("404", &[status(404, ErrorBody::Json), status(404, ErrorBody::Html)], "no_data");
+    let faults = [ErrorBody::Json, ErrorBody::Html].map(|body| Armed::now(status(404, body)));
+    let scene = Setup::new("404", Config { faults: faults.into(), ..held(EVENTS, EVENTS) }).start(broker());
+    let expected = Expected::all(&scene.mock_log());
+    scene.wait_delivered(expected.len() as u64);
+    assert_eq!(scene.reconnects("no_data"), 2.0);
+    let ended = scene.finish(broker(), &expected);
+    assert_eq!(ended.stats.faults["status"], 2);
     assert!(pauses(&ended, "no_data").iter().all(|ms| *ms >= 200), "slowly");
     assert_eq!(ended.lines("no data for this app key yet").len(), 2);
+}
+
+/// A stream that has brought events is no new app: an address or an app key is wrong.
+#[test]
+fn no_data_any_more() {
+    let ended =
+        refused("404-resumed", &[status(404, ErrorBody::Json), status(404, ErrorBody::Html)], "rejected");
+    assert!(pauses(&ended, "rejected").iter().all(|ms| *ms >= 200), "slowly");
+    let lines = ended
+        .lines("404 there is nothing, although this stream has brought events before; check url and app key");
+    assert!(lines.len() == 2 && lines.iter().all(|line| line.contains("\"level\":\"ERROR\"")), "{lines:#?}");
 }
 
 #[test]
