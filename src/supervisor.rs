@@ -265,7 +265,10 @@ impl Run {
         match verdict::consequence(&ending, self.drain.is_cancelled()) {
             Consequence::Done => self.tally.count(number, &ending),
             Consequence::EndAll => {
-                error!(shard = %id, reason = %ending, "{GIVES_UP}");
+                match ending {
+                    Ending::Exit(shard::Exit::Fenced) => error!(shard = %id, reason = %ending, "{GIVES_UP}"),
+                    _ => error!(shard = %id, reason = %ending, "this process ends"),
+                }
                 self.tally.count(number, &ending);
                 self.drain.cancel();
             }

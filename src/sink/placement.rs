@@ -204,7 +204,8 @@ impl Announcer {
         self.write(&producer, &record)?;
         let written_ms = now_ms();
         // Where somebody announced itself since, that shows when the first shard is opened.
-        if let Some((stands, appended_ms)) = read(&reader, &self.state)?
+        // The announcement is made, whatever becomes of this look.
+        if let Ok(Some((stands, appended_ms))) = read(&reader, &self.state)
             && stands == record
         {
             match appended_ms {

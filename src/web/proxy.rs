@@ -13,7 +13,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::HeaderValue;
 use hyper_util::client::proxy::matcher::Matcher;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use url::{Position, Url};
 
@@ -187,8 +187,10 @@ impl Proxy {
             credential.map(|header| format!("proxy-authorization: {header}\r\n")).unwrap_or_default();
         let question = format!("CONNECT {target} HTTP/1.1\r\nhost: {target}\r\n{credential}\r\n");
         stream.write_all(question.as_bytes()).await.ok()?;
+        // Up to the end of the first line: the proxy may keep the connection open.
         let mut answer = Vec::new();
-        stream.take(MAX_ANSWER as u64).read_to_end(&mut answer).await.ok()?;
+        let mut answered = BufReader::new(stream).take(MAX_ANSWER as u64);
+        answered.read_until(b'\n', &mut answer).await.ok()?;
         let line = String::from_utf8_lossy(answer.split(|byte| *byte == b'\r' || *byte == b'\n').next()?)
             .into_owned();
         let status = line.strip_prefix("HTTP/1.")?.split_once(' ')?.1.trim();

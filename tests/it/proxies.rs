@@ -61,6 +61,8 @@ fn serve(stream: &TcpStream, head: &str, all: &Mutex<Vec<Vec<u8>>>) {
         // Before the answer: whoever sees that finds what was asked.
         all.lock().unwrap().push(heard);
         answer();
+        // It keeps the connection open until who asked has gone.
+        reader.read_exact(&mut [0]).ok();
     }
 }
 

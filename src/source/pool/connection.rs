@@ -347,13 +347,26 @@ impl Connection {
             error!(%stream, "the stream must be enabled, but its address has no /stream/ to tell where; check url");
             return;
         };
+        // Asked again where this is cut off, or fails.
+        let mut unanswered = UnsetOnDrop(Some(&self.shared.enabling));
         let request = adobe::request(&self.shared.adobe, None);
         match self.shared.connector.ask(url, &request).await {
-            Ok(()) => info!(%stream, "asked for the stream to be enabled"),
-            Err(failure) => {
-                self.shared.enabling.store(false, Ordering::Relaxed);
-                error!(%stream, reason = chain(&failure), "the stream cannot be enabled yet");
+            Ok(()) => {
+                info!(%stream, "asked for the stream to be enabled");
+                unanswered.0 = None;
             }
+            Err(failure) => error!(%stream, reason = chain(&failure), "the stream cannot be enabled yet"),
+        }
+    }
+}
+
+/// Unsets a flag, whatever ends what it stands for, unless that was done.
+struct UnsetOnDrop<'a>(Option<&'a AtomicBool>);
+
+impl Drop for UnsetOnDrop<'_> {
+    fn drop(&mut self) {
+        if let Some(flag) = self.0 {
+            flag.store(false, Ordering::Relaxed);
         }
     }
 }
