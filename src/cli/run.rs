@@ -18,7 +18,7 @@ use crate::source::{Service, adobe};
 use crate::status::Status;
 use crate::supervisor::{self, Ended, Plan};
 use crate::wiring::plan;
-use crate::{admin, exit, task, telemetry};
+use crate::{admin, exit, output, task, telemetry};
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
@@ -62,10 +62,14 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Ok(config) => config,
         Err(code) => return Ok(code),
     };
-    if let Some(reset) = arguments.reset {
-        request_reset(&mut config, reset)?;
+    let asked = match arguments.reset {
+        Some(reset) => request_reset(&mut config, reset),
+        None => Ok(()),
+    };
+    if let Err(wrong) = asked.and_then(|()| request_start_anew(&mut config, &arguments.start_anew)) {
+        output::remark(format_args!("error: {wrong}"));
+        return Ok(ExitCode::from(exit::USAGE));
     }
-    request_start_anew(&mut config, &arguments.start_anew)?;
     let status = (std::io::stderr().is_terminal() && !arguments.no_status).then(Status::default);
     telemetry::init_log(arguments.logging.log_format, status.as_ref().map(Status::around));
     for warning in config.warnings() {

@@ -6,11 +6,13 @@
 //! - An instance that was fenced reads the record to learn why: if a later instance announced itself, that one is the rightful
 //!   successor; otherwise the broker timed a transaction out, or a predecessor has not noticed yet that its time is over.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::types::RDKafkaErrorCode as Code;
+use serde::Deserialize;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -68,6 +70,8 @@ pub struct Announcement<'a> {
     pub instance: &'a str,
     /// Whether nobody waits for it any more: an instance that is told to stop must not take anything over.
     pub stop: &'a CancellationToken,
+    /// The record as this instance first found it. An announcement whose answer was lost may stand there when it is made again.
+    pub found_first: &'a OnceLock<Record>,
 }
 
 impl Placement {
@@ -86,6 +90,7 @@ impl Placement {
             let rules = announcer.state.rules(config);
             settings::uphold(&announcer.clients, &runtime, config.create_topics, &rules)?;
         }
+        announcer.check_transactions(config)?;
         let mut attempt = 0;
         loop {
             attempt += 1;
@@ -136,16 +141,25 @@ pub(super) fn instance_of(
 /// The record, and when the broker took it, by its clock.
 fn read(reader: &Reader, state: &StateTopics) -> Result<Option<(Record, Option<i64>)>, SinkError> {
     let Some(value) = reader.last_value(&state.shards, PARTITION, KEY, Open::Await)? else { return Ok(None) };
-    let record: Record = serde_json::from_slice(&value.bytes).map_err(|error| {
+    let unreadable = |error| {
         SinkError::Unusable(format!("the placement record in {} cannot be read: {error}", state.shards))
-    })?;
-    if record.version > VERSION {
+    };
+    // Of a later version nothing else need be as this release knows it.
+    let Versioned { version } = serde_json::from_slice(&value.bytes).map_err(unreadable)?;
+    if version > VERSION {
         return Err(SinkError::Misconfigured(format!(
-            "the placement record in {} is of version {}, written by a later release; this one reads up to {VERSION}",
-            state.shards, record.version
+            "the placement record in {} is of version {version}, written by a later release; this one reads up to {VERSION}",
+            state.shards
         )));
     }
+    let record: Record = serde_json::from_slice(&value.bytes).map_err(unreadable)?;
     Ok(Some((record, value.appended_ms)))
+}
+
+/// What every version of the record has.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
 }
 
 /// Makes one announcement.
@@ -154,6 +168,7 @@ struct Announcer {
     clients: Clients,
     topics: Topics,
     state: StateTopics,
+    runtime: Handle,
 }
 
 impl Announcer {
@@ -163,13 +178,50 @@ impl Announcer {
         let transaction_timeout = config.transaction_timeout.min(LONGEST_TRANSACTION);
         let config = Config { delivery: Delivery::ExactlyOnce, transaction_timeout, ..config.clone() };
         let clients = Clients::new(config.clone(), runtime.clone());
-        let topics = Topics::new(clients.clone(), runtime, &config);
-        Self { state: StateTopics::new(&config.prefix), config, clients, topics }
+        let topics = Topics::new(clients.clone(), runtime.clone(), &config);
+        Self { state: StateTopics::new(&config.prefix), config, clients, topics, runtime }
+    }
+
+    fn reader(&self) -> Result<Reader, SinkError> {
+        Reader::new(&self.clients, self.config.transaction_timeout + INIT_TIMEOUT)
     }
 
     fn wanted(&self, others: &[WantedTopic], partitions: i32) -> Vec<WantedTopic> {
         let state = self.state.wanted(&self.config, partitions).into_iter();
         state.chain([self.state.wanted_shards(&self.config)]).chain(others.iter().cloned()).collect()
+    }
+
+    /// Has a broker look at the right and at the time that the shards' transactions take, with the record's own transactional
+    /// id. An instance whose shards cannot be opened must not take over those of one that works.
+    fn check_transactions(&self, config: &Config) -> Result<(), SinkError> {
+        if config.delivery != Delivery::ExactlyOnce {
+            return Ok(());
+        }
+        let clients = Clients::new(config.clone(), self.runtime.clone());
+        let producer = clients.producer(&self.state.shards, Sizes::default())?;
+        producer.init_transactions(INIT_TIMEOUT).map_err(|error| match error.rdkafka_error_code() {
+            Some(Code::InvalidTransactionTimeout) => SinkError::Misconfigured(format!(
+                "the brokers take no transaction of {} s; lower kafka.transaction_timeout, or raise the brokers' \
+                 transaction.max.timeout.ms",
+                config.transaction_timeout.as_secs_f64()
+            )),
+            _ => self.failed(&producer, &error),
+        })
+    }
+
+    /// A producer that has fenced other announcers.
+    fn fenced(&self) -> Result<BaseProducer<Context>, SinkError> {
+        let producer = self.clients.producer(&self.state.shards, Sizes::default())?;
+        producer.init_transactions(INIT_TIMEOUT).map_err(|error| self.failed(&producer, &error))?;
+        Ok(producer)
+    }
+
+    /// What stands in the record, or what an earlier release left in its place.
+    fn found(&mut self, reader: &Reader) -> Result<Record, SinkError> {
+        match read(reader, &self.state)? {
+            Some((record, _)) => Ok(record),
+            None => self.of_checkpoints(reader),
+        }
     }
 
     /// Fences other announcers, reads, decides, commits.
@@ -178,13 +230,9 @@ impl Announcer {
         announcement: Announcement<'_>,
         partitions: i32,
     ) -> Result<Placement, SinkError> {
-        let producer = self.clients.producer(&self.state.shards, Sizes::default())?;
-        producer.init_transactions(INIT_TIMEOUT).map_err(|error| self.failed(&producer, &error))?;
-        let reader = Reader::new(&self.clients, self.config.transaction_timeout + INIT_TIMEOUT)?;
-        let before = match read(&reader, &self.state)? {
-            Some((record, _)) => record,
-            None => self.of_checkpoints(&reader)?,
-        };
+        let producer = self.fenced()?;
+        let reader = self.reader()?;
+        let before = self.found(&reader)?;
         let record = before.announce(announcement.streams, announcement.instance).map_err(refused)?;
         self.report_hosts(&before, announcement.streams);
         report_starts_anew(&before, announcement.streams);
@@ -201,6 +249,7 @@ impl Announcer {
             return Err(SinkError::Unusable("told to stop before the announcement".into()));
         }
         let began_ms = now_ms();
+        let found_first = announcement.found_first.get_or_init(|| before).clone();
         self.write(&producer, &record)?;
         let written_ms = now_ms();
         // Where somebody announced itself since, that shows when the first shard is opened.
@@ -215,7 +264,7 @@ impl Announcer {
             }
         }
         info!(instance = announcement.instance, "announced in the placement record");
-        Ok(Placement { record, before })
+        Ok(Placement { record, before: found_first })
     }
 
     /// What an earlier release left, which kept no record.

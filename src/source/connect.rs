@@ -2,12 +2,13 @@
 //! of the services only what [`super::Service`] says.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 use reqwest::{Client, Response};
+use tokio::time::Instant;
 use url::Url;
 
 use super::auth::{Authorization, Authorizer};
@@ -47,6 +48,21 @@ pub struct Request {
     pub resumed: bool,
 }
 
+/// When a request was last on its way: each hop of a redirect is a request of its own.
+#[derive(Debug, Default)]
+pub struct Asked(Mutex<Option<Instant>>);
+
+impl Asked {
+    /// When the latest hop began, with making its connection; `None` while only a token is waited for.
+    pub fn at(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+}
+
 /// An open stream whose body is yet to be read.
 pub struct Opened {
     /// The response, status 200.
@@ -81,13 +97,14 @@ impl Connector {
         Ok(Self { config, client, proxies, policy, authorizer })
     }
 
-    /// Opens a stream. Begins at the configured URL, whatever earlier redirects said.
-    pub async fn open(&self, request: &Request) -> Result<Opened, Failure> {
+    /// Opens a stream. Begins at the configured URL, whatever earlier redirects said. Notes in `asked` what leaves.
+    pub async fn open(&self, request: &Request, asked: &Asked) -> Result<Opened, Failure> {
         let mut url = self.config.url.clone();
         if !request.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&request.query);
         }
-        let (response, authorization) = self.send(url, request, |status| status == StatusCode::OK).await?;
+        let (response, authorization) =
+            self.send(url, request, asked, |status| status == StatusCode::OK).await?;
         match refusal::coding(response.headers()) {
             Some(_) => Ok(Opened { response, authorization }),
             None => {
@@ -100,7 +117,7 @@ impl Connector {
 
     /// Asks for something beside a stream, of which only the status counts.
     pub async fn ask(&self, url: Url, request: &Request) -> Result<(), Failure> {
-        self.send(url, request, |status| status.is_success()).await.map(drop)
+        self.send(url, request, &Asked::default(), |status| status.is_success()).await.map(drop)
     }
 
     /// The service refused what it was shown in a way that is no response of its own.
@@ -118,6 +135,7 @@ impl Connector {
         &self,
         mut url: Url,
         request: &Request,
+        asked: &Asked,
         is_good: fn(StatusCode) -> bool,
     ) -> Result<(Response, Authorization), Failure> {
         let authorization = self.authorizer.authorization().await?;
@@ -127,6 +145,7 @@ impl Connector {
         for _ in 0..=self.policy.max_hops {
             // Each hop has a way of its own.
             let proxy = self.proxies.fit_way(&url, self.policy.allow_plain_http).map_err(no_way(&url))?;
+            asked.note();
             let response = self.hop(&url, proxy, request, &headers, &cookies).await?;
             let status = response.status();
             if is_good(status) {

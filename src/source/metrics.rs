@@ -17,7 +17,7 @@ pub enum ConnectionState {
     /// Not tried yet, or stopped.
     #[default]
     Idle = 0,
-    /// A request is under way.
+    /// A request is under way, or what answers has not shown that it is the stream.
     Connecting = 1,
     /// The stream is open.
     Connected = 2,
@@ -135,14 +135,11 @@ impl Metrics {
         self.reconnects.iter().map(|counter| counter.get()).sum()
     }
 
-    /// A connection is open, which may yet turn out to be no stream. While a person has to act, that alone mends
-    /// nothing.
+    /// A connection is open, which may yet turn out to be no stream, so the state stays what it is until it is
+    /// [proven](Self::proven).
     #[must_use]
     pub fn opened(&self) -> OpenConnection {
         self.connections.inc();
-        if self.state() != ConnectionState::NeedsOperator {
-            self.state.store(ConnectionState::Connected as i64, Ordering::Relaxed);
-        }
         OpenConnection { connections: self.connections.clone() }
     }
 

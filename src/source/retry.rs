@@ -77,6 +77,12 @@ pub fn was_open_for_long(ended_by: Class, open_for: Duration, longest: Duration)
     ended_by != Class::BadBody && open_for >= longest
 }
 
+/// Whether the service counts as away after this. The end of a stream that `was_open` is routine: a service that is away shows
+/// at the next attempt, and one that is quiet may answer that only with its next event. A page never was the stream.
+pub fn is_away(ended_by: Class, was_open: bool) -> bool {
+    !was_open || ended_by == Class::BadBody
+}
+
 /// Says in the log why a connection is not open and when the next attempt follows. `connection` is its number within the
 /// shard.
 pub fn report(shard: &ShardId, connection: u32, failure: &Failure, pause: Duration, needs_operator: bool) {
@@ -316,6 +322,17 @@ mod tests {
         assert!(was_open_for_long(Class::Ended, long, long) && was_open_for_long(Class::Silence, long, long));
         assert!(!was_open_for_long(Class::Ended, long - Duration::from_millis(1), long));
         assert!(!was_open_for_long(Class::BadBody, long * 2, long));
+    }
+
+    #[test]
+    fn the_end_of_a_stream_is_no_outage() {
+        assert!(
+            !is_away(Class::Ended, true)
+                && !is_away(Class::Network, true)
+                && !is_away(Class::Unauthorized, true)
+        );
+        assert!(is_away(Class::Ended, false), "the service closes what it opens");
+        assert!(is_away(Class::ServerError, false) && is_away(Class::BadBody, true));
     }
 
     #[test]

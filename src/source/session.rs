@@ -13,7 +13,7 @@ use tracing::{debug, info, warn};
 
 use super::airship::{self, Begin, OnExpired, Place, Start};
 use super::backoff::Backoff;
-use super::connect::{Connector, Opened};
+use super::connect::{Asked, Connector, Opened};
 use super::failure::{Class, Failure};
 use super::lines::Lines;
 use super::metrics::{ConnectionState, Metrics};
@@ -54,7 +54,11 @@ impl std::fmt::Debug for Session {
 
 /// Why a connection is over.
 enum End {
-    Failed(Failure),
+    /// `was_open` tells whether it counted as a stream, for all that is known.
+    Failed {
+        failure: Failure,
+        was_open: bool,
+    },
     Stopped,
 }
 
@@ -92,9 +96,9 @@ impl Session {
     pub async fn run(mut self) {
         loop {
             let end = self.connection().await;
-            let mut failure = match end {
+            let (mut failure, was_open) = match end {
                 End::Stopped => break,
-                End::Failed(failure) => failure,
+                End::Failed { failure, was_open } => (failure, was_open),
             };
             self.take_back(&failure);
             let plan = self.retry.plan(&failure, self.age(), Instant::now(), rand::random());
@@ -103,7 +107,9 @@ impl Session {
             }
             self.metrics.count_reconnect(failure.class);
             self.metrics.failed(chain(&failure), now_ms());
-            self.metrics.went_away(now_ms());
+            if retry::is_away(failure.class, was_open) {
+                self.metrics.went_away(now_ms());
+            }
             retry::report(&self.id(), 0, &failure, plan.pause, plan.needs_operator);
             if plan.abandon_position {
                 self.abandon_position();
@@ -129,9 +135,10 @@ impl Session {
         let offset = self.place.as_ref().map(|place| place.offset.as_str());
         let begin = offset.map_or(Begin::At(self.start), Begin::After);
         let request = airship::request(&self.airship, self.shard, begin);
+        let asked = Asked::default();
         let opened = tokio::select! {
             () = self.stop.cancelled() => return End::Stopped,
-            opened = self.connector.open(&request) => opened,
+            opened = self.connector.open(&request, &asked) => opened,
         };
         match opened {
             Ok(opened) => {
@@ -143,14 +150,14 @@ impl Session {
                 let opened_at = Instant::now();
                 let end = self.read(opened).await;
                 drop(open);
-                if let End::Failed(failure) = &end
+                if let End::Failed { failure, .. } = &end
                     && retry::was_open_for_long(failure.class, opened_at.elapsed(), self.airship.backoff.1)
                 {
                     self.retry.received_data();
                 }
                 end
             }
-            Err(failure) => End::Failed(failure),
+            Err(failure) => End::Failed { failure, was_open: false },
         }
     }
 
@@ -173,7 +180,7 @@ impl Session {
                 }
             }
             if let Some(failure) = ended {
-                return End::Failed(failure);
+                return End::Failed { failure, was_open: lines.is_open() };
             }
         }
     }

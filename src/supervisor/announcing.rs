@@ -1,6 +1,6 @@
 //! The announcement of this instance before it fences anybody, and the look for those of others.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -51,12 +51,14 @@ pub(super) async fn announce(
     let only_if_free: Arc<[String]> = resets.map(|stream| stream.source.stream.to_string()).collect();
     let topics: Arc<[WantedTopic]> = plan.streams.iter().flat_map(known_topics).collect();
     let names = streams.iter().map(|wanted| wanted.stream.as_str()).collect::<Vec<_>>().join(", ");
+    let found_first = Arc::new(OnceLock::new());
     let mut pause = PLACEMENT_PAUSES.0;
     loop {
         let stopped = stop.clone();
         let (plan, instance, runtime) = (Arc::clone(plan), Arc::clone(instance), Handle::current());
         let (streams, only_if_free, topics) =
             (Arc::clone(&streams), Arc::clone(&only_if_free), Arc::clone(&topics));
+        let found_first = Arc::clone(&found_first);
         let announced = tokio::task::spawn_blocking(move || {
             let announcement = Announcement {
                 streams: &streams,
@@ -64,6 +66,7 @@ pub(super) async fn announce(
                 topics: &topics,
                 instance: &instance,
                 stop: &stopped,
+                found_first: &found_first,
             };
             Placement::announce(&plan.sink, announcement, runtime)
         });
@@ -78,7 +81,7 @@ pub(super) async fn announce(
                 return Err(Ended::Held);
             }
             Ok(Err(SinkError::Misconfigured(reason))) => {
-                error!(reason, "the configuration does not fit what Kafka holds; nothing was changed");
+                error!(reason, "the configuration does not fit what Kafka holds; no stream was taken over");
                 return Err(Ended::Misconfigured);
             }
             Ok(Err(error)) => {

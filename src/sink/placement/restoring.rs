@@ -3,13 +3,10 @@
 //! What this instance announced comes back whole, words and source included. Of streams that are not running only their
 //! checkpoints tell, and those know less (see [`Record::of_checkpoints`](super::record::Record::of_checkpoints)).
 
-use rdkafka::producer::Producer;
 use tokio::runtime::Handle;
 use tracing::error;
 
-use super::{Announcer, INIT_TIMEOUT, Placement, read, refused};
-use crate::sink::client::Sizes;
-use crate::sink::progress::Reader;
+use super::{Announcer, Placement, refused};
 use crate::sink::{Config, SinkError};
 
 impl Placement {
@@ -33,13 +30,9 @@ impl Announcer {
     /// Fences other announcers, reads, decides, commits.
     fn restore(&mut self, own: &Placement, instance: &str) -> Result<(), SinkError> {
         self.topics.ensure(&self.wanted(&[], own.partition_count()))?;
-        let producer = self.clients.producer(&self.state.shards, Sizes::default())?;
-        producer.init_transactions(INIT_TIMEOUT).map_err(|error| self.failed(&producer, &error))?;
-        let reader = Reader::new(&self.clients, self.config.transaction_timeout + INIT_TIMEOUT)?;
-        let found = match read(&reader, &self.state)? {
-            Some((record, _)) => record,
-            None => self.of_checkpoints(&reader)?,
-        };
+        let producer = self.fenced()?;
+        let reader = self.reader()?;
+        let found = self.found(&reader)?;
         let record = found.restore(&own.record, instance).map_err(refused)?;
         if record == found {
             return Ok(());

@@ -18,7 +18,7 @@ use crate::model::numbers;
 use crate::model::types::ShardId;
 use crate::source::Config;
 use crate::source::adobe::{self, Reset};
-use crate::source::connect::{Connector, Opened};
+use crate::source::connect::{Asked, Connector, Opened};
 use crate::source::failure::{Class, Failure};
 use crate::source::lines::Lines;
 use crate::source::metrics::{ConnectionState, Metrics};
@@ -71,8 +71,9 @@ pub(super) struct Connection {
 
 /// Why a stream is over.
 enum End {
-    /// It failed or was ended; `loss` tells how something may be lost, `proven` whether it was a stream.
-    Failed { failure: Failure, loss: Option<Loss>, proven: bool },
+    /// It failed or was ended; `loss` tells how something may be lost, `proven` whether a line of a stream had come, and
+    /// `was_open` whether it counted as a stream, for all that is known.
+    Failed { failure: Failure, loss: Option<Loss>, proven: bool, was_open: bool },
     /// Its round closes; `torn` tells whether something may be lost.
     Closed { torn: bool },
 }
@@ -116,17 +117,17 @@ impl Connection {
     /// Runs until its round closes; tells whether something may be lost with that.
     pub(super) async fn run(mut self) -> bool {
         loop {
-            let (failure, loss) = match self.stream().await {
+            let (failure, loss, was_open) = match self.stream().await {
                 End::Closed { torn } => return torn,
-                End::Failed { failure, loss, .. } => (failure, loss),
+                End::Failed { failure, loss, was_open, .. } => (failure, loss, was_open),
             };
             if let Some(loss) = loss {
                 self.tell(Event::Lost(loss));
             }
             self.shared.metrics.count_reconnect(failure.class);
             self.shared.metrics.failed(chain(&failure), now_ms());
-            if failure.class != Class::Silence {
-                // A quiet stream may not even be answered before its first event.
+            // A quiet stream may not even be answered before its first event.
+            if failure.class != Class::Silence && retry::is_away(failure.class, was_open) {
                 self.shared.metrics.went_away(now_ms());
             }
             let pause = self.pause(&failure);
@@ -151,16 +152,18 @@ impl Connection {
         let shared = Arc::clone(&self.shared);
         shared.metrics.set_state(ConnectionState::Connecting);
         let request = adobe::request(&shared.adobe, self.reset);
-        let asked_at = Instant::now();
-        let mut opening = std::pin::pin!(shared.connector.open(&request));
+        let asked = Asked::default();
+        let mut opening = std::pin::pin!(shared.connector.open(&request, &asked));
         let opened = tokio::select! {
             opened = &mut opening => opened,
             // The service may send from the moment it answers, so an answer that is on its way is waited for.
             () = self.closing.cancelled() => {
-                let (limit, torn) = answer_limit(asked_at.elapsed());
+                let Some(at) = asked.at() else { return End::Closed { torn: false } };
+                let (limit, torn) = answer_limit(at.elapsed(), shared.config.connect_timeout);
                 match tokio::time::timeout(limit, opening).await {
                     Ok(opened) => opened,
-                    Err(_) => return End::Closed { torn },
+                    // A redirect is asked for anew.
+                    Err(_) => return End::Closed { torn: torn || asked.at() != Some(at) },
                 }
             }
         };
@@ -168,7 +171,7 @@ impl Connection {
             Ok(opened) => opened,
             Err(failure) => {
                 let loss = unopened(&failure);
-                return End::Failed { failure, loss, proven: false };
+                return End::Failed { failure, loss, proven: false, was_open: false };
             }
         };
         info!(stream = %shared.config.stream, connection = self.number, reset = self.reset.map(Reset::name), "connected");
@@ -248,7 +251,10 @@ impl Connection {
                         // We close it ourselves: that nothing comes is what is waited for.
                         End::Closed { torn: late || loss.is_some_and(|loss| loss != Loss::Silence) }
                     }
-                    None => End::Failed { failure, loss, proven: lines.is_proven() },
+                    None => {
+                        let (proven, was_open) = (lines.is_proven(), lines.is_open());
+                        End::Failed { failure, loss, proven, was_open }
+                    }
                 };
             }
         }

@@ -12,10 +12,11 @@ pub(super) const QUIET: Duration = Duration::from_secs(1);
 /// Limit for that, and for a connect that is under way.
 pub(super) const CLOSING_LIMIT: Duration = Duration::from_secs(3);
 
-/// How long a round that closes waits for the answer to a request of some time ago, and whether something may be lost
-/// without one. A service may answer only with its first event: one that was asked for long and says nothing is quiet.
-pub(super) fn answer_limit(asked_for: Duration) -> (Duration, bool) {
-    if asked_for >= CLOSING_LIMIT { (QUIET, false) } else { (CLOSING_LIMIT, true) }
+/// How long a round that closes waits for the answer to a request, and whether something may be lost without one. The making
+/// of its connection began `asked_for` ago and takes `connect_timeout` at most. A service may answer only with its first event:
+/// one that has had the request for long and says nothing is quiet.
+pub(super) fn answer_limit(asked_for: Duration, connect_timeout: Duration) -> (Duration, bool) {
+    if asked_for >= connect_timeout + CLOSING_LIMIT { (QUIET, false) } else { (CLOSING_LIMIT, true) }
 }
 
 /// Whether something may be lost with a connect that failed: the service may have begun to send. One that was given up since
@@ -69,7 +70,13 @@ mod tests {
 
     #[test]
     fn an_answer_that_was_long_in_coming_is_a_quiet_stream() {
-        assert_eq!(answer_limit(Duration::ZERO), (CLOSING_LIMIT, true));
-        assert_eq!(answer_limit(CLOSING_LIMIT), (QUIET, false));
+        let connect_timeout = Duration::from_secs(10);
+        assert_eq!(answer_limit(Duration::ZERO, connect_timeout), (CLOSING_LIMIT, true));
+        assert_eq!(
+            answer_limit(connect_timeout, connect_timeout),
+            (CLOSING_LIMIT, true),
+            "it left a moment ago"
+        );
+        assert_eq!(answer_limit(connect_timeout + CLOSING_LIMIT, connect_timeout), (QUIET, false));
     }
 }

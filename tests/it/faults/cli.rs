@@ -52,6 +52,22 @@ impl Bench {
 }
 
 #[test]
+fn what_is_asked_of_streams_that_are_not_there_is_a_wrong_command_line() {
+    let bench = Bench::new(all_at_once(10));
+    for (arguments, said) in [
+        (&["run", "--reset", "smallest"][..], "--reset is for Adobe streams, and the configuration has none"),
+        (
+            &["run", "--start-anew", "other=word"],
+            "--start-anew other=word: the configuration has no stream of this name",
+        ),
+    ] {
+        let mut process = bench.run(arguments);
+        assert_eq!(process.wait_exit(GENEROUS).code(), Some(2), "{arguments:?}");
+        assert!(process.log().concat().contains(said), "{:#?}", process.log());
+    }
+}
+
+#[test]
 fn tail_prints_lines_as_they_are() {
     let bench = Bench::new(all_at_once(1_000));
     assert_eq!(bench.tail(&["--count", "25", "--from", "earliest"]), bench.lines(0..25));

@@ -121,6 +121,25 @@ fn another_source_is_refused_and_disturbs_nobody() {
     stop(&mut anew);
 }
 
+#[test]
+fn an_instance_whose_transactions_no_broker_takes_disturbs_nobody() {
+    let scene = Scene::new("too-long", 1, service(EVENTS, 200.0));
+    let mut running = scene.setup.start();
+    running.wait_for_log("connected", LIMIT);
+
+    // Brokers take 15 minutes unless they are told otherwise.
+    let mut refused = Setup { transaction_timeout: "20m", ..scene.setup.clone() }.start();
+    let why = refused.wait_for_log("transaction.max.timeout.ms", LIMIT);
+    assert!(why.contains("no transaction of 1200 s") && why.contains("no stream was taken over"), "{why}");
+    assert_eq!(refused.wait_exit(LIMIT).code(), Some(MISCONFIGURED));
+    assert!(!refused.log().iter().any(|line| line.contains("\"announced")), "{:#?}", refused.log());
+
+    scene.wait_received();
+    assert_eq!(running.exited(), None, "nobody took it over");
+    stop(&mut running);
+    scene.assert_each_once();
+}
+
 impl Scene {
     /// Waits until each stream's events are committed.
     #[track_caller]
