@@ -96,7 +96,8 @@ fn every_write_is_refused() {
     let events = scene.events();
     broker.set_topic(&events, "message.timestamp.before.max.ms=60000");
     scene.mock.release(6_000);
-    wait_not_ready(&scene, "writing refused");
+    let reason = wait_not_ready(&scene, "writing refused");
+    assert!(reason.contains(&events) && reason.contains("InvalidTimestamp"), "topic and code: {reason}");
     assert!(scene.metric("tributary_oldest_uncommitted_seconds") >= 30.0);
     assert_eq!(scene.metric("tributary_kafka_answers"), 1.0);
     let error = "\"level\":\"ERROR\",\"message\":\"write failed; the batch is kept and tried again\"";

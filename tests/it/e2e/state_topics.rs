@@ -122,6 +122,33 @@ fn records_of_others_among_the_state_are_skipped() {
     assert_eq!(setup.expectation(&mock).check(), Found { records: distinct, repeats: 0 });
 }
 
+/// Far more than are looked at before the partition is read as a whole.
+const FOREIGN: usize = 300;
+
+#[test]
+fn a_checkpoint_is_found_behind_many_records_of_others() {
+    let mock = Mock::start(service(EVENTS));
+    let setup = Setup::new("state-behind", &mock);
+    create(&setup, &[("cleanup.policy", "compact")], &[]);
+    let mut process = setup.start();
+    setup.progress().wait_received(EVENTS);
+    stop(&mut process);
+    let producer: BaseProducer = broker().client(&[]).create().expect("a producer");
+    for number in 0..FOREIGN {
+        let (key, topic) = (format!("foreign-{number}"), setup.checkpoints());
+        let record = BaseRecord::to(&topic).partition(0).key(&key).payload("no state");
+        producer.send(record).expect("queued");
+    }
+    producer.flush(LIMIT).expect("written");
+    let mut process = setup.start();
+    let line = process.wait_for_log("\"opened\"", LIMIT);
+    assert!(line.contains("\"position\":"), "it resumes: {line}");
+    process.wait_for_log("connected", LIMIT);
+    stop(&mut process);
+    let distinct = mock.log().distinct(EVENTS) as usize;
+    assert_eq!(setup.expectation(&mock).check(), Found { records: distinct, repeats: 0 });
+}
+
 /// Ids of a batch that are more than one record may hold: `limit` is the topic's, `kafka` what the connector is told.
 #[track_caller]
 fn small_records(test: &str, limit: &str, kafka: Option<&str>) {
