@@ -20,8 +20,8 @@ use tributary::model::types::{Dated, EventId};
 use tributary::record::{Extractor, Line};
 use tributary::route::Router;
 use tributary::shard::pipeline::Pipeline;
-use tributary::source::body::{Body, Coding};
 use tributary::source::frame::Framer;
+use tributary::source::http::body::{Body, Coding};
 
 mod support;
 

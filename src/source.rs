@@ -1,11 +1,11 @@
 //! Where lines come from: each shard has a reader that keeps its connections to the service and yields blocks of whole
-//! lines. A service that is told where to resume has a [`session`], one that keeps the position itself a [`pool`].
+//! lines. A service that is told where to resume has a [`airship::session`], one that keeps the position itself a [`adobe::pool`].
 
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
+use ::http::StatusCode;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -15,20 +15,13 @@ use failure::{Class, Failure};
 
 pub mod adobe;
 pub mod airship;
-pub mod auth;
 pub mod backoff;
-pub mod body;
-pub mod connect;
 pub mod failure;
 pub mod frame;
+pub mod http;
 pub mod lines;
 pub mod metrics;
-pub mod pool;
 pub mod queue;
-pub mod redirect;
-pub mod refusal;
-pub mod retry;
-pub mod session;
 pub mod vet;
 
 /// What a source needs to know to reach its service.
@@ -39,7 +32,7 @@ pub struct Config {
     /// The configured address; each new connect begins here.
     pub url: Url,
     /// The credential.
-    pub auth: auth::Credential,
+    pub auth: http::auth::Credential,
     /// Hosts, and whatever is below them, that may be sent the credential after a redirect.
     pub redirect_hosts: Vec<String>,
     /// Whether plain `http` targets may get the credential (always so for loopback addresses).
@@ -95,9 +88,9 @@ pub struct Resume {
 #[derive(Debug)]
 pub enum Connections {
     /// One that says where to resume.
-    Session(Box<session::Session>),
+    Session(Box<airship::session::Session>),
     /// Several, whose common position the service keeps.
-    Pool(Box<pool::Pool>),
+    Pool(Box<adobe::pool::Pool>),
 }
 
 impl Connections {
@@ -111,10 +104,12 @@ impl Connections {
                     }
                     _ => None,
                 };
-                let session = session::Session::new(config, airship, shard, place, reader)?;
+                let session = airship::session::Session::new(config, airship, shard, place, reader)?;
                 Self::Session(Box::new(session))
             }
-            Service::Adobe(adobe) => Self::Pool(Box::new(pool::Pool::new(config, adobe, resume, reader)?)),
+            Service::Adobe(adobe) => {
+                Self::Pool(Box::new(adobe::pool::Pool::new(config, adobe, resume, reader)?))
+            }
         })
     }
 

@@ -3,7 +3,7 @@
 use crate::config::{Config, StreamConfig, StreamKind};
 use crate::model::types::SourceId;
 use crate::source::Service;
-use crate::source::auth::Credential;
+use crate::source::http::auth::Credential;
 use crate::supervisor::{Plan, Stream};
 
 /// What the supervisor needs of the configuration.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::model::secret::SecretSource;
 use crate::record::Key;
-use crate::source::auth::Credential;
+use crate::source::http::auth::Credential;
 
 mod adobe;
 mod every_error;

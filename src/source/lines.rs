@@ -8,12 +8,13 @@ use std::time::Duration;
 use reqwest::Response;
 use tokio::time::Instant;
 
-use super::body::{Body, BodyError, Coding};
 use super::failure::{Class, Failure};
 use super::frame::Framer;
+use super::http::body::{Body, BodyError, Coding};
+use super::http::refusal;
 use super::metrics::Metrics;
 use super::vet::Vetting;
-use super::{Config, Service, refusal};
+use super::{Config, Service};
 use crate::clock::now_ms;
 use crate::model::block::Block;
 

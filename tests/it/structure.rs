@@ -188,7 +188,7 @@ fn only_one_place_builds_kafka_clients_and_gives_secrets_out() {
     // The first takes it out of texts.
     assert_eq!(
         named(".expose()"),
-        ["model/hide.rs", "sink/client.rs", "sink/oauth.rs", "source/auth.rs", "web/oauth.rs"]
+        ["model/hide.rs", "sink/client.rs", "sink/oauth.rs", "source/http/auth.rs", "web/oauth.rs"]
     );
     let rdkafka = named("rdkafka::");
     // The second is the demo's in-process broker.

@@ -11,7 +11,7 @@ use crate::route::Timestamp;
 use crate::sink::EventHeaders;
 use crate::source::Service;
 use crate::source::adobe::{Config, OnUnclean};
-use crate::source::auth::{Credential, Grant, GrantScheme};
+use crate::source::http::auth::{Credential, Grant, GrantScheme};
 
 const URL: &str = "https://livestream.adobe.net/api/1/stream/adobe-livestream-acme";
 const BEARER: &str = "{ bearer = { env = \"T\" } }";

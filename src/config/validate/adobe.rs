@@ -13,7 +13,7 @@ use crate::model::numbers;
 use crate::record::{self, EventType, Id, Key, TimeFormat};
 use crate::route::{self, Template};
 use crate::source::adobe;
-use crate::source::auth::{Credential, Grant, GrantScheme};
+use crate::source::http::auth::{Credential, Grant, GrantScheme};
 use crate::{model, source, web};
 
 /// Streams are redirected to hosts below this one.

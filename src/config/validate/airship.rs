@@ -13,7 +13,7 @@ use crate::record::{self, EventType, Id, Key, TimeFormat};
 use crate::route::{self, Template};
 use crate::source;
 use crate::source::airship;
-use crate::source::auth::Credential;
+use crate::source::http::auth::Credential;
 
 const EVENTS: &str = "https://connect.urbanairship.com/api/events/";
 const COMPLIANCE: &str = "https://connect.urbanairship.com/api/events/general";

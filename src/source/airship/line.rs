@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::OFFSET_UPDATE;
+use super::protocol::OFFSET_UPDATE;
 use crate::model::block::lines;
 use crate::model::offset;
 use crate::source::vet::Marks;

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::model::secret::{Secret, SecretSource};
 use crate::source::airship::{self, OnExpired, Start};
-use crate::source::auth::Credential;
+use crate::source::http::auth::Credential;
 
 /// A response that comes piece by piece.
 struct Served {

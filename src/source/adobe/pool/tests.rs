@@ -12,7 +12,7 @@ use crate::mock::fault::{Armed, ErrorBody, Fault};
 use crate::model::block::{Block, lines};
 use crate::model::secret::{Secret, SecretSource};
 use crate::model::types::Watermark;
-use crate::source::auth::{Credential, Grant, GrantScheme};
+use crate::source::http::auth::{Credential, Grant, GrantScheme};
 use crate::source::metrics::Metrics;
 use crate::source::queue::{CaughtUp, Output, Received, queue};
 use crate::source::{Service as Known, adobe};

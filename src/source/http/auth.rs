@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::failure::{Class, Failure};
 use crate::model::hide::Hider;
 use crate::model::secret::{Secret, SecretError, SecretSource};
+use crate::source::failure::{Class, Failure};
 use crate::web::oauth::{Kind, Terms, TokenError, Tokens};
 use crate::web::proxy::Proxies;
 use base64::Engine;

@@ -15,14 +15,14 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, error, info, warn};
 
-use super::adobe::{self, OnUnclean, Reset};
-use super::connect::Connector;
-use super::failure::Failure;
-use super::metrics::ConnectionState;
-use super::queue::{Item, Loss, Note};
-use super::{Config, Reader, Resume};
+use super::protocol::{self, OnUnclean, Reset};
 use crate::clock::now_ms;
 use crate::model::types::Position;
+use crate::source::failure::Failure;
+use crate::source::http::connect::Connector;
+use crate::source::metrics::ConnectionState;
+use crate::source::queue::{Item, Loss, Note};
+use crate::source::{Config, Reader, Resume};
 
 mod connection;
 mod loss;
@@ -66,7 +66,7 @@ impl Pool {
     /// Prepares the connections.
     pub fn new(
         config: Arc<Config>,
-        adobe: adobe::Config,
+        adobe: protocol::Config,
         resume: Resume,
         reader: Reader,
     ) -> Result<Self, Failure> {

@@ -17,13 +17,13 @@ use crate::model::errors::chain;
 use crate::model::numbers;
 use crate::model::types::ShardId;
 use crate::source::Config;
-use crate::source::adobe::{self, Reset};
-use crate::source::connect::{Asked, Connector, Opened};
+use crate::source::adobe::protocol::{self, Reset};
+use crate::source::airship::retry::{self, Streak};
 use crate::source::failure::{Class, Failure};
+use crate::source::http::connect::{Asked, Connector, Opened};
 use crate::source::lines::Lines;
 use crate::source::metrics::{ConnectionState, Metrics};
 use crate::source::queue::{Closed, Input, Item, Loss};
-use crate::source::retry::{self, Streak};
 
 /// A replay has caught up when no line came for so long, even if nothing as late as what was delivered came.
 const CATCH_UP_IDLE: Duration = Duration::from_secs(10);
@@ -37,7 +37,7 @@ const LASTING_CONFLICT: u32 = 3;
 /// What the connections of a stream share.
 pub(super) struct Shared {
     pub(super) config: Arc<Config>,
-    pub(super) adobe: adobe::Config,
+    pub(super) adobe: protocol::Config,
     pub(super) connector: Connector,
     pub(super) input: Input,
     pub(super) metrics: Metrics,
@@ -81,7 +81,7 @@ enum End {
 impl Shared {
     pub(super) fn new(
         config: Arc<Config>,
-        adobe: adobe::Config,
+        adobe: protocol::Config,
         connector: Connector,
         input: Input,
         metrics: Metrics,
@@ -151,7 +151,7 @@ impl Connection {
         }
         let shared = Arc::clone(&self.shared);
         shared.metrics.set_state(ConnectionState::Connecting);
-        let request = adobe::request(&shared.adobe, self.reset);
+        let request = protocol::request(&shared.adobe, self.reset);
         let asked = Asked::default();
         let mut opening = std::pin::pin!(shared.connector.open(&request, &asked));
         let opened = tokio::select! {
@@ -268,7 +268,7 @@ impl Connection {
             self.last_event = Instant::now();
         }
         let received_ms = match (&self.target, &block) {
-            (Some(Target::CaughtUp(_)), Block::Lines(bytes)) => adobe::last_received_ms(bytes),
+            (Some(Target::CaughtUp(_)), Block::Lines(bytes)) => protocol::last_received_ms(bytes),
             _ => None,
         };
         let resumed = std::mem::take(&mut self.resumed);
@@ -315,7 +315,7 @@ impl Connection {
     /// How long to wait, said in the log.
     fn pause(&mut self, failure: &Failure) -> Duration {
         let mut failures = self.streak.count(failure.class);
-        if adobe::is_mended_by_a_token(failure.class, failures) {
+        if protocol::is_mended_by_a_token(failure.class, failures) {
             let usual = self.shared.adobe.reconnect_pause;
             if self.last_free.is_some_and(|at| at.elapsed() < usual) {
                 // Refusals of another kind or a few events in between make none of them the first.
@@ -324,9 +324,10 @@ impl Connection {
                 self.last_free = Some(Instant::now());
             }
         }
-        let pause = adobe::pause(failure.class, failures, self.shared.adobe.reconnect_pause, rand::random());
+        let pause =
+            protocol::pause(failure.class, failures, self.shared.adobe.reconnect_pause, rand::random());
         let pause = retry::heed(pause, failure);
-        let mended = adobe::is_mended_by_a_token(failure.class, failures);
+        let mended = protocol::is_mended_by_a_token(failure.class, failures);
         let lasting = match failure.class {
             Class::TooManyConnections => failures >= LASTING_CONFLICT,
             Class::BadBody => failures >= retry::LASTING_PAGE,
@@ -349,13 +350,13 @@ impl Connection {
             return;
         }
         let stream = &self.shared.config.stream;
-        let Some(url) = adobe::enable_url(&self.shared.config.url) else {
+        let Some(url) = protocol::enable_url(&self.shared.config.url) else {
             error!(%stream, "the stream must be enabled, but its address has no /stream/ to tell where; check url");
             return;
         };
         // Asked again where this is cut off, or fails.
         let mut unanswered = UnsetOnDrop(Some(&self.shared.enabling));
-        let request = adobe::request(&self.shared.adobe, None);
+        let request = protocol::request(&self.shared.adobe, None);
         match self.shared.connector.ask(url, &request).await {
             Ok(()) => {
                 info!(%stream, "asked for the stream to be enabled");

@@ -1,5 +1,5 @@
 //! One attempt to open a stream: request, credential, redirects, response class. Knows neither retries nor gzip, and
-//! of the services only what [`super::Service`] says.
+//! of the services only what [`crate::source::Service`] says.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,9 +12,10 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::auth::{Authorization, Authorizer};
-use super::failure::{Class, Failure};
 use super::redirect::{Policy, RedirectError};
-use super::{Config, refusal};
+use super::refusal;
+use crate::source::Config;
+use crate::source::failure::{Class, Failure};
 use crate::web::proxy::{Proxies, Proxy, ProxyError};
 use crate::web::retry_after::retry_after;
 use crate::web::{self, host_of};

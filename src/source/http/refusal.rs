@@ -76,7 +76,7 @@ mod tests {
     use super::*;
     use crate::model::hide::MAX_QUOTED;
     use crate::model::secret::{Secret, SecretSource};
-    use crate::source::auth::Credential;
+    use crate::source::http::auth::Credential;
 
     fn quote(bytes: &[u8], whole: bool, authorization: &Authorization) -> String {
         Said { bytes: bytes.into(), whole }.text(authorization, |text| text.into())

@@ -5,11 +5,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use super::airship::OnExpired;
-use super::backoff::Backoff;
-use super::failure::{Class, Failure, Pace};
+use super::protocol::OnExpired;
 use crate::model::errors::chain;
 use crate::model::types::ShardId;
+use crate::source::backoff::Backoff;
+use crate::source::failure::{Class, Failure, Pace};
 use crate::web::retry_after::MAX_RETRY_AFTER;
 
 /// Refusals of a position after which a person is asked, and before which it is not given up. One 400 may be a fault of the

@@ -11,24 +11,25 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::airship::{self, Begin, OnExpired, Place, Start};
-use super::backoff::Backoff;
-use super::connect::{Asked, Connector, Opened};
-use super::failure::{Class, Failure};
-use super::lines::Lines;
-use super::metrics::{ConnectionState, Metrics};
-use super::queue::{Closed, Input, Item, Note};
+use super::line::{self, Place, last_place};
+use super::protocol::{self, Begin, OnExpired, Start};
 use super::retry::{self, Retry};
-use super::{Config, Reader};
 use crate::clock::now_ms;
 use crate::model::block::Block;
 use crate::model::errors::chain;
 use crate::model::types::ShardId;
+use crate::source::backoff::Backoff;
+use crate::source::failure::{Class, Failure};
+use crate::source::http::connect::{Asked, Connector, Opened};
+use crate::source::lines::Lines;
+use crate::source::metrics::{ConnectionState, Metrics};
+use crate::source::queue::{Closed, Input, Item, Note};
+use crate::source::{Config, Reader};
 
 /// Keeps one shard's stream open.
 pub struct Session {
     config: Arc<Config>,
-    airship: airship::Config,
+    airship: protocol::Config,
     connector: Connector,
     shard: u32,
     /// After the last line that was queued.
@@ -66,14 +67,14 @@ impl Session {
     /// Prepares a session that begins after `place`, or at the configured start.
     pub fn new(
         config: Arc<Config>,
-        airship: airship::Config,
+        airship: protocol::Config,
         shard: u32,
         place: Option<Place>,
         reader: Reader,
     ) -> Result<Self, Failure> {
         let connector = Connector::new(Arc::clone(&config))?;
         let (min, max) = airship.backoff;
-        let retry = Retry::new(Backoff { min, max }, airship.on_expired, airship::RETENTION);
+        let retry = Retry::new(Backoff { min, max }, airship.on_expired, protocol::RETENTION);
         let start = airship.start;
         let Reader { input, metrics, stop } = reader;
         metrics.set_longest_pause(config.service.longest_pause());
@@ -134,7 +135,7 @@ impl Session {
         self.metrics.set_state(ConnectionState::Connecting);
         let offset = self.place.as_ref().map(|place| place.offset.as_str());
         let begin = offset.map_or(Begin::At(self.start), Begin::After);
-        let request = airship::request(&self.airship, self.shard, begin);
+        let request = protocol::request(&self.airship, self.shard, begin);
         let asked = Asked::default();
         let opened = tokio::select! {
             () = self.stop.cancelled() => return End::Stopped,
@@ -188,7 +189,7 @@ impl Session {
     /// Queues a block, and moves the position to its end.
     async fn hand_over(&mut self, block: Block, resumed: &mut bool) -> Result<(), Closed> {
         let place = match &block {
-            Block::Lines(bytes) => airship::last_place(bytes),
+            Block::Lines(bytes) => last_place(bytes),
             Block::Oversize { .. } => None,
         };
         // A server that says nothing but where it stands, and then fails, would be hammered.
@@ -260,7 +261,7 @@ impl Session {
 
 fn has_events(block: &Block) -> bool {
     match block {
-        Block::Lines(bytes) => airship::has_events(bytes),
+        Block::Lines(bytes) => line::has_events(bytes),
         Block::Oversize { .. } => true,
     }
 }

@@ -1,0 +1,7 @@
+//! One attempt at a request over HTTP: credential, redirects, what a refusal says, the body's coding. Knows no service.
+
+pub mod auth;
+pub mod body;
+pub mod connect;
+pub mod redirect;
+pub mod refusal;
