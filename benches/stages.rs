@@ -99,7 +99,7 @@ fn frame(group: &mut BenchmarkGroup<'_, WallTime>, text: &[u8]) {
 }
 
 fn extract(group: &mut BenchmarkGroup<'_, WallTime>, text: &[u8]) {
-    let extractor = Extractor::new(&support::defaults().streams[0].record).expect("the default fields");
+    let extractor = Extractor::new(&support::defaults().plan.streams[0].record).expect("the default fields");
     group.bench_function("extract", |bencher| {
         bencher.iter(|| {
             for line in lines(text) {
@@ -127,7 +127,7 @@ fn dedupe(group: &mut BenchmarkGroup<'_, WallTime>) {
 }
 
 fn route(group: &mut BenchmarkGroup<'_, WallTime>, text: &[u8]) {
-    let stream = support::defaults().streams.remove(0);
+    let stream = support::defaults().plan.streams.remove(0);
     let extractor = Extractor::new(&stream.record).expect("the default fields");
     let mut router = Router::new(stream.route);
     let records: Vec<_> = lines(text)

@@ -105,7 +105,7 @@ pub(crate) fn adobe_pipeline(max_ids: usize) -> Pipeline {
 }
 
 fn path(mut config: Config, max_ids: usize) -> Pipeline {
-    let stream = config.streams.remove(0);
+    let stream = config.plan.streams.remove(0);
     let window = Window::new(dedupe::Config { window: Duration::from_secs(1800), max_ids }, max_ids);
     let extractor = Extractor::new(&stream.record).expect("sound fields");
     Pipeline::new(extractor, Router::new(stream.route), window, stream.dead_letter_topic)

@@ -15,10 +15,8 @@
 
 use std::net::SocketAddr;
 use std::path::{Path as FilePath, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
 
-use crate::{batch, dedupe, record, route, sink, source};
+use crate::plan::Plan;
 
 mod errors;
 mod layers;
@@ -45,67 +43,12 @@ const KINDS: [&str; 4] = ["airship", "airship_compliance", "airship_webhook", "a
 /// A configuration without problems.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Who runs a shard.
-    pub ownership: Ownership,
-    /// Time to commit what is queued after a signal to stop.
-    pub shutdown_timeout: Duration,
-    /// How Kafka is reached, the guarantee, the state topics.
-    pub kafka: sink::Config,
-    /// When a batch closes.
-    pub batch: batch::Config,
-    /// The window of recent ids.
-    pub dedupe: dedupe::Config,
+    /// What is to run.
+    pub plan: Plan,
     /// Where probes and metrics are served; `None` for nowhere.
     pub admin: Option<SocketAddr>,
-    /// At least one, with unique names.
-    pub streams: Vec<StreamConfig>,
     /// What all this was made from, derived defaults filled in.
     effective: raw::Raw,
-}
-
-/// One stream.
-#[derive(Clone, Debug)]
-pub struct StreamConfig {
-    /// Unique.
-    pub name: Arc<str>,
-    /// What it is.
-    pub kind: StreamKind,
-    /// 1 or more.
-    pub shards: u32,
-    /// How the service is reached.
-    pub source: source::Config,
-    /// Which fields are taken.
-    pub record: record::Config,
-    /// How topics are chosen.
-    pub route: route::Config,
-    /// How missing event topics are created.
-    pub topic: sink::TopicSpec,
-    /// Which headers events get.
-    pub headers: sink::EventHeaders,
-    /// Where events that cannot be carried go.
-    pub dead_letter_topic: String,
-    /// A word that has everything left behind which is known of the stream, once for each word; not in the file.
-    pub start_anew: Option<String>,
-}
-
-/// What a stream is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub enum StreamKind {
-    /// Airship Real-Time Data Streaming.
-    Airship,
-    /// Airship's compliance stream.
-    AirshipCompliance,
-    /// Adobe Analytics Livestream.
-    Adobe,
-}
-
-/// Who runs a shard.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub enum Ownership {
-    /// This process runs all shards.
-    Static,
 }
 
 /// Where a configuration comes from.

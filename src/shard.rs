@@ -18,11 +18,11 @@ use crate::batch::{self, Batch};
 use crate::clock::now_ms;
 use crate::model::block::Block;
 use crate::model::checkpoint::{Checkpoint, Delta};
+use crate::model::types::OnUnclean;
 use crate::model::types::ShardId;
 use crate::sink::{Opened, Sink, SinkError};
-use crate::source::Resume;
-use crate::source::adobe::OnUnclean;
 use crate::source::queue::{Item, Output, Received};
+use crate::source::reader::Resume;
 
 mod checking;
 pub mod health;

@@ -16,10 +16,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::model::types::{ShardId, SourceId};
+use crate::model::types::ShardId;
+use crate::plan::Plan;
 use crate::sink::placement::Placement;
-use crate::sink::{self, TopicSpec};
-use crate::{batch, dedupe, record, route, shard, source, task};
+use crate::{shard, source, task};
 
 mod announcing;
 mod starter;
@@ -30,46 +30,6 @@ use starter::Starter;
 use verdict::{Consequence, Ending, Streak, Tally};
 
 const GIVES_UP: &str = "this process gives up all of its shards; run one instance for a set of streams";
-
-/// One configured stream.
-#[derive(Clone, Debug)]
-pub struct Stream {
-    /// Number of shards.
-    pub shards: u32,
-    /// Where its lines come from; its name is in there.
-    pub source: source::Config,
-    /// What its positions belong to.
-    pub source_id: SourceId,
-    /// A word that has everything left behind which is known of the stream, once for each word.
-    pub start_anew: Option<String>,
-    /// Which fields are taken.
-    pub record: record::Config,
-    /// Where its events go.
-    pub route: route::Config,
-    /// How missing event topics are created.
-    pub topic_spec: TopicSpec,
-    /// Which headers events get.
-    pub headers: sink::EventHeaders,
-    /// Where its dead letters go.
-    pub dead_letter_topic: String,
-    /// How long the service keeps events.
-    pub retention: Duration,
-}
-
-/// Everything that runs in this process.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// The streams.
-    pub streams: Vec<Stream>,
-    /// The cluster.
-    pub sink: sink::Config,
-    /// When transactions close.
-    pub batch: batch::Config,
-    /// The id window of each shard.
-    pub dedupe: dedupe::Config,
-    /// Limit for committing what is queued when told to stop.
-    pub shutdown_timeout: Duration,
-}
 
 /// The figures of one shard, for whoever shows them.
 #[derive(Clone, Debug)]
@@ -97,14 +57,12 @@ pub enum Ended {
     Held,
 }
 
-impl Plan {
-    /// Every shard, in the order of the configuration, with fresh figures.
-    pub fn figures(&self) -> Vec<ShardFigures> {
-        let shards = self.streams.iter().flat_map(|stream| {
-            (0..stream.shards).map(|index| ShardId { stream: Arc::clone(&stream.source.stream), index })
-        });
-        shards.map(|id| ShardFigures { id, source: Default::default(), shard: Default::default() }).collect()
-    }
+/// Every shard, in the order of the configuration, with fresh figures.
+pub fn figures(plan: &Plan) -> Vec<ShardFigures> {
+    let shards = plan.streams.iter().flat_map(|stream| {
+        (0..stream.shards).map(|index| ShardId { stream: Arc::clone(stream.name()), index })
+    });
+    shards.map(|id| ShardFigures { id, source: Default::default(), shard: Default::default() }).collect()
 }
 
 /// Runs all shards until `stop` is cancelled and they have drained, or until they have to end.

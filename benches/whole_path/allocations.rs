@@ -8,7 +8,7 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tokio_util::sync::CancellationToken;
 use tributary::config::{self, Sources};
 use tributary::supervisor;
-use tributary::{task, wiring};
+use tributary::task;
 
 use crate::Arguments;
 use crate::broker::Broker;
@@ -36,8 +36,8 @@ pub(crate) fn measure(arguments: &Arguments, broker: &Broker) {
     let pairs = arguments.overrides.iter().filter_map(|pair| pair.split_once('='));
     let overrides = pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
     let sources = Sources { file: Some(file), overrides, ..Sources::default() };
-    let plan = Arc::new(wiring::plan(&config::load(&sources).expect("a sound configuration")));
-    let figures = plan.figures();
+    let plan = Arc::new(config::load(&sources).expect("a sound configuration").plan);
+    let figures = tributary::supervisor::figures(&plan);
     let delivered = figures[0].shard.delivered.clone();
     let stop = CancellationToken::new();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");

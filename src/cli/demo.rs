@@ -21,7 +21,6 @@ use crate::sink::reach::Reach;
 use crate::status::{self, Status};
 use crate::supervisor::{self, ShardFigures};
 use crate::telemetry::{self, LogFormat};
-use crate::wiring::plan;
 use crate::{clock, config, exit, mock, task};
 
 mod broker;
@@ -87,11 +86,11 @@ async fn demo(arguments: &Arguments, status: Option<Status>) -> anyhow::Result<E
     let mock = mock::start(mock_config(arguments.rate)).await.context("cannot start the mock service")?;
     let broker = Broker::start(services, arguments.kafka.as_deref())?;
     let mut config = config::parse(&broker.configuration(&mock.url())).context("the demo's configuration")?;
-    config.kafka.check_settings = !broker.is_in_process();
+    config.plan.sink.check_settings = !broker.is_in_process();
     output::print(broker.introduction(&mock.url(), arguments.rate))?;
 
-    let plan = Arc::new(plan(&config));
-    let figures = plan.figures();
+    let plan = Arc::new(config.plan.clone());
+    let figures = supervisor::figures(&plan);
     let drawing = status.as_ref().map(|status| status.draw(&figures, &Reach::default()));
     let draining = CancellationToken::new();
     let connector = {

@@ -12,12 +12,12 @@ use tracing::{info, warn};
 
 use super::{Configured, Logging};
 use crate::config::Config;
+use crate::plan::Plan;
 use crate::shard::readiness::LIMIT;
 use crate::sink::reach::Reach;
 use crate::source::{Service, adobe};
 use crate::status::Status;
-use crate::supervisor::{self, Ended, Plan};
-use crate::wiring::plan;
+use crate::supervisor::{self, Ended};
 use crate::{admin, exit, output, task, telemetry};
 
 /// Arguments of `run`.
@@ -91,7 +91,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 /// Has every Adobe stream begin with a reset.
 fn request_reset(config: &mut Config, reset: Reset) -> anyhow::Result<()> {
     let mut found = false;
-    for stream in &mut config.streams {
+    for stream in &mut config.plan.streams {
         if let Service::Adobe(adobe) = &mut stream.source.service {
             found = true;
             adobe.reset = Some(match reset {
@@ -109,7 +109,7 @@ fn request_reset(config: &mut Config, reset: Reset) -> anyhow::Result<()> {
 /// Has these streams begin without what is known of them.
 fn request_start_anew(config: &mut Config, wishes: &[(String, String)]) -> anyhow::Result<()> {
     for (name, word) in wishes {
-        let stream = config.streams.iter_mut().find(|stream| *stream.name == **name);
+        let stream = config.plan.streams.iter_mut().find(|stream| **stream.name() == **name);
         let Some(stream) = stream else {
             bail!("--start-anew {name}={word}: the configuration has no stream of this name")
         };
@@ -121,8 +121,8 @@ fn request_start_anew(config: &mut Config, wishes: &[(String, String)]) -> anyho
 async fn connect(config: &Config, status: Option<Status>) -> anyhow::Result<Ended> {
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
-    let plan = Arc::new(plan(config));
-    let figures = plan.figures();
+    let plan = Arc::new(config.plan.clone());
+    let figures = supervisor::figures(&plan);
     let reach = watch_kafka(&plan, &stop)?;
     if let Some(listen) = config.admin {
         let bound = admin::serve(listen, &figures, &reach)

@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -11,13 +10,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Configured, Logging};
 use crate::model::block::{Block, lines};
+use crate::model::types::OnUnclean;
 use crate::model::types::Position;
 use crate::output::OutputError;
 use crate::record::{Extractor, Line};
-use crate::source::adobe::OnUnclean;
 use crate::source::airship::Start;
 use crate::source::queue::{Item, Output, Received, queue};
-use crate::source::{self, Connections, Reader, Resume, Service};
+use crate::source::reader::{ReaderContext, Resume};
+use crate::source::{self, Service};
 use crate::{task, telemetry};
 
 /// Arguments of `tail`.
@@ -49,14 +49,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Err(code) => return Ok(code),
     };
     telemetry::init_log(arguments.logging.log_format, None);
-    let names = || config.streams.iter().map(|stream| stream.name.as_ref()).collect::<Vec<_>>().join(", ");
+    let names =
+        || config.plan.streams.iter().map(|stream| stream.name().as_ref()).collect::<Vec<_>>().join(", ");
     let stream = match &arguments.stream {
         Some(name) => config
+            .plan
             .streams
             .iter()
-            .find(|stream| *stream.name == **name)
+            .find(|stream| **stream.name() == **name)
             .with_context(|| format!("no stream is called {name}; there are: {}", names()))?,
-        None => match config.streams.as_slice() {
+        None => match config.plan.streams.as_slice() {
             [only] => only,
             _ => bail!("name one of the streams: {}", names()),
         },
@@ -67,11 +69,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let runtime = super::runtime().context("cannot start the runtime")?;
     let stop = CancellationToken::new();
     let resume = Resume { position, ..Resume::default() };
-    let reader = Reader { input, metrics: Default::default(), stop: stop.clone() };
-    let connections = Connections::new(Arc::new(source), 0, resume, reader)?;
+    let context =
+        ReaderContext { input, metrics: Default::default(), max_line: source.max_line, stop: stop.clone() };
+    let connections = source::reader(source, 0, resume, context)?;
     let printed = runtime.block_on(async {
         super::run::stop_on_signals(stop.clone())?;
-        drop(task::spawn(runtime.handle(), "connections", connections.run()));
+        drop(task::spawn(runtime.handle(), "connections", connections));
         let (count, pretty) = (arguments.count.unwrap_or(u64::MAX), arguments.pretty);
         Ok(tokio::task::spawn_blocking(move || print(&output, &extractor, count, pretty)).await??)
     });

@@ -7,6 +7,7 @@ use super::*;
 use crate::model::secret::SecretSource;
 use crate::record::Key;
 use crate::source::http::auth::Credential;
+use crate::{batch, dedupe, sink, source};
 
 mod adobe;
 mod every_error;
@@ -92,26 +93,29 @@ fn errors(toml: &str) -> Vec<String> {
 #[test]
 fn the_design_example_says_what_it_says() {
     let config = parse(DESIGN).unwrap();
-    assert_eq!(config.ownership, Ownership::Static);
-    assert_eq!(config.shutdown_timeout, Duration::from_secs(20));
-    assert_eq!(config.batch, batch::Config::default());
-    assert_eq!(config.dedupe, dedupe::Config::default());
+    assert_eq!(config.plan.shutdown_timeout, Duration::from_secs(20));
+    assert_eq!(config.plan.batch, batch::Config::default());
+    assert_eq!(config.plan.dedupe, dedupe::Config::default());
     assert_eq!(config.admin, Some("127.0.0.1:9464".parse().unwrap()));
-    assert_eq!(config.kafka.bootstrap_servers, "localhost:9092");
-    assert_eq!(config.kafka.delivery, sink::Delivery::ExactlyOnce);
-    assert_eq!(config.kafka.properties["compression.type"], sink::Property::Text("lz4".into()));
-    assert_eq!(config.kafka.state_replication_factor, Some(3));
-    assert_eq!(config.kafka.transaction_timeout, Duration::from_secs(30));
-    assert_eq!(config.kafka.journal_retention, Duration::from_secs(8 * 86_400), "longer than the service's");
-    assert_eq!(config.kafka.journal_bytes, 320_000_000 + (64 << 20), "for a million ids");
-    let stream = &config.streams[0];
-    assert_eq!((&*stream.name, stream.kind, stream.shards), ("mobile", StreamKind::Airship, 1));
-    assert_eq!(stream.topic.partitions, Some(12));
+    assert_eq!(config.plan.sink.bootstrap_servers, "localhost:9092");
+    assert_eq!(config.plan.sink.delivery, sink::Delivery::ExactlyOnce);
+    assert_eq!(config.plan.sink.properties["compression.type"], sink::Property::Text("lz4".into()));
+    assert_eq!(config.plan.sink.state_replication_factor, Some(3));
+    assert_eq!(config.plan.sink.transaction_timeout, Duration::from_secs(30));
+    assert_eq!(
+        config.plan.sink.journal_retention,
+        Duration::from_secs(8 * 86_400),
+        "longer than the service's"
+    );
+    assert_eq!(config.plan.sink.journal_bytes, 320_000_000 + (64 << 20), "for a million ids");
+    let stream = &config.plan.streams[0];
+    assert_eq!((&**stream.name(), &*stream.source_id.kind, stream.shards), ("mobile", "airship", 1));
+    assert_eq!(stream.topic_spec.partitions, Some(12));
     assert_eq!(stream.dead_letter_topic, "tributary.dead-letters");
     assert_eq!((stream.route.topic.as_str(), &stream.headers), ("airship.events", &sink::EventHeaders::None));
     assert_eq!(stream.record.key, Key::Fields(vec!["device.named_user_id".into(), "device.channel".into()]));
-    assert_eq!(stream.source.auth, Credential::Bearer(SecretSource::Env("AIRSHIP_TOKEN".into())));
-    assert_eq!(stream.source.redirect_hosts, ["urbanairship.com"]);
+    assert_eq!(stream.source.endpoint.auth, Credential::Bearer(SecretSource::Env("AIRSHIP_TOKEN".into())));
+    assert_eq!(stream.source.endpoint.redirect_hosts, ["urbanairship.com"]);
     assert_eq!((stream.source.max_line, stream.source.queue_bytes), (16 << 20, 8 << 20));
     assert!(config.warnings().is_empty());
 }
@@ -192,13 +196,13 @@ fn compliance_takes_its_defaults_from_its_kind_and_user() {
         "#,
     )
     .unwrap();
-    let stream = &config.streams[0];
-    assert_eq!(stream.source.url.as_str(), "https://connect.urbanairship.com/api/events/general");
+    let stream = &config.plan.streams[0];
+    assert_eq!(stream.source.endpoint.url.as_str(), "https://connect.urbanairship.com/api/events/general");
     assert_eq!(
         (stream.route.topic.as_str(), &*stream.dead_letter_topic),
         ("airship.compliance", "x.dead-letters")
     );
-    assert_eq!(config.kafka.journal_retention, Duration::from_secs(10 * 86_400), "as long as the window");
+    assert_eq!(config.plan.sink.journal_retention, Duration::from_secs(10 * 86_400), "as long as the window");
     let source::Service::Airship(service) = &stream.source.service else { panic!("{stream:?}") };
     assert_eq!(service.app_key.as_deref(), Some("APP"));
     assert_eq!(serde_json::to_value(&service.filters).unwrap()[0]["latency"], 5000);
@@ -220,7 +224,7 @@ filters = [
 subset = { sample = 1 }
 "#;
     let config = parse(&format!("{SMALL}{filters}")).unwrap();
-    let source::Service::Airship(service) = &config.streams[0].source.service else { panic!() };
+    let source::Service::Airship(service) = &config.plan.streams[0].source.service else { panic!() };
     let expected = serde_json::json!([
         { "types": ["OPEN"], "devices": [{ "channel": "c" }, { "named_user_id": "n" }], "notifications": { "group_id": "g" } },
         { "latency": 120000, "predicates": [{ "and": [
@@ -246,7 +250,7 @@ url = "https://livestream.adobe.net/api/1/stream/a"
 auth = { bearer = { env = "T" } }
 "#;
     let config = parse(&format!("{SMALL}{others}")).unwrap();
-    let topics: Vec<&str> = config.streams.iter().map(|stream| stream.route.topic.as_str()).collect();
+    let topics: Vec<&str> = config.plan.streams.iter().map(|stream| stream.route.topic.as_str()).collect();
     assert_eq!(topics, ["airship.events", "airship.compliance", "adobe.hits"]);
-    assert!(config.streams.iter().all(|stream| stream.headers == sink::EventHeaders::None));
+    assert!(config.plan.streams.iter().all(|stream| stream.headers == sink::EventHeaders::None));
 }

@@ -11,8 +11,9 @@ use super::errors::{Errors, Path};
 use super::raw::secret::SecretKeys;
 use super::raw::{self, Raw, stream::Stream};
 use super::units::{Size, Span};
-use super::{Config, Ownership, StreamConfig, properties};
+use super::{Config, properties};
 use crate::model::secret::SecretSource;
+use crate::plan::{self, Plan};
 use crate::{batch, dedupe, sink};
 
 mod adobe;
@@ -65,7 +66,7 @@ pub(super) fn resolve(raw: &mut Raw) {
 /// Judges every value. `numbers` are the streams' indices in the configuration, since a stream of an unknown
 /// kind is not in `raw`.
 pub(super) fn validate(raw: &Raw, numbers: &[usize], errors: &mut Errors) -> Option<Config> {
-    let ownership = ownership(raw, errors);
+    ownership(raw, errors);
     let kafka = kafka(raw, errors);
     let batch = commit(raw, errors);
     let dedupe = dedupe(&raw.dedupe, errors);
@@ -78,7 +79,7 @@ pub(super) fn validate(raw: &Raw, numbers: &[usize], errors: &mut Errors) -> Opt
     names(raw, numbers, errors);
     let state = state_topics(raw);
     let queue_bytes = bytes(raw.queue.max_bytes);
-    let mut streams: Vec<Option<StreamConfig>> = raw
+    let mut streams: Vec<Option<plan::Stream>> = raw
         .stream
         .iter()
         .zip(numbers)
@@ -105,13 +106,14 @@ pub(super) fn validate(raw: &Raw, numbers: &[usize], errors: &mut Errors) -> Opt
         stream.route.reserved.extend_from_slice(&dead_letters);
     }
     Some(Config {
-        ownership: ownership?,
-        shutdown_timeout: raw.shutdown.timeout.0,
-        kafka: kafka?,
-        batch,
-        dedupe,
+        plan: Plan {
+            streams: streams.into_iter().collect::<Option<_>>()?,
+            sink: kafka?,
+            batch,
+            dedupe,
+            shutdown_timeout: raw.shutdown.timeout.0,
+        },
         admin: admin?,
-        streams: streams.into_iter().collect::<Option<_>>()?,
         effective: raw.clone(),
     })
 }
@@ -127,15 +129,9 @@ fn state_topics(raw: &Raw) -> Vec<String> {
     own.into_iter().chain(names.map(|name| format!("{prefix}.{name}.intake"))).collect()
 }
 
-fn ownership(raw: &Raw, errors: &mut Errors) -> Option<Ownership> {
-    match raw.ownership {
-        raw::Ownership::Static => Some(Ownership::Static),
-        raw::Ownership::Group => {
-            let message = "`group` is not supported by this version yet; use \"static\"";
-            errors.add(&Path::top("ownership"), message);
-            None
-        }
-    }
+fn ownership(raw: &Raw, errors: &mut Errors) {
+    let message = "`group` is not supported by this version yet; use \"static\"";
+    errors.add_if(raw.ownership == raw::Ownership::Group, &Path::top("ownership"), message);
 }
 
 fn kafka(raw: &Raw, errors: &mut Errors) -> Option<sink::Config> {

@@ -291,6 +291,16 @@ pub enum Headers<'a> {
     },
 }
 
+/// What to do when events may be lost that a service sent which keeps the position itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum OnUnclean {
+    /// Go on where the service's position is, and report a possible gap.
+    #[default]
+    Continue,
+    /// Read again from the oldest hit held, and drop what was delivered.
+    Replay,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

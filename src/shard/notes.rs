@@ -7,8 +7,8 @@ use super::mark::Report;
 use super::metrics::Gap;
 use super::{Closing, Exit, Shard};
 use crate::clock::now_ms;
+use crate::model::types::OnUnclean;
 use crate::sink::{Opened, Sink};
-use crate::source::adobe::OnUnclean;
 use crate::source::queue::{CaughtUp, Loss, Note};
 
 /// A first event after a resume that is this much later than the last one committed may mean that some are missing.

@@ -366,7 +366,7 @@ mod tests {
     use super::*;
 
     fn clients(toml: &str) -> Clients {
-        Clients::new(crate::config::parse(toml).unwrap().kafka, Handle::current())
+        Clients::new(crate::config::parse(toml).unwrap().plan.sink, Handle::current())
     }
 
     #[tokio::test]

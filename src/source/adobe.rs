@@ -5,7 +5,4 @@
 pub mod pool;
 pub mod protocol;
 
-pub use protocol::{
-    Config, MARKS, MAX_HOPS, OnUnclean, RETENTION, Reset, classify, enable_url, explain,
-    is_mended_by_a_token, last_received_ms, pause, refusal_line, request, words,
-};
+pub use protocol::{Config, RETENTION, Reset};

@@ -3,5 +3,6 @@
 pub mod auth;
 pub mod body;
 pub mod connect;
+pub mod dialect;
 pub mod redirect;
 pub mod refusal;

@@ -13,8 +13,7 @@ use super::frame::Framer;
 use super::http::body::{Body, BodyError, Coding};
 use super::http::refusal;
 use super::metrics::Metrics;
-use super::vet::Vetting;
-use super::{Config, Service};
+use super::vet::{Marks, Vetting};
 use crate::clock::now_ms;
 use crate::model::block::Block;
 
@@ -30,7 +29,7 @@ pub struct Lines {
     ready: VecDeque<Block>,
     /// Why there is nothing more.
     refused: Option<Failure>,
-    service: Service,
+    marks: Marks,
     metrics: Metrics,
     is_open: bool,
     /// When it counts as open if nothing but blank lines came.
@@ -38,20 +37,26 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Begins to read. Bytes are counted as they arrive.
-    pub fn new(response: Response, config: &Config, metrics: Metrics) -> Self {
+    /// Begins to read a stream that is known by `marks`. Bytes are counted as they arrive; after `silence` without any it is given up.
+    pub fn new(
+        response: Response,
+        marks: Marks,
+        silence: Duration,
+        max_line: usize,
+        metrics: Metrics,
+    ) -> Self {
         let counted = metrics.clone();
         let on_chunk = move |bytes| counted.received(bytes, now_ms());
-        let vetting = Vetting::new(response.headers(), config.service.marks());
+        let vetting = Vetting::new(response.headers(), marks);
         let label = refusal::coding(response.headers()).unwrap_or(Coding::Identity);
-        let body = Body::new(response.bytes_stream(), label, config.silence, on_chunk);
+        let body = Body::new(response.bytes_stream(), label, silence, on_chunk);
         Self {
             body,
-            framer: Framer::new(config.max_line),
+            framer: Framer::new(max_line),
             vetting,
             ready: VecDeque::new(),
             refused: None,
-            service: config.service.clone(),
+            marks,
             metrics,
             is_open: false,
             settles_at: Instant::now() + SETTLED,
@@ -118,7 +123,7 @@ impl Lines {
         self.vetting.note_compression(self.body.is_compressed());
         while let Some(mut block) = self.framer.next_block() {
             if let Block::Lines(bytes) = &mut block
-                && let Some(at) = self.service.refusal_line(bytes)
+                && let Some(at) = (self.marks.refusal_line)(bytes)
             {
                 bytes.truncate(at);
                 self.refused = Some(not_authorized());
@@ -132,7 +137,7 @@ impl Lines {
             }
         }
         let partial = self.framer.partial();
-        if has_ended && partial.is_some_and(|text| self.service.refusal_line(text).is_some()) {
+        if has_ended && partial.is_some_and(|text| (self.marks.refusal_line)(text).is_some()) {
             // The text may come without a line end.
             self.refused = Some(not_authorized());
             return;

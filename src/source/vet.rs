@@ -34,6 +34,8 @@ pub struct Marks {
     pub media_type: Option<&'static str>,
     /// How an operator gets past lines that nobody can read.
     pub way_past: &'static str,
+    /// Where in a text a line stands that is a refusal in place of events.
+    pub refusal_line: fn(&[u8]) -> Option<usize>,
 }
 
 /// The names in a JSON object.

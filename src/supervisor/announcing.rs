@@ -8,7 +8,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
-use super::{Ended, Event, Plan, ShardFigures, Stream};
+use super::{Ended, Event, ShardFigures};
+use crate::plan::{Plan, Stream};
 use crate::route;
 use crate::sink::placement::record::Wanted;
 use crate::sink::placement::{Announcement, Placement, Watcher};
@@ -32,7 +33,7 @@ fn known_topics(stream: &Stream) -> Vec<WantedTopic> {
 
 fn wanted(stream: &Stream) -> Wanted {
     Wanted {
-        stream: stream.source.stream.to_string(),
+        stream: stream.name().to_string(),
         shards: stream.shards,
         source: stream.source_id.clone(),
         start_anew: stream.start_anew.clone(),
@@ -48,7 +49,7 @@ pub(super) async fn announce(
 ) -> Result<Placement, Ended> {
     let streams: Arc<[Wanted]> = plan.streams.iter().map(wanted).collect();
     let resets = plan.streams.iter().filter(|stream| stream.source.service.resets());
-    let only_if_free: Arc<[String]> = resets.map(|stream| stream.source.stream.to_string()).collect();
+    let only_if_free: Arc<[String]> = resets.map(|stream| stream.name().to_string()).collect();
     let topics: Arc<[WantedTopic]> = plan.streams.iter().flat_map(known_topics).collect();
     let names = streams.iter().map(|wanted| wanted.stream.as_str()).collect::<Vec<_>>().join(", ");
     let found_first = Arc::new(OnceLock::new());
@@ -108,7 +109,7 @@ pub(super) async fn watch(
     drain: CancellationToken,
     events: mpsc::UnboundedSender<Event>,
 ) -> Ended {
-    let streams: Arc<[String]> = plan.streams.iter().map(|stream| stream.source.stream.to_string()).collect();
+    let streams: Arc<[String]> = plan.streams.iter().map(|stream| stream.name().to_string()).collect();
     let new_watcher = || Watcher::new(&plan.sink, Handle::current());
     let mut watcher = new_watcher();
     while !drain.is_cancelled() {

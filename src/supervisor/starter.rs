@@ -8,9 +8,10 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
-use super::{Plan, ShardFigures, Stream};
+use super::ShardFigures;
 use crate::dedupe::Window;
 use crate::failpoint;
+use crate::plan::{Plan, Stream};
 use crate::record::{ConfigError, Extractor};
 use crate::route::Router;
 use crate::shard::pipeline::Pipeline;
@@ -18,8 +19,8 @@ use crate::shard::{self, Exit, Shard};
 use crate::sink::kafka::{KafkaSink, Settings};
 use crate::sink::placement::Placement;
 use crate::source::queue::queue;
-use crate::source::{Connections, Reader};
-use crate::task;
+use crate::source::reader::ReaderContext;
+use crate::{source, task};
 
 /// How long the end of a reader is waited for: it may take what is on its way from its connections first.
 const READER_END: Duration = Duration::from_secs(10);
@@ -56,7 +57,7 @@ impl Starter {
         let config = shard::Config {
             id: id.clone(),
             batch: self.plan.batch,
-            retention: self.stream.retention,
+            retention: self.stream.source.service.retention(),
             on_unclean: self.stream.source.service.on_unclean(),
         };
         let router = Router::new(self.stream.route.clone());
@@ -73,12 +74,13 @@ impl Starter {
         let mut reader = ReaderGuard::new(&self.stop, &self.runtime);
         let (input, output) = queue(self.stream.source.queue_bytes, waiting, connections);
         let (metrics, stop) = (self.figures.source.clone(), reader.stop.clone());
-        let source = Arc::new(self.stream.source.clone());
-        match Connections::new(source, id.index, shard.resume(), Reader { input, metrics, stop }) {
+        let source = self.stream.source.clone();
+        let context = ReaderContext { input, metrics, max_line: source.max_line, stop };
+        match source::reader(source, id.index, shard.resume(), context) {
             Ok(connections) => {
                 reader.task = Some(task::spawn(&self.runtime, "connections", async move {
                     if failpoint::pass("reader").is_none() {
-                        connections.run().await;
+                        connections.await;
                     }
                 }));
             }
@@ -88,7 +90,7 @@ impl Starter {
     }
 
     fn sink(&self, router: &Router) -> KafkaSink {
-        let mut source = self.stream.source.url.clone();
+        let mut source = self.stream.source.endpoint.url.clone();
         source.set_query(None);
         let settings = Settings {
             config: self.plan.sink.clone(),

@@ -26,12 +26,12 @@ const TABLE: [(&str, &[&str]); 21] = [
     ("batch", &["model"]),
     ("sink", &["model", "clock", "failpoint", "web"]),
     ("shard", &["model", "clock", "source", "record", "dedupe", "route", "batch", "sink", "failpoint"]),
+    ("plan", &["model", "source", "record", "dedupe", "route", "batch", "sink"]),
     (
         "supervisor",
-        &["shard", "model", "source", "record", "dedupe", "route", "batch", "sink", "task", "failpoint"],
+        &["plan", "shard", "model", "source", "record", "dedupe", "route", "sink", "task", "failpoint"],
     ),
-    ("config", &["model", "source", "record", "dedupe", "route", "batch", "sink", "web"]),
-    ("wiring", &["config", "supervisor", "source", "model"]),
+    ("config", &["plan", "model", "source", "record", "dedupe", "route", "batch", "sink", "web"]),
     ("telemetry", &["clock", "supervisor", "shard", "source", "sink", "model", "output"]),
     ("status", &["clock", "supervisor", "shard", "sink", "task", "telemetry"]),
     ("admin", &["supervisor", "shard", "sink", "task", "telemetry"]),
@@ -134,6 +134,30 @@ fn imports_run_one_way() {
             }
         }
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// The services' rooms below `src/source/`.
+const SERVICES: [&str; 2] = ["airship", "adobe"];
+
+#[test]
+fn no_service_is_known_outside_of_its_room() {
+    // `source.rs` opens the rooms; the rest of `source` serves all of them alike.
+    let rooms = |path: &str| SERVICES.into_iter().find(|room| path.starts_with(&format!("source/{room}")));
+    let is_neutral = |path: &str| {
+        ["source/", "shard", "sink", "model", "supervisor"].iter().any(|place| path.starts_with(place))
+    };
+    let (mut wrong, mut neutral) = (Vec::new(), 0);
+    for source in sources().iter().filter(|source| !source.is_test() && is_neutral(&source.path)) {
+        let own = rooms(&source.path);
+        neutral += usize::from(own.is_none());
+        let code = source.code().to_lowercase();
+        for service in SERVICES.into_iter().filter(|service| Some(*service) != own && code.contains(service))
+        {
+            wrong.push(format!("src/{} names {service}", source.path));
+        }
+    }
+    assert!(neutral > 60, "only {neutral} files");
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 

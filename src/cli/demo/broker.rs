@@ -124,7 +124,7 @@ impl Broker {
             return Ok(None);
         }
         let config = config::parse(&self.configuration("http://127.0.0.1:1"))?;
-        let consumer = Clients::new(config.kafka, tokio::runtime::Handle::current()).consumer(true)?;
+        let consumer = Clients::new(config.plan.sink, tokio::runtime::Handle::current()).consumer(true)?;
         count(&consumer, &self.topic(service)).map(Some)
     }
 }

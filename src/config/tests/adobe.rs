@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use super::{DESIGN, errors, parse};
-use crate::config::{StreamConfig, StreamKind};
 use crate::model::secret::SecretSource;
 use crate::model::types::Drop;
+use crate::model::types::OnUnclean;
+use crate::plan::Stream;
 use crate::record::{EventType, Id, Key};
 use crate::route::Timestamp;
 use crate::sink::EventHeaders;
 use crate::source::Service;
-use crate::source::adobe::{Config, OnUnclean};
+use crate::source::adobe::Config;
 use crate::source::http::auth::{Credential, Grant, GrantScheme};
 
 const URL: &str = "https://livestream.adobe.net/api/1/stream/adobe-livestream-acme";
@@ -23,11 +24,11 @@ fn with(url: &str, auth: &str, more: &str) -> String {
     )
 }
 
-fn stream(toml: &str) -> StreamConfig {
-    parse(toml).unwrap().streams.pop().unwrap()
+fn stream(toml: &str) -> Stream {
+    parse(toml).unwrap().plan.streams.pop().unwrap()
 }
 
-fn service(stream: &StreamConfig) -> &Config {
+fn service(stream: &Stream) -> &Config {
     match &stream.source.service {
         Service::Adobe(service) => service,
         other => panic!("{other:?}"),
@@ -37,9 +38,9 @@ fn service(stream: &StreamConfig) -> &Config {
 #[test]
 fn the_design_example_says_what_it_says() {
     let stream = stream(DESIGN);
-    assert_eq!((&*stream.name, stream.kind, stream.shards), ("web", StreamKind::Adobe, 1));
+    assert_eq!((&**stream.name(), &*stream.source_id.kind, stream.shards), ("web", "adobe", 1));
     assert_eq!(
-        stream.source.auth,
+        stream.source.endpoint.auth,
         Credential::Grant(Grant {
             scheme: GrantScheme::Ims,
             token_url: "https://ims-na1.adobelogin.com/ims/token/v3".parse().unwrap(),
@@ -60,18 +61,18 @@ fn the_design_example_says_what_it_says() {
             reset: None,
         }
     );
-    assert_eq!(stream.source.redirect_hosts, ["livestream.adobe.net"]);
+    assert_eq!(stream.source.endpoint.redirect_hosts, ["livestream.adobe.net"]);
     assert_eq!(stream.dead_letter_topic, "tributary.dead-letters");
 }
 
 #[test]
 fn defaults_are_those_of_hits() {
     let stream = stream(&with(&format!("{URL}?beta=true"), BEARER, ""));
-    assert_eq!(stream.source.url.query(), Some("beta=true"));
-    assert_eq!(stream.source.auth, Credential::Bearer(SecretSource::Env("T".into())));
+    assert_eq!(stream.source.endpoint.url.query(), Some("beta=true"));
+    assert_eq!(stream.source.endpoint.auth, Credential::Bearer(SecretSource::Env("T".into())));
     assert_eq!(service(&stream).api_key, None);
     assert_eq!((service(&stream).max_connections, service(&stream).smoothing), (1, None));
-    assert_eq!(stream.source.silence, Duration::from_secs(90));
+    assert_eq!(stream.source.endpoint.silence, Duration::from_secs(90));
     assert_eq!((stream.route.topic.as_str(), stream.route.timestamp), ("adobe.hits", Timestamp::Processed));
     assert_eq!(stream.headers, EventHeaders::None);
     let record = &stream.record;
@@ -111,7 +112,7 @@ fn every_key_arrives() {
         redirect_hosts = ["a.example.com"]
     "#;
     let stream = stream(&with(URL, auth, more));
-    let Credential::Grant(grant) = &stream.source.auth else { panic!("{stream:?}") };
+    let Credential::Grant(grant) = &stream.source.endpoint.auth else { panic!("{stream:?}") };
     assert_eq!(
         (grant.scheme, &*grant.client_id, &*grant.scopes),
         (GrantScheme::Basic, "me", &["a b".to_owned()][..])
@@ -137,8 +138,8 @@ fn every_key_arrives() {
         (stream.route.default_topic.as_deref(), stream.route.timestamp),
         (Some("others"), Timestamp::Occurred)
     );
-    assert_eq!((stream.topic.partitions, stream.topic.replication_factor), (Some(6), Some(2)));
-    assert_eq!(stream.source.redirect_hosts, ["a.example.com"]);
+    assert_eq!((stream.topic_spec.partitions, stream.topic_spec.replication_factor), (Some(6), Some(2)));
+    assert_eq!(stream.source.endpoint.redirect_hosts, ["a.example.com"]);
     assert_eq!(
         (&*stream.dead_letter_topic, stream.headers, stream.source.max_line),
         ("dead", EventHeaders::CloudEvents, 1 << 20)
@@ -157,10 +158,10 @@ fn a_loopback_address_redirects_to_itself() {
         ("http://[::1]:1/s", "[::1]"),
         ("https://localhost/s", "localhost"),
     ] {
-        assert_eq!(stream(&with(url, BEARER, "")).source.redirect_hosts, [host]);
+        assert_eq!(stream(&with(url, BEARER, "")).source.endpoint.redirect_hosts, [host]);
     }
     assert_eq!(
-        stream(&with("https://sjo.livestream.adobe.net/s", BEARER, "")).source.redirect_hosts,
+        stream(&with("https://sjo.livestream.adobe.net/s", BEARER, "")).source.endpoint.redirect_hosts,
         ["livestream.adobe.net"]
     );
 }

@@ -67,7 +67,7 @@ const WITHOUT_ADDRESS: [(&str, &str); 3] = [
 ];
 
 fn extractor(toml: &str) -> Extractor {
-    Extractor::new(&parse(toml).unwrap().streams[0].record).unwrap()
+    Extractor::new(&parse(toml).unwrap().plan.streams[0].record).unwrap()
 }
 
 fn compliance() -> Extractor {

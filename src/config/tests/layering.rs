@@ -1,8 +1,9 @@
 //! File, variables and flags above one another.
 
-use super::{SMALL, sink};
+use super::SMALL;
 use crate::config::{Config, ConfigErrors, Sources, load};
 use crate::record::Key;
+use crate::sink;
 
 fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
@@ -35,15 +36,15 @@ fn flags_win_over_variables_and_these_over_the_file() {
         ("kafka.properties.linger.ms", "7"),
     ];
     let config = layered(&env, &flags).unwrap();
-    assert_eq!(config.kafka.bootstrap_servers, "flag:1");
-    assert_eq!(config.kafka.properties["linger.ms"], sink::Property::Text("7".into()));
-    match &config.kafka.properties["sasl.password"] {
+    assert_eq!(config.plan.sink.bootstrap_servers, "flag:1");
+    assert_eq!(config.plan.sink.properties["linger.ms"], sink::Property::Text("7".into()));
+    match &config.plan.sink.properties["sasl.password"] {
         sink::Property::Secret(source) => assert_eq!(source.read().unwrap().expose(), "1e3"),
         other => panic!("{other:?}"),
     }
-    assert_eq!((config.batch.max_events, config.admin), (7, None));
-    let stream = &config.streams[0];
-    assert_eq!((&*stream.name, stream.shards, stream.source.url.port()), ("s", 2, Some(8080)));
+    assert_eq!((config.plan.batch.max_events, config.admin), (7, None));
+    let stream = &config.plan.streams[0];
+    assert_eq!((&**stream.name(), stream.shards, stream.source.endpoint.url.port()), ("s", 2, Some(8080)));
     assert_eq!(stream.record.key, Key::Fields(vec!["a".into(), "b".into()]));
     assert_eq!(stream.route.topics["OPEN"], "opens");
 }
@@ -58,7 +59,7 @@ fn a_stream_can_come_from_variables_alone() {
         ("TRIBUTARY_STREAM__0__AUTH__BEARER__VALUE", "123"),
     ];
     let config = load(&Sources { file: None, env: pairs(&env), overrides: Vec::new() }).unwrap();
-    assert_eq!(config.streams.len(), 1);
+    assert_eq!(config.plan.streams.len(), 1);
     assert_eq!(config.warnings().len(), 1);
 }
 

@@ -8,12 +8,13 @@ use super::{bytes, place, positive, required, secret};
 use crate::config::errors::{Errors, Path};
 use crate::config::raw::adobe::{Adobe, AdobeAuth, Drop, Ims, OAuth2, OnUnclean};
 use crate::config::raw::stream::Timestamp;
-use crate::config::{StreamConfig, StreamKind};
-use crate::model::numbers;
+use crate::model::{numbers, types};
+use crate::plan;
 use crate::record::{self, EventType, Id, Key, TimeFormat};
 use crate::route::{self, Template};
 use crate::source::adobe;
 use crate::source::http::auth::{Credential, Grant, GrantScheme};
+use crate::source::http::connect::Endpoint;
 use crate::{model, source, web};
 
 /// Streams are redirected to hosts below this one.
@@ -65,7 +66,7 @@ pub(super) fn validate(
     state: &[String],
     path: &Path,
     errors: &mut Errors,
-) -> Option<StreamConfig> {
+) -> Option<plan::Stream> {
     let url = url(stream, &path.key("url"), errors);
     let auth = required(stream.auth.as_ref(), &path.key("auth"), errors)
         .and_then(|given| auth(given, stream.allow_plain_http, &path.key("auth"), errors));
@@ -77,31 +78,33 @@ pub(super) fn validate(
     let record = record(stream, path, errors);
     let dead_letter_topic = stream.dead_letter_topic.clone().unwrap_or_default();
     place::topic(&dead_letter_topic, place::Names::Fixed, state, &path.key("dead_letter_topic"), errors);
-    let topic =
+    let topic_spec =
         place::topic_spec(stream.partitions, stream.replication_factor, stream.retention, path, errors);
-    let name: std::sync::Arc<str> = stream.name.as_deref()?.into();
-    Some(StreamConfig {
-        name: name.clone(),
-        kind: StreamKind::Adobe,
+    let url = url?;
+    Some(plan::Stream {
+        // The path holds the stream's name.
+        source_id: place::source_id("adobe", url.path(), &url),
         start_anew: None,
         // The service hands the hits out to connections as it likes, so all of them feed one shard.
         shards: 1,
         headers: place::headers(&stream.headers),
         source: source::Config {
-            stream: name,
-            url: url?,
-            auth: auth?,
-            redirect_hosts,
-            allow_plain_http: stream.allow_plain_http,
+            endpoint: Endpoint {
+                stream: stream.name.as_deref()?.into(),
+                url,
+                auth: auth?,
+                redirect_hosts,
+                allow_plain_http: stream.allow_plain_http,
+                connect_timeout: stream.connect_timeout.0,
+                silence: stream.silence.0,
+            },
             service: source::Service::Adobe(service),
-            silence: stream.silence.0,
-            connect_timeout: stream.connect_timeout.0,
             max_line: bytes(stream.max_line),
             queue_bytes,
         },
         record,
         route,
-        topic,
+        topic_spec,
         dead_letter_topic,
     })
 }
@@ -206,8 +209,8 @@ fn service(stream: &Adobe, window: Duration, path: &Path, errors: &mut Errors) -
         smoothing: stream.smoothing.then_some(stream.smoothing_bucket_size),
         reconnect_pause: stream.reconnect_pause.0,
         on_unclean: match stream.on_unclean {
-            OnUnclean::Continue => adobe::OnUnclean::Continue,
-            OnUnclean::Replay => adobe::OnUnclean::Replay,
+            OnUnclean::Continue => types::OnUnclean::Continue,
+            OnUnclean::Replay => types::OnUnclean::Replay,
         },
         replay_interval: stream.replay_interval.0,
         reset: None,

@@ -1,19 +1,18 @@
 //! Streams of kinds `airship` and `airship_compliance`.
 
-use std::sync::Arc;
-
 use url::Url;
 
 use super::{bytes, filters, place, positive, required, secret};
 use crate::config::errors::{Errors, Path};
 use crate::config::raw::stream::{Airship, Auth, OnExpired, Start, Timestamp};
-use crate::config::{StreamConfig, StreamKind};
 use crate::model::offset;
+use crate::plan;
 use crate::record::{self, EventType, Id, Key, TimeFormat};
 use crate::route::{self, Template};
 use crate::source;
 use crate::source::airship;
 use crate::source::http::auth::Credential;
+use crate::source::http::connect::Endpoint;
 
 const EVENTS: &str = "https://connect.urbanairship.com/api/events/";
 const COMPLIANCE: &str = "https://connect.urbanairship.com/api/events/general";
@@ -92,8 +91,7 @@ pub(super) fn validate(
     state: &[String],
     path: &Path,
     errors: &mut Errors,
-) -> Option<StreamConfig> {
-    let name: Option<Arc<str>> = stream.name.as_deref().map(Into::into);
+) -> Option<plan::Stream> {
     let url_text = stream.url.as_deref().unwrap_or_default();
     let url = place::url(url_text, stream.allow_plain_http, &path.key("url"), errors);
     let auth = auth(stream, compliance, path, errors);
@@ -104,30 +102,39 @@ pub(super) fn validate(
     let route = route(stream, state, path, errors);
     let dead_letter_topic = stream.dead_letter_topic.clone().unwrap_or_default();
     place::topic(&dead_letter_topic, place::Names::Fixed, state, &path.key("dead_letter_topic"), errors);
-    let topic =
+    let topic_spec =
         place::topic_spec(stream.partitions, stream.replication_factor, stream.retention, path, errors);
     let record = record(stream, path, errors);
-    Some(StreamConfig {
-        name: name.clone()?,
-        kind: if compliance { StreamKind::AirshipCompliance } else { StreamKind::Airship },
+    let (url, auth) = (url?, auth?);
+    let kind = if compliance { "airship_compliance" } else { "airship" };
+    // The public test server has no app key, but a user.
+    let app = match (&service.app_key, &auth) {
+        (Some(key), _) => key.as_str(),
+        (None, Credential::Basic { user, .. }) => user.as_str(),
+        _ => "",
+    };
+    Some(plan::Stream {
+        source_id: place::source_id(kind, app, &url),
         start_anew: None,
         shards: stream.shards,
         headers: place::headers(&stream.headers),
         source: source::Config {
-            stream: name?,
-            url: url?,
-            auth: auth?,
-            redirect_hosts,
-            allow_plain_http: stream.allow_plain_http,
+            endpoint: Endpoint {
+                stream: stream.name.as_deref()?.into(),
+                url,
+                auth,
+                redirect_hosts,
+                allow_plain_http: stream.allow_plain_http,
+                connect_timeout: stream.connect_timeout.0,
+                silence: stream.silence.0,
+            },
             service: source::Service::Airship(service),
-            silence: stream.silence.0,
-            connect_timeout: stream.connect_timeout.0,
             max_line: bytes(stream.max_line),
             queue_bytes,
         },
         record,
         route,
-        topic,
+        topic_spec,
         dead_letter_topic,
     })
 }

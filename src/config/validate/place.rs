@@ -8,6 +8,7 @@ use super::{LARGEST_MESSAGE, LONGEST_TOPIC, at_least_one, is_name_char, positive
 use crate::config::errors::{Errors, Path};
 use crate::config::raw::headers::Headers;
 use crate::config::units::{Size, Span};
+use crate::model::types::SourceId;
 use crate::record::{self, Extractor, MAX_FIELDS};
 use crate::route::{Template, collide, is_internal};
 use crate::sink::{EventHeaders, TopicSpec};
@@ -158,4 +159,11 @@ pub(super) fn hosts(hosts: &[String], path: &Path, errors: &mut Errors) {
         let message = "expected a host name without scheme, port or `*`: whatever is below it counts too";
         errors.add_if(wrong, &path.index(n), message);
     }
+}
+
+/// What the positions of a stream belong to: the kind of the service, the name of the source there, and the host.
+pub(super) fn source_id(kind: &str, name: &str, url: &Url) -> SourceId {
+    let host = url.host_str().unwrap_or_default();
+    let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+    SourceId { kind: kind.to_owned(), name: name.to_owned(), host }
 }

@@ -15,14 +15,14 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, error, info, warn};
 
-use super::protocol::{self, OnUnclean, Reset};
+use super::protocol::{self, Reset};
 use crate::clock::now_ms;
-use crate::model::types::Position;
+use crate::model::types::{OnUnclean, Position};
 use crate::source::failure::Failure;
-use crate::source::http::connect::Connector;
+use crate::source::http::connect::Endpoint;
 use crate::source::metrics::ConnectionState;
 use crate::source::queue::{Item, Loss, Note};
-use crate::source::{Config, Reader, Resume};
+use crate::source::reader::{ReaderContext, Resume};
 
 mod connection;
 mod loss;
@@ -65,21 +65,20 @@ enum Ended {
 impl Pool {
     /// Prepares the connections.
     pub fn new(
-        config: Arc<Config>,
+        endpoint: Endpoint,
         adobe: protocol::Config,
         resume: Resume,
-        reader: Reader,
+        context: ReaderContext,
     ) -> Result<Self, Failure> {
-        let connector = Connector::new(Arc::clone(&config))?;
         let (replayed_ms, owed) = match &resume.position {
             Some(Position::Watermark(mark)) => (mark.replayed_ms, mark.owed_from_ms.is_some()),
             _ => (None, false),
         };
         let replays = adobe.on_unclean == OnUnclean::Replay;
         let schedule = Schedule::new(replays, adobe.replay_interval, replayed_ms, owed || resume.unclean);
-        let Reader { input, metrics, stop } = reader;
-        metrics.set_longest_pause(config.service.longest_pause());
-        let shared = Arc::new(Shared::new(config, adobe, connector, input, metrics));
+        context.metrics.set_longest_pause(adobe.reconnect_pause);
+        let stop = context.stop.clone();
+        let shared = Arc::new(Shared::new(endpoint, adobe, context)?);
         Ok(Self { shared, schedule, stop, last_seen_ms: resume.committed_ms })
     }
 
@@ -92,7 +91,7 @@ impl Pool {
             () = shared.connector.keep_token_fresh() => {}
         }
         shared.metrics.set_state(ConnectionState::Idle);
-        debug!(stream = %shared.config.stream, "connections closed");
+        debug!(stream = %shared.endpoint.stream, "connections closed");
     }
 
     async fn rounds(&mut self) {
@@ -190,7 +189,7 @@ impl Pool {
     /// Whether something may be lost with the end of a connection's task.
     fn was_torn(&self, joined: Result<bool, JoinError>) -> bool {
         joined.unwrap_or_else(|defect| {
-            error!(stream = %self.shared.config.stream, %defect, "a connection's task failed");
+            error!(stream = %self.shared.endpoint.stream, %defect, "a connection's task failed");
             true
         })
     }
@@ -211,7 +210,7 @@ impl Pool {
         self.schedule.finished(outcome);
         if !outcome.went_back {
             warn!(
-                stream = %self.shared.config.stream, tried_again = self.schedule.is_owed(),
+                stream = %self.shared.endpoint.stream, tried_again = self.schedule.is_owed(),
                 "the replay brought hardly anything that is known: the service holds nothing older, or counted a \
                  connection as open and did not reset"
             );
@@ -225,7 +224,7 @@ impl Pool {
         let usual = self.shared.adobe.reconnect_pause * self.schedule.pauses();
         let pause = usual.mul_f64(1.0 + 0.2 * rand::random::<f64>());
         info!(
-            stream = %self.shared.config.stream, pause_ms = pause.as_millis() as u64,
+            stream = %self.shared.endpoint.stream, pause_ms = pause.as_millis() as u64,
             "replay: all connections are closed; waiting until the service has noticed"
         );
         self.wait(pause).await.then_some(Begin::Replay(watermark_ms))
@@ -249,7 +248,7 @@ impl Pool {
         if left.is_zero() {
             return true;
         }
-        info!(stream = %self.shared.config.stream, left_s = left.as_secs(), "waiting before the reset");
+        info!(stream = %self.shared.endpoint.stream, left_s = left.as_secs(), "waiting before the reset");
         self.wait(left).await
     }
 
@@ -265,7 +264,7 @@ impl Pool {
     async fn note(&self, note: Note) {
         if self.shared.input.send(Item::Note(note)).await.is_err() {
             // It has its own reason, and says it.
-            debug!(stream = %self.shared.config.stream, "the shard takes nothing more");
+            debug!(stream = %self.shared.endpoint.stream, "the shard takes nothing more");
         }
     }
 }

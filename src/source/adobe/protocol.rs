@@ -12,16 +12,26 @@ use url::Url;
 use crate::model::block::lines;
 use crate::model::member;
 use crate::model::numbers::{self, RECEIVED};
+use crate::model::types::OnUnclean;
 use crate::source::failure::{Class, Pace};
 use crate::source::http::connect::Request;
+use crate::source::http::dialect::Dialect;
 use crate::source::vet::Marks;
 
 /// How long the service keeps its position while nobody is connected: "a few minutes", without a number. A stop that
 /// took longer is reported.
 pub const RETENTION: Duration = Duration::from_secs(5 * 60);
 
-/// Redirects followed within one connect.
-pub const MAX_HOPS: usize = 5;
+/// How the service speaks HTTP. Adobe's samples show a `Location` both with parameters and without.
+pub const DIALECT: Dialect = Dialect {
+    max_hops: 5,
+    keeps_query: true,
+    classify: |status, _| classify(status),
+    words,
+    // Nothing is given up for what it says.
+    is_own_refusal: |_| false,
+    explain,
+};
 
 /// A stream that was just enabled is ready after 15 minutes, so as many usual pauses of a minute.
 const ENABLE_PAUSES: u32 = 15;
@@ -34,6 +44,7 @@ pub const MARKS: Marks = Marks {
     is_line: |names| names.have(&["hitIdHigh"]),
     media_type: None,
     way_past: "give up what is held by `run --reset largest`",
+    refusal_line,
 };
 
 /// The text that stands in the body of a stream, with status 200, whose token is no longer good.
@@ -57,16 +68,6 @@ pub struct Config {
     pub replay_interval: Duration,
     /// One deliberate `reset`, with the first connect of this process.
     pub reset: Option<Reset>,
-}
-
-/// What to do when events that were sent may be lost to us.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum OnUnclean {
-    /// Go on where the service's position is, and report a possible gap.
-    #[default]
-    Continue,
-    /// Read again from the oldest hit held, and drop what was delivered.
-    Replay,
 }
 
 /// Moves the service's position, once, while no connection is open.

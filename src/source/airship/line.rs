@@ -15,6 +15,7 @@ pub const MARKS: Marks = Marks {
     is_line: |names| names.have(&["offset"]) || names.have(&["id", "type"]),
     media_type: Some("application/vnd.urbanairship+"),
     way_past: "give up what is held by `run --start-anew STREAM=WORD` with `start = \"latest\"`",
+    refusal_line: |_| None,
 };
 
 /// A place in the stream.

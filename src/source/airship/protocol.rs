@@ -1,14 +1,17 @@
 //! The Airship RTDS protocol as pure functions: request body, response classes, the position in a line.
 //! Facts: the service's API reference, "Event stream" and "Compliance event stream".
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
+use super::filter::Filter;
 use crate::source::failure::Class;
 use crate::source::http::connect::Request;
+use crate::source::http::dialect::Dialect;
 
 /// How long the service keeps events: 7 days or 100 GB, whichever comes first (support article on resuming).
 pub const RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -61,69 +64,6 @@ pub enum OnExpired {
     Stop,
 }
 
-/// One filter object: every part that is present must hold.
-#[derive(Clone, PartialEq, Debug, Default, Serialize)]
-pub struct Filter {
-    /// Event types, upper case.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub types: Vec<String>,
-    /// Device types, lower case.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub device_types: Vec<String>,
-    /// Events about these devices.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub devices: Vec<DeviceSelector>,
-    /// Events about these users.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub users: Vec<UserSelector>,
-    /// Events tied to these pushes or groups. One is sent as an object, as the specification has it, several as
-    /// an array, as the official clients send them.
-    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "one_or_many")]
-    pub notifications: Vec<NotificationSelector>,
-    /// Drops events that occurred more than this many milliseconds ago.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub latency: Option<u64>,
-    /// JSON predicates, sent as they are.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub predicates: Vec<serde_json::Value>,
-}
-
-/// A device of a filter. Serialises as an object with one member.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DeviceSelector {
-    /// A channel id.
-    Channel(String),
-    /// A named user.
-    NamedUserId(String),
-    /// A legacy iOS channel id.
-    IosChannel(String),
-    /// A legacy Android channel id.
-    AndroidChannel(String),
-    /// A legacy Amazon channel id.
-    AmazonChannel(String),
-}
-
-/// A user of a filter. Serialises as an object with one member.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum UserSelector {
-    /// A contact id.
-    ContactId(String),
-    /// A named user.
-    NamedUserId(String),
-}
-
-/// A notification of a filter. Serialises as an object with one member.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NotificationSelector {
-    /// A push id.
-    PushId(String),
-    /// A group id.
-    GroupId(String),
-}
-
 /// Where a connection is to begin: exactly one of the two is sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Begin<'a> {
@@ -153,8 +93,15 @@ enum Subset {
     Sample { proportion: f64 },
 }
 
-/// Redirects followed within one connect.
-pub const MAX_HOPS: usize = 10;
+/// How the service speaks HTTP.
+pub const DIALECT: Dialect = Dialect {
+    max_hops: 10,
+    keeps_query: false,
+    classify,
+    words: |text| Cow::Borrowed(text),
+    is_own_refusal,
+    explain,
+};
 
 /// The request for one shard.
 pub fn request(config: &Config, shard: u32, begin: Begin<'_>) -> Request {
@@ -261,21 +208,12 @@ pub fn is_own_refusal(body: &[u8]) -> bool {
         .is_ok_and(|answer| answer.ok == Some(false) || answer.error_code.is_some())
 }
 
-fn one_or_many<S: serde::Serializer>(
-    selectors: &[NotificationSelector],
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match selectors {
-        [one] => one.serialize(serializer),
-        many => many.serialize(serializer),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::source::airship::filter::{DeviceSelector, NotificationSelector, UserSelector};
 
     fn config() -> Config {
         Config {

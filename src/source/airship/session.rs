@@ -11,25 +11,29 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::line::{self, Place, last_place};
+use super::line::{self, MARKS, Place, last_place};
 use super::protocol::{self, Begin, OnExpired, Start};
-use super::retry::{self, Retry};
+use super::retry::Retry;
 use crate::clock::now_ms;
 use crate::model::block::Block;
 use crate::model::errors::chain;
-use crate::model::types::ShardId;
+use crate::model::types::{Position, ShardId};
 use crate::source::backoff::Backoff;
+use crate::source::endings;
 use crate::source::failure::{Class, Failure};
-use crate::source::http::connect::{Asked, Connector, Opened};
+use crate::source::http::connect::{Asked, Connector, Endpoint, Opened};
 use crate::source::lines::Lines;
 use crate::source::metrics::{ConnectionState, Metrics};
 use crate::source::queue::{Closed, Input, Item, Note};
-use crate::source::{Config, Reader};
+use crate::source::reader::{ReaderContext, Resume};
 
 /// Keeps one shard's stream open.
 pub struct Session {
-    config: Arc<Config>,
+    /// The stream's name.
+    stream: Arc<str>,
     airship: protocol::Config,
+    silence: Duration,
+    max_line: usize,
     connector: Connector,
     shard: u32,
     /// After the last line that was queued.
@@ -64,23 +68,30 @@ enum End {
 }
 
 impl Session {
-    /// Prepares a session that begins after `place`, or at the configured start.
+    /// Prepares a session that begins where `resume` says, or at the configured start.
     pub fn new(
-        config: Arc<Config>,
+        endpoint: Endpoint,
         airship: protocol::Config,
         shard: u32,
-        place: Option<Place>,
-        reader: Reader,
+        resume: Resume,
+        context: ReaderContext,
     ) -> Result<Self, Failure> {
-        let connector = Connector::new(Arc::clone(&config))?;
+        let place = match resume.position {
+            Some(Position::Offset { offset }) => Some(Place { offset, dated_ms: resume.dated_ms }),
+            _ => None,
+        };
+        let (stream, silence) = (Arc::clone(&endpoint.stream), endpoint.silence);
         let (min, max) = airship.backoff;
+        let connector = Connector::new(endpoint, protocol::DIALECT, max)?;
         let retry = Retry::new(Backoff { min, max }, airship.on_expired, protocol::RETENTION);
         let start = airship.start;
-        let Reader { input, metrics, stop } = reader;
-        metrics.set_longest_pause(config.service.longest_pause());
+        let ReaderContext { input, metrics, max_line, stop } = context;
+        metrics.set_longest_pause(max);
         Ok(Self {
-            config,
+            stream,
             airship,
+            silence,
+            max_line,
             connector,
             shard,
             place,
@@ -108,10 +119,10 @@ impl Session {
             }
             self.metrics.count_reconnect(failure.class);
             self.metrics.failed(chain(&failure), now_ms());
-            if retry::is_away(failure.class, was_open) {
+            if endings::is_away(failure.class, was_open) {
                 self.metrics.went_away(now_ms());
             }
-            retry::report(&self.id(), 0, &failure, plan.pause, plan.needs_operator);
+            endings::report(&self.id(), 0, &failure, plan.pause, plan.needs_operator);
             if plan.abandon_position {
                 self.abandon_position();
             }
@@ -127,7 +138,7 @@ impl Session {
             }
         }
         self.metrics.set_state(ConnectionState::Idle);
-        debug!(stream = %self.config.stream, shard = %self.id(), "session stopped");
+        debug!(stream = %self.stream, shard = %self.id(), "session stopped");
     }
 
     /// One connection, from connect to its end.
@@ -144,7 +155,7 @@ impl Session {
         match opened {
             Ok(opened) => {
                 info!(
-                    stream = %self.config.stream, shard = %self.id(),
+                    stream = %self.stream, shard = %self.id(),
                     resume = offset, "connected"
                 );
                 let open = self.metrics.opened();
@@ -152,7 +163,7 @@ impl Session {
                 let end = self.read(opened).await;
                 drop(open);
                 if let End::Failed { failure, .. } = &end
-                    && retry::was_open_for_long(failure.class, opened_at.elapsed(), self.airship.backoff.1)
+                    && endings::was_open_for_long(failure.class, opened_at.elapsed(), self.airship.backoff.1)
                 {
                     self.retry.received_data();
                 }
@@ -163,7 +174,7 @@ impl Session {
     }
 
     async fn read(&mut self, opened: Opened) -> End {
-        let mut lines = Lines::new(opened.response, &self.config, self.metrics.clone());
+        let mut lines = Lines::new(opened.response, MARKS, self.silence, self.max_line, self.metrics.clone());
         let mut resumed = self.place.is_some();
         loop {
             let ended = tokio::select! {
@@ -204,7 +215,7 @@ impl Session {
     }
 
     fn id(&self) -> ShardId {
-        ShardId { stream: Arc::clone(&self.config.stream), index: self.shard }
+        ShardId { stream: Arc::clone(&self.stream), index: self.shard }
     }
 
     /// How old the position is: how long ago the service processed what stands there.
@@ -227,7 +238,7 @@ impl Session {
             Start::Latest => "beginning at the end: the events in between are missing",
         };
         warn!(
-            stream = %self.config.stream, shard = %self.id(), begin = ?self.start,
+            stream = %self.stream, shard = %self.id(), begin = ?self.start,
             offset = self.place.as_ref().map(|place| place.offset.as_str()), age_s = self.age().map(|age| age.as_secs()),
             "possible gap: the service no longer accepts the position; {follows}"
         );
@@ -250,7 +261,7 @@ impl Session {
         }
         if let Some(place) = self.abandoned.take() {
             warn!(
-                stream = %self.config.stream, shard = %self.id(), offset = place.offset,
+                stream = %self.stream, shard = %self.id(), offset = place.offset,
                 "the service refuses the request without the position as well; the position is kept, nothing was given up"
             );
             self.place = Some(place);

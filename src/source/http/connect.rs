@@ -1,5 +1,5 @@
 //! One attempt to open a stream: request, credential, redirects, response class. Knows neither retries nor gzip, and
-//! of the services only what [`crate::source::Service`] says.
+//! of the service only its [`Dialect`].
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,10 +11,10 @@ use reqwest::{Client, Response};
 use tokio::time::Instant;
 use url::Url;
 
-use super::auth::{Authorization, Authorizer};
+use super::auth::{Authorization, Authorizer, Credential};
+use super::dialect::Dialect;
 use super::redirect::{Policy, RedirectError};
 use super::refusal;
-use crate::source::Config;
 use crate::source::failure::{Class, Failure};
 use crate::web::proxy::{Proxies, Proxy, ProxyError};
 use crate::web::retry_after::retry_after;
@@ -25,9 +25,29 @@ use crate::web::{self, host_of};
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const KEEP_ALIVE_QUESTIONS: u32 = 3;
 
-/// Opens streams of one configured source. Connections of one stream share it, and with it the token.
+/// Where a service is, and how it is reached.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// The stream's name, for logs and errors.
+    pub stream: Arc<str>,
+    /// The configured address; each new connect begins here.
+    pub url: Url,
+    /// The credential.
+    pub auth: Credential,
+    /// Hosts, and whatever is below them, that may be sent the credential after a redirect.
+    pub redirect_hosts: Vec<String>,
+    /// Whether plain `http` targets may get the credential (always so for loopback addresses).
+    pub allow_plain_http: bool,
+    /// Limit for TCP and TLS to be set up.
+    pub connect_timeout: Duration,
+    /// Time without a byte after which a connection is given up.
+    pub silence: Duration,
+}
+
+/// Opens streams at one endpoint. Connections of one stream share it, and with it the token.
 pub struct Connector {
-    config: Arc<Config>,
+    endpoint: Endpoint,
+    dialect: Dialect,
     client: Client,
     proxies: Arc<Proxies>,
     policy: Policy,
@@ -73,8 +93,8 @@ pub struct Opened {
 }
 
 impl Connector {
-    /// Prepares the HTTP client.
-    pub fn new(config: Arc<Config>) -> Result<Self, Failure> {
+    /// Prepares the HTTP client. A token endpoint that refused is left alone for `pause`.
+    pub fn new(endpoint: Endpoint, dialect: Dialect, pause: Duration) -> Result<Self, Failure> {
         let proxies = Arc::new(Proxies::of_process());
         // Redirects are followed here, see `redirect`. A library that repeats the request by itself would do it with the
         // position of hours ago (a bug that an official client once had).
@@ -84,23 +104,22 @@ impl Connector {
             .tcp_keepalive(KEEP_ALIVE)
             .tcp_keepalive_interval(KEEP_ALIVE)
             .tcp_keepalive_retries(KEEP_ALIVE_QUESTIONS)
-            .connect_timeout(config.connect_timeout)
+            .connect_timeout(endpoint.connect_timeout)
             .build()
             .map_err(|error| Failure::caused(Class::Rejected, "the HTTP client cannot be set up", error))?;
         let policy = Policy {
-            hosts: config.redirect_hosts.clone(),
-            allow_plain_http: config.allow_plain_http,
-            max_hops: config.service.max_hops(),
-            keeps_query: config.service.keeps_query(),
+            hosts: endpoint.redirect_hosts.clone(),
+            allow_plain_http: endpoint.allow_plain_http,
+            max_hops: dialect.max_hops,
+            keeps_query: dialect.keeps_query,
         };
-        let pause = config.service.longest_pause();
-        let authorizer = Authorizer::new(config.auth.clone(), pause, config.allow_plain_http, &proxies)?;
-        Ok(Self { config, client, proxies, policy, authorizer })
+        let authorizer = Authorizer::new(endpoint.auth.clone(), pause, endpoint.allow_plain_http, &proxies)?;
+        Ok(Self { endpoint, dialect, client, proxies, policy, authorizer })
     }
 
     /// Opens a stream. Begins at the configured URL, whatever earlier redirects said. Notes in `asked` what leaves.
     pub async fn open(&self, request: &Request, asked: &Asked) -> Result<Opened, Failure> {
-        let mut url = self.config.url.clone();
+        let mut url = self.endpoint.url.clone();
         if !request.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&request.query);
         }
@@ -128,7 +147,7 @@ impl Connector {
 
     /// Renews a fetched token ahead of its expiry, for as long as this is polled.
     pub async fn keep_token_fresh(&self) {
-        self.authorizer.keep_fresh(&self.config.stream).await;
+        self.authorizer.keep_fresh(&self.endpoint.stream).await;
     }
 
     /// Sends a request and follows redirects until there is a response with a good status.
@@ -194,7 +213,7 @@ impl Connector {
             let pairs: Vec<_> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
             hop = hop.header(header::COOKIE, pairs.join("; "));
         }
-        let limit = self.config.connect_timeout + self.config.silence;
+        let limit = self.endpoint.connect_timeout + self.endpoint.silence;
         match tokio::time::timeout(limit, hop.send()).await {
             Ok(Ok(response)) => Ok(response),
             Ok(Err(error)) => {
@@ -222,7 +241,7 @@ impl Connector {
 
     async fn refusal(&self, response: Response, resumed: bool, authorization: &Authorization) -> Failure {
         let status = response.status();
-        let class = self.config.service.classify(status, resumed);
+        let class = (self.dialect.classify)(status, resumed);
         if matches!(class, Class::Unauthorized | Class::Forbidden) {
             self.authorizer.refused(authorization);
         }
@@ -236,12 +255,11 @@ impl Connector {
             return Failure { retry_after, untaken: true, ..Failure::new(class, message) };
         }
         let said = refusal::read(response).await;
-        let service = &self.config.service;
-        let text = self.proxies.hide(&said.text(authorization, |text| service.words(text)));
+        let text = self.proxies.hide(&said.text(authorization, self.dialect.words));
         Failure {
             retry_after,
-            by_service: service.is_own_refusal(said.bytes()),
-            ..Failure::new(class, service.explain(class, status, &text))
+            by_service: (self.dialect.is_own_refusal)(said.bytes()),
+            ..Failure::new(class, (self.dialect.explain)(class, status, &text))
         }
     }
 }

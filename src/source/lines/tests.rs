@@ -4,9 +4,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::model::secret::{Secret, SecretSource};
-use crate::source::airship::{self, OnExpired, Start};
-use crate::source::http::auth::Credential;
+use crate::source::airship;
 
 /// A response that comes piece by piece.
 struct Served {
@@ -16,34 +14,14 @@ struct Served {
 }
 
 fn serve() -> Served {
-    let airship = airship::Config {
-        app_key: None,
-        start: Start::Latest,
-        on_expired: OnExpired::Earliest,
-        filters: Vec::new(),
-        sample: None,
-        shards: 1,
-        backoff: (Duration::from_secs(1), Duration::from_secs(30)),
-    };
-    let config = Config {
-        stream: "s".into(),
-        url: "http://127.0.0.1:1/".parse().unwrap(),
-        auth: Credential::Bearer(SecretSource::Value(Secret::new("t"))),
-        redirect_hosts: Vec::new(),
-        allow_plain_http: false,
-        service: Service::Airship(airship),
-        silence: Duration::from_secs(90),
-        connect_timeout: Duration::from_secs(5),
-        max_line: 1 << 20,
-        queue_bytes: 1 << 20,
-    };
     let (pieces, source) = mpsc::unbounded_channel::<Bytes>();
     let body = futures_util::stream::unfold(source, |mut source| async move {
         source.recv().await.map(|piece| (Ok::<_, std::io::Error>(piece), source))
     });
     let response = Response::from(http::Response::new(reqwest::Body::wrap_stream(body)));
     let metrics = Metrics::default();
-    Served { pieces, lines: Lines::new(response, &config, metrics.clone()), metrics }
+    let lines = Lines::new(response, airship::MARKS, Duration::from_secs(90), 1 << 20, metrics.clone());
+    Served { pieces, lines, metrics }
 }
 
 impl Served {

@@ -119,9 +119,9 @@ fn a_line_has_what_each_line_of_its_service_has() {
     ] {
         assert!(!is_line(airship::MARKS, line), "{line}");
     }
-    assert!(is_line(adobe::MARKS, r#"{"reportSuite":"x","hitIdHigh":1,"hitIdLow":2}"#));
+    assert!(is_line(adobe::protocol::MARKS, r#"{"reportSuite":"x","hitIdHigh":1,"hitIdLow":2}"#));
     for line in [r#"{"offset":"1"}"#, r#"{"hitIdLow":2}"#, r#"{"error":"409"}"#] {
-        assert!(!is_line(adobe::MARKS, line), "{line}");
+        assert!(!is_line(adobe::protocol::MARKS, line), "{line}");
     }
 }
 

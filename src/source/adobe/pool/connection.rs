@@ -16,14 +16,14 @@ use crate::model::block::Block;
 use crate::model::errors::chain;
 use crate::model::numbers;
 use crate::model::types::ShardId;
-use crate::source::Config;
-use crate::source::adobe::protocol::{self, Reset};
-use crate::source::airship::retry::{self, Streak};
+use crate::source::adobe::protocol::{self, MARKS, Reset};
+use crate::source::endings::{self, Streak};
 use crate::source::failure::{Class, Failure};
-use crate::source::http::connect::{Asked, Connector, Opened};
+use crate::source::http::connect::{Asked, Connector, Endpoint, Opened};
 use crate::source::lines::Lines;
 use crate::source::metrics::{ConnectionState, Metrics};
 use crate::source::queue::{Closed, Input, Item, Loss};
+use crate::source::reader::ReaderContext;
 
 /// A replay has caught up when no line came for so long, even if nothing as late as what was delivered came.
 const CATCH_UP_IDLE: Duration = Duration::from_secs(10);
@@ -36,10 +36,11 @@ const LASTING_CONFLICT: u32 = 3;
 
 /// What the connections of a stream share.
 pub(super) struct Shared {
-    pub(super) config: Arc<Config>,
+    pub(super) endpoint: Endpoint,
     pub(super) adobe: protocol::Config,
     pub(super) connector: Connector,
     pub(super) input: Input,
+    max_line: usize,
     pub(super) metrics: Metrics,
     /// Whether the service was asked to enable the stream since it was last open.
     enabling: AtomicBool,
@@ -80,13 +81,13 @@ enum End {
 
 impl Shared {
     pub(super) fn new(
-        config: Arc<Config>,
+        endpoint: Endpoint,
         adobe: protocol::Config,
-        connector: Connector,
-        input: Input,
-        metrics: Metrics,
-    ) -> Self {
-        Self { config, adobe, connector, input, metrics, enabling: AtomicBool::new(false) }
+        context: ReaderContext,
+    ) -> Result<Self, Failure> {
+        let connector = Connector::new(endpoint.clone(), protocol::DIALECT, adobe.reconnect_pause)?;
+        let ReaderContext { input, metrics, max_line, .. } = context;
+        Ok(Self { endpoint, adobe, connector, input, max_line, metrics, enabling: AtomicBool::new(false) })
     }
 }
 
@@ -127,7 +128,7 @@ impl Connection {
             self.shared.metrics.count_reconnect(failure.class);
             self.shared.metrics.failed(chain(&failure), now_ms());
             // A quiet stream may not even be answered before its first event.
-            if failure.class != Class::Silence && retry::is_away(failure.class, was_open) {
+            if failure.class != Class::Silence && endings::is_away(failure.class, was_open) {
                 self.shared.metrics.went_away(now_ms());
             }
             let pause = self.pause(&failure);
@@ -159,7 +160,7 @@ impl Connection {
             // The service may send from the moment it answers, so an answer that is on its way is waited for.
             () = self.closing.cancelled() => {
                 let Some(at) = asked.at() else { return End::Closed { torn: false } };
-                let (limit, torn) = answer_limit(at.elapsed(), shared.config.connect_timeout);
+                let (limit, torn) = answer_limit(at.elapsed(), shared.endpoint.connect_timeout);
                 match tokio::time::timeout(limit, opening).await {
                     Ok(opened) => opened,
                     // A redirect is asked for anew.
@@ -174,7 +175,7 @@ impl Connection {
                 return End::Failed { failure, loss, proven: false, was_open: false };
             }
         };
-        info!(stream = %shared.config.stream, connection = self.number, reset = self.reset.map(Reset::name), "connected");
+        info!(stream = %shared.endpoint.stream, connection = self.number, reset = self.reset.map(Reset::name), "connected");
         let reset = self.reset.take();
         let opened_at = Instant::now();
         self.last_event = opened_at;
@@ -183,7 +184,7 @@ impl Connection {
         let end = self.read(opened).await;
         drop(open);
         if let End::Failed { failure, proven, .. } = &end {
-            if retry::was_open_for_long(failure.class, opened_at.elapsed(), shared.adobe.reconnect_pause) {
+            if endings::was_open_for_long(failure.class, opened_at.elapsed(), shared.adobe.reconnect_pause) {
                 self.streak.end();
             }
             let refused = matches!(failure.class, Class::Unauthorized | Class::BadBody);
@@ -197,7 +198,13 @@ impl Connection {
 
     async fn read(&mut self, opened: Opened) -> End {
         let Opened { response, authorization } = opened;
-        let mut lines = Lines::new(response, &self.shared.config, self.shared.metrics.clone());
+        let mut lines = Lines::new(
+            response,
+            MARKS,
+            self.shared.endpoint.silence,
+            self.shared.max_line,
+            self.shared.metrics.clone(),
+        );
         let closing = self.closing.clone();
         let mut closing_since = None;
         loop {
@@ -281,7 +288,7 @@ impl Connection {
                 Progress::There => self.reached(),
                 Progress::Undated => {
                     warn!(
-                        stream = %self.shared.config.stream, connection = self.number,
+                        stream = %self.shared.endpoint.stream, connection = self.number,
                         "the hits of the replay tell no time in {} that could be compared with what was delivered: the \
                          replay counts as over, and repeats are known by their ids alone", numbers::RECEIVED
                     );
@@ -308,7 +315,7 @@ impl Connection {
 
     fn tell(&self, event: Event) {
         if self.events.send(event).is_err() {
-            debug!(stream = %self.shared.config.stream, ?event, "nobody listens: all connections are being closed");
+            debug!(stream = %self.shared.endpoint.stream, ?event, "nobody listens: all connections are being closed");
         }
     }
 
@@ -326,11 +333,11 @@ impl Connection {
         }
         let pause =
             protocol::pause(failure.class, failures, self.shared.adobe.reconnect_pause, rand::random());
-        let pause = retry::heed(pause, failure);
+        let pause = endings::heed(pause, failure);
         let mended = protocol::is_mended_by_a_token(failure.class, failures);
         let lasting = match failure.class {
             Class::TooManyConnections => failures >= LASTING_CONFLICT,
-            Class::BadBody => failures >= retry::LASTING_PAGE,
+            Class::BadBody => failures >= endings::LASTING_PAGE,
             _ => false,
         };
         let needs_operator = lasting || (failure.class.needs_operator() && !mended);
@@ -339,8 +346,8 @@ impl Connection {
         } else {
             ConnectionState::BackingOff
         });
-        let shard = ShardId { stream: Arc::clone(&self.shared.config.stream), index: SHARD };
-        retry::report(&shard, self.number, failure, pause, needs_operator);
+        let shard = ShardId { stream: Arc::clone(&self.shared.endpoint.stream), index: SHARD };
+        endings::report(&shard, self.number, failure, pause, needs_operator);
         pause
     }
 
@@ -349,8 +356,8 @@ impl Connection {
         if self.shared.enabling.swap(true, Ordering::Relaxed) {
             return;
         }
-        let stream = &self.shared.config.stream;
-        let Some(url) = protocol::enable_url(&self.shared.config.url) else {
+        let stream = &self.shared.endpoint.stream;
+        let Some(url) = protocol::enable_url(&self.shared.endpoint.url) else {
             error!(%stream, "the stream must be enabled, but its address has no /stream/ to tell where; check url");
             return;
         };

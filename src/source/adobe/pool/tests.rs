@@ -12,10 +12,10 @@ use crate::mock::fault::{Armed, ErrorBody, Fault};
 use crate::model::block::{Block, lines};
 use crate::model::secret::{Secret, SecretSource};
 use crate::model::types::Watermark;
+use crate::source::adobe;
 use crate::source::http::auth::{Credential, Grant, GrantScheme};
 use crate::source::metrics::Metrics;
 use crate::source::queue::{CaughtUp, Output, Received, queue};
-use crate::source::{Service as Known, adobe};
 
 mod undated;
 
@@ -69,26 +69,23 @@ fn start_at(url: &str, auth: Credential, connections: u32, on_unclean: OnUnclean
         replay_interval: Duration::from_millis(10),
         reset: None,
     };
-    let config = Config {
+    let endpoint = Endpoint {
         stream: "web".into(),
         url: url.parse().unwrap(),
         auth,
         redirect_hosts: vec!["127.0.0.1".into()],
         allow_plain_http: false,
-        service: Known::Adobe(adobe.clone()),
         silence: Duration::from_secs(30),
         connect_timeout: Duration::from_secs(5),
-        max_line: 1 << 20,
-        queue_bytes: 1 << 20,
     };
-    let (input, output) = queue(config.queue_bytes, Default::default(), Default::default());
+    let (input, output) = queue(1 << 20, Default::default(), Default::default());
     let (metrics, stop) = (Metrics::default(), CancellationToken::new());
-    let reader = Reader { input, metrics: metrics.clone(), stop: stop.clone() };
+    let context = ReaderContext { input, metrics: metrics.clone(), max_line: 1 << 20, stop: stop.clone() };
     let delivered_ms = match &resume.position {
         Some(Position::Watermark(mark)) => mark.received_ms,
         _ => None,
     };
-    let pool = Pool::new(Arc::new(config), adobe, resume, reader).unwrap();
+    let pool = Pool::new(endpoint, adobe, resume, context).unwrap();
     let runtime = tokio::runtime::Handle::current();
     let (count, distinct) = watch::channel(0);
     let taken = tokio::task::spawn_blocking(move || take(&output, delivered_ms, &count));

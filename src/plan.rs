@@ -1,0 +1,53 @@
+//! What is to run, as plain values: `config` fills them, `supervisor` takes them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::types::SourceId;
+use crate::sink::{self, TopicSpec};
+use crate::{batch, dedupe, record, route, source};
+
+/// Everything that runs in this process.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The streams: at least one, with unique names.
+    pub streams: Vec<Stream>,
+    /// How Kafka is reached, the guarantee, the state topics.
+    pub sink: sink::Config,
+    /// When transactions close.
+    pub batch: batch::Config,
+    /// The id window of each shard.
+    pub dedupe: dedupe::Config,
+    /// Limit for committing what is queued when told to stop.
+    pub shutdown_timeout: Duration,
+}
+
+/// One stream.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    /// Number of shards, 1 or more.
+    pub shards: u32,
+    /// Where its lines come from; its name is in there.
+    pub source: source::Config,
+    /// What its positions belong to.
+    pub source_id: SourceId,
+    /// A word that has everything left behind which is known of the stream, once for each word.
+    pub start_anew: Option<String>,
+    /// Which fields are taken.
+    pub record: record::Config,
+    /// How topics are chosen.
+    pub route: route::Config,
+    /// How missing event topics are created.
+    pub topic_spec: TopicSpec,
+    /// Which headers events get.
+    pub headers: sink::EventHeaders,
+    /// Where events that cannot be carried go.
+    pub dead_letter_topic: String,
+}
+
+impl Stream {
+    /// Its name, which no other stream has.
+    pub fn name(&self) -> &Arc<str> {
+        &self.source.endpoint.stream
+    }
+}
