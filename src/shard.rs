@@ -25,6 +25,7 @@ use crate::source::queue::{Item, Output, Received};
 use crate::source::reader::Resume;
 
 mod checking;
+pub mod cursor;
 pub mod health;
 pub mod mark;
 pub mod metrics;

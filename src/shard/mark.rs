@@ -74,6 +74,11 @@ pub struct Report {
 }
 
 impl Mark {
+    /// At this watermark, with no replay at work that was looked at.
+    pub fn at(watermark: Watermark) -> Self {
+        Self { watermark, ..Self::default() }
+    }
+
     /// Something may have been lost: a replay has to go back to before this.
     pub fn owe_replay(&mut self) {
         self.watermark.owed_from_ms.get_or_insert(self.watermark.received_ms.unwrap_or(0));

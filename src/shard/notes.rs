@@ -52,7 +52,9 @@ impl<S: Sink> Shard<S> {
                 self.close(Closing::Now)?;
                 let report = self.pipeline.end_replay(replay_owed);
                 self.close(Closing::Now)?;
-                self.report_replay(&report, replay_owed);
+                if let Some(report) = report {
+                    self.report_replay(&report, replay_owed);
+                }
             }
             // The reader has said in the log what that means.
             Note::PositionGivenUp => self.metrics.gap(Gap::PositionGivenUp),
@@ -78,7 +80,7 @@ impl<S: Sink> Shard<S> {
             );
         }
         let Some(on_unclean) = self.config.on_unclean else { return };
-        self.pipeline.keep_mark(opened.checkpoint.position.as_ref(), opened.has_all_ids);
+        self.pipeline.keep_watermark(opened.checkpoint.position.as_ref(), opened.has_all_ids);
         let replay_owed = on_unclean == OnUnclean::Replay;
         if !replay_owed && self.pipeline.forgive_replay() {
             self.report_lost(Gap::ReplayCalledOff, "a replay was owed", replay_owed);

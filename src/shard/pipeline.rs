@@ -18,11 +18,14 @@ use crate::route::Router;
 use crate::sink::delivery::Refused;
 use crate::sink::{Sink, SinkError};
 
+use super::cursor::Cursor;
 use super::mark::ReplayCounts;
 use super::progress::{DeadLetters, Progress};
 
+mod duplicates;
 mod letters;
-mod place;
+mod outcome;
+mod replays;
 mod topics;
 
 use letters::DeadLetter;
@@ -45,8 +48,6 @@ pub struct Pipeline {
     counted: ReplayCounts,
     /// Dead letters of this batch by reason, for the metrics.
     dead_letters: DeadLetters,
-    /// Whether the service keeps the position, so that ours is a watermark.
-    keeps_mark: bool,
     /// Whether the sink's transaction was begun, and records sent in it.
     begun: bool,
     /// Processing time of the first event since the last commit.
@@ -72,16 +73,16 @@ pub struct Taken {
 impl Pipeline {
     /// An event path with an empty window.
     pub fn new(extractor: Extractor, router: Router, window: Window, dead_letter_topic: String) -> Self {
+        let progress = Progress::new(Cursor::in_line(extractor.reads_offsets()));
         Self {
             extractor,
             router,
             window,
             dead_letter_topic,
-            progress: Progress::default(),
-            base: Progress::default(),
+            base: progress.clone(),
+            progress,
             counted: ReplayCounts::default(),
             dead_letters: DeadLetters::default(),
-            keeps_mark: false,
             begun: false,
             first_processed_ms: None,
             clock_ms: now_ms(),
@@ -122,7 +123,7 @@ impl Pipeline {
 
     /// Whether there is something to commit without a record: the position moved, or ids have to be written again.
     pub fn has_moved(&self) -> bool {
-        self.progress.moved || self.window.is_unwritten()
+        self.progress.cursor.has_moved() || self.window.is_unwritten()
     }
 
     /// Processing time of the first event since the last commit.
@@ -188,11 +189,10 @@ impl Pipeline {
 
     /// The batch is committed.
     pub fn committed(&mut self, dated: Dated) {
-        self.window.keep_old(self.progress.mark.needs_old_ids());
+        self.window.keep_old(self.progress.cursor.needs_old_ids());
         self.window.commit(dated);
-        self.progress.mark.watermark.forgotten_ms = self.window.forgotten_ms();
-        self.progress.start_anew();
-        self.counted = self.progress.mark.counts;
+        self.progress.commit(self.window.forgotten_ms());
+        self.counted = self.progress.cursor.replay_counts();
         self.base.clone_from(&self.progress);
         self.dead_letters = DeadLetters::default();
         self.begun = false;
@@ -241,32 +241,39 @@ impl Pipeline {
                 }
                 self.progress.added.received += 1;
                 self.event(line, &record, destination, sink)?;
-                self.place(record.offset.as_deref());
-                self.processed(record.processed_ms);
+                self.progress.cursor.pass_line(record.offset.as_deref());
+                self.pass_event(record.processed_ms);
             }
             Ok(Line::Filtered { reason, processed_ms, offset }) => {
                 self.progress.added.received += 1;
                 self.progress.filter(reason);
-                self.place(offset.as_deref());
-                self.processed(processed_ms);
+                self.progress.cursor.pass_line(offset.as_deref());
+                self.pass_event(processed_ms);
             }
-            Ok(Line::PositionOnly(offset)) => self.place(offset.as_deref()),
+            Ok(Line::PositionOnly(offset)) => self.progress.cursor.pass_line(offset.as_deref()),
             Err(error) => {
                 self.progress.added.received += 1;
                 let detail = letters::detail(&error);
                 let letter = DeadLetter { reason: error.reason(), detail: &detail, line };
                 self.dead_letter(&letter, line.len() as u64, sink)?;
                 match error {
-                    ExtractError::NoId { offset } => self.place(offset.as_deref()),
+                    ExtractError::NoId { offset } => self.progress.cursor.pass_line(offset.as_deref()),
                     // As the reader of the stream sees it, so that both go on from the same place.
                     _ => {
                         let offset = self.extractor.offset_in_no_object(line);
-                        self.progress.move_to(offset.as_deref().map(str::as_bytes));
+                        self.progress.cursor.pass_garbage(offset.as_deref().map(str::as_bytes));
                     }
                 }
             }
         }
         Ok(true)
+    }
+
+    /// Notes when the service processed the latest event.
+    fn pass_event(&mut self, processed_ms: Option<i64>) {
+        let Some(processed_ms) = processed_ms else { return };
+        self.first_processed_ms.get_or_insert(processed_ms);
+        self.progress.processed_ms = self.progress.cursor.pass_event(processed_ms, self.clock_ms);
     }
 
     fn event(

@@ -1,6 +1,7 @@
 //! What a batch adds, and where the stream is after it.
 
-use super::mark::{Mark, ReplayCounts};
+use super::cursor::Cursor;
+use super::mark::ReplayCounts;
 use crate::model::checkpoint::Totals;
 use crate::model::types::{DeadLetterReason, Drop};
 
@@ -25,37 +26,19 @@ pub struct Added {
     pub unplaced: u64,
 }
 
-#[derive(Clone, Debug, Default)]
+/// What a batch has come to so far.
+#[derive(Clone, Debug)]
 pub(super) struct Progress {
-    /// The last offset seen. A buffer that is used again and again.
-    pub(super) offset: Vec<u8>,
-    pub(super) moved: bool,
+    pub(super) cursor: Cursor,
     pub(super) processed_ms: Option<i64>,
     pub(super) added: Totals,
-    /// Where the service keeps the position. Unlike the rest it goes on from batch to batch.
-    pub(super) mark: Mark,
-    /// Kept here and not beside the dead letters: blocks without records are folded, not replayed.
+    /// Kept here and not beside the dead letters: blocks without records are folded, not made again.
     pub(super) filtered: Filtered,
-    /// Lines without an offset that can be sent back.
-    pub(super) unplaced: u64,
-    /// Those since the last one with an offset. It goes on from batch to batch.
-    pub(super) unplaced_run: u64,
 }
 
 impl Progress {
-    /// Notes that a line had no offset that can be sent back.
-    pub(super) fn stay(&mut self) {
-        self.unplaced += 1;
-        self.unplaced_run += 1;
-    }
-
-    pub(super) fn move_to(&mut self, offset: Option<&[u8]>) {
-        if let Some(offset) = offset {
-            self.offset.clear();
-            self.offset.extend_from_slice(offset);
-            self.moved = true;
-            self.unplaced_run = 0;
-        }
+    pub(super) fn new(cursor: Cursor) -> Self {
+        Self { cursor, processed_ms: None, added: Totals::default(), filtered: Filtered::default() }
     }
 
     pub(super) fn filter(&mut self, reason: Drop) {
@@ -65,10 +48,9 @@ impl Progress {
         }
     }
 
-    pub(super) fn start_anew(&mut self) {
-        self.offset.clear();
-        (self.moved, self.processed_ms, self.added) = (false, None, Totals::default());
-        self.filtered = Filtered::default();
-        self.unplaced = 0;
+    /// It is committed, and the window knows all ids after `forgotten_ms`.
+    pub(super) fn commit(&mut self, forgotten_ms: Option<i64>) {
+        self.cursor.commit(forgotten_ms);
+        (self.processed_ms, self.added, self.filtered) = (None, Totals::default(), Filtered::default());
     }
 }
