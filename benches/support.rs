@@ -139,7 +139,7 @@ impl Sink for NullSink {
     fn open(&mut self, _: Seed<'_>) -> Result<Opened, SinkError> {
         Ok(Opened {
             checkpoint: self.checkpoint.clone(),
-            stopped_in_order: None,
+            left: None,
             has_all_ids: true,
             checkpoint_missing: false,
         })

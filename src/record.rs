@@ -15,7 +15,7 @@ mod fields;
 mod tree;
 mod visitor;
 
-pub use crate::model::types::Drop;
+pub use crate::model::types::FilterReason;
 pub use config::{Config, ConfigError, EventType, Id, Key, TimeFormat};
 
 use fields::{Fields, Value};
@@ -36,7 +36,7 @@ pub enum Line<'a> {
     /// An event that the stream leaves out.
     Filtered {
         /// Why.
-        reason: Drop,
+        reason: FilterReason,
         /// When the service processed it, milliseconds since the Unix epoch.
         processed_ms: Option<i64>,
         /// The position after this line.
@@ -73,7 +73,7 @@ pub struct Extractor {
     times: TimeFormat,
     offset: Option<usize>,
     position_only_type: Option<Vec<u8>>,
-    drop: Vec<(Drop, usize)>,
+    drop: Vec<(FilterReason, usize)>,
     dates: jiff::fmt::temporal::DateTimeParser,
 }
 
@@ -213,9 +213,10 @@ impl Extractor {
         }
     }
 
-    fn filtered(&self, fields: &Fields<'_>) -> Option<Drop> {
-        let applies =
-            |(drop, slot): &&(Drop, usize)| fields.get(*slot).is_some_and(|value| value.is(rule(*drop).1));
+    fn filtered(&self, fields: &Fields<'_>) -> Option<FilterReason> {
+        let applies = |(drop, slot): &&(FilterReason, usize)| {
+            fields.get(*slot).is_some_and(|value| value.is(rule(*drop).1))
+        };
         self.drop.iter().find(applies).map(|(drop, _)| *drop)
     }
 
@@ -293,10 +294,10 @@ impl Pair {
 }
 
 /// The field that tells whether to leave a hit out, and what it holds then.
-fn rule(drop: Drop) -> (&'static str, &'static [u8]) {
+fn rule(drop: FilterReason) -> (&'static str, &'static [u8]) {
     match drop {
-        Drop::Bot => ("bot", b"<Bot>"),
-        Drop::Excluded => ("exclude.value", b"yes"),
+        FilterReason::Bot => ("bot", b"<Bot>"),
+        FilterReason::Excluded => ("exclude.value", b"yes"),
     }
 }
 

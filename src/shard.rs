@@ -17,7 +17,7 @@ use tracing::{error, info};
 use crate::batch::{self, Batch};
 use crate::clock::now_ms;
 use crate::model::block::Block;
-use crate::model::checkpoint::{Checkpoint, Delta};
+use crate::model::checkpoint::{Checkpoint, Delta, Hold};
 use crate::model::types::OnUnclean;
 use crate::model::types::ShardId;
 use crate::sink::{Opened, Sink, SinkError};
@@ -109,9 +109,8 @@ pub struct Shard<S> {
     abandon: CancellationToken,
     /// Where the reader begins.
     resume: Resume,
-    /// Whether the reader has taken everything that was on its way. Where nothing is lost without that, a stop is always
-    /// in order.
-    in_order: bool,
+    /// Whether the reader has taken everything that was on its way. Where nothing is lost without that, it always has.
+    drained: bool,
     unplaced: Unplaced,
 }
 
@@ -159,7 +158,7 @@ impl<S: Sink> Shard<S> {
         let running = Running::new(checkpoint.ran_ms, Instant::now());
         pipeline.number_ids(&checkpoint);
         let mut shard = Self {
-            in_order: config.on_unclean.is_none(),
+            drained: config.on_unclean.is_none(),
             config,
             sink,
             pipeline,
@@ -231,7 +230,7 @@ impl<S: Sink> Shard<S> {
         }
         self.close(Closing::Last)?;
         info!(
-            shard = %self.config.id, sequence = self.checkpoint.sequence, in_order = self.in_order,
+            shard = %self.config.id, sequence = self.checkpoint.sequence, drained = self.drained,
             "stopped; everything received is committed"
         );
         Ok(())
@@ -335,8 +334,8 @@ impl<S: Sink> Shard<S> {
         }
         let started = Instant::now();
         loop {
-            let released = why == Closing::Last && self.backlog.is_empty();
-            let Some(next) = self.next_checkpoint(released) else { return Err(Exit::Abandoned) };
+            let lets_go = why == Closing::Last && self.backlog.is_empty();
+            let Some(next) = self.next_checkpoint(lets_go) else { return Err(Exit::Abandoned) };
             let result = self.pipeline.commit(&next, &mut self.sink);
             let landed = match result {
                 Ok(()) => true,
@@ -355,7 +354,7 @@ impl<S: Sink> Shard<S> {
                 self.failures = 0;
                 self.last_commit = Instant::now();
                 self.batch.committed(self.last_commit);
-                if released && reclaimed {
+                if lets_go && reclaimed {
                     continue;
                 }
                 return if why == Closing::Last { Ok(()) } else { self.check() };
@@ -363,10 +362,15 @@ impl<S: Sink> Shard<S> {
         }
     }
 
-    fn next_checkpoint(&self, released: bool) -> Option<Checkpoint> {
+    fn next_checkpoint(&self, lets_go: bool) -> Option<Checkpoint> {
         let now_ms = now_ms();
         let delta = self.pipeline.delta(self.checkpoint.sequence, now_ms, self.running.ran_ms());
-        let delta = Delta { clean: released && self.in_order, released, ..delta };
+        let hold = match (lets_go, self.drained) {
+            (true, true) => Hold::Drained,
+            (true, false) => Hold::Released,
+            (false, _) => Hold::Held,
+        };
+        let delta = Delta { hold, ..delta };
         let next = self.checkpoint.after(&delta, now_ms);
         next.inspect_err(|misfit| error!(shard = %self.config.id, %misfit, "checkpoint refused")).ok()
     }
@@ -376,8 +380,8 @@ impl<S: Sink> Shard<S> {
 fn resume(opened: &Opened) -> Resume {
     Resume {
         position: opened.checkpoint.position.clone(),
-        unclean: opened.stopped_in_order == Some(false),
-        committed_ms: opened.stopped_in_order.map(|_| opened.checkpoint.committed_ms),
+        left: opened.left,
+        committed_ms: opened.left.map(|_| opened.checkpoint.committed_ms),
         dated_ms: opened.checkpoint.position_dated_ms(),
     }
 }

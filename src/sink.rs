@@ -20,7 +20,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::model::checkpoint::Checkpoint;
+use crate::model::checkpoint::{Checkpoint, Hold};
 use crate::model::secret::SecretSource;
 use crate::model::types::{Dated, EventId, OutRecord, Run};
 use delivery::Refused;
@@ -245,8 +245,8 @@ pub struct Opened {
     pub checkpoint_missing: bool,
     /// The claim: everything in it is as it was found, but for the owner.
     pub checkpoint: Checkpoint,
-    /// Whether there was a checkpoint, and then whether the shard had stopped in order.
-    pub stopped_in_order: Option<bool>,
+    /// How the shard had been left; `None` for a first start.
+    pub left: Option<Hold>,
     /// Whether every id that is still needed was given to the seed; otherwise the journal has lost some.
     pub has_all_ids: bool,
 }

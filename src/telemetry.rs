@@ -13,7 +13,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::clock::now_ms;
-use crate::model::types::{DeadLetterReason, Drop};
+use crate::model::types::{DeadLetterReason, FilterReason};
 use crate::output;
 use crate::shard::metrics::{Gap, REPLAY_OUTCOMES};
 use crate::shard::readiness::{Readiness, View};
@@ -186,7 +186,7 @@ impl Shards {
             counts.map(|(gap, counter)| ("reason", gap.name(), counter.get())).collect()
         })?;
         self.classified(encoder, "tributary_events_filtered", "Events left out by `drop`", |figures| {
-            let counts = Drop::ALL.iter().zip(&figures.shard.filtered);
+            let counts = FilterReason::ALL.iter().zip(&figures.shard.filtered);
             counts.map(|(drop, counter)| ("reason", drop.name(), counter.get())).collect()
         })?;
         self.classified(encoder, "tributary_reconnects", "Connections that ended or failed", |figures| {

@@ -11,7 +11,7 @@ use super::errors::without_text;
 use super::types::{Dated, Position, ShardId, Watermark};
 
 /// The version that this program writes. Older versions are read, newer ones refused.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Totals since the shard's first checkpoint.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -40,6 +40,19 @@ pub struct Ids {
     pub since_ms: i64,
 }
 
+/// Whether somebody holds a shard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hold {
+    /// Its owner holds it, or ended without letting go.
+    #[default]
+    Held,
+    /// Its owner stopped and let go of it, although something may have been on its way from the service.
+    Released,
+    /// Its owner let go of it when everything that was on its way had been taken: a stop in order.
+    Drained,
+}
+
 /// A shard's checkpoint. In Kafka it is JSON, keyed by the shard's `<stream>/<index>`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Checkpoint {
@@ -61,11 +74,9 @@ pub struct Checkpoint {
     pub processed_ms: Option<i64>,
     /// When this was written, milliseconds since the Unix epoch.
     pub committed_ms: i64,
-    /// Whether the shard stopped in order after it, so that nothing was on its way any more.
-    pub clean: bool,
-    /// Whether its owner has let go of the shard with it, in order or not.
+    /// Whether its owner has let go of the shard with it. Versions 1 and 2 said it with two flags.
     #[serde(default)]
-    pub released: bool,
+    pub hold: Hold,
     /// Totals up to here.
     pub totals: Totals,
     /// How long the shard has run in all its lives, milliseconds: while it was connected and Kafka took what it wrote.
@@ -91,10 +102,8 @@ pub struct Delta {
     pub ran_ms: u64,
     /// Which ids are needed after it.
     pub ids: Ids,
-    /// Whether the shard stops in order with it.
-    pub clean: bool,
-    /// Whether the shard stops with it.
-    pub released: bool,
+    /// Whether the shard is let go of with it.
+    pub hold: Hold,
 }
 
 /// A delta that was built on another checkpoint.
@@ -130,6 +139,17 @@ struct Versioned {
     _owner: String,
 }
 
+/// The first version that has [`Hold`].
+const HOLD_VERSION: u32 = 3;
+
+/// What stood in its place.
+#[derive(Deserialize)]
+struct Flags {
+    clean: bool,
+    #[serde(default)]
+    released: bool,
+}
+
 impl Checkpoint {
     /// The state of a shard that has none yet.
     pub fn initial(owner: impl Into<String>, shards: u32, now_ms: i64) -> Self {
@@ -142,8 +162,7 @@ impl Checkpoint {
             position_ms: None,
             processed_ms: None,
             committed_ms: now_ms,
-            clean: false,
-            released: false,
+            hold: Hold::Held,
             totals: Totals::default(),
             ran_ms: 0,
             ids: Some(Ids { since_ms: now_ms, ..Ids::default() }),
@@ -167,8 +186,7 @@ impl Checkpoint {
             },
             processed_ms: delta.processed_ms.or(self.processed_ms),
             committed_ms: now_ms,
-            clean: delta.clean,
-            released: delta.released,
+            hold: delta.hold,
             totals: self.totals.plus(delta.added),
             ran_ms: delta.ran_ms,
             ids: Some(delta.ids),
@@ -190,7 +208,7 @@ impl Checkpoint {
     /// The first checkpoint of a new opening by `owner`: one step on, with everything else as it was. Its times stay,
     /// since they date the position and not the claim.
     pub fn claimed_by(self, owner: &str) -> Self {
-        Self { sequence: self.sequence + 1, owner: owner.to_owned(), clean: false, released: false, ..self }
+        Self { sequence: self.sequence + 1, owner: owner.to_owned(), hold: Hold::Held, ..self }
     }
 
     /// The latest received time among the events delivered, where the service keeps the position.
@@ -234,7 +252,22 @@ impl Checkpoint {
         if version > VERSION {
             return Err(DecodeError::Newer(version));
         }
-        Ok(serde_json::from_slice(bytes).map_err(without_text)?)
+        let mut checkpoint: Self = serde_json::from_slice(bytes).map_err(without_text)?;
+        if version < HOLD_VERSION {
+            let flags: Flags = serde_json::from_slice(bytes).map_err(without_text)?;
+            checkpoint.hold = flags.hold();
+        }
+        Ok(checkpoint)
+    }
+}
+
+impl Flags {
+    fn hold(&self) -> Hold {
+        match (self.clean, self.released) {
+            (true, _) => Hold::Drained,
+            (false, true) => Hold::Released,
+            (false, false) => Hold::Held,
+        }
     }
 }
 
@@ -264,8 +297,7 @@ mod tests {
             to: Some(Position::offset(to)),
             processed_ms: Some(5),
             added,
-            clean: false,
-            released: false,
+            hold: Hold::Held,
             ran_ms: 70,
             ids: Ids { oldest: 1, written: 3, since_ms: 4 },
         }
@@ -294,7 +326,7 @@ mod tests {
         let later = br#"{"version":9,"sequence":1,"owner":"x","anything":1}"#;
         assert_eq!(
             Checkpoint::decode(later).unwrap_err().to_string(),
-            "checkpoint version 9 was written by a later release; this one reads up to 2"
+            "checkpoint version 9 was written by a later release; this one reads up to 3"
         );
         for other in ["{}", r#"{"version":9,"id":"an event"}"#] {
             let error = Checkpoint::decode(other.as_bytes());
@@ -314,6 +346,24 @@ mod tests {
     }
 
     #[test]
+    fn the_flags_of_older_versions_are_one_state() {
+        let hold = |flags: &str| {
+            let old = format!(
+                r#"{{"version":2,"sequence":7,"owner":"x","shards":1,"position":null,"processed_ms":null,
+                "committed_ms":5000,{flags},"totals":{{}}}}"#
+            );
+            Checkpoint::decode(old.as_bytes()).unwrap().hold
+        };
+        assert_eq!(hold(r#""clean":true,"released":true"#), Hold::Drained);
+        assert_eq!(hold(r#""clean":true"#), Hold::Drained, "version 1 knew no other stop");
+        assert_eq!(hold(r#""clean":false,"released":true"#), Hold::Released);
+        assert_eq!(hold(r#""clean":false,"released":false"#), Hold::Held);
+        assert_eq!(hold(r#""clean":false"#), Hold::Held);
+        let new = Checkpoint { hold: Hold::Drained, ..Checkpoint::initial("x", 1, 0) };
+        assert!(String::from_utf8(new.encode()).unwrap().contains(r#""hold":"drained""#));
+    }
+
+    #[test]
     fn a_claim_carries_the_progress_it_found_and_no_other() {
         let old = Checkpoint::initial("me", 1, 0);
         let attempted = old.after(&delta(0, "a"), 10).unwrap();
@@ -328,13 +378,13 @@ mod tests {
         #[test]
         fn the_codec_keeps_everything(
             sequence: u64, owner: String, shards: u32, offset in prop::option::of(any::<String>()),
-            position_ms: Option<i64>, processed_ms: Option<i64>, committed_ms: i64, clean: bool, released: bool,
+            position_ms: Option<i64>, processed_ms: Option<i64>, committed_ms: i64, hold in prop::sample::select(vec![Hold::Held, Hold::Released, Hold::Drained]),
             counts: [u64; 5], ran_ms: u64, ids: Option<(u64, u64, i64)>,
         ) {
             let [received, delivered, duplicates, dead_letters, filtered] = counts;
             let checkpoint = Checkpoint {
                 version: VERSION, sequence, owner, shards, position: offset.map(Position::offset),
-                position_ms, processed_ms, committed_ms, clean, released,
+                position_ms, processed_ms, committed_ms, hold,
                 totals: Totals { received, delivered, duplicates, dead_letters, filtered }, ran_ms,
                 ids: ids.map(|(oldest, written, since_ms)| Ids { oldest, written, since_ms }),
             };

@@ -229,14 +229,14 @@ impl DeadLetterReason {
 
 /// Adobe hits that a stream may leave out.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Drop {
+pub enum FilterReason {
     /// `bot` is `<Bot>`.
     Bot,
     /// `exclude.value` is `yes`.
     Excluded,
 }
 
-impl Drop {
+impl FilterReason {
     /// All of them, for metrics that must exist from the start.
     pub const ALL: [Self; 2] = [Self::Bot, Self::Excluded];
 

@@ -1,7 +1,7 @@
 //! What to take from the lines of a stream: plain values, made by the configuration, one kind of source each.
 
 use super::MAX_FIELDS;
-use crate::model::types::Drop;
+use crate::model::types::FilterReason;
 
 /// Which JSON fields to take. Paths are dotted member names, such as `device.channel`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -27,7 +27,7 @@ pub struct Config {
     /// Whether names that begin with `evar` are the same in any ASCII case: Adobe writes `eVar5` and `evar5`.
     pub ignore_evar_case: bool,
     /// Events to leave out.
-    pub drop: Vec<Drop>,
+    pub drop: Vec<FilterReason>,
 }
 
 /// Where an event's id is.

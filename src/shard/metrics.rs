@@ -13,7 +13,7 @@ use super::health::Health;
 use super::mark::ReplayCounts;
 use super::progress::Added;
 use crate::model::checkpoint::Checkpoint;
-use crate::model::types::{DeadLetterReason, Drop};
+use crate::model::types::{DeadLetterReason, FilterReason};
 
 /// What becomes of an event that a replay brings, as metric labels.
 pub const REPLAY_OUTCOMES: [&str; 3] = ["brought_back", "dropped_by_id", "dropped_by_time"];
@@ -54,8 +54,8 @@ pub struct Metrics {
     pub duplicates: Counter,
     /// Dead letters, in the order of [`DeadLetterReason::ALL`].
     pub dead_letters: [Counter; DeadLetterReason::ALL.len()],
-    /// Events left out, in the order of [`Drop::ALL`].
-    pub filtered: [Counter; Drop::ALL.len()],
+    /// Events left out, in the order of [`FilterReason::ALL`].
+    pub filtered: [Counter; FilterReason::ALL.len()],
     /// Commits.
     pub commits: Counter,
     /// From the closing of a batch to its known commit, seconds.

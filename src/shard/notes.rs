@@ -7,6 +7,7 @@ use super::mark::Report;
 use super::metrics::Gap;
 use super::{Closing, Exit, Shard};
 use crate::clock::now_ms;
+use crate::model::checkpoint::Hold;
 use crate::model::types::OnUnclean;
 use crate::sink::{Opened, Sink};
 use crate::source::queue::{CaughtUp, Loss, Note};
@@ -63,7 +64,7 @@ impl<S: Sink> Shard<S> {
                     self.report_lost(Gap::ReplayCalledOff, "given up by --reset largest", false);
                 }
             }
-            Note::InOrder => self.in_order = true,
+            Note::Drained => self.drained = true,
         }
         Ok(())
     }
@@ -85,7 +86,7 @@ impl<S: Sink> Shard<S> {
         if !replay_owed && self.pipeline.forgive_replay() {
             self.report_lost(Gap::ReplayCalledOff, "a replay was owed", replay_owed);
         }
-        if opened.stopped_in_order == Some(false) {
+        if opened.left.is_some_and(|left| left != Hold::Drained) {
             self.report_lost(Gap::UncleanStop, "the last stop was not in order", replay_owed);
             if replay_owed {
                 self.pipeline.owe_replay();

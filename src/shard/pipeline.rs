@@ -1,7 +1,7 @@
 //! The event path: block to records in the sink's open transaction. No loop, no retries.
 //!
 //! Invariants:
-//! - What it says of progress is that of the blocks processed since the last commit, fold or replay; a replay of the same
+//! - What it says of progress is that of the blocks processed since the last commit or fold; rebuilding it from the same
 //!   blocks says the same again, but for records that were found to be refused meanwhile.
 //! - It stops in front of an event whose topic the sink does not know: nothing of that line counts, and nothing after it.
 
@@ -42,7 +42,7 @@ pub struct Pipeline {
     dead_letter_topic: String,
     /// What is committed with the next batch.
     progress: Progress,
-    /// The part of it that replays do not make again.
+    /// The part of it that is not made again with the batch.
     base: Progress,
     /// What replays had brought by the last commit.
     counted: ReplayCounts,
@@ -157,7 +157,7 @@ impl Pipeline {
 
     /// Puts the blocks of a batch that does not count into a new transaction. Tells whether that met an event whose topic the
     /// sink does not know; the transaction is then to be aborted, and the topics prepared.
-    pub fn replay(&mut self, blocks: &[Block], sink: &mut impl Sink) -> Result<bool, SinkError> {
+    pub fn rebuild(&mut self, blocks: &[Block], sink: &mut impl Sink) -> Result<bool, SinkError> {
         self.roll_back();
         for block in blocks {
             if self.process(block, usize::MAX, sink)?.met_unknown_topic {
@@ -201,7 +201,7 @@ impl Pipeline {
         self.refused.clear();
     }
 
-    /// The blocks so far hold no record: they need not be kept for a replay.
+    /// The blocks so far hold no record: they need not be kept for the batch to be made again.
     pub fn fold(&mut self) {
         self.base.clone_from(&self.progress);
         self.line = 0;

@@ -3,13 +3,13 @@
 use super::cursor::Cursor;
 use super::mark::ReplayCounts;
 use crate::model::checkpoint::Totals;
-use crate::model::types::{DeadLetterReason, Drop};
+use crate::model::types::{DeadLetterReason, FilterReason};
 
 /// Counts by reason, in the order of [`DeadLetterReason::ALL`].
 pub type DeadLetters = [u64; DeadLetterReason::ALL.len()];
 
-/// Counts by reason, in the order of [`Drop::ALL`].
-pub type Filtered = [u64; Drop::ALL.len()];
+/// Counts by reason, in the order of [`FilterReason::ALL`].
+pub type Filtered = [u64; FilterReason::ALL.len()];
 
 /// What a batch adds.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -41,9 +41,9 @@ impl Progress {
         Self { cursor, processed_ms: None, added: Totals::default(), filtered: Filtered::default() }
     }
 
-    pub(super) fn filter(&mut self, reason: Drop) {
+    pub(super) fn filter(&mut self, reason: FilterReason) {
         self.added.filtered += 1;
-        if let Some(index) = Drop::ALL.iter().position(|known| *known == reason) {
+        if let Some(index) = FilterReason::ALL.iter().position(|known| *known == reason) {
             self.filtered[index] += 1;
         }
     }

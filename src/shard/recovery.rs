@@ -22,7 +22,7 @@ pub(super) enum Recovered {
     /// The attempted commit had taken place.
     Landed,
     /// The batch stands in a new transaction.
-    Replayed,
+    Rebuilt,
 }
 
 impl<S: Sink> Shard<S> {
@@ -45,20 +45,20 @@ impl<S: Sink> Shard<S> {
                 let known = Known { last: &self.checkpoint, attempted };
                 self.sink.reopen(known).map(|reopened| self.reopened(reopened, attempted))
             } else {
-                self.sink.abort().map(|()| Recovered::Replayed)
+                self.sink.abort().map(|()| Recovered::Rebuilt)
             };
-            let replayed = match cleared {
+            let rebuilt = match cleared {
                 Ok(Recovered::Landed) => Ok(Recovered::Landed),
-                Ok(Recovered::Replayed) => {
+                Ok(Recovered::Rebuilt) => {
                     // Its outcome is known from here on.
                     attempted = None;
                     in_doubt = false;
                     self.change_batch(std::mem::take(&mut too_slow));
-                    self.replay().map(|()| Recovered::Replayed)
+                    self.rebuild().map(|()| Recovered::Rebuilt)
                 }
                 Err(next) => Err(next),
             };
-            match replayed {
+            match rebuilt {
                 Ok(recovered) => {
                     info!(shard = %self.config.id, ?recovered, "the batch is safe");
                     return Ok(recovered);
@@ -114,9 +114,9 @@ impl<S: Sink> Shard<S> {
     }
 
     /// Puts the batch into a new transaction.
-    fn replay(&mut self) -> Result<(), SinkError> {
+    fn rebuild(&mut self) -> Result<(), SinkError> {
         self.batch.try_again(Instant::now());
-        while self.pipeline.replay(self.batch.blocks(), &mut self.sink)? {
+        while self.pipeline.rebuild(self.batch.blocks(), &mut self.sink)? {
             if self.pipeline.has_records() {
                 self.sink.abort()?;
             }
@@ -136,7 +136,7 @@ impl<S: Sink> Shard<S> {
             return Recovered::Landed;
         }
         self.restore_journal();
-        Recovered::Replayed
+        Recovered::Rebuilt
     }
 
     /// Has the next commit write the ids again that the journal lost. Not while the outcome of one is yet to be noted,

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::dedupe::{self, Window};
 use crate::model::types::Position;
-use crate::record::{self, Drop, EventType, Extractor, Id, Key, TimeFormat};
+use crate::record::{self, EventType, Extractor, FilterReason, Id, Key, TimeFormat};
 use crate::route::{self, Router};
 use crate::sink::memory::{Cluster, Fault, Kept, MemorySink};
 use crate::source::queue::queue;
@@ -25,7 +25,7 @@ fn pipeline(max_ids: usize) -> Pipeline {
         offset: Some("offset".into()),
         position_only_type: Some("OFFSET_UPDATE".into()),
         ignore_evar_case: false,
-        drop: vec![Drop::Bot],
+        drop: vec![FilterReason::Bot],
     };
     let routes = route::Config {
         topic: "t.{type}".into(),
@@ -114,7 +114,7 @@ fn events_dead_letters_and_position_are_committed_together() {
     );
     let checkpoint = cluster.checkpoint.as_ref().unwrap();
     assert_eq!(checkpoint.position, Some(Position::offset("9")));
-    assert!(checkpoint.clean);
+    assert_eq!(checkpoint.hold, Hold::Drained);
     let totals = checkpoint.totals;
     assert_eq!((totals.received, totals.delivered, totals.duplicates, totals.dead_letters), (6, 1, 1, 4));
 }
@@ -250,7 +250,7 @@ fn an_orderly_stop_whose_answer_was_lost_stays_one() {
         let cluster = cluster.lock().unwrap();
         assert!(cluster.faults.is_empty(), "the fault hit");
         let checkpoint = cluster.checkpoint.as_ref().unwrap();
-        assert!(checkpoint.clean && checkpoint.released, "{last:?}: {checkpoint:?}");
+        assert_eq!(checkpoint.hold, Hold::Drained, "{last:?}: {checkpoint:?}");
         assert_eq!(checkpoint.totals.delivered, 1);
     }
 }

@@ -21,7 +21,7 @@ use super::topics::Topics;
 use super::{
     Config, Delivery, EventHeaders, Known, Opened, Reopened, Seed, Sink, SinkError, Topic, TopicSpec,
 };
-use crate::model::checkpoint::Checkpoint;
+use crate::model::checkpoint::{Checkpoint, Hold};
 use crate::model::types::{OutRecord, Run, ShardId};
 
 pub(super) mod blocking;
@@ -79,7 +79,7 @@ pub struct KafkaSink {
     /// This opening's name in the checkpoints that it writes.
     owner: String,
     /// How the shard was left before this opening; `None` for a first start.
-    stopped_in_order: Option<bool>,
+    left: Option<Hold>,
     producer: Option<BaseProducer<Context>>,
     context: Context,
     headers: RecordHeaders,
@@ -115,7 +115,7 @@ impl KafkaSink {
             topics,
             owner,
             producer: None,
-            stopped_in_order: None,
+            left: None,
             context,
             headers,
             packed: Vec::new(),

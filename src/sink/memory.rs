@@ -123,19 +123,14 @@ impl MemorySink {
 
 impl Sink for MemorySink {
     fn open(&mut self, seed: Seed<'_>) -> Result<Opened, SinkError> {
-        let stopped_in_order = {
+        let left = {
             let cluster = self.cluster.lock().unwrap();
             for (dated, first, ids) in &cluster.journal {
                 seed(*dated, Some(*first), ids);
             }
-            cluster.checkpoint.as_ref().map(|found| found.clean)
+            cluster.checkpoint.as_ref().map(|found| found.hold)
         };
-        Ok(Opened {
-            checkpoint: self.claim(),
-            stopped_in_order,
-            has_all_ids: true,
-            checkpoint_missing: false,
-        })
+        Ok(Opened { checkpoint: self.claim(), left, has_all_ids: true, checkpoint_missing: false })
     }
 
     fn reopen(&mut self, _: Known<'_>) -> Result<Reopened, SinkError> {

@@ -25,6 +25,7 @@ use super::topics::{Topics, Wanted as WantedTopic};
 use super::{Config, Delivery, SinkError, settings};
 use crate::clock::now_ms;
 use crate::failpoint;
+use crate::model::checkpoint::Hold;
 use crate::model::types::ShardId;
 
 mod clock;
@@ -285,7 +286,7 @@ impl Announcer {
         for (index, partition) in (0..).zip(shards) {
             let key = ShardId { stream: stream.into(), index }.to_string();
             match reader.checkpoint(&self.state.checkpoints, *partition, &key, Open::Leave)? {
-                Some(found) if !(found.clean || found.released) => {
+                Some(found) if found.hold == Hold::Held => {
                     return Err(SinkError::Held(format!(
                         "another instance may hold shard {key}: its last checkpoint (sequence {}) is not that of a stop. \
                          Stop that instance; if there is none, start this one without --reset and stop it, then try again",

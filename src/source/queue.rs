@@ -60,7 +60,7 @@ pub enum Note {
     /// A replay that was owed will not come: the service's position was moved to the end on purpose.
     GivenUp,
     /// All connections are closed, and nothing was on its way any more. A reader that fails never says so.
-    InOrder,
+    Drained,
 }
 
 /// How a connection ended on which something may have been lost.

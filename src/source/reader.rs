@@ -4,6 +4,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::metrics::Metrics;
 use super::queue::Input;
+use crate::model::checkpoint::Hold;
 use crate::model::types::Position;
 
 /// What a reader is connected to.
@@ -24,11 +25,18 @@ pub struct ReaderContext {
 pub struct Resume {
     /// Its position; `None` for the configured start.
     pub position: Option<Position>,
-    /// Whether its last stop was not in order, so that what was on its way then may be lost.
-    pub unclean: bool,
+    /// How it had been left; `None` for a first start.
+    pub left: Option<Hold>,
     /// When its checkpoint was committed, milliseconds since the Unix epoch; `None` for a first start.
     pub committed_ms: Option<i64>,
     /// When the service processed the last event before its position, or else when the position was committed; `None`
     /// without a position.
     pub dated_ms: Option<i64>,
+}
+
+impl Resume {
+    /// Whether something may have been on its way when the shard was left.
+    pub fn may_have_lost(&self) -> bool {
+        self.left.is_some_and(|left| left != Hold::Drained)
+    }
 }

@@ -79,7 +79,7 @@ fn paused_in_mid_commit() {
     assert!(line.contains("\"level\":\"WARN\"") && line.contains("the batch is kept"), "{line}");
     broker.resume();
     let line = scene.process.wait_for_log("the batch is safe", RECOVER);
-    assert!(line.contains("Landed") || line.contains("Replayed"), "{line}");
+    assert!(line.contains("Landed") || line.contains("Rebuilt"), "{line}");
     assert!(scene.metric("tributary_write_failures_total") >= 1.0);
     finish(scene, &broker);
 }

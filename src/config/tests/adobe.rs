@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{DESIGN, errors, parse};
 use crate::model::secret::SecretSource;
-use crate::model::types::Drop;
+use crate::model::types::FilterReason;
 use crate::model::types::OnUnclean;
 use crate::plan::Stream;
 use crate::record::{EventType, Id, Key};
@@ -132,7 +132,7 @@ fn every_key_arrives() {
     );
     assert_eq!(stream.record.topic_field.as_deref(), Some("evars.evars.eVar5"));
     assert_eq!(stream.record.key, Key::Fields(vec!["evars.evars.eVar1".into(), "ip".into()]));
-    assert_eq!(stream.record.drop, Drop::ALL);
+    assert_eq!(stream.record.drop, FilterReason::ALL);
     assert_eq!(stream.route.topics["gold"], "golden");
     assert_eq!(
         (stream.route.default_topic.as_deref(), stream.route.timestamp),

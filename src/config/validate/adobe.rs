@@ -253,8 +253,8 @@ fn record(stream: &Adobe, path: &Path, errors: &mut Errors) -> record::Config {
     let fields = stream.key.as_deref().unwrap_or_default();
     place::fields(fields, "evars.evars.eVar5", &key, errors);
     let drop = |drop: &Drop| match drop {
-        Drop::Bot => model::types::Drop::Bot,
-        Drop::Excluded => model::types::Drop::Excluded,
+        Drop::Bot => model::types::FilterReason::Bot,
+        Drop::Excluded => model::types::FilterReason::Excluded,
     };
     let config = record::Config {
         id: Id::Pair { high: "hitIdHigh".to_owned(), low: "hitIdLow".to_owned() },

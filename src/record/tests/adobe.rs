@@ -236,7 +236,7 @@ fn evar_names_are_the_same_in_any_case_and_no_others() {
 #[test]
 fn bots_and_excluded_hits_can_be_left_out() {
     let line = |members: &str| format!(r#"{{"hitIdHigh":1,"hitIdLow":2,"receivedTimeGMT":5,{members}}}"#);
-    let reason = |drop: &[Drop], members: &str| {
+    let reason = |drop: &[FilterReason], members: &str| {
         let config = Config { drop: drop.to_vec(), ..adobe() };
         extract(&config, line(members).as_bytes(), |found| match found {
             Ok(Line::Event(_)) => None,
@@ -248,9 +248,9 @@ fn bots_and_excluded_hits_can_be_left_out() {
         })
     };
     let excluded = r#""exclude":{"id":4,"value":"YES"}"#;
-    assert_eq!(reason(&Drop::ALL, r#""bot":"<bot>""#), Some(Drop::Bot));
-    assert_eq!(reason(&Drop::ALL, excluded), Some(Drop::Excluded));
-    assert_eq!(reason(&[Drop::Bot], excluded), None);
+    assert_eq!(reason(&FilterReason::ALL, r#""bot":"<bot>""#), Some(FilterReason::Bot));
+    assert_eq!(reason(&FilterReason::ALL, excluded), Some(FilterReason::Excluded));
+    assert_eq!(reason(&[FilterReason::Bot], excluded), None);
     assert_eq!(reason(&[], r#""bot":"<Bot>""#), None);
     for kept in [
         r#""bot":"<Not a bot>""#,
@@ -262,7 +262,7 @@ fn bots_and_excluded_hits_can_be_left_out() {
         r#""exclude":{"value":{"value":"yes"}}"#,
         r#""exclude":null"#,
     ] {
-        assert_eq!(reason(&Drop::ALL, kept), None, "{kept}");
+        assert_eq!(reason(&FilterReason::ALL, kept), None, "{kept}");
     }
 }
 
@@ -302,7 +302,7 @@ proptest! {
     #[test]
     fn any_value_anywhere_breaks_no_hit(members in prop::collection::vec((adobe_name(), any_json()), 0..12)) {
         let (text, _) = with_duplicates(&members);
-        let config = Config { drop: Drop::ALL.to_vec(), ..adobe() };
+        let config = Config { drop: FilterReason::ALL.to_vec(), ..adobe() };
         extract(&config, text.as_bytes(), |found| {
             prop_assert!(!matches!(found, Err(ExtractError::NotAnObject(_))), "{}: {:?}", text, found);
             Ok(())

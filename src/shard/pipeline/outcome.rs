@@ -1,7 +1,7 @@
 //! What the batch comes to: the step of the checkpoint, and the figures.
 
 use super::Pipeline;
-use crate::model::checkpoint::{Delta, Ids};
+use crate::model::checkpoint::{Delta, Hold, Ids};
 use crate::model::types::Dated;
 use crate::shard::progress::Added;
 
@@ -18,8 +18,7 @@ impl Pipeline {
             added: self.progress.added,
             ran_ms,
             ids: Ids { oldest: extent.oldest, written: extent.next, since_ms: extent.since_ms },
-            clean: false,
-            released: false,
+            hold: Hold::Held,
         }
     }
 

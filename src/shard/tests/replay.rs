@@ -56,7 +56,7 @@ fn live_as(
     max_ids: usize,
     mut items: Vec<Item>,
 ) -> (Exit, Resume) {
-    items.push(Item::Note(Note::InOrder));
+    items.push(Item::Note(Note::Drained));
     live_until(on_unclean, cluster, max_ids, items)
 }
 
@@ -162,12 +162,12 @@ fn a_replay_does_not_look_like_a_lag() {
 #[test]
 fn a_stop_that_was_torn_is_not_in_order() {
     let cluster = Arc::<Mutex<Cluster>>::default();
-    assert!(!live(&cluster, 1000, vec![hits(0..5)]).1.unclean, "a first start");
-    assert!(!live_until(OnUnclean::Replay, &cluster, 1000, vec![hits(5..9)]).1.unclean);
+    assert!(!live(&cluster, 1000, vec![hits(0..5)]).1.may_have_lost(), "a first start");
+    assert!(!live_until(OnUnclean::Replay, &cluster, 1000, vec![hits(5..9)]).1.may_have_lost());
     let checkpoint = || cluster.lock().unwrap().checkpoint.clone().unwrap();
-    assert!(checkpoint().released && !checkpoint().clean);
-    assert!(live(&cluster, 1000, vec![]).1.unclean);
-    assert!(checkpoint().clean);
+    assert_eq!(checkpoint().hold, Hold::Released);
+    assert!(live(&cluster, 1000, vec![]).1.may_have_lost());
+    assert_eq!(checkpoint().hold, Hold::Drained);
 }
 
 #[test]
@@ -230,7 +230,7 @@ proptest! {
         let (exit, resume) = live(&cluster, max_ids, replay(sent));
         prop_assert_eq!(exit, Exit::Stopped);
         let owed = matches!(resume.position, Some(Position::Watermark(mark)) if mark.owed_from_ms.is_some());
-        prop_assert!(owed || resume.unclean);
+        prop_assert!(owed || resume.may_have_lost());
         let mut all = delivered(&cluster);
         let count = all.len();
         all.sort_unstable();

@@ -90,7 +90,11 @@ fn a_batch_that_is_too_slow_is_halved_until_it_fits() {
     let cluster = cluster.lock().unwrap();
     assert_eq!(values_of(&cluster), (0..40).collect::<Vec<_>>());
     assert!(cluster.commits.iter().all(|records| *records <= 3), "{:?}", cluster.commits);
-    assert!(cluster.checkpoint.as_ref().unwrap().clean, "the last of them says that the shard stopped");
+    assert_eq!(
+        cluster.checkpoint.as_ref().unwrap().hold,
+        Hold::Drained,
+        "the last of them says that the shard stopped"
+    );
     assert_eq!(cluster.checkpoint.as_ref().unwrap().totals.delivered, 40);
 }
 

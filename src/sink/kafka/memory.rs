@@ -205,7 +205,7 @@ fn standing(found: Option<Checkpoint>, known: Known<'_>, next_id: Option<u64>) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::checkpoint::{Delta, Totals};
+    use crate::model::checkpoint::{Delta, Hold, Totals};
 
     fn after(from: &Checkpoint, oldest: u64, written: u64) -> Checkpoint {
         let delta = Delta {
@@ -215,8 +215,7 @@ mod tests {
             added: Totals::default(),
             ran_ms: 0,
             ids: Ids { oldest, written, since_ms: 0 },
-            clean: false,
-            released: false,
+            hold: Hold::Held,
         };
         from.after(&delta, from.committed_ms + 1).unwrap()
     }

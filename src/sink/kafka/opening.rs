@@ -12,7 +12,7 @@ use tracing::info;
 use super::checking::Seen;
 use super::{KafkaSink, Settings};
 use crate::clock::now_ms;
-use crate::model::checkpoint::Checkpoint;
+use crate::model::checkpoint::{Checkpoint, Hold};
 use crate::model::types::ShardId;
 use crate::sink::client::{Sizes, explain};
 use crate::sink::placement;
@@ -77,7 +77,7 @@ impl KafkaSink {
     /// announced itself last: after a successor's claim it would say that the shard is free, and that nothing was lost.
     /// With transactions the successor's fence comes before its claim, so what an earlier instance still commits is true.
     pub(super) fn check_release(&self, checkpoint: &Checkpoint) -> Result<(), SinkError> {
-        if self.transactional() || !(checkpoint.clean || checkpoint.released) {
+        if self.transactional() || checkpoint.hold == Hold::Held {
             return Ok(());
         }
         self.ask_announced().map(drop)
@@ -145,12 +145,12 @@ impl KafkaSink {
         // A claim of this very opening may have landed although its answer was lost; it says nothing of the last stop.
         let claimed_before = found.as_ref().is_some_and(|found| found.owner == self.owner);
         if !claimed_before {
-            self.stopped_in_order = found.as_ref().map(|found| found.clean);
+            self.left = found.as_ref().map(|found| found.hold);
         }
-        let stopped_in_order = self.stopped_in_order;
+        let left = self.left;
         let checkpoint = self.claim(found)?;
         self.settings.was_known = true;
-        Ok(Opened { checkpoint, stopped_in_order, has_all_ids, checkpoint_missing })
+        Ok(Opened { checkpoint, left, has_all_ids, checkpoint_missing })
     }
 
     pub(super) fn reopen_shard(&mut self, known: Known<'_>) -> Result<Reopened, SinkError> {

@@ -75,7 +75,8 @@ impl Pool {
             _ => (None, false),
         };
         let replays = adobe.on_unclean == OnUnclean::Replay;
-        let schedule = Schedule::new(replays, adobe.replay_interval, replayed_ms, owed || resume.unclean);
+        let schedule =
+            Schedule::new(replays, adobe.replay_interval, replayed_ms, owed || resume.may_have_lost());
         context.metrics.set_longest_pause(adobe.reconnect_pause);
         let stop = context.stop.clone();
         let shared = Arc::new(Shared::new(endpoint, adobe, context)?);
@@ -111,18 +112,18 @@ impl Pool {
             None if self.schedule.is_due(now_ms()) => self.prepare_replay().await,
             None => Some(Begin::Plain),
         };
-        let mut in_order = true;
+        let mut drained = true;
         while let Some(next) = begin {
             begin = match self.round(next).await {
                 Ended::Stopped { torn } => {
-                    in_order = !torn;
+                    drained = !torn;
                     None
                 }
                 Ended::ReplayDue => self.prepare_replay().await,
             };
         }
-        if in_order {
-            self.note(Note::InOrder).await;
+        if drained {
+            self.note(Note::Drained).await;
         }
     }
 

@@ -31,7 +31,7 @@ fn idle_stops(mode: &'static str, connections: u32) {
         service.wait_open(connections.into());
         setup.wait_delivered(all);
         stop(&mut process);
-        let last = setup.progress().wait_for("a clean end", |at| at.clean && at.delivered == all);
+        let last = setup.progress().wait_for("a clean end", |at| at.is_drained() && at.delivered == all);
         assert_eq!(last.position["owed_from_ms"], serde_json::Value::Null);
         assert_eq!(count_log(&process, "possible gap"), 0);
         assert_eq!(count_log(&process, "replay:"), 0);
@@ -77,7 +77,7 @@ fn stopped_under_load(mode: &'static str) -> (Service, Setup) {
         // Its last lines, too, are read then.
         assert_eq!(process.wait_exit(LIMIT).code(), Some(0), "{}", process.log().join("\n"));
         assert_eq!(count_log(&process, "possible gap"), unclean, "after {stopped} stops");
-        let in_order = count_log(&process, "\"in_order\":true");
+        let in_order = count_log(&process, "\"drained\":true");
         unclean = 1 - in_order;
         troubled += unclean;
     }

@@ -91,7 +91,7 @@ fn a_full_window_forgets_the_oldest_ids() {
     setup.progress().wait_received(EVENTS);
     stop(&mut process);
 
-    let commits = setup.progress().all(|checkpoint| checkpoint.clean);
+    let commits = setup.progress().all(|checkpoint| checkpoint.is_drained());
     let positions = delivered(mock.log(), &commits, i64::MAX / 2, MAX_IDS);
     judge(&setup, &mock, positions);
 }
@@ -114,7 +114,7 @@ fn ids_expire_with_the_window() {
     progress.wait_received(EVENTS);
     stop(&mut process);
 
-    let commits = setup.progress().all(|checkpoint| checkpoint.clean);
+    let commits = setup.progress().all(|checkpoint| checkpoint.is_drained());
     let positions = delivered(mock.log(), &commits, WINDOW.as_millis() as i64, usize::MAX);
     judge(&setup, &mock, positions);
 }

@@ -50,7 +50,7 @@ fn a_shard_that_cannot_be_opened_is_opened_again() {
     assert_eq!(count_log(&process, "failpoint hit"), FAILPOINTS.len());
     assert_eq!(count_log(&process, "cannot open the shard in Kafka; trying again"), FAILPOINTS.len());
     assert_eq!(setup.expectation(&mock).check(), Found { records: EVENTS as usize, repeats: 0 });
-    let claims = setup.progress().all(|checkpoint| checkpoint.clean);
+    let claims = setup.progress().all(|checkpoint| checkpoint.is_drained());
     let first = claims.iter().take_while(|checkpoint| checkpoint.received == 0).count();
     assert_eq!(first, 2, "the claim that was committed before its error, and the one after it");
 }
@@ -92,7 +92,7 @@ fn recovers(point: &str, action: &str) {
     assert_eq!(setup.expectation(&mock).check(), Found { records: EVENTS as usize, repeats: 0 });
     assert_eq!(count_log(&process, "failpoint hit"), 1);
     // librdkafka may purge records that have their sequence numbers already; the next transaction then fails once more.
-    let recovered = if point == "after_commit" { "Landed" } else { "Replayed" };
+    let recovered = if point == "after_commit" { "Landed" } else { "Rebuilt" };
     let safe = count_log(&process, "the batch is safe");
     assert!(safe >= 1 && safe == count_log(&process, recovered), "{point}: {safe} times");
     let committed = read_all(broker(), setup.topic(), Isolation::Committed).len();

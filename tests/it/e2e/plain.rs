@@ -15,15 +15,14 @@ fn a_fixed_topic_gets_every_event_once() {
     stop(&mut process);
     assert_eq!(setup.expectation(&mock).check(), Found { records: 6_000, repeats: 0 });
 
-    let last = progress.wait_for("a clean checkpoint", |checkpoint| checkpoint.clean);
+    let last = progress.wait_for("a drained checkpoint", |checkpoint| checkpoint.is_drained());
     assert_eq!((last.received, last.delivered, last.duplicates, last.dead_letters), (6_000, 6_000, 0, 0));
     assert_eq!(last.offset, Some(mock.log().offset(5_999)));
-    let all = setup.progress().all(|checkpoint| checkpoint.clean);
+    let all = setup.progress().all(|checkpoint| checkpoint.is_drained());
     assert!(all.len() > 20, "many commits: {}", all.len());
-    assert!(
-        all.iter()
-            .all(|checkpoint| checkpoint.owner == all[0].owner && checkpoint.clean == (*checkpoint == last))
-    );
+    assert!(all.iter().all(
+        |checkpoint| checkpoint.owner == all[0].owner && checkpoint.is_drained() == (*checkpoint == last)
+    ));
     assert_eq!(
         broker().topics(&setup.prefix),
         ["checkpoints", "dead-letters", "events", "ids", "shards"]
@@ -47,7 +46,7 @@ fn a_template_makes_a_topic_for_each_type() {
     assert!(expectation.topics().len() > 10, "{:?}", expectation.topics());
     let created = broker().topics(&format!("{}.airship.", setup.prefix));
     assert_eq!(created.into_iter().collect::<std::collections::BTreeSet<_>>(), *expectation.topics());
-    let last = progress.wait_for("a clean checkpoint", |checkpoint| checkpoint.clean);
+    let last = progress.wait_for("a drained checkpoint", |checkpoint| checkpoint.is_drained());
     assert_eq!(last.offset, Some(mock.log().offset(3_999)), "an opaque offset is kept as it is");
     assert_eq!(last.delivered, 4_000, "{STREAM}");
 }

@@ -28,7 +28,9 @@ fn two_shards_share_a_stream() {
     stop(&mut process);
     assert_eq!(expectation.check(), Found { records: expectation.len(), repeats: 0 });
     let received: u64 = [&mut zero, &mut one]
-        .map(|progress| progress.wait_for("a clean checkpoint", |checkpoint| checkpoint.clean).received)
+        .map(|progress| {
+            progress.wait_for("a drained checkpoint", |checkpoint| checkpoint.is_drained()).received
+        })
         .iter()
         .sum();
     assert!(received <= EVENTS, "each line is asked for by one shard");

@@ -29,7 +29,7 @@ fn a_transaction_that_timed_out_is_made_again() {
     assert_eq!(process.exited(), None);
     stop(&mut process);
     assert_eq!(setup.expectation(&mock).check(), Found { records: EVENTS as usize, repeats: 0 });
-    let all = setup.progress().all(|checkpoint| checkpoint.clean);
+    let all = setup.progress().all(|checkpoint| checkpoint.is_drained());
     assert!(all.iter().all(|checkpoint| checkpoint.owner == owner), "the same opening all along");
     let reasons: Vec<_> = process.log().into_iter().filter(|line| line.contains("write failed")).collect();
     eprintln!("{}", reasons.join("\n"));

@@ -37,7 +37,7 @@ fn outlast_window(committed_ms: i64) {
 /// Nothing came twice, although the first two batches after the stop brought repeats of events before it.
 #[track_caller]
 fn check(broker: &Broker, setup: &Setup, mock: &Mock, before: &Checkpoint) {
-    let is_last = |checkpoint: &Checkpoint| checkpoint.clean && checkpoint.received >= EVENTS;
+    let is_last = |checkpoint: &Checkpoint| checkpoint.is_drained() && checkpoint.received >= EVENTS;
     let commits = Progress::of(broker, setup, STREAM, 0).all(is_last);
     let after: Vec<&Checkpoint> = commits.iter().filter(|commit| commit.received > before.received).collect();
     let mut duplicates = before.duplicates;
@@ -62,7 +62,7 @@ fn a_stop_ages_no_id() {
     let mut progress = setup.progress();
     progress.wait_received(HELD_AT);
     stop(&mut process);
-    let before = progress.wait_for("the last checkpoint", |checkpoint| checkpoint.clean);
+    let before = progress.wait_for("the last checkpoint", |checkpoint| checkpoint.is_drained());
     outlast_window(before.committed_ms);
     mock.release(EVENTS);
     let mut process = setup.start();

@@ -50,7 +50,7 @@ fn a_zombie_is_fenced_under_load() {
     stop(&mut successor);
 
     assert_eq!(setup.expectation(&mock).check(), Found { records: EVENTS as usize, repeats: 0 });
-    let all = setup.progress().all(|checkpoint| checkpoint.clean);
+    let all = setup.progress().all(|checkpoint| checkpoint.is_drained());
     let after: Vec<_> = all.iter().filter(|checkpoint| checkpoint.sequence >= taken.sequence).collect();
     assert!(after.iter().all(|checkpoint| checkpoint.owner == taken.owner), "{after:#?}");
 }

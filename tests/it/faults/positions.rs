@@ -158,8 +158,8 @@ fn offsets_that_are_numbers_resume_like_others() {
     let asked: Vec<_> = mock.stats().requests.iter().map(|seen| seen.body.clone()).collect();
     assert!(asked.len() >= 6 && asked[0].contains("EARLIEST"), "{asked:#?}");
     assert!(asked[1..].iter().all(|body| body.contains("resume_offset")), "{asked:#?}");
-    let last =
-        progress.wait_for("a clean checkpoint", |checkpoint| checkpoint.clean && checkpoint.received == ALL);
+    let last = progress
+        .wait_for("a drained checkpoint", |checkpoint| checkpoint.is_drained() && checkpoint.received == ALL);
     assert_eq!(last.offset, Some(mock.log().offset(ALL - 1)));
 }
 

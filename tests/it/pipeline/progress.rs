@@ -18,8 +18,7 @@ pub(crate) struct Checkpoint {
     pub(crate) committed_ms: i64,
     /// How long the shard had run, milliseconds; 0 in checkpoints of version 1.
     pub(crate) ran_ms: i64,
-    pub(crate) clean: bool,
-    pub(crate) released: bool,
+    hold: String,
     pub(crate) received: u64,
     pub(crate) delivered: u64,
     pub(crate) duplicates: u64,
@@ -33,9 +32,14 @@ pub(crate) struct Progress<'a> {
 }
 
 impl Checkpoint {
+    /// Whether its owner let go of the shard when nothing was on its way any more.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.hold == "drained"
+    }
+
     /// Whether it says that nobody is at work on the shard.
     pub(crate) fn has_let_go(&self) -> bool {
-        self.clean || self.released
+        self.hold != "held"
     }
 
     #[track_caller]
@@ -50,13 +54,25 @@ impl Checkpoint {
             position: json["position"].clone(),
             committed_ms: json["committed_ms"].as_i64().expect("a time"),
             ran_ms: json["ran_ms"].as_i64().unwrap_or(0),
-            clean: json["clean"].as_bool().expect("a flag"),
-            released: json["released"].as_bool().unwrap_or(false),
+            hold: text("/hold").unwrap_or_else(|| old_hold(&json).to_owned()),
             received: number("/totals/received"),
             delivered: number("/totals/delivered"),
             duplicates: number("/totals/duplicates"),
             dead_letters: number("/totals/dead_letters"),
         }
+    }
+}
+
+/// What two flags say in checkpoints of version 1 and 2.
+fn old_hold(json: &Value) -> &'static str {
+    assert!(json["version"].as_u64().expect("a version") < 3, "{json}");
+    let flag = |name: &str| json[name].as_bool().unwrap_or(false);
+    if flag("clean") {
+        "drained"
+    } else if flag("released") {
+        "released"
+    } else {
+        "held"
     }
 }
 

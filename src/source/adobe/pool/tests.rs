@@ -10,6 +10,7 @@ use crate::mock;
 use crate::mock::adobe::{Config as Service, OnExpiry};
 use crate::mock::fault::{Armed, ErrorBody, Fault};
 use crate::model::block::{Block, lines};
+use crate::model::checkpoint::Hold;
 use crate::model::secret::{Secret, SecretSource};
 use crate::model::types::Watermark;
 use crate::source::adobe;
@@ -111,7 +112,7 @@ fn take(output: &Output, delivered_ms: Option<i64>, distinct: &watch::Sender<usi
                     outcome.send(CaughtUp { went_back: true, brought_back: true }).unwrap();
                 }
                 Note::ReplayDone { replay_owed } => assert!(!replay_owed),
-                Note::InOrder => taken.torn = false,
+                Note::Drained => taken.torn = false,
                 Note::GivenUp | Note::PositionGivenUp => {}
                 Note::ReplayBegins { committed, .. } => {
                     taken.replays += 1;
@@ -219,7 +220,7 @@ async fn after_an_unclean_stop_the_first_connect_resets() {
     let watermark = Watermark { received_ms: Some(1), ..Watermark::default() };
     let resume = Resume {
         position: Some(Position::Watermark(watermark)),
-        unclean: true,
+        left: Some(Hold::Held),
         committed_ms: Some(0),
         ..Resume::default()
     };
@@ -239,7 +240,7 @@ async fn a_reset_that_a_page_answered_is_made_again() {
     for body in [ErrorBody::Html, ErrorBody::Json] {
         let mock = service(Service::default()).await;
         mock.adobe().arm(Armed::now(page(body)));
-        let resume = Resume { unclean: true, ..Resume::default() };
+        let resume = Resume { left: Some(Hold::Held), ..Resume::default() };
         let running = start(&mock, 2, OnUnclean::Replay, resume);
         running.has_all().await;
         mock.adobe().wait_for(|stats| stats.open_streams == 2).await;
@@ -257,8 +258,11 @@ async fn a_reset_that_a_stream_answered_is_not_made_again() {
         service(Service { hold_at: Some(100), on_expiry: OnExpiry::Line, step, ..Service::default() }).await;
     let delivered_ms = (mock.adobe().log().hit(500).received_s * 1000) as i64;
     let watermark = Watermark { received_ms: Some(delivered_ms), ..Watermark::default() };
-    let resume =
-        Resume { position: Some(Position::Watermark(watermark)), unclean: true, ..Resume::default() };
+    let resume = Resume {
+        position: Some(Position::Watermark(watermark)),
+        left: Some(Hold::Held),
+        ..Resume::default()
+    };
     let running = start(&mock, 1, OnUnclean::Replay, resume);
     running.has(100).await;
     mock.adobe().expire_tokens();
@@ -279,7 +283,7 @@ async fn a_first_block_that_goes_beyond_what_was_delivered_reaches_back_too() {
     let watermark = Watermark { received_ms: Some(delivered_ms), ..Watermark::default() };
     let resume = Resume {
         position: Some(Position::Watermark(watermark)),
-        unclean: true,
+        left: Some(Hold::Held),
         committed_ms: Some(0),
         ..Resume::default()
     };

@@ -49,7 +49,7 @@ async fn a_replay_ends_where_hits_tell_no_time() {
     let watermark = Watermark { received_ms: Some(1_372_782_179_000), ..Watermark::default() };
     let resume = Resume {
         position: Some(Position::Watermark(watermark)),
-        unclean: true,
+        left: Some(Hold::Held),
         committed_ms: Some(0),
         ..Resume::default()
     };
