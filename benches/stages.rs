@@ -14,11 +14,11 @@ use criterion::{
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures_util::stream;
-use tributary::dedupe::{self, Window};
+use tributary::event::dedupe::{self, Window};
+use tributary::event::extract::{Extractor, Line};
+use tributary::event::route::Router;
 use tributary::model::block::lines;
 use tributary::model::types::{Dated, EventId};
-use tributary::record::{Extractor, Line};
-use tributary::route::Router;
 use tributary::shard::pipeline::Pipeline;
 use tributary::source::frame::Framer;
 use tributary::source::http::body::{Body, Coding};
@@ -99,7 +99,7 @@ fn frame(group: &mut BenchmarkGroup<'_, WallTime>, text: &[u8]) {
 }
 
 fn extract(group: &mut BenchmarkGroup<'_, WallTime>, text: &[u8]) {
-    let extractor = Extractor::new(&support::defaults().plan.streams[0].record).expect("the default fields");
+    let extractor = Extractor::new(&support::defaults().plan.streams[0].extract).expect("the default fields");
     group.bench_function("extract", |bencher| {
         bencher.iter(|| {
             for line in lines(text) {
@@ -128,7 +128,7 @@ fn dedupe(group: &mut BenchmarkGroup<'_, WallTime>) {
 
 fn route(group: &mut BenchmarkGroup<'_, WallTime>, text: &[u8]) {
     let stream = support::defaults().plan.streams.remove(0);
-    let extractor = Extractor::new(&stream.record).expect("the default fields");
+    let extractor = Extractor::new(&stream.extract).expect("the default fields");
     let mut router = Router::new(stream.route);
     let records: Vec<_> = lines(text)
         .map(|line| match extractor.extract(line) {

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tributary::config::{self, Config, Sources};
-use tributary::dedupe::{self, Window};
+use tributary::event::dedupe::{self, Window};
+use tributary::event::extract::Extractor;
+use tributary::event::route::Router;
 use tributary::mock::airship::{Log, LogOptions};
 use tributary::model::block::Block;
 use tributary::model::checkpoint::Checkpoint;
 use tributary::model::types::{OutRecord, Run};
-use tributary::record::Extractor;
-use tributary::route::Router;
 use tributary::shard::pipeline::Pipeline;
 use tributary::sink::delivery::Refused;
 use tributary::sink::{Accepts, Known, Opened, Reopened, Seed, Sink, SinkError, Topic};
@@ -107,7 +107,7 @@ pub(crate) fn adobe_pipeline(max_ids: usize) -> Pipeline {
 fn path(mut config: Config, max_ids: usize) -> Pipeline {
     let stream = config.plan.streams.remove(0);
     let window = Window::new(dedupe::Config { window: Duration::from_secs(1800), max_ids }, max_ids);
-    let extractor = Extractor::new(&stream.record).expect("sound fields");
+    let extractor = Extractor::new(&stream.extract).expect("sound fields");
     Pipeline::new(extractor, Router::new(stream.route), window, stream.dead_letter_topic)
 }
 

@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::config;
 use crate::config::{Config, Sources};
 use crate::output::{self, OutputError};
 use crate::telemetry::LogFormat;
-use crate::{config, exit};
 
 mod demo;
+mod exit;
 mod mock;
 mod probe;
 mod run;
+mod status;
 mod tail;
 
 /// Carries event streams of Airship and of Adobe Analytics into Apache Kafka, exactly once.

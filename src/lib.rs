@@ -3,17 +3,15 @@
 //! The way of an event, and the module that has the job:
 //!
 //! ```text
-//!  source/connect   one attempt: request, credential, redirects, response class
-//!  source/body      inflate gzip members, notice silence
+//!  source/airship, source/adobe   keep the connections of their service
+//!  source/http      one attempt: request, credential, redirects, response class; inflate gzip members, notice silence
 //!  source/vet       is it the stream at all?
-//!  source/frame     cut at line ends into blocks of whole lines
-//!  source/session   the reconnect loop; its blocks wait in a byte-bounded queue
+//!  source/frame     cut at line ends into blocks of whole lines, which wait in a byte-bounded queue
 //!        │
-//!  shard            one thread a shard: resume, then block after block
-//!  record           id, key, type, times, offset in one pass over the raw bytes
-//!  dedupe           a bounded window of 128-bit ids
-//!  route            topic, key, headers, timestamp
-//!  batch            when a transaction closes
+//!  shard            one thread a shard: resume, then block after block, in batches
+//!  event/extract    id, key, type, times, offset in one pass over the raw bytes
+//!  event/dedupe     a bounded window of 128-bit ids
+//!  event/route      topic and timestamp
 //!  sink             one transaction: events, dead letters, id journal, checkpoint
 //! ```
 //!
@@ -21,23 +19,18 @@
 //! a test checks every `use crate::` against the table in `ARCHITECTURE.md`.
 
 pub mod admin;
-pub mod batch;
 pub mod cli;
 pub mod clock;
 pub mod config;
-pub mod dedupe;
-pub mod exit;
+pub mod event;
 pub mod failpoint;
 pub mod mock;
 pub mod model;
 pub mod output;
 pub mod plan;
-pub mod record;
-pub mod route;
 pub mod shard;
 pub mod sink;
 pub mod source;
-pub mod status;
 pub mod supervisor;
 pub mod task;
 pub mod telemetry;

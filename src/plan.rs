@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::event::{dedupe, extract, route};
 use crate::model::types::SourceId;
+use crate::shard::batch;
 use crate::sink::{self, TopicSpec};
-use crate::{batch, dedupe, record, route, source};
+use crate::source;
 
 /// Everything that runs in this process.
 #[derive(Clone, Debug)]
@@ -34,7 +36,7 @@ pub struct Stream {
     /// A word that has everything left behind which is known of the stream, once for each word.
     pub start_anew: Option<String>,
     /// Which fields are taken.
-    pub record: record::Config,
+    pub extract: extract::Config,
     /// How topics are chosen.
     pub route: route::Config,
     /// How missing event topics are created.

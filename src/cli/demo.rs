@@ -13,15 +13,16 @@ use clap::Args;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::exit;
 use super::run::stop_on_signals;
+use crate::cli::status::{self, Status};
 use crate::mock::airship::Epoch;
 use crate::mock::{adobe, airship};
 use crate::output::{self, OutputError};
 use crate::sink::reach::Reach;
-use crate::status::{self, Status};
 use crate::supervisor::{self, ShardFigures};
 use crate::telemetry::{self, LogFormat};
-use crate::{clock, config, exit, mock, task};
+use crate::{clock, config, mock, task};
 
 mod broker;
 mod script;

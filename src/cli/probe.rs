@@ -10,7 +10,8 @@ use reqwest::StatusCode;
 use tokio::time::Instant;
 
 use super::Configured;
-use crate::{exit, output};
+use super::exit;
+use crate::output;
 
 /// Limit for an answer: a process that takes longer is not well.
 const TIMEOUT: Duration = Duration::from_secs(5);

@@ -10,15 +10,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{Configured, Logging};
+use super::{Configured, Logging, exit};
+use crate::cli::status::Status;
 use crate::config::Config;
 use crate::plan::Plan;
 use crate::shard::readiness::LIMIT;
 use crate::sink::reach::Reach;
 use crate::source::{Service, adobe};
-use crate::status::Status;
 use crate::supervisor::{self, Ended};
-use crate::{admin, exit, output, task, telemetry};
+use crate::{admin, output, task, telemetry};
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]

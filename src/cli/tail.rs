@@ -9,11 +9,11 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::{Configured, Logging};
+use crate::event::extract::{Extractor, Line};
 use crate::model::block::{Block, lines};
 use crate::model::types::OnUnclean;
 use crate::model::types::Position;
 use crate::output::OutputError;
-use crate::record::{Extractor, Line};
 use crate::source::airship::Start;
 use crate::source::queue::{Item, Output, Received, queue};
 use crate::source::reader::{ReaderContext, Resume};
@@ -63,7 +63,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             _ => bail!("name one of the streams: {}", names()),
         },
     };
-    let extractor = Extractor::new(&stream.record)?;
+    let extractor = Extractor::new(&stream.extract)?;
     let (source, position) = begin(stream.source.clone(), arguments)?;
     let (input, output) = queue(source.queue_bytes, Default::default(), Default::default());
     let runtime = super::runtime().context("cannot start the runtime")?;

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::*;
+use crate::event::dedupe;
+use crate::event::extract::Key;
 use crate::model::secret::SecretSource;
-use crate::record::Key;
+use crate::shard::batch;
 use crate::source::http::auth::Credential;
-use crate::{batch, dedupe, sink, source};
+use crate::{sink, source};
 
 mod adobe;
 mod every_error;
@@ -113,7 +115,7 @@ fn the_design_example_says_what_it_says() {
     assert_eq!(stream.topic_spec.partitions, Some(12));
     assert_eq!(stream.dead_letter_topic, "tributary.dead-letters");
     assert_eq!((stream.route.topic.as_str(), &stream.headers), ("airship.events", &sink::EventHeaders::None));
-    assert_eq!(stream.record.key, Key::Fields(vec!["device.named_user_id".into(), "device.channel".into()]));
+    assert_eq!(stream.extract.key, Key::Fields(vec!["device.named_user_id".into(), "device.channel".into()]));
     assert_eq!(stream.source.endpoint.auth, Credential::Bearer(SecretSource::Env("AIRSHIP_TOKEN".into())));
     assert_eq!(stream.source.endpoint.redirect_hosts, ["urbanairship.com"]);
     assert_eq!((stream.source.max_line, stream.source.queue_bytes), (16 << 20, 8 << 20));

@@ -12,9 +12,11 @@ use super::raw::secret::SecretKeys;
 use super::raw::{self, Raw, stream::Stream};
 use super::units::{Size, Span};
 use super::{Config, properties};
+use crate::event::dedupe;
 use crate::model::secret::SecretSource;
 use crate::plan::{self, Plan};
-use crate::{batch, dedupe, sink};
+use crate::shard::batch;
+use crate::sink;
 
 mod adobe;
 mod airship;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Closing, Exit, Shard};
+use super::run::Closing;
+use super::{Exit, Shard};
 use crate::sink::Sink;
 
 /// How often a shard looks.

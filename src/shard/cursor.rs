@@ -3,7 +3,7 @@
 //! There are two of each: what is committed, and what the batch in progress makes of it.
 
 use super::mark::{Mark, ReplayCounts};
-use crate::dedupe::Extent;
+use crate::event::dedupe::Extent;
 use crate::model::types::{Position, Watermark};
 
 /// Where a stream is. A stream whose blocks bear their offset, as those of a Kafka partition do, would be a third variant.

@@ -5,7 +5,7 @@
 //! was delivered last: events come out of order, and the service's partitions catch up each at its own speed, so one event
 //! that is new says little about the others.
 
-use crate::dedupe::Extent;
+use crate::event::dedupe::Extent;
 use crate::model::types::Watermark;
 
 /// How much earlier than its predecessors an event may have been received and still not be taken for a new one by its

@@ -5,7 +5,8 @@ use tracing::{debug, info, warn};
 
 use super::mark::Report;
 use super::metrics::Gap;
-use super::{Closing, Exit, Shard};
+use super::run::Closing;
+use super::{Exit, Shard};
 use crate::clock::now_ms;
 use crate::model::checkpoint::Hold;
 use crate::model::types::OnUnclean;

@@ -8,13 +8,13 @@
 use std::collections::BTreeMap;
 
 use crate::clock::now_ms;
-use crate::dedupe::Window;
+use crate::event::dedupe::Window;
+use crate::event::extract::{ExtractError, Extractor, Line};
+use crate::event::route::Router;
 use crate::failpoint;
 use crate::model::block::Block;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::types::{Dated, DeadLetterReason, EventId, Headers, OutRecord, Record, Run};
-use crate::record::{ExtractError, Extractor, Line};
-use crate::route::Router;
 use crate::sink::delivery::Refused;
 use crate::sink::{Sink, SinkError};
 

@@ -5,16 +5,20 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use proptest::prelude::*;
 
+use super::run::Closing;
 use super::*;
-use crate::dedupe::{self, Window};
+use crate::clock::now_ms;
+use crate::event::dedupe::{self, Window};
+use crate::event::extract::{self, EventType, Extractor, FilterReason, Id, Key, TimeFormat};
+use crate::event::route::{self, Router};
+use crate::model::checkpoint::Hold;
 use crate::model::types::Position;
-use crate::record::{self, EventType, Extractor, FilterReason, Id, Key, TimeFormat};
-use crate::route::{self, Router};
 use crate::sink::memory::{Cluster, Fault, Kept, MemorySink};
+use crate::source::queue::Item;
 use crate::source::queue::queue;
 
 fn pipeline(max_ids: usize) -> Pipeline {
-    let fields = record::Config {
+    let fields = extract::Config {
         id: Id::Field("id".into()),
         key: Key::Fields(vec!["key".into()]),
         event_type: EventType::Field("type".into()),

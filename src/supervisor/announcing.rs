@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
 use super::{Ended, Event, ShardFigures};
+use crate::event::route;
 use crate::plan::{Plan, Stream};
-use crate::route;
 use crate::sink::placement::record::Wanted;
 use crate::sink::placement::{Announcement, Placement, Watcher};
 use crate::sink::topics::Wanted as WantedTopic;

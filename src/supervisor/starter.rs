@@ -9,11 +9,11 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::ShardFigures;
-use crate::dedupe::Window;
+use crate::event::dedupe::Window;
+use crate::event::extract::{ConfigError, Extractor};
+use crate::event::route::Router;
 use crate::failpoint;
 use crate::plan::{Plan, Stream};
-use crate::record::{ConfigError, Extractor};
-use crate::route::Router;
 use crate::shard::pipeline::Pipeline;
 use crate::shard::{self, Exit, Shard};
 use crate::sink::kafka::{KafkaSink, Settings};
@@ -111,7 +111,7 @@ impl Starter {
     }
 
     fn pipeline(&self, router: Router) -> Result<Pipeline, ConfigError> {
-        let extractor = Extractor::new(&self.stream.record)?;
+        let extractor = Extractor::new(&self.stream.extract)?;
         let window = Window::new(self.plan.dedupe, self.plan.batch.max_events);
         Ok(Pipeline::new(extractor, router, window, self.stream.dead_letter_topic.clone()))
     }

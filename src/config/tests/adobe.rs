@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::{DESIGN, errors, parse};
+use crate::event::extract::{EventType, Id, Key};
+use crate::event::route::Timestamp;
 use crate::model::secret::SecretSource;
 use crate::model::types::FilterReason;
 use crate::model::types::OnUnclean;
 use crate::plan::Stream;
-use crate::record::{EventType, Id, Key};
-use crate::route::Timestamp;
 use crate::sink::EventHeaders;
 use crate::source::Service;
 use crate::source::adobe::Config;
@@ -75,7 +75,7 @@ fn defaults_are_those_of_hits() {
     assert_eq!(stream.source.endpoint.silence, Duration::from_secs(90));
     assert_eq!((stream.route.topic.as_str(), stream.route.timestamp), ("adobe.hits", Timestamp::Processed));
     assert_eq!(stream.headers, EventHeaders::None);
-    let record = &stream.record;
+    let record = &stream.extract;
     assert_eq!(record.id, Id::Pair { high: "hitIdHigh".into(), low: "hitIdLow".into() });
     assert_eq!(record.key, Key::AdobeVisitor);
     assert_eq!(record.event_type, EventType::Constant("com.adobe.analytics.hit"));
@@ -130,9 +130,9 @@ fn every_key_arrives() {
             reset: None,
         }
     );
-    assert_eq!(stream.record.topic_field.as_deref(), Some("evars.evars.eVar5"));
-    assert_eq!(stream.record.key, Key::Fields(vec!["evars.evars.eVar1".into(), "ip".into()]));
-    assert_eq!(stream.record.drop, FilterReason::ALL);
+    assert_eq!(stream.extract.topic_field.as_deref(), Some("evars.evars.eVar5"));
+    assert_eq!(stream.extract.key, Key::Fields(vec!["evars.evars.eVar1".into(), "ip".into()]));
+    assert_eq!(stream.extract.drop, FilterReason::ALL);
     assert_eq!(stream.route.topics["gold"], "golden");
     assert_eq!(
         (stream.route.default_topic.as_deref(), stream.route.timestamp),

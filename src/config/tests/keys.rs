@@ -1,7 +1,7 @@
 //! The default keys, on events as the service's documents show them: whoever is named has a key.
 
 use super::{SMALL, parse};
-use crate::record::{Extractor, Line};
+use crate::event::extract::{Extractor, Line};
 
 /// Events of the main stream, with their keys.
 const EVENTS: [(&str, Option<&str>); 14] = [
@@ -67,7 +67,7 @@ const WITHOUT_ADDRESS: [(&str, &str); 3] = [
 ];
 
 fn extractor(toml: &str) -> Extractor {
-    Extractor::new(&parse(toml).unwrap().plan.streams[0].record).unwrap()
+    Extractor::new(&parse(toml).unwrap().plan.streams[0].extract).unwrap()
 }
 
 fn compliance() -> Extractor {

@@ -8,10 +8,10 @@ use super::{bytes, place, positive, required, secret};
 use crate::config::errors::{Errors, Path};
 use crate::config::raw::adobe::{Adobe, AdobeAuth, Drop, Ims, OAuth2, OnUnclean};
 use crate::config::raw::stream::Timestamp;
+use crate::event::extract::{self, EventType, Id, Key, TimeFormat};
+use crate::event::route::{self, Template};
 use crate::model::{numbers, types};
 use crate::plan;
-use crate::record::{self, EventType, Id, Key, TimeFormat};
-use crate::route::{self, Template};
 use crate::source::adobe;
 use crate::source::http::auth::{Credential, Grant, GrantScheme};
 use crate::source::http::connect::Endpoint;
@@ -75,7 +75,7 @@ pub(super) fn validate(
     place::limits(stream.silence, stream.connect_timeout, stream.max_line, path, errors);
     let service = service(stream, window, path, errors);
     let route = route(stream, state, path, errors);
-    let record = record(stream, path, errors);
+    let extract = extract(stream, path, errors);
     let dead_letter_topic = stream.dead_letter_topic.clone().unwrap_or_default();
     place::topic(&dead_letter_topic, place::Names::Fixed, state, &path.key("dead_letter_topic"), errors);
     let topic_spec =
@@ -102,7 +102,7 @@ pub(super) fn validate(
             max_line: bytes(stream.max_line),
             queue_bytes,
         },
-        record,
+        extract,
         route,
         topic_spec,
         dead_letter_topic,
@@ -248,7 +248,7 @@ fn route(stream: &Adobe, state: &[String], path: &Path, errors: &mut Errors) -> 
 }
 
 /// The members of a hit.
-fn record(stream: &Adobe, path: &Path, errors: &mut Errors) -> record::Config {
+fn extract(stream: &Adobe, path: &Path, errors: &mut Errors) -> extract::Config {
     let key = path.key("key");
     let fields = stream.key.as_deref().unwrap_or_default();
     place::fields(fields, "evars.evars.eVar5", &key, errors);
@@ -256,7 +256,7 @@ fn record(stream: &Adobe, path: &Path, errors: &mut Errors) -> record::Config {
         Drop::Bot => model::types::FilterReason::Bot,
         Drop::Excluded => model::types::FilterReason::Excluded,
     };
-    let config = record::Config {
+    let config = extract::Config {
         id: Id::Pair { high: "hitIdHigh".to_owned(), low: "hitIdLow".to_owned() },
         key: stream.key.clone().map_or(Key::AdobeVisitor, Key::Fields),
         event_type: EventType::Constant(HIT),

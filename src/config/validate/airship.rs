@@ -5,10 +5,10 @@ use url::Url;
 use super::{bytes, filters, place, positive, required, secret};
 use crate::config::errors::{Errors, Path};
 use crate::config::raw::stream::{Airship, Auth, OnExpired, Start, Timestamp};
+use crate::event::extract::{self, EventType, Id, Key, TimeFormat};
+use crate::event::route::{self, Template};
 use crate::model::offset;
 use crate::plan;
-use crate::record::{self, EventType, Id, Key, TimeFormat};
-use crate::route::{self, Template};
 use crate::source;
 use crate::source::airship;
 use crate::source::http::auth::Credential;
@@ -104,7 +104,7 @@ pub(super) fn validate(
     place::topic(&dead_letter_topic, place::Names::Fixed, state, &path.key("dead_letter_topic"), errors);
     let topic_spec =
         place::topic_spec(stream.partitions, stream.replication_factor, stream.retention, path, errors);
-    let record = record(stream, path, errors);
+    let extract = extract(stream, path, errors);
     let (url, auth) = (url?, auth?);
     let kind = if compliance { "airship_compliance" } else { "airship" };
     // The public test server has no app key, but a user.
@@ -132,7 +132,7 @@ pub(super) fn validate(
             max_line: bytes(stream.max_line),
             queue_bytes,
         },
-        record,
+        extract,
         route,
         topic_spec,
         dead_letter_topic,
@@ -236,10 +236,10 @@ fn route(stream: &Airship, state: &[String], path: &Path, errors: &mut Errors) -
 }
 
 /// The members of Airship's event format, version 3.
-fn record(stream: &Airship, path: &Path, errors: &mut Errors) -> record::Config {
+fn extract(stream: &Airship, path: &Path, errors: &mut Errors) -> extract::Config {
     let (path, fields) = (path.key("key"), stream.key.as_deref().unwrap_or_default());
     place::fields(fields, "device.channel", &path, errors);
-    let config = record::Config {
+    let config = extract::Config {
         id: Id::Field("id".to_owned()),
         key: Key::Fields(fields.to_vec()),
         event_type: EventType::Field("type".to_owned()),

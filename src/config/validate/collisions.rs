@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::config::errors::{Errors, Path};
 use crate::config::raw::stream::Stream;
-use crate::route::{Template, fold};
+use crate::event::route::{Template, fold};
 
 /// Refuses fixed names that differ only in `.` and `_`. What a template makes is not known here.
 pub(super) fn check(streams: &[Stream], numbers: &[usize], errors: &mut Errors) {

@@ -8,9 +8,9 @@ use super::{LARGEST_MESSAGE, LONGEST_TOPIC, at_least_one, is_name_char, positive
 use crate::config::errors::{Errors, Path};
 use crate::config::raw::headers::Headers;
 use crate::config::units::{Size, Span};
+use crate::event::extract::{self, Extractor, MAX_FIELDS};
+use crate::event::route::{Template, collide, is_internal};
 use crate::model::types::SourceId;
-use crate::record::{self, Extractor, MAX_FIELDS};
-use crate::route::{Template, collide, is_internal};
 use crate::sink::{EventHeaders, TopicSpec};
 use crate::web::is_loopback;
 
@@ -76,16 +76,16 @@ pub(super) fn fields(fields: &[String], example: &str, path: &Path, errors: &mut
 }
 
 /// Checks that the extractor takes so many fields. `key` is where the list stands that is long if it does not.
-pub(super) fn number_of_fields(config: &record::Config, key: &Path, errors: &mut Errors) {
+pub(super) fn number_of_fields(config: &extract::Config, key: &Path, errors: &mut Errors) {
     match Extractor::new(config) {
-        Err(record::ConfigError::TooManyFields(number)) => {
+        Err(extract::ConfigError::TooManyFields(number)) => {
             let message = format!(
                 "too long: with those that the connector needs it makes {number} different fields, and at most {MAX_FIELDS} can be taken"
             );
             errors.add(key, message);
         }
         // What is wrong with a path was said where it stands.
-        Err(record::ConfigError::EmptyPart(_)) | Ok(_) => {}
+        Err(extract::ConfigError::EmptyPart(_)) | Ok(_) => {}
     }
 }
 

@@ -1,9 +1,9 @@
 //! Dead letters: bytes intact where their topic takes them, else as much of their head as it takes.
 
 use super::Pipeline;
+use crate::event::extract::ExtractError;
 use crate::model::block::OVERSIZE_HEAD;
 use crate::model::types::{DeadLetterReason, Headers, OutRecord};
-use crate::record::ExtractError;
 use crate::sink::{Sink, SinkError, Topic};
 
 /// Longest detail of a dead letter, bytes.

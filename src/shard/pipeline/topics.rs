@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::Pipeline;
+use crate::event::extract::Line;
+use crate::event::route::Route;
 use crate::model::block::{Block, lines};
 use crate::model::types::DeadLetterReason;
-use crate::record::Line;
-use crate::route::Route;
 use crate::sink::{Accepts, Sink, Topic};
 
 /// A time this much before our clock is an old one: that the topic refuses it is not for a clock that is wrong.

@@ -21,7 +21,7 @@ fn hits(range: std::ops::Range<u64>) -> Item {
 }
 
 fn adobe_pipeline(max_ids: usize) -> Pipeline {
-    let fields = record::Config {
+    let fields = extract::Config {
         id: Id::Field("id".into()),
         key: Key::Fields(Vec::new()),
         event_type: EventType::Constant("hit"),

@@ -26,7 +26,7 @@ const RATE_SPAN: u32 = 4;
 
 /// The lines, and a way for log lines to pass them.
 #[derive(Clone, Debug)]
-pub struct Status {
+pub(super) struct Status {
     lines: MultiProgress,
 }
 
@@ -40,13 +40,13 @@ impl Default for Status {
 
 impl Status {
     /// Lets log lines stand above the status.
-    pub fn around(&self) -> Around {
+    pub(super) fn around(&self) -> Around {
         let lines = self.lines.clone();
         Arc::new(move |write| lines.suspend(write))
     }
 
     /// Draws until the returned task is aborted.
-    pub fn draw(&self, figures: &[ShardFigures], reach: &Reach) -> JoinHandle<()> {
+    pub(super) fn draw(&self, figures: &[ShardFigures], reach: &Reach) -> JoinHandle<()> {
         let lines: Vec<_> =
             figures.iter().map(|figures| (figures.clone(), self.line(), Rate::default())).collect();
         let reach = reach.clone();
@@ -66,7 +66,7 @@ impl Status {
     }
 
     /// Takes the lines away.
-    pub fn clear(&self) {
+    pub(super) fn clear(&self) {
         // A terminal that is gone has nothing to be cleared.
         drop(self.lines.clear());
     }
@@ -143,7 +143,7 @@ impl Rate {
 }
 
 /// One shard's line: events a second, events delivered, lag, duplicates dropped, dead letters, last commit.
-pub fn describe(figures: &ShardFigures, reach: &Reach, rate: u64, now_ms: i64) -> String {
+pub(super) fn describe(figures: &ShardFigures, reach: &Reach, rate: u64, now_ms: i64) -> String {
     let ago = |since_ms: i64| match since_ms {
         0 => "-".to_owned(),
         _ => format!("{:.1} s", (now_ms - since_ms).max(0) as f64 / 1000.0),

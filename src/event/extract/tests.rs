@@ -200,7 +200,7 @@ proptest! {
     fn extraction_agrees_with_serde_json(members in prop::collection::vec((name(), any_json()), 0..10)) {
         let (text, document) = with_duplicates(&members);
         let tree = {
-            let mut paths = tree::Paths::new(false);
+            let mut paths = paths::Paths::new(false);
             for path in ["id", "device.channel", "device.named_user_id", "type", "offset", "device"] {
                 paths.slot(path).unwrap();
             }

@@ -1,18 +1,18 @@
 //! The exit codes, which are part of the interface: see the README.
 
 /// Everything asked for was done.
-pub const OK: u8 = 0;
+pub(super) const OK: u8 = 0;
 /// Something unexpected failed, or a `--reset` was refused; the log says what.
-pub const FAILURE: u8 = 1;
+pub(super) const FAILURE: u8 = 1;
 /// The command line is wrong.
-pub const USAGE: u8 = 2;
+pub(super) const USAGE: u8 = 2;
 /// The configuration is wrong, in itself or for what Kafka holds; every problem was printed or logged.
-pub const CONFIG: u8 = 3;
+pub(super) const CONFIG: u8 = 3;
 /// Another instance announced itself later and runs at least one of the same streams; this one gave up all of its own.
-pub const FENCED: u8 = 4;
+pub(super) const FENCED: u8 = 4;
 /// `shutdown.timeout` was over before everything was committed; nothing is lost, it comes again.
-pub const SHUTDOWN_TIMEOUT: u8 = 5;
+pub(super) const SHUTDOWN_TIMEOUT: u8 = 5;
 /// `demo --kafka` counted something else than it should have.
-pub const MISCOUNT: u8 = 6;
+pub(super) const MISCOUNT: u8 = 6;
 /// A second signal ended the process at once (128 + SIGINT, as shells have it).
-pub const INTERRUPTED: u8 = 130;
+pub(super) const INTERRUPTED: u8 = 130;

@@ -12,14 +12,14 @@ use crate::model::{mend, numbers, offset};
 
 mod config;
 mod fields;
-mod tree;
+mod paths;
 mod visitor;
 
 pub use crate::model::types::FilterReason;
 pub use config::{Config, ConfigError, EventType, Id, Key, TimeFormat};
 
 use fields::{Fields, Value};
-use tree::{Paths, Tree};
+use paths::{Paths, Tree};
 use visitor::Visitor;
 
 /// Fields that one extractor can take; bounds what is kept on the stack for each line.

@@ -1,0 +1,5 @@
+//! What is made of one line: its fields, whether it was delivered before, and where it goes. The three know nothing of each other.
+
+pub mod dedupe;
+pub mod extract;
+pub mod route;
