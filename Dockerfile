@@ -13,15 +13,17 @@ WORKDIR /build
 # The dependencies in a layer of their own (OpenSSL and librdkafka take minutes): they are built again only when the
 # manifests change.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src tests/it benches/whole_path \
-    && touch src/lib.rs README.md \
+COPY mock/Cargo.toml mock/
+RUN mkdir -p src mock/src tests/it benches/whole_path \
+    && touch src/lib.rs mock/src/lib.rs README.md \
     && for file in src/main.rs tests/it/main.rs tests/allocations.rs benches/stages.rs benches/whole_path/main.rs; do \
            echo 'fn main() {}' >"$file"; \
        done
 RUN cargo build --release --locked --bin tributary
 COPY src src
+COPY mock mock
 # Cargo goes by modification times, and those of the stubs are later.
-RUN find src -name '*.rs' -exec touch {} + \
+RUN find src mock -name '*.rs' -exec touch {} + \
     && cargo build --release --locked --bin tributary \
     && strip target/release/tributary \
     # The root of the final image: the binary with every library that it is linked to, at the same paths.

@@ -10,13 +10,13 @@ use tributary::config::{self, Config, Sources};
 use tributary::event::dedupe::{self, Window};
 use tributary::event::extract::Extractor;
 use tributary::event::route::Router;
-use tributary::mock::airship::{Log, LogOptions};
 use tributary::model::block::Block;
 use tributary::model::checkpoint::Checkpoint;
 use tributary::model::types::{OutRecord, Run};
 use tributary::shard::pipeline::Pipeline;
 use tributary::sink::delivery::Refused;
 use tributary::sink::{Accepts, Known, Opened, Reopened, Seed, Sink, SinkError, Topic};
+use tributary_mock::airship::{Log, LogOptions};
 
 /// Bytes of a block under full load, see `source::frame::READ_SIZE`.
 const BLOCK: usize = 128 << 10;

@@ -24,7 +24,6 @@ pub mod clock;
 pub mod config;
 pub mod event;
 pub mod failpoint;
-pub mod mock;
 pub mod model;
 pub mod output;
 pub mod plan;

@@ -12,17 +12,17 @@ use anyhow::Context;
 use clap::Args;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tributary_mock::airship::Epoch;
+use tributary_mock::{adobe, airship};
 
 use super::exit;
 use super::run::stop_on_signals;
 use crate::cli::status::{self, Status};
-use crate::mock::airship::Epoch;
-use crate::mock::{adobe, airship};
 use crate::output::{self, OutputError};
 use crate::sink::reach::Reach;
 use crate::supervisor::{self, ShardFigures};
 use crate::telemetry::{self, LogFormat};
-use crate::{clock, config, mock, task};
+use crate::{clock, config, task};
 
 mod broker;
 mod script;
@@ -84,7 +84,8 @@ async fn demo(arguments: &Arguments, status: Option<Status>) -> anyhow::Result<E
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
     let services = arguments.service.services();
-    let mock = mock::start(mock_config(arguments.rate)).await.context("cannot start the mock service")?;
+    let mock =
+        tributary_mock::start(mock_config(arguments.rate)).await.context("cannot start the mock service")?;
     let broker = Broker::start(services, arguments.kafka.as_deref())?;
     let mut config = config::parse(&broker.configuration(&mock.url())).context("the demo's configuration")?;
     config.plan.sink.check_settings = !broker.is_in_process();
@@ -123,9 +124,9 @@ async fn demo(arguments: &Arguments, status: Option<Status>) -> anyhow::Result<E
 }
 
 /// Both services, making nothing until they are told to.
-fn mock_config(rate: u64) -> mock::Config {
+fn mock_config(rate: u64) -> tributary_mock::Config {
     let step = Some(Duration::from_secs_f64(1.0 / rate.max(1) as f64));
-    mock::Config {
+    tributary_mock::Config {
         adobe: adobe::Config {
             names: vec!["adobe-livestream-demo".to_owned()],
             events: MOST_EVENTS,
@@ -138,7 +139,7 @@ fn mock_config(rate: u64) -> mock::Config {
             journal: false,
             ..adobe::Config::default()
         },
-        ..mock::Config::local(airship::Config {
+        ..tributary_mock::Config::local(airship::Config {
             events: MOST_EVENTS,
             duplicate_every: DUPLICATE_EVERY,
             epoch: Epoch::Now,
@@ -153,7 +154,7 @@ fn mock_config(rate: u64) -> mock::Config {
 /// Releases events at the wanted rate, with a fault now and then, until the time is over; tells how many lines.
 async fn make_events(
     arguments: &Arguments,
-    mock: &mock::Handle,
+    mock: &tributary_mock::Handle,
     figures: &[ShardFigures],
     stop: &CancellationToken,
     report: bool,
@@ -187,7 +188,12 @@ async fn make_events(
 }
 
 /// Waits until every event made is committed.
-async fn catch_up(services: &[Service], mock: &mock::Handle, made: u64, figures: &[ShardFigures]) -> bool {
+async fn catch_up(
+    services: &[Service],
+    mock: &tributary_mock::Handle,
+    made: u64,
+    figures: &[ShardFigures],
+) -> bool {
     services.iter().for_each(|service| service.disarm(mock));
     let deadline = Instant::now() + CATCH_UP;
     let mut ticks = tokio::time::interval(TICK);

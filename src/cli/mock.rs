@@ -5,13 +5,13 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 
-use crate::{mock, output};
+use crate::output;
 
 /// Arguments of `mock`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
-    config: mock::Config,
+    config: tributary_mock::Config,
 }
 
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
@@ -19,7 +19,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     runtime.block_on(async {
         let listen = arguments.config.listen.clone();
         let mut mock =
-            mock::start(arguments.config).await.with_context(|| format!("cannot listen at {listen}"))?;
+            tributary_mock::start(arguments.config).await.with_context(|| format!("cannot listen at {listen}"))?;
         let url = mock.url();
         output::mention(format_args!(
             "mock Airship service at {url}/api/events/ (control plane: {url}/_mock/stats)"

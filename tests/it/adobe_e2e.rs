@@ -12,7 +12,7 @@ mod silence;
 mod stops;
 
 use crate::adobe_support::service;
-use tributary::mock::adobe;
+use tributary_mock::adobe;
 
 /// Enough for hits to flow for minutes, and less than a day, since a log is a day old and no hit may be of the future.
 const LONGEST: u64 = 80_000;

@@ -14,9 +14,8 @@ use crate::wait::wait_until;
 use std::fmt::Display;
 use std::ops::Deref;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tributary::mock;
-use tributary::mock::adobe::{self, Handle, Stats};
-use tributary::mock::airship::Epoch;
+use tributary_mock::adobe::{self, Handle, Stats};
+use tributary_mock::airship::Epoch;
 
 /// The name of the stream in a [`Setup`].
 pub(crate) const STREAM: &str = "web";
@@ -34,7 +33,7 @@ const LOG_AGE_MS: u64 = 24 * 3_600_000;
 /// The Adobe half of a mock service, which stops when this is dropped.
 pub(crate) struct Service {
     /// Stops with this.
-    mock: mock::Handle,
+    mock: tributary_mock::Handle,
     adobe: Handle,
 }
 
@@ -60,8 +59,9 @@ pub(crate) fn service(hits: u64) -> adobe::Config {
 impl Service {
     #[track_caller]
     pub(crate) fn start(config: adobe::Config) -> Self {
-        let mock =
-            RUNTIME.block_on(mock::start(mock::Config::local_adobe(config))).expect("the mock listens");
+        let mock = RUNTIME
+            .block_on(tributary_mock::start(tributary_mock::Config::local_adobe(config)))
+            .expect("the mock listens");
         let adobe = mock.adobe();
         Self { mock, adobe }
     }

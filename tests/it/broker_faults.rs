@@ -8,7 +8,7 @@ use crate::kafka::{Broker, private_broker};
 use crate::wait;
 use std::time::Duration;
 use tokio::time::Instant;
-use tributary::mock::airship::Config;
+use tributary_mock::airship::Config;
 
 /// For a broker to come back and a dead transaction to be over, on a busy machine.
 const RECOVER: Duration = Duration::from_secs(180);

@@ -8,7 +8,7 @@ use std::fs;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::Instant;
-use tributary::mock::airship::Config;
+use tributary_mock::airship::Config;
 
 const USER: &str = "tributary";
 const OLD: &str = "old-password-3fd81c";

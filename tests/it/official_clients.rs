@@ -11,8 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tokio::runtime::Runtime;
-use tributary::mock;
-use tributary::mock::airship::{Config, Pin};
+use tributary_mock::airship::{Config, Pin};
 
 /// Says that the clients cannot be installed here.
 const SKIP: &str = "TRIBUTARY_TEST_SKIP_CLIENTS";
@@ -55,7 +54,7 @@ fn reads_everything(client: impl Fn() -> Command) {
     for (pin, member_events) in [(Pin::Off, 0), (Pin::Location, 50)] {
         let airship = Config { events: EVENTS, pin, member_events, ..Config::default() };
         let runtime = Runtime::new().unwrap();
-        let mock = runtime.block_on(mock::start(mock::Config::local(airship))).unwrap();
+        let mock = runtime.block_on(tributary_mock::start(tributary_mock::Config::local(airship))).unwrap();
         let mut process = process::spawn(client().args([mock.url(), EVENTS.to_string()]), None);
         let status = process.wait_exit(GENEROUS * 2);
         let log = process.log();
@@ -68,7 +67,7 @@ fn reads_everything(client: impl Fn() -> Command) {
     }
 }
 
-fn ids_sha256(mock: &mock::Handle) -> String {
+fn ids_sha256(mock: &tributary_mock::Handle) -> String {
     let mut digest = Sha256::new();
     for line in mock.log().expected(0..EVENTS) {
         digest.update(line.id.as_bytes());

@@ -15,8 +15,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::Stdio;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use tributary::mock::airship::{Config, Fault};
-use tributary::mock::{self, Handle};
+use tributary_mock::Handle;
+use tributary_mock::airship::{Config, Fault};
 
 const EVENTS: u64 = 3_000;
 
@@ -54,7 +54,9 @@ impl Blind {
     #[track_caller]
     fn start(name: &str, airship: Config, stderr: Stdio) -> Self {
         let runtime = Runtime::new().expect("a runtime");
-        let mock = runtime.block_on(mock::start(mock::Config::local(airship.clone()))).expect("a mock");
+        let mock = runtime
+            .block_on(tributary_mock::start(tributary_mock::Config::local(airship.clone())))
+            .expect("a mock");
         let setup = Setup::new(name, airship);
         let config = setup.configuration(broker(), &mock.url());
         let outputs = Outputs { stderr: Some(stderr), ..Outputs::default() };
@@ -123,7 +125,8 @@ impl Bench {
     fn new() -> Self {
         let runtime = Runtime::new().unwrap();
         let airship = lively(EVENTS);
-        let mock = runtime.block_on(mock::start(mock::Config::local(airship.clone()))).unwrap();
+        let mock =
+            runtime.block_on(tributary_mock::start(tributary_mock::Config::local(airship.clone()))).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("tributary.toml");
         fs::write(&file, Setup::new("output", airship).configuration(broker(), &mock.url())).unwrap();

@@ -9,7 +9,7 @@ mod takeovers;
 use crate::pipeline::oracle::{Expectation, Found};
 use crate::pipeline::{self, Mock, Setup, Stream};
 use crate::process::Process;
-use tributary::mock::airship;
+use tributary_mock::airship;
 
 /// The documented exit codes.
 const MISCONFIGURED: i32 = 3;

@@ -17,8 +17,8 @@ use std::ops::Deref;
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Runtime;
-use tributary::mock::airship::{self, Epoch};
-use tributary::mock::{self, Handle};
+use tributary_mock::Handle;
+use tributary_mock::airship::{self, Epoch};
 
 /// Limit for whatever goes through the whole pipeline: debug builds on a busy machine.
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
@@ -51,7 +51,11 @@ pub(crate) fn service(events: u64) -> airship::Config {
 impl Mock {
     #[track_caller]
     pub(crate) fn start(config: airship::Config) -> Self {
-        Self(RUNTIME.block_on(mock::start(mock::Config::local(config))).expect("the mock listens"))
+        Self(
+            RUNTIME
+                .block_on(tributary_mock::start(tributary_mock::Config::local(config)))
+                .expect("the mock listens"),
+        )
     }
 }
 

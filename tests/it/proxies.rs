@@ -7,7 +7,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use tributary::mock::airship::{Armed, Config, Fault};
+use tributary_mock::airship::{Armed, Config, Fault};
 
 const EVENTS: u64 = 200;
 /// Not this machine, nor any other.

@@ -7,7 +7,7 @@ use crate::kafka::{Broker, broker, private_broker};
 use crate::wait;
 use serde_json::Value;
 use std::time::Duration;
-use tributary::mock::airship::{Config, Epoch};
+use tributary_mock::airship::{Config, Epoch};
 
 /// For an outage to be noticed or to be over, on a busy machine.
 const NOTICE: Duration = Duration::from_secs(180);

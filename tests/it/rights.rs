@@ -82,7 +82,7 @@ fn received(process: &Process) -> f64 {
 #[test]
 fn the_least_rights_are_enough_and_each_missing_one_is_named() {
     let (broker, address) = acl_broker();
-    let mock = Mock::start(tributary::mock::airship::Config { rate: 500.0, backlog: 500, ..service(EVENTS) });
+    let mock = Mock::start(tributary_mock::airship::Config { rate: 500.0, backlog: 500, ..service(EVENTS) });
     let full = setup(&broker, &address, "rights-full", &mock);
     // What is left out, what the log says, and whether the connector runs all the same.
     let cases = [

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use listener::Listener;
 use std::fs;
-use tributary::mock::airship::{Armed, Config, Fault};
+use tributary_mock::airship::{Armed, Config, Fault};
 
 const EVENTS: u64 = 500;
 
@@ -157,8 +157,8 @@ fn assert_silent(process: &mut Process) {
 #[test]
 fn nothing_shows_them_when_all_is_well() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let settings = tributary::mock::Config::local(all_at_once(EVENTS));
-    let mock = runtime.block_on(tributary::mock::start(settings)).unwrap();
+    let settings = tributary_mock::Config::local(all_at_once(EVENTS));
+    let mock = runtime.block_on(tributary_mock::start(settings)).unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), FILE).unwrap();
     let mut process = process::tributary(&everything(&mock.url(), file.path()), &VARIABLES);

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use tributary_mock::fault::{Armed, ErrorBody, Fault};
+
 use super::service::Service;
-use crate::mock;
-use crate::mock::fault::{Armed, ErrorBody, Fault};
 
 /// First fault, and the time between faults.
 const FIRST: Duration = Duration::from_secs(3);
@@ -37,7 +37,7 @@ impl Script {
     }
 
     /// Arms what is due.
-    pub(super) fn play(&mut self, elapsed: Duration, mock: &mock::Handle) {
+    pub(super) fn play(&mut self, elapsed: Duration, mock: &tributary_mock::Handle) {
         for play in &mut self.plays {
             if elapsed >= play.first + EVERY * play.played {
                 let what = match play.service {
@@ -56,7 +56,7 @@ fn busy() -> Armed {
     Armed::now(busy).times(BURST)
 }
 
-fn airship(number: u32, mock: &mock::Handle) -> &'static str {
+fn airship(number: u32, mock: &tributary_mock::Handle) -> &'static str {
     match number % 3 {
         0 => {
             mock.arm(Armed::now(Fault::CutMidLine {}));
@@ -74,7 +74,7 @@ fn airship(number: u32, mock: &mock::Handle) -> &'static str {
     }
 }
 
-fn adobe(number: u32, mock: &mock::adobe::Handle) -> &'static str {
+fn adobe(number: u32, mock: &tributary_mock::adobe::Handle) -> &'static str {
     match number % 3 {
         0 => {
             mock.disconnect_one(0, Fault::Reset {});

@@ -2,7 +2,6 @@
 
 use clap::ValueEnum;
 
-use crate::mock;
 use crate::supervisor::ShardFigures;
 
 /// Which services the demo shows.
@@ -77,7 +76,7 @@ reconnect_pause = "1s"
     }
 
     /// Lets events below `up_to` be read.
-    pub(super) fn release(self, mock: &mock::Handle, up_to: u64) {
+    pub(super) fn release(self, mock: &tributary_mock::Handle, up_to: u64) {
         match self {
             Self::Airship => mock.release(up_to),
             Self::Adobe => mock.adobe().release(up_to),
@@ -85,7 +84,7 @@ reconnect_pause = "1s"
     }
 
     /// Ends all faults.
-    pub(super) fn disarm(self, mock: &mock::Handle) {
+    pub(super) fn disarm(self, mock: &tributary_mock::Handle) {
         match self {
             Self::Airship => mock.disarm(),
             Self::Adobe => mock.adobe().disarm(),
@@ -93,7 +92,7 @@ reconnect_pause = "1s"
     }
 
     /// Different events among the first `lines`.
-    pub(super) fn distinct(self, mock: &mock::Handle, lines: u64) -> u64 {
+    pub(super) fn distinct(self, mock: &tributary_mock::Handle, lines: u64) -> u64 {
         match self {
             Self::Airship => mock.log().distinct(lines),
             Self::Adobe => lines,
@@ -101,7 +100,7 @@ reconnect_pause = "1s"
     }
 
     /// Times that the service sent an event again.
-    pub(super) fn repeated(self, mock: &mock::Handle, lines: u64) -> u64 {
+    pub(super) fn repeated(self, mock: &tributary_mock::Handle, lines: u64) -> u64 {
         match self {
             Self::Airship => lines - mock.log().distinct(lines),
             Self::Adobe => mock.adobe().stats().duplicates,

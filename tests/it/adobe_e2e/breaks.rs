@@ -6,8 +6,8 @@ use crate::pipeline::oracle::Repeats;
 use crate::pipeline::{count_log, stop};
 use crate::process::Process;
 use std::ops::RangeInclusive;
-use tributary::mock::adobe;
-use tributary::mock::fault::Fault;
+use tributary_mock::adobe;
+use tributary_mock::fault::Fault;
 
 const CONNECTIONS: u32 = 8;
 

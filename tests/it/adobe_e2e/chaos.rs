@@ -7,8 +7,8 @@ use crate::process::Process;
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 use std::time::Duration;
-use tributary::mock::adobe;
-use tributary::mock::fault::Fault;
+use tributary_mock::adobe;
+use tributary_mock::fault::Fault;
 
 const CONNECTIONS: u32 = 8;
 

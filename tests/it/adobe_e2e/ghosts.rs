@@ -5,8 +5,8 @@ use crate::adobe_support::{Flow, REACHED, Service, Setup, wait_connections_metri
 use crate::pipeline::{count_log, stop};
 use crate::process::Process;
 use std::time::Duration;
-use tributary::mock::adobe;
-use tributary::mock::fault::Fault;
+use tributary_mock::adobe;
+use tributary_mock::fault::Fault;
 
 const HITS: u64 = 800;
 

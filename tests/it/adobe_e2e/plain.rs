@@ -6,7 +6,7 @@ use crate::pipeline::oracle::Repeats;
 use crate::pipeline::{stop, wait_hit};
 use crate::reader::{Isolation, read_all};
 use std::collections::{BTreeMap, HashSet};
-use tributary::mock::adobe;
+use tributary_mock::adobe;
 
 const HITS: u64 = 3_000;
 

@@ -5,8 +5,8 @@ use crate::adobe_support::{Flow, REACHED, Service, Setup};
 use crate::pipeline::oracle::Repeats;
 use crate::pipeline::{LIMIT, stop};
 use crate::process::Process;
-use tributary::mock::adobe;
-use tributary::mock::fault::Fault;
+use tributary_mock::adobe;
+use tributary_mock::fault::Fault;
 
 const HITS: u64 = 600;
 

@@ -4,7 +4,7 @@ use super::support::{Setup, held};
 use crate::process;
 use crate::wait::GENEROUS;
 use std::fs;
-use tributary::mock::adobe::Config;
+use tributary_mock::adobe::Config;
 
 const HITS: u64 = 400;
 

@@ -3,8 +3,8 @@
 use super::listener::Listener;
 use super::support::{PAUSE, Setup, all_at_once};
 use crate::wait::{self, GENEROUS};
-use tributary::mock::adobe::Config;
-use tributary::mock::fault::{Armed, Fault};
+use tributary_mock::adobe::Config;
+use tributary_mock::fault::{Armed, Fault};
 
 const HITS: u64 = 1_200;
 
@@ -33,7 +33,7 @@ fn every_connection_asks_alike_and_never_for_a_reset() {
 }
 
 #[track_caller]
-fn assert_alike(stats: &tributary::mock::adobe::Stats, query: &[(&str, &str)], streams: u64) {
+fn assert_alike(stats: &tributary_mock::adobe::Stats, query: &[(&str, &str)], streams: u64) {
     assert_eq!((stats.streams, stats.resets_honoured, stats.resets_ignored), (streams, 0, 0));
     let query: Vec<_> = query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     for seen in stats.requests.iter().filter(|seen| seen.path.starts_with("/api/")) {

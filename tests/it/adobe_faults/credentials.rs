@@ -5,8 +5,8 @@ use crate::wait::{self, GENEROUS};
 use std::fs;
 use std::time::Duration;
 use tokio::time::Instant;
-use tributary::mock::adobe::{Config, Seen, Stats};
-use tributary::mock::fault::Fault;
+use tributary_mock::adobe::{Config, Seen, Stats};
+use tributary_mock::fault::Fault;
 
 const HITS: u64 = 1_000;
 const HALF: u64 = 500;

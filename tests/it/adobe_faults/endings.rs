@@ -3,8 +3,8 @@
 use super::support::{PAUSE, Scene, Setup, lively};
 use crate::wait::{self, GENEROUS};
 use std::time::Duration;
-use tributary::mock::adobe::Config;
-use tributary::mock::fault::{Armed, Fault};
+use tributary_mock::adobe::Config;
+use tributary_mock::fault::{Armed, Fault};
 
 const HITS: u64 = 1_500;
 

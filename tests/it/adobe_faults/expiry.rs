@@ -1,8 +1,8 @@
 //! Tokens that expire in mid-stream, in each way in which the service may show it.
 
 use super::support::{Scene, Setup, held};
-use tributary::mock::adobe::{Config, OnExpiry};
-use tributary::mock::fault::Fault;
+use tributary_mock::adobe::{Config, OnExpiry};
+use tributary_mock::fault::Fault;
 
 const HITS: u64 = 3_000;
 

@@ -5,8 +5,8 @@ use super::support::{Expected, Scene, Setup, all_at_once, bytes};
 use crate::reader::Message;
 use crate::wait::{self, GENEROUS};
 use std::time::Duration;
-use tributary::mock::adobe::{Config, huge_line};
-use tributary::mock::fault::{Armed, Fault, array_line, garbage_line};
+use tributary_mock::adobe::{Config, huge_line};
+use tributary_mock::fault::{Armed, Fault, array_line, garbage_line};
 
 const HITS: u64 = 900;
 

@@ -3,8 +3,8 @@
 use super::listener::{Heard, Listener};
 use super::support::{SECRET, Setup, all_at_once, held, redirect};
 use crate::wait::{self, GENEROUS};
-use tributary::mock::adobe::{Config, Seen};
-use tributary::mock::fault::{Armed, Fault};
+use tributary_mock::adobe::{Config, Seen};
+use tributary_mock::fault::{Armed, Fault};
 
 const HITS: u64 = 600;
 const CODES: [u16; 5] = [301, 302, 303, 307, 308];

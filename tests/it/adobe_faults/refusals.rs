@@ -3,8 +3,8 @@
 use super::support::{PAUSE, Scene, Setup, all_at_once, held, lively, status};
 use crate::wait::{self, GENEROUS};
 use std::time::Duration;
-use tributary::mock::adobe::Config;
-use tributary::mock::fault::{Armed, ErrorBody, Fault};
+use tributary_mock::adobe::Config;
+use tributary_mock::fault::{Armed, ErrorBody, Fault};
 
 const HITS: u64 = 600;
 const HALF: u64 = 300;
@@ -113,7 +113,7 @@ fn an_account_without_the_service_does_not_use_up_tokens() {
     let config = Config { faults, ..all_at_once(HITS) };
     let mut scene = Setup::one("no-profile", config, "max_connections = 8").start();
     let attempts =
-        |stats: &tributary::mock::adobe::Stats| stats.statuses.get(&401).copied().unwrap_or_default();
+        |stats: &tributary_mock::adobe::Stats| stats.statuses.get(&401).copied().unwrap_or_default();
     scene.wait_mock("s", "several attempts of each", |stats| attempts(stats) >= 64);
     let stats = scene.stats("s");
     let (attempts, minted) = (attempts(&stats), stats.minted);

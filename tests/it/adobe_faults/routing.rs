@@ -5,8 +5,8 @@ use crate::kafka::broker;
 use crate::reader::{self, Isolation, Message};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use tributary::mock::adobe::hit::SUITES;
-use tributary::mock::adobe::{Config, Hit, Log};
+use tributary_mock::adobe::hit::SUITES;
+use tributary_mock::adobe::{Config, Hit, Log};
 
 const HITS: u64 = 1_500;
 

@@ -7,8 +7,8 @@ use crate::wait::{self, GENEROUS};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use std::fs;
-use tributary::mock::adobe::Config;
-use tributary::mock::fault::{Armed, Fault};
+use tributary_mock::adobe::Config;
+use tributary_mock::fault::{Armed, Fault};
 
 const HITS: u64 = 300;
 

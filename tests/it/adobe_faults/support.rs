@@ -12,10 +12,9 @@ use crate::reader::Message;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use toml::{Table, Value};
-use tributary::mock;
-use tributary::mock::adobe::{Config, Log};
-use tributary::mock::airship::Epoch;
-use tributary::mock::fault::{Armed, ErrorBody, Fault};
+use tributary_mock::adobe::{Config, Log};
+use tributary_mock::airship::Epoch;
+use tributary_mock::fault::{Armed, ErrorBody, Fault};
 
 /// The credential of streams that say nothing else.
 pub(super) const CLIENT: &str = "client-5e21";
@@ -171,12 +170,12 @@ pub(super) fn ims(base: &str, secret: &str) -> String {
 }
 
 /// The mock services, by the names of their streams.
-pub(super) struct Mocks(pub(super) BTreeMap<String, mock::Handle>);
+pub(super) struct Mocks(pub(super) BTreeMap<String, tributary_mock::Handle>);
 
 impl Mocks {
     /// The service of this stream.
     #[track_caller]
-    pub(super) fn of(&self, name: &str) -> mock::adobe::Handle {
+    pub(super) fn of(&self, name: &str) -> tributary_mock::adobe::Handle {
         self.0[name].adobe()
     }
 }
@@ -192,7 +191,7 @@ impl Expected {
     }
 
     /// The hits that `wanted` says.
-    pub(super) fn only(log: &Log, wanted: impl Fn(&mock::adobe::Hit) -> bool) -> Self {
+    pub(super) fn only(log: &Log, wanted: impl Fn(&tributary_mock::adobe::Hit) -> bool) -> Self {
         let hits = log.expected(0..log.len()).filter(|expected| wanted(&expected.hit));
         Self(hits.map(|expected| (id(expected.hit.id), expected.line)).collect())
     }

@@ -2,8 +2,8 @@
 
 use super::support::{Setup, all_at_once, lively};
 use std::time::Duration;
-use tributary::mock::adobe::{Config, Flush, Stats};
-use tributary::mock::fault::{Armed, Fault};
+use tributary_mock::adobe::{Config, Flush, Stats};
+use tributary_mock::fault::{Armed, Fault};
 
 const HITS: u64 = 900;
 

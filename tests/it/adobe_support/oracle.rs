@@ -7,7 +7,7 @@ use super::{STREAM, Service, Setup};
 use crate::kafka::broker;
 use crate::pipeline::oracle::{Arrival, Expectation, Line, Repeats};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use tributary::mock::adobe::{Expected, Sent};
+use tributary_mock::adobe::{Expected, Sent};
 
 /// What a comparison found.
 #[derive(Clone, Debug)]

@@ -5,8 +5,8 @@ use crate::pipeline::lines::serve;
 use crate::pipeline::oracle::Found;
 use crate::pipeline::{LIMIT, Mock, STREAM, Setup, service, stop, wait_hit};
 use crate::reader::{Isolation, Message, read_all};
-use tributary::mock::airship::fault::{garbage_line, huge_line};
-use tributary::mock::airship::{self, Armed, Fault};
+use tributary_mock::airship::fault::{garbage_line, huge_line};
+use tributary_mock::airship::{self, Armed, Fault};
 
 const EVENTS: u64 = 3_000;
 

@@ -9,7 +9,7 @@ use crate::pipeline::{LIMIT, Mock, Setup, service, stop, wait_hit};
 use crate::wait::wait_until;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
-use tributary::mock::airship::{self, Log};
+use tributary_mock::airship::{self, Log};
 
 const EVENTS: u64 = 6_000;
 

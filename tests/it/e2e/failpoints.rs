@@ -7,7 +7,7 @@ use crate::pipeline::{LIMIT, Mock, Setup, count_log, service, stop, wait_hit, wa
 use crate::reader::{Isolation, read_all};
 use crate::wait::wait_until;
 use std::thread;
-use tributary::mock::airship;
+use tributary_mock::airship;
 
 /// Three batches, which close by their number alone.
 const EVENTS: u64 = 3_000;

@@ -10,7 +10,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::time::{SystemTime, UNIX_EPOCH};
-use tributary::mock::airship::{self, Log};
+use tributary_mock::airship::{self, Log};
 
 const EVENTS: u64 = 3_000;
 const HELD_AT: u64 = 1_000;

@@ -3,7 +3,7 @@
 use crate::kafka::broker;
 use crate::pipeline::oracle::Found;
 use crate::pipeline::{Mock, STREAM, Setup, service, stop};
-use tributary::mock::airship::{self, OffsetStyle};
+use tributary_mock::airship::{self, OffsetStyle};
 
 #[test]
 fn a_fixed_topic_gets_every_event_once() {

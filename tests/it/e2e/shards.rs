@@ -5,7 +5,7 @@ use crate::pipeline::oracle::{Expectation, Found};
 use crate::pipeline::progress::Progress;
 use crate::pipeline::{Mock, STREAM, Setup, Stream, service, stop};
 use crate::reader::{Isolation, read_all};
-use tributary::mock::airship;
+use tributary_mock::airship;
 
 const EVENTS: u64 = 5_000;
 

@@ -7,7 +7,7 @@ use crate::pipeline::{LIMIT, Mock, STREAM, Setup, service, stop};
 use crate::wait::{GENEROUS, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tributary::mock::airship;
+use tributary_mock::airship;
 
 const EVENTS: u64 = 10_000;
 const RATE: f64 = 3_000.0;

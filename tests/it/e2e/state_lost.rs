@@ -6,7 +6,7 @@ use crate::pipeline::oracle::Found;
 use crate::pipeline::{LIMIT, Mock, Setup, service, stop};
 use crate::process::{self, Process};
 use crate::wait::wait_until;
-use tributary::mock::airship;
+use tributary_mock::airship;
 
 const EVENTS: u64 = 12_000;
 

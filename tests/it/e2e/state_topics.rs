@@ -8,7 +8,7 @@ use crate::process::{self, Process};
 use crate::reader::{Isolation, read_all};
 use crate::wait::wait_until;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use tributary::mock::airship;
+use tributary_mock::airship;
 
 const EVENTS: u64 = 3_000;
 const DAY_MS: u64 = 86_400_000;

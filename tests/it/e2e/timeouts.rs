@@ -4,7 +4,7 @@ use super::zombies::stop_in_transaction;
 use crate::pipeline::oracle::Found;
 use crate::pipeline::{LIMIT, Mock, Setup, count_log, has_open_transaction, service, stop};
 use crate::wait::wait_until;
-use tributary::mock::airship;
+use tributary_mock::airship;
 
 const EVENTS: u64 = 6_000;
 

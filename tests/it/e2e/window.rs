@@ -8,7 +8,7 @@ use crate::pipeline::progress::{Checkpoint, Progress};
 use crate::pipeline::{LIMIT, Mock, STREAM, Setup, stop};
 use crate::wait::wait_until;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tributary::mock::airship;
+use tributary_mock::airship;
 
 const EVENTS: u64 = 3_000;
 const HELD_AT: u64 = 1_000;

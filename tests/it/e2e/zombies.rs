@@ -5,7 +5,7 @@ use crate::pipeline::oracle::Found;
 use crate::pipeline::{LIMIT, Mock, Setup, has_open_transaction, service, stop, wait_open_transaction};
 use crate::process::Process;
 use crate::wait::{GENEROUS, wait_until};
-use tributary::mock::airship;
+use tributary_mock::airship;
 
 const EVENTS: u64 = 9_000;
 const RATE: f64 = 1_500.0;

@@ -9,8 +9,8 @@ use std::fs;
 use std::path::PathBuf;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use tributary::mock::airship::{self, Fault};
-use tributary::mock::{self, Handle};
+use tributary_mock::Handle;
+use tributary_mock::airship::{self, Fault};
 
 /// A mock and a configuration file for it, but no connector.
 struct Bench {
@@ -23,7 +23,8 @@ struct Bench {
 impl Bench {
     fn new(airship: airship::Config) -> Self {
         let runtime = Runtime::new().unwrap();
-        let mock = runtime.block_on(mock::start(mock::Config::local(airship.clone()))).unwrap();
+        let mock =
+            runtime.block_on(tributary_mock::start(tributary_mock::Config::local(airship.clone()))).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("tributary.toml");
         fs::write(&file, Setup::new("cli", airship).configuration(broker(), &mock.url())).unwrap();

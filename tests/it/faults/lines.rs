@@ -3,8 +3,8 @@
 use super::support::{Ended, Expected, Setup, bytes, lively, three_times};
 use crate::kafka::broker;
 use crate::reader::Message;
-use tributary::mock::airship::fault::{garbage_line, huge_line};
-use tributary::mock::airship::{Config, Encoding, Fault, Log};
+use tributary_mock::airship::fault::{garbage_line, huge_line};
+use tributary_mock::airship::{Config, Encoding, Fault, Log};
 
 const EVENTS: u64 = 3_000;
 const MIB: usize = 1 << 20;

@@ -8,7 +8,7 @@ use crate::kafka::broker;
 use crate::pipeline::{self, Mock, service, stop};
 use crate::wait::{self, GENEROUS};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tributary::mock::airship::{Armed, Config, Epoch, ErrorBody, Fault, OffsetStyle, OnBadOffset};
+use tributary_mock::airship::{Armed, Config, Epoch, ErrorBody, Fault, OffsetStyle, OnBadOffset};
 
 const DAY_MS: u128 = 86_400_000;
 

@@ -3,7 +3,7 @@
 use super::support::{Ended, Expected, Setup, all_at_once};
 use crate::kafka::broker;
 use crate::wait::{self, GENEROUS};
-use tributary::mock::airship::{Armed, Config, Fault, Pin};
+use tributary_mock::airship::{Armed, Config, Fault, Pin};
 
 const EVENTS: u64 = 1_500;
 

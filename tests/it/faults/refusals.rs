@@ -5,7 +5,7 @@ use super::support::{Ended, Expected, Scene, Setup, held};
 use crate::kafka::broker;
 use crate::wait::{self, GENEROUS};
 use std::fs;
-use tributary::mock::airship::{Armed, Config, ErrorBody, Fault};
+use tributary_mock::airship::{Armed, Config, ErrorBody, Fault};
 
 pub(super) const EVENTS: u64 = 2_000;
 

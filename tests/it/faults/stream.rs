@@ -2,7 +2,7 @@
 
 use super::support::{Expected, Setup, lively, three_times};
 use crate::kafka::broker;
-use tributary::mock::airship::{Armed, Config, Fault};
+use tributary_mock::airship::{Armed, Config, Fault};
 
 const EVENTS: u64 = 3_000;
 

@@ -12,7 +12,7 @@ pub(crate) use settings::Setup;
 use crate::reader::Message;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use tributary::mock::airship::{self, Armed, Epoch, Fault, Log};
+use tributary_mock::airship::{self, Armed, Epoch, Fault, Log};
 
 /// Each tenth line of the mock's log repeats an event, so that deduplication is always part of what is tested.
 const DUPLICATE_EVERY: u64 = 10;

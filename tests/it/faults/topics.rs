@@ -7,7 +7,7 @@ use crate::reader::{self, Isolation};
 use crate::wait::GENEROUS;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{SystemTime, UNIX_EPOCH};
-use tributary::mock::airship::{Armed, Config, Epoch, Fault};
+use tributary_mock::airship::{Armed, Config, Epoch, Fault};
 
 const EVENTS: u64 = 500;
 const DAY_MS: u64 = 86_400_000;

@@ -8,7 +8,7 @@ use crate::pipeline::{self, LIMIT, Setup, stop};
 use crate::process::Process;
 use crate::reader::{Isolation, read_all};
 use std::time::Duration;
-use tributary::mock::airship;
+use tributary_mock::airship;
 
 const EVENTS: u64 = 3_000;
 

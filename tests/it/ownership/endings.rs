@@ -4,7 +4,7 @@ use super::{Scene, service};
 use crate::kafka::broker;
 use crate::pipeline::progress::Progress;
 use crate::pipeline::{self, LIMIT, count_log, stop, wait_hit};
-use tributary::mock::airship;
+use tributary_mock::airship;
 
 const EVENTS: u64 = 3_000;
 const RATE: f64 = 1_000.0;

@@ -8,7 +8,7 @@ use crate::process::Process;
 use crate::wait::wait_until;
 use std::cell::Cell;
 use std::fmt;
-use tributary::mock::airship;
+use tributary_mock::airship;
 
 const STREAMS: usize = 3;
 const TAKEOVERS: usize = 50;

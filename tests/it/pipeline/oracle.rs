@@ -10,7 +10,7 @@ use crate::reader::{Isolation, Message, read_all};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
-use tributary::mock::airship::{Endpoint, Log, Selection, Subscription};
+use tributary_mock::airship::{Endpoint, Log, Selection, Subscription};
 
 /// Where a key may be, best first; the connector's default for Airship.
 const KEY_PATHS: [&str; 13] = [

@@ -4,11 +4,10 @@ use std::collections::HashSet;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tributary_mock::adobe::{Config as Service, OnExpiry};
+use tributary_mock::fault::{Armed, ErrorBody, Fault};
 
 use super::*;
-use crate::mock;
-use crate::mock::adobe::{Config as Service, OnExpiry};
-use crate::mock::fault::{Armed, ErrorBody, Fault};
 use crate::model::block::{Block, lines};
 use crate::model::checkpoint::Hold;
 use crate::model::secret::{Secret, SecretSource};
@@ -41,11 +40,13 @@ struct Running {
     stop: CancellationToken,
 }
 
-async fn service(config: Service) -> mock::Handle {
-    mock::start(mock::Config::local_adobe(Service { events: HITS, ..config })).await.unwrap()
+async fn service(config: Service) -> tributary_mock::Handle {
+    tributary_mock::start(tributary_mock::Config::local_adobe(Service { events: HITS, ..config }))
+        .await
+        .unwrap()
 }
 
-fn grant(mock: &mock::Handle) -> Credential {
+fn grant(mock: &tributary_mock::Handle) -> Credential {
     Credential::Grant(Grant {
         scheme: GrantScheme::Ims,
         token_url: format!("{}/ims/token/v3", mock.url()).parse().unwrap(),
@@ -55,7 +56,7 @@ fn grant(mock: &mock::Handle) -> Credential {
     })
 }
 
-fn start(mock: &mock::Handle, connections: u32, on_unclean: OnUnclean, resume: Resume) -> Running {
+fn start(mock: &tributary_mock::Handle, connections: u32, on_unclean: OnUnclean, resume: Resume) -> Running {
     let url = format!("{}{}", mock.url(), mock.adobe().path());
     start_at(&url, grant(mock), connections, on_unclean, resume)
 }
@@ -142,7 +143,7 @@ impl Running {
 }
 
 /// All hits of the log that are in there, which must be nothing else.
-fn distinct(taken: &Taken, mock: &mock::Handle) -> usize {
+fn distinct(taken: &Taken, mock: &tributary_mock::Handle) -> usize {
     let expected: HashSet<Vec<u8>> = (0..HITS).map(|n| mock.adobe().log().line(n)).collect();
     let found: HashSet<_> = taken.lines.iter().collect();
     assert!(found.iter().all(|line| expected.contains(*line)), "a line that is no hit");
@@ -204,7 +205,7 @@ async fn a_connection_that_broke_off_is_made_good_by_a_replay() {
 }
 
 /// Whether each connect asked for a reset.
-fn resets(mock: &mock::Handle) -> Vec<bool> {
+fn resets(mock: &tributary_mock::Handle) -> Vec<bool> {
     let requests = mock.adobe().stats().requests;
     let connects = requests.iter().filter(|seen| seen.path.starts_with("/api/1/stream/"));
     connects.map(|seen| seen.query.contains(&("reset".to_owned(), "smallest".to_owned()))).collect()

@@ -8,8 +8,7 @@ use crate::reader::{self, Isolation, Message};
 use crate::wait::{self, GENEROUS};
 use std::time::Duration;
 use tokio::runtime::Runtime;
-use tributary::mock;
-use tributary::mock::adobe::{Handle, Log, Stats};
+use tributary_mock::adobe::{Handle, Log, Stats};
 
 /// For a few thousand hits to arrive through a few reconnects, with other tests on the same machine.
 const ARRIVE: Duration = Duration::from_secs(120);
@@ -29,7 +28,11 @@ impl Scene {
     #[track_caller]
     pub(super) fn start(setup: Setup, prepare: impl FnOnce(&Mocks)) -> Self {
         let runtime = Runtime::new().expect("a runtime");
-        let start = |adobe| runtime.block_on(mock::start(mock::Config::local_adobe(adobe))).expect("a mock");
+        let start = |adobe| {
+            runtime
+                .block_on(tributary_mock::start(tributary_mock::Config::local_adobe(adobe)))
+                .expect("a mock")
+        };
         let mocks = setup.streams.iter().map(|stream| (stream.name.clone(), start(stream.adobe.clone())));
         let mocks = Mocks(mocks.collect());
         prepare(&mocks);

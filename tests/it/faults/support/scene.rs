@@ -8,8 +8,8 @@ use crate::reader::{self, Isolation, Message};
 use crate::wait;
 use std::time::Duration;
 use tokio::runtime::Runtime;
-use tributary::mock::airship::{Armed, Fault, Log};
-use tributary::mock::{self, Fired, Handle, Stats};
+use tributary_mock::airship::{Armed, Fault, Log};
+use tributary_mock::{Fired, Handle, Stats};
 
 /// For a few thousand events to arrive through a few reconnects, with other tests on the same machine.
 pub(crate) const ARRIVE: Duration = Duration::from_secs(120);
@@ -39,7 +39,9 @@ impl Scene {
     #[track_caller]
     pub(super) fn start(setup: Setup, broker: &Broker) -> Self {
         let runtime = Runtime::new().expect("a runtime");
-        let mock = runtime.block_on(mock::start(mock::Config::local(setup.airship.clone()))).expect("a mock");
+        let mock = runtime
+            .block_on(tributary_mock::start(tributary_mock::Config::local(setup.airship.clone())))
+            .expect("a mock");
         let config = setup.configuration(broker, &mock.url());
         let process = run(&config, &setup.env);
         Self { mock, process, prefix: setup.prefix, config, env: setup.env, runtime }
@@ -47,8 +49,11 @@ impl Scene {
 
     /// Starts the connector again, with the same configuration but for the address: that of a mock of these settings.
     #[track_caller]
-    pub(crate) fn move_to(&mut self, airship: mock::airship::Config) {
-        let next = self.runtime.block_on(mock::start(mock::Config::local(airship))).expect("a mock");
+    pub(crate) fn move_to(&mut self, airship: tributary_mock::airship::Config) {
+        let next = self
+            .runtime
+            .block_on(tributary_mock::start(tributary_mock::Config::local(airship)))
+            .expect("a mock");
         self.config = self.config.replace(&self.mock.url(), &next.url());
         self.mock = next;
         self.process = run(&self.config, &self.env);

@@ -3,7 +3,7 @@
 use super::Scene;
 use crate::kafka::{Broker, free_port, unique_prefix};
 use toml::{Table, Value};
-use tributary::mock::airship;
+use tributary_mock::airship;
 
 /// A scene before it starts.
 pub(crate) struct Setup {

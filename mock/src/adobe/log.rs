@@ -1,0 +1,145 @@
+//! All hits of a stream, for the mock and for verifiers.
+//!
+//! Invariant: everything about hit *i* follows from (`LogOptions`, *i*). Whatever must arrive at a client can be
+//! recomputed here, in another process too (`GET /_mock/adobe/config` gives the options). Knows no clock and no HTTP.
+
+use std::ops::Range;
+
+use super::hit::{self, Hit};
+use super::visitor::Halves;
+use crate::engine::random::mix;
+
+/// What a log consists of.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct LogOptions {
+    /// Different seeds give different ids.
+    pub seed: u64,
+    /// Hits in the log.
+    pub events: u64,
+    /// Visitors that make them; at least 1.
+    pub visitors: u64,
+    /// Groups of visitors, which never come over two connections at a time; at least 1.
+    pub partitions: u64,
+    /// When hit 0 was received, in milliseconds since 1970.
+    pub epoch_ms: u64,
+    /// Time between hits, in microseconds.
+    pub step_us: u64,
+    /// No ids as strings or negative numbers.
+    pub plain_ids: bool,
+    /// Visitor ids of 1 to 2^63 - 1 in both halves, and no hit without one.
+    #[serde(default)]
+    pub long_ids: bool,
+    /// No records as of 2017, cut characters, missing ids or nulls; and every value of its documented type.
+    pub plain_shapes: bool,
+}
+
+/// The log of some options.
+#[derive(Clone, Debug)]
+pub struct Log {
+    options: LogOptions,
+}
+
+/// A line that must arrive, and what must become of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// The hit.
+    pub hit: Hit,
+    /// Its Kafka key.
+    pub key: String,
+    /// The line's bytes, without line end.
+    pub line: Vec<u8>,
+}
+
+/// 2026-06-15, the day of the documents' examples.
+pub const DEFAULT_EPOCH_MS: u64 = 1_781_512_800_000;
+
+impl Log {
+    /// The log of `options`; no visitors or partitions count as one.
+    pub fn new(mut options: LogOptions) -> Self {
+        options.visitors = options.visitors.max(1);
+        options.partitions = options.partitions.max(1);
+        Self { options }
+    }
+
+    /// The options, as used.
+    pub fn options(&self) -> &LogOptions {
+        &self.options
+    }
+
+    /// Hits in the log.
+    pub fn len(&self) -> u64 {
+        self.options.events
+    }
+
+    /// Whether the log has no hits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Hit `index`.
+    pub fn hit(&self, index: u64) -> Hit {
+        Hit::new(&self.options, index)
+    }
+
+    /// `hitIdHigh` and `hitIdLow` of hit `index`.
+    pub fn id(&self, index: u64) -> Halves {
+        hit::id(&self.options, index)
+    }
+
+    /// The number of the visitor of hit `index`.
+    pub fn visitor(&self, index: u64) -> u64 {
+        hit::visitor_number(&self.options, index)
+    }
+
+    /// The group of visitors that hit `index` belongs to.
+    pub fn partition(&self, index: u64) -> usize {
+        let visitor = mix(self.visitor(index) ^ 0x7061_7274);
+        ((u128::from(visitor) * u128::from(self.options.partitions)) >> 64) as usize
+    }
+
+    /// The bytes of hit `index`, without line end.
+    pub fn line(&self, index: u64) -> Vec<u8> {
+        let mut line = Vec::with_capacity(4096);
+        self.render(index, &mut line);
+        line
+    }
+
+    /// Appends the bytes of hit `index`, without line end.
+    pub fn render(&self, index: u64, out: &mut Vec<u8>) {
+        self.hit(index).render(self.options.seed, out);
+    }
+
+    /// What must become of hit `index`.
+    pub fn expect(&self, index: u64) -> Expected {
+        let hit = self.hit(index);
+        Expected { key: hit.key(), line: self.line(index), hit }
+    }
+
+    /// The hits at `range`, in order.
+    pub fn expected(&self, range: Range<u64>) -> impl Iterator<Item = Expected> + '_ {
+        range.map(|index| self.expect(index))
+    }
+}
+
+impl LogOptions {
+    /// The time that belongs to hit `index`, in seconds since 1970.
+    pub(super) fn place_s(&self, index: u64) -> u64 {
+        (self.epoch_ms + index.saturating_mul(self.step_us) / 1000) / 1000
+    }
+}
+
+impl Default for LogOptions {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            events: 1_000_000,
+            visitors: 10_000,
+            partitions: 16,
+            epoch_ms: DEFAULT_EPOCH_MS,
+            step_us: 1_000,
+            plain_ids: false,
+            long_ids: false,
+            plain_shapes: false,
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The Airship half of the mock: its state, and what its parts share.
+//!
+//! Invariant: what is delivered is `log` at the positions that `feed` lets through, nothing else but what a counted
+//! fault invents. Knows no sockets.
+
+mod auth;
+mod calendar;
+pub mod config;
+pub mod event;
+pub mod fault;
+pub mod filter;
+pub mod log;
+pub mod offset;
+mod pin;
+mod predicate;
+mod prepared;
+mod reply;
+pub mod request;
+pub(crate) mod service;
+mod session;
+mod slots;
+
+pub use crate::engine::clock::Epoch;
+pub use config::{Config, Encoding, OnBadOffset, Pin};
+pub use event::{Event, Events};
+pub use fault::{Armed, ErrorBody, Fault};
+pub use filter::LatencyFrom;
+pub use log::{Entry, Expected, Log, LogOptions};
+pub use offset::OffsetStyle;
+pub use reply::Refusal;
+pub use request::{Endpoint, Selection, Start, Subscription};
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::engine::clock::now_ms;
+use crate::engine::fault::Board;
+use crate::engine::feed::Feed;
+use crate::stats::Counters;
+use auth::Credentials;
+
+use pin::Pins;
+use prepared::Prepared;
+use slots::Slots;
+
+/// Everything that the connections share.
+#[derive(Debug)]
+pub(crate) struct Airship {
+    config: Config,
+    log: Log,
+    feed: Feed,
+    prepared: Prepared,
+    board: Board,
+    credentials: Credentials,
+    slots: Arc<Slots>,
+    pins: Pins,
+    counters: Arc<Counters>,
+}
+
+impl Airship {
+    pub(crate) fn new(config: Config, counters: Arc<Counters>) -> Self {
+        let log = Log::new(config.log_options(now_ms()));
+        let board = Board::default();
+        for armed in &config.faults {
+            board.arm(armed.clone());
+        }
+        Self {
+            feed: Feed::new(log.len(), config.backlog, config.rate, config.hold_at, config.retention()),
+            prepared: Prepared::new(log.clone(), line_end(&config), config.prepared_mib << 20),
+            board,
+            credentials: Credentials::new(
+                config.token.clone(),
+                config.master_secret.clone(),
+                config.app_key.clone(),
+                config.app_key_optional,
+            ),
+            slots: Slots::new(config.max_streams, config.linger),
+            pins: Pins::new(config.pin, config.pin_cookies, config.pin_age),
+            log,
+            config,
+            counters,
+        }
+    }
+
+    /// Compresses the log ahead of the first connection, if so configured. Takes seconds.
+    pub(crate) fn prepare(&self) -> std::io::Result<()> {
+        if self.config.prepare { self.prepared.fill() } else { Ok(()) }
+    }
+
+    pub(crate) fn log(&self) -> &Log {
+        &self.log
+    }
+
+    pub(crate) fn arm(&self, armed: Armed) {
+        self.board.arm(armed);
+        self.feed.changed();
+    }
+
+    pub(crate) fn armed(&self) -> Vec<Armed> {
+        self.board.armed()
+    }
+
+    pub(crate) fn disarm(&self) {
+        self.board.clear();
+    }
+
+    /// The positions that are readable now.
+    pub(crate) fn window(&self) -> std::ops::Range<u64> {
+        let now = Instant::now();
+        self.feed.oldest(now)..self.feed.available(now)
+    }
+
+    pub(crate) fn release(&self, up_to: u64) {
+        self.feed.release(up_to);
+    }
+
+    pub(crate) fn expire(&self, oldest: u64) {
+        self.feed.expire(oldest);
+    }
+
+    pub(crate) fn rotate_token(&self, token: String) {
+        self.credentials.rotate(token);
+    }
+
+    /// Makes all cookies handed out so far worthless.
+    pub(crate) fn expire_cookies(&self) {
+        self.pins.expire();
+    }
+
+    /// Ends all streams that are open now with `fault`.
+    pub(crate) fn end_streams(&self, fault: Fault) {
+        let open = self.slots.open() as u64;
+        if open > 0 {
+            self.arm(Armed::now(fault).times(open));
+        }
+    }
+}
+
+fn line_end(config: &Config) -> &'static str {
+    if config.crlf { "\r\n" } else { "\n" }
+}

@@ -1,0 +1,329 @@
+//! The settings of the Airship half, as a plain struct and as flags of `tributary mock`.
+//!
+//! Invariant: the flags' defaults are `Config::default()`, so the command and the tests start from the same service; but that
+//! the command makes events for ever unless it is told how many, so that whoever starts it has something to see.
+
+use std::time::Duration;
+
+use clap::builder::ArgPredicate::IsPresent;
+
+use super::fault::{Armed, ErrorBody};
+use super::filter::LatencyFrom;
+use super::log::{DEFAULT_EPOCH_MS, LogOptions};
+use super::offset::OffsetStyle;
+use super::request::Start;
+use crate::engine::clock::{Epoch, parse_epoch};
+
+/// Settings of the Airship half. Each unknown of the real service is a knob.
+#[derive(Clone, Debug, PartialEq, clap::Args)]
+#[command(next_help_heading = "Airship")]
+#[group(skip)]
+pub struct Config {
+    // These two stand before the number: clap fills defaults in by this order, and one that is filled in counts as given.
+    /// Events a second that become readable; 0 for all at once, as with --events unless given
+    #[arg(long, default_value = LIVE_RATE, default_value_if("events", IsPresent, "0"))]
+    pub rate: f64,
+    /// When the event after the backlog was processed: milliseconds since 1970, or `now`, for which without a rate the
+    /// backlog is all that is readable; with --events a fixed day unless given
+    #[arg(long, value_parser = parse_epoch, default_value = "now", default_value_if("events", IsPresent, "1772437200000"))]
+    pub epoch: Epoch,
+    /// Lines in the log, duplicates included
+    #[arg(long, default_value_t = ENDLESS)]
+    pub events: u64,
+    /// Seed of all events; other seeds give other ids
+    #[arg(long, default_value_t = Self::default().seed)]
+    pub seed: u64,
+    /// Make each n-th line a duplicate of an earlier event, with a new offset; 0 for none
+    #[arg(long, default_value_t = Self::default().duplicate_every)]
+    pub duplicate_every: u64,
+    /// How many events a duplicate reaches back at most
+    #[arg(long, default_value_t = Self::default().duplicate_reach)]
+    pub duplicate_reach: u64,
+    /// How offsets are spelt
+    #[arg(long, value_enum, default_value_t = Self::default().offsets)]
+    pub offsets: OffsetStyle,
+    /// Write all events as the official schema says, and none as its examples and old streams deviate from it
+    #[arg(long)]
+    pub by_schema: bool,
+    /// Time between the events' `processed` [default: what --rate says, else 1ms]
+    #[arg(long, value_parser = humantime::parse_duration)]
+    pub step: Option<Duration>,
+
+    /// Events that are readable from the start when --rate is given
+    #[arg(long, default_value_t = Self::default().backlog)]
+    pub backlog: u64,
+    /// Hold back events from this position on until `POST /_mock/release`
+    #[arg(long)]
+    pub hold_at: Option<u64>,
+    /// Events that stay readable, counted from the newest; 0 for all
+    #[arg(long, default_value_t = Self::default().retention_events)]
+    pub retention_events: u64,
+    /// Bytes that stay readable, counted as events of 600 bytes; 0 for all
+    #[arg(long, default_value_t = Self::default().retention_bytes)]
+    pub retention_bytes: u64,
+    /// How long events stay readable, counted in steps of --step
+    #[arg(long, value_parser = humantime::parse_duration)]
+    pub retention_age: Option<Duration>,
+
+    /// When to compress
+    #[arg(long, value_enum, default_value_t = Self::default().encoding)]
+    pub encoding: Encoding,
+    /// Compress the whole log before the first connection, for benchmarks
+    #[arg(long)]
+    pub prepare: bool,
+    /// Compressed events that are kept for the next connection, in MiB; 0 to compress anew each time
+    #[arg(long, default_value_t = Self::default().prepared_mib)]
+    pub prepared_mib: u64,
+    /// Start a new gzip member after this many events; 0 for one member
+    #[arg(long, default_value_t = Self::default().member_events)]
+    pub member_events: u64,
+    /// End lines with CR LF
+    #[arg(long)]
+    pub crlf: bool,
+    /// Silence after which a keep-alive is sent; 0s for none
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "2s")]
+    pub keep_alive: Duration,
+    /// Give OFFSET_UPDATE lines an `id`
+    #[arg(long)]
+    pub offset_update_id: bool,
+    /// End each stream in order after this many events; 0 for never
+    #[arg(long, default_value_t = Self::default().session_events)]
+    pub session_events: u64,
+    /// End each stream in order after this time
+    #[arg(long, value_parser = humantime::parse_duration)]
+    pub session_time: Option<Duration>,
+
+    /// Ask for no credentials at all, for programs that send none
+    #[arg(long)]
+    pub no_auth: bool,
+    /// The bearer token that is right [default: any]
+    #[arg(long)]
+    pub token: Option<String>,
+    /// The app key that is right [default: any]
+    #[arg(long)]
+    pub app_key: Option<String>,
+    /// The master secret that is right, for compliance events [default: any]
+    #[arg(long)]
+    pub master_secret: Option<String>,
+    /// Accept requests without `X-UA-Appkey`
+    #[arg(long)]
+    pub app_key_optional: bool,
+    /// Event types that the credential may read, separated by commas [default: all]
+    #[arg(long, value_delimiter = ',')]
+    pub entitled: Vec<String>,
+    /// Answer 406 unless `Accept` asks for version 3
+    #[arg(long)]
+    pub check_accept: bool,
+    /// Simultaneous streams, beyond which the answer is 402; 0 for no limit
+    #[arg(long, default_value_t = Self::default().max_streams)]
+    pub max_streams: usize,
+    /// How long a stream that did not end in order still counts against --max-streams
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "0s")]
+    pub linger: Duration,
+
+    /// Where to start without `start` and `resume_offset`
+    #[arg(long, value_enum, default_value_t = Self::default().default_start)]
+    pub default_start: Start,
+    /// Answer 400 to `start` together with `resume_offset`, instead of resuming
+    #[arg(long)]
+    pub refuse_both: bool,
+    /// Repeat the event at `resume_offset`, instead of starting after it
+    #[arg(long)]
+    pub inclusive: bool,
+    /// What to do with an offset that is older than the retention
+    #[arg(long, value_enum, default_value_t = Self::default().expired)]
+    pub expired: OnBadOffset,
+    /// What to do with an offset that is none
+    #[arg(long, value_enum, default_value_t = Self::default().malformed)]
+    pub malformed: OnBadOffset,
+    /// What to do with an offset that is beyond the newest event
+    #[arg(long, value_enum, default_value_t = Self::default().future)]
+    pub future: OnBadOffset,
+    /// From when `latency` filters count back
+    #[arg(long, value_enum, default_value_t = Self::default().latency_from)]
+    pub latency_from: LatencyFrom,
+    /// Draw another SAMPLE for each connection, instead of the same for all
+    #[arg(long)]
+    pub sample_per_connection: bool,
+
+    /// Answer 307 with a cookie to requests without it
+    #[arg(long, value_enum, default_value_t = Self::default().pin)]
+    pub pin: Pin,
+    /// How many cookies --pin asks for, 1 to 3
+    #[arg(long, default_value_t = Self::default().pin_cookies)]
+    pub pin_cookies: u8,
+    /// How long the cookies of --pin are good [default: for ever]
+    #[arg(long, value_parser = humantime::parse_duration)]
+    pub pin_age: Option<Duration>,
+    /// The form of error bodies
+    #[arg(long, value_enum, default_value_t = Self::default().error_body)]
+    pub error_body: ErrorBody,
+    /// Arm a fault: NAME, NAME@AFTER_EVENTS or NAME@AFTER_EVENTS*TIMES, or JSON as for `POST /_mock/faults`; repeatable
+    #[arg(long = "fault")]
+    pub faults: Vec<Armed>,
+}
+
+/// When responses are compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Encoding {
+    /// Always: the Node client does not ask for it, but needs it
+    Gzip,
+    /// When `Accept-Encoding` has gzip
+    Auto,
+    /// Never
+    Identity,
+}
+
+/// What to do with an offset that names no readable position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum OnBadOffset {
+    /// Answer 400
+    Reject,
+    /// Start with the oldest event that is retained
+    Earliest,
+    /// Start with whatever comes next
+    Latest,
+}
+
+/// Forms of the redirect that pins a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Pin {
+    /// No redirect
+    Off,
+    /// 307 with a cookie, without `Location`
+    Cookie,
+    /// 307 with a cookie, and `Location` with the same address
+    Location,
+    /// 307 to every request
+    Loop,
+}
+
+/// Events of the command when it is not told how many: months of them.
+pub(crate) const ENDLESS: u64 = 100_000_000;
+/// Events a second of the command when it is not told how many events there are.
+pub(crate) const LIVE_RATE: &str = "10";
+
+/// Bytes that an event counts for in `retention_bytes`.
+const MEAN_EVENT_BYTES: u64 = 600;
+
+impl Default for Config {
+    fn default() -> Self {
+        let log = LogOptions::default();
+        Self {
+            events: log.events,
+            seed: log.seed,
+            duplicate_every: log.duplicate_every,
+            duplicate_reach: log.duplicate_reach,
+            offsets: log.offsets,
+            by_schema: log.by_schema,
+            epoch: Epoch::At(DEFAULT_EPOCH_MS),
+            step: None,
+            rate: 0.0,
+            backlog: 0,
+            hold_at: None,
+            retention_events: 0,
+            retention_bytes: 0,
+            retention_age: None,
+            encoding: Encoding::Gzip,
+            prepare: false,
+            prepared_mib: 256,
+            member_events: 0,
+            crlf: false,
+            keep_alive: Duration::from_secs(2),
+            offset_update_id: false,
+            session_events: 0,
+            session_time: None,
+            no_auth: false,
+            token: None,
+            app_key: None,
+            master_secret: None,
+            app_key_optional: false,
+            entitled: Vec::new(),
+            check_accept: false,
+            max_streams: 0,
+            linger: Duration::ZERO,
+            default_start: Start::Latest,
+            refuse_both: false,
+            inclusive: false,
+            expired: OnBadOffset::Earliest,
+            malformed: OnBadOffset::Reject,
+            future: OnBadOffset::Latest,
+            latency_from: LatencyFrom::Processed,
+            sample_per_connection: false,
+            pin: Pin::Off,
+            pin_cookies: 1,
+            pin_age: None,
+            error_body: ErrorBody::Json,
+            faults: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// The log that these settings describe; `now_ms` is the time since 1970 for `Epoch::Now`.
+    pub fn log_options(&self, now_ms: u64) -> LogOptions {
+        let step_us = self.step_us();
+        let (epoch_ms, backlog) = match self.epoch {
+            Epoch::At(ms) => (ms, self.backlog),
+            // Otherwise the events would be of the future.
+            Epoch::Now if self.rate <= 0.0 => (now_ms, self.hold_at.unwrap_or(self.events).min(self.events)),
+            Epoch::Now => (now_ms, self.backlog),
+        };
+        LogOptions {
+            seed: self.seed,
+            events: self.events,
+            duplicate_every: self.duplicate_every,
+            duplicate_reach: self.duplicate_reach,
+            offsets: self.offsets,
+            epoch_ms: epoch_ms.saturating_sub(backlog.saturating_mul(step_us) / 1000),
+            step_us,
+            by_schema: self.by_schema,
+        }
+    }
+
+    /// Positions that stay readable.
+    pub(super) fn retention(&self) -> u64 {
+        let or_all = |limit: u64| if limit == 0 { u64::MAX } else { limit };
+        let by_age = self.retention_age.map_or(0, |age| (age.as_micros() as u64 / self.step_us()).max(1));
+        or_all(self.retention_events).min(or_all(self.retention_bytes / MEAN_EVENT_BYTES)).min(or_all(by_age))
+    }
+
+    fn step_us(&self) -> u64 {
+        let by_rate = if self.rate > 0.0 { (1e6 / self.rate) as u64 } else { LogOptions::default().step_us };
+        self.step.map_or(by_rate, |step| step.as_micros() as u64).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::airship::log::Log;
+
+    #[test]
+    fn retention_is_the_least_of_count_bytes_and_age() {
+        let config = |retention_events, retention_bytes, age: Option<u64>| Config {
+            retention_events,
+            retention_bytes,
+            retention_age: age.map(Duration::from_secs),
+            ..Config::default()
+        };
+        assert_eq!(config(0, 0, None).retention(), u64::MAX);
+        assert_eq!(config(500, 0, None).retention(), 500);
+        assert_eq!(config(500, 60_000, None).retention(), 100);
+        // An event a millisecond.
+        assert_eq!(config(5_000, 0, Some(2)).retention(), 2_000);
+    }
+
+    #[test]
+    fn no_event_is_processed_after_it_is_readable() {
+        let now = 1_800_000_000_000;
+        let live = Config { rate: 50.0, backlog: 10, epoch: Epoch::Now, ..Config::default() };
+        let log = Log::new(live.log_options(now));
+        assert!((0..10).all(|position| log.processed_ms(position) < now));
+        // Position 59 is readable after a second.
+        assert!((750..=1_000).contains(&(log.processed_ms(59) - now)));
+        let stored = Config { events: 5_000, epoch: Epoch::Now, ..Config::default() };
+        let log = Log::new(stored.log_options(now));
+        assert!((0..5_000).all(|position| log.processed_ms(position) < now));
+    }
+}
