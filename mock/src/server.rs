@@ -30,7 +30,7 @@ pub(crate) struct Shared {
 /// Starts the accept loop; `second` is the port that redirects lead to.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the mock shares nothing with the crate, so not its task module either"
+    reason = "the connector has a module for tasks, and the mock shares nothing with the connector"
 )]
 pub(crate) fn spawn(
     first: TcpListener,
