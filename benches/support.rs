@@ -14,7 +14,7 @@ use tributary::model::block::Block;
 use tributary::model::checkpoint::Checkpoint;
 use tributary::model::types::{OutRecord, Run};
 use tributary::shard::pipeline::Pipeline;
-use tributary::sink::delivery::Refused;
+use tributary::sink::Refused;
 use tributary::sink::{Accepts, Known, Opened, Reopened, Seed, Sink, SinkError, Topic};
 use tributary_mock::airship::{Log, LogOptions};
 

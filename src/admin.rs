@@ -12,7 +12,7 @@ use axum::{Json, Router};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
-use crate::sink::reach::Reach;
+use crate::sink::kafka::reach::Reach;
 use crate::supervisor::ShardFigures;
 use crate::{task, telemetry};
 

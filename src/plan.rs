@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::event::{dedupe, extract, route};
 use crate::model::types::SourceId;
 use crate::shard::batch;
-use crate::sink::{self, TopicSpec};
+use crate::sink::kafka;
+use crate::sink::kafka::config::{EventHeaders, TopicSpec};
 use crate::source;
 
 /// Everything that runs in this process.
@@ -15,7 +16,7 @@ pub struct Plan {
     /// The streams: at least one, with unique names.
     pub streams: Vec<Stream>,
     /// How Kafka is reached, the guarantee, the state topics.
-    pub sink: sink::Config,
+    pub kafka: kafka::config::Config,
     /// When transactions close.
     pub batch: batch::Config,
     /// The id window of each shard.
@@ -42,7 +43,7 @@ pub struct Stream {
     /// How missing event topics are created.
     pub topic_spec: TopicSpec,
     /// Which headers events get.
-    pub headers: sink::EventHeaders,
+    pub headers: EventHeaders,
     /// Where events that cannot be carried go.
     pub dead_letter_topic: String,
 }

@@ -17,96 +17,14 @@
 //! | [`SinkError::TooLarge`] | this record cannot be written | dead letter |
 //! | [`SinkError::Unusable`] | the cluster refuses or lacks something | report, `reopen` after a pause |
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::collections::BTreeSet;
 
 use crate::model::checkpoint::{Checkpoint, Hold};
-use crate::model::secret::SecretSource;
 use crate::model::types::{Dated, EventId, OutRecord, Run};
-use delivery::Refused;
 
-pub mod client;
-pub mod delivery;
-pub mod journal;
 pub mod kafka;
 #[cfg(test)]
 pub mod memory;
-pub mod oauth;
-pub mod placement;
-pub mod progress;
-pub mod reach;
-pub mod settings;
-pub mod topics;
-
-/// The guarantee that is asked for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Delivery {
-    /// Each batch is one transaction, checkpoint included.
-    #[default]
-    ExactlyOnce,
-    /// Idempotent producer; the checkpoint is written after all acknowledgements.
-    AtLeastOnce,
-}
-
-/// A librdkafka property's value.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Property {
-    /// Text as written.
-    Text(String),
-    /// A secret, read each time a client is built.
-    Secret(SecretSource),
-}
-
-/// How Kafka is reached and what is created there.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Config {
-    /// `host:port`, comma-separated.
-    pub bootstrap_servers: String,
-    /// librdkafka properties that the connector does not own.
-    pub properties: BTreeMap<String, Property>,
-    /// Exactly once or at least once.
-    pub delivery: Delivery,
-    /// `transaction.timeout.ms`: after this the broker aborts a dead shard's transaction.
-    pub transaction_timeout: Duration,
-    /// Whether missing topics are created or reported.
-    pub create_topics: bool,
-    /// What every topic takes, bytes; `None` asks for each topic's `max.message.bytes`.
-    pub max_message_bytes: Option<usize>,
-    /// The state topics' names and the transactional ids begin with it.
-    pub prefix: String,
-    /// Replication factor of the state topics; `None` is the broker's default.
-    pub state_replication_factor: Option<i32>,
-    /// How long the id journal is kept.
-    pub journal_retention: Duration,
-    /// How large the id journal of one shard may become, bytes.
-    pub journal_bytes: u64,
-    /// Whether the state topics' settings are checked. Kafka can always be asked; the demo's in-process broker cannot.
-    pub check_settings: bool,
-}
-
-/// Which headers events get. Dead letters always have theirs, since their reason stands there.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-#[non_exhaustive]
-pub enum EventHeaders {
-    /// None: whatever they would say stands in the event.
-    #[default]
-    None,
-    /// Those of CloudEvents 1.0, Kafka binding in binary mode, and the names of stream and shard.
-    CloudEvents,
-}
-
-/// How a missing event topic is created.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct TopicSpec {
-    /// `None` is the broker's default.
-    pub partitions: Option<i32>,
-    /// `None` is the broker's default.
-    pub replication_factor: Option<i32>,
-    /// `None` is the broker's default.
-    pub retention: Option<Duration>,
-    /// Of each partition; `None` is the broker's default.
-    pub retention_bytes: Option<u64>,
-}
 
 /// What is known of a topic.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -128,6 +46,21 @@ pub struct Accepts {
     pub max_bytes: usize,
     /// Whether it refuses records without a key, as a compacted one does.
     pub needs_key: bool,
+}
+
+/// A record that its topic refuses for itself.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refused {
+    /// Its line in the batch.
+    pub ordinal: usize,
+    /// Where it was to go.
+    pub topic: String,
+    /// Which topic refused it, and why.
+    pub detail: String,
+    /// Bytes of its key and value, where they are too many.
+    pub too_many: Option<usize>,
+    /// Whether it is at fault only if its time is an old one: otherwise our clock may be wrong.
+    pub if_old: bool,
 }
 
 /// Why something could not be written. Its text names the topic or shard where there is one.

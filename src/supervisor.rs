@@ -18,7 +18,7 @@ use tracing::{error, info, warn};
 
 use crate::model::types::ShardId;
 use crate::plan::Plan;
-use crate::sink::placement::Placement;
+use crate::sink::kafka::placement::Placement;
 use crate::{shard, source, task};
 
 mod announcing;

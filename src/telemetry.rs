@@ -17,7 +17,7 @@ use crate::model::types::{DeadLetterReason, FilterReason};
 use crate::output;
 use crate::shard::metrics::{Gap, REPLAY_OUTCOMES};
 use crate::shard::readiness::{Readiness, View};
-use crate::sink::reach::Reach;
+use crate::sink::kafka::reach::Reach;
 use crate::source::failure::Class;
 use crate::source::metrics::ConnectionState;
 use crate::supervisor::ShardFigures;

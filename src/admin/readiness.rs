@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::shard::readiness::{Readiness, View};
-use crate::sink::reach::{Reach, Trouble};
+use crate::sink::kafka::reach::{Reach, Trouble};
 use crate::supervisor::ShardFigures;
 
 /// The page.

@@ -19,7 +19,7 @@ use super::exit;
 use super::run::stop_on_signals;
 use crate::cli::status::{self, Status};
 use crate::output::{self, OutputError};
-use crate::sink::reach::Reach;
+use crate::sink::kafka::reach::Reach;
 use crate::supervisor::{self, ShardFigures};
 use crate::telemetry::{self, LogFormat};
 use crate::{clock, config, task};
@@ -88,7 +88,7 @@ async fn demo(arguments: &Arguments, status: Option<Status>) -> anyhow::Result<E
         tributary_mock::start(mock_config(arguments.rate)).await.context("cannot start the mock service")?;
     let broker = Broker::start(services, arguments.kafka.as_deref())?;
     let mut config = config::parse(&broker.configuration(&mock.url())).context("the demo's configuration")?;
-    config.plan.sink.check_settings = !broker.is_in_process();
+    config.plan.kafka.check_settings = !broker.is_in_process();
     output::print(broker.introduction(&mock.url(), arguments.rate))?;
 
     let plan = Arc::new(config.plan.clone());

@@ -15,7 +15,7 @@ use crate::cli::status::Status;
 use crate::config::Config;
 use crate::plan::Plan;
 use crate::shard::readiness::LIMIT;
-use crate::sink::reach::Reach;
+use crate::sink::kafka::reach::Reach;
 use crate::source::{Service, adobe};
 use crate::supervisor::{self, Ended};
 use crate::{admin, output, task, telemetry};
@@ -144,7 +144,7 @@ async fn connect(config: &Config, status: Option<Status>) -> anyhow::Result<Ende
 /// Begins to ask Kafka whether it is there.
 fn watch_kafka(plan: &Plan, stop: &CancellationToken) -> anyhow::Result<Reach> {
     let reach = Reach::default();
-    let (watch, sink, stop) = (reach.clone(), plan.sink.clone(), stop.clone());
+    let (watch, sink, stop) = (reach.clone(), plan.kafka.clone(), stop.clone());
     let runtime = tokio::runtime::Handle::current();
     task::spawn_thread("kafka-watch".into(), move || watch.watch(&sink, runtime, LIMIT, &stop))
         .context("cannot start a thread that watches Kafka")?;

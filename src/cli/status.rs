@@ -11,7 +11,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::clock::now_ms;
 use crate::shard::readiness::View;
-use crate::sink::reach::Reach;
+use crate::sink::kafka::reach::Reach;
 use crate::supervisor::ShardFigures;
 use crate::telemetry::Around;
 

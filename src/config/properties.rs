@@ -11,7 +11,7 @@ use super::errors::{Errors, Path};
 use super::raw::secret::{Property, SecretKeys};
 use super::validate::secret;
 use crate::model::secret::Secret;
-use crate::sink::{self, client};
+use crate::sink::kafka::{self, client};
 use crate::web::is_loopback;
 
 const TOKEN_ENDPOINT: &str = "sasl.oauthbearer.token.endpoint.url";
@@ -128,7 +128,7 @@ pub(super) fn validate(
     properties: &BTreeMap<String, Property>,
     path: &Path,
     errors: &mut Errors,
-) -> BTreeMap<String, sink::Property> {
+) -> BTreeMap<String, kafka::config::Property> {
     let mut valid = BTreeMap::new();
     for (name, property) in properties {
         let path = path.key(name);
@@ -139,8 +139,8 @@ pub(super) fn validate(
         errors.add_if(name.trim() != name || name.is_empty(), &path, "not the name of a property");
         check_taken(name, property, &path, errors);
         let property = match property {
-            Property::Secret(keys) => secret(keys, &path, errors).map(sink::Property::Secret),
-            text => Some(sink::Property::Text(text_of(text))),
+            Property::Secret(keys) => secret(keys, &path, errors).map(kafka::config::Property::Secret),
+            text => Some(kafka::config::Property::Text(text_of(text))),
         };
         valid.extend(property.map(|property| (name.clone(), property)));
     }
@@ -164,9 +164,9 @@ fn check_taken(name: &str, property: &Property, path: &Path, errors: &mut Errors
 }
 
 /// librdkafka fetches tokens by itself only with the method `oidc`; the other asks the program for them.
-fn check_oauth(properties: &BTreeMap<String, sink::Property>, path: &Path, errors: &mut Errors) {
+fn check_oauth(properties: &BTreeMap<String, kafka::config::Property>, path: &Path, errors: &mut Errors) {
     let text = |name: &str| match properties.get(name) {
-        Some(sink::Property::Text(text)) => text.as_str(),
+        Some(kafka::config::Property::Text(text)) => text.as_str(),
         _ => "",
     };
     let is = |name: &str, wanted: &str| text(name).eq_ignore_ascii_case(wanted);

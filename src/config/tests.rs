@@ -8,8 +8,9 @@ use crate::event::dedupe;
 use crate::event::extract::Key;
 use crate::model::secret::SecretSource;
 use crate::shard::batch;
+use crate::sink::kafka;
+use crate::source;
 use crate::source::http::auth::Credential;
-use crate::{sink, source};
 
 mod adobe;
 mod every_error;
@@ -99,22 +100,25 @@ fn the_design_example_says_what_it_says() {
     assert_eq!(config.plan.batch, batch::Config::default());
     assert_eq!(config.plan.dedupe, dedupe::Config::default());
     assert_eq!(config.admin, Some("127.0.0.1:9464".parse().unwrap()));
-    assert_eq!(config.plan.sink.bootstrap_servers, "localhost:9092");
-    assert_eq!(config.plan.sink.delivery, sink::Delivery::ExactlyOnce);
-    assert_eq!(config.plan.sink.properties["compression.type"], sink::Property::Text("lz4".into()));
-    assert_eq!(config.plan.sink.state_replication_factor, Some(3));
-    assert_eq!(config.plan.sink.transaction_timeout, Duration::from_secs(30));
+    assert_eq!(config.plan.kafka.bootstrap_servers, "localhost:9092");
+    assert_eq!(config.plan.kafka.delivery, kafka::config::Delivery::ExactlyOnce);
+    assert_eq!(config.plan.kafka.properties["compression.type"], kafka::config::Property::Text("lz4".into()));
+    assert_eq!(config.plan.kafka.state_replication_factor, Some(3));
+    assert_eq!(config.plan.kafka.transaction_timeout, Duration::from_secs(30));
     assert_eq!(
-        config.plan.sink.journal_retention,
+        config.plan.kafka.journal_retention,
         Duration::from_secs(8 * 86_400),
         "longer than the service's"
     );
-    assert_eq!(config.plan.sink.journal_bytes, 320_000_000 + (64 << 20), "for a million ids");
+    assert_eq!(config.plan.kafka.journal_bytes, 320_000_000 + (64 << 20), "for a million ids");
     let stream = &config.plan.streams[0];
     assert_eq!((&**stream.name(), &*stream.source_id.kind, stream.shards), ("mobile", "airship", 1));
     assert_eq!(stream.topic_spec.partitions, Some(12));
     assert_eq!(stream.dead_letter_topic, "tributary.dead-letters");
-    assert_eq!((stream.route.topic.as_str(), &stream.headers), ("airship.events", &sink::EventHeaders::None));
+    assert_eq!(
+        (stream.route.topic.as_str(), &stream.headers),
+        ("airship.events", &kafka::config::EventHeaders::None)
+    );
     assert_eq!(stream.extract.key, Key::Fields(vec!["device.named_user_id".into(), "device.channel".into()]));
     assert_eq!(stream.source.endpoint.auth, Credential::Bearer(SecretSource::Env("AIRSHIP_TOKEN".into())));
     assert_eq!(stream.source.endpoint.redirect_hosts, ["urbanairship.com"]);
@@ -204,7 +208,11 @@ fn compliance_takes_its_defaults_from_its_kind_and_user() {
         (stream.route.topic.as_str(), &*stream.dead_letter_topic),
         ("airship.compliance", "x.dead-letters")
     );
-    assert_eq!(config.plan.sink.journal_retention, Duration::from_secs(10 * 86_400), "as long as the window");
+    assert_eq!(
+        config.plan.kafka.journal_retention,
+        Duration::from_secs(10 * 86_400),
+        "as long as the window"
+    );
     let source::Service::Airship(service) = &stream.source.service else { panic!("{stream:?}") };
     assert_eq!(service.app_key.as_deref(), Some("APP"));
     assert_eq!(serde_json::to_value(&service.filters).unwrap()[0]["latency"], 5000);
@@ -254,5 +262,5 @@ auth = { bearer = { env = "T" } }
     let config = parse(&format!("{SMALL}{others}")).unwrap();
     let topics: Vec<&str> = config.plan.streams.iter().map(|stream| stream.route.topic.as_str()).collect();
     assert_eq!(topics, ["airship.events", "airship.compliance", "adobe.hits"]);
-    assert!(config.plan.streams.iter().all(|stream| stream.headers == sink::EventHeaders::None));
+    assert!(config.plan.streams.iter().all(|stream| stream.headers == kafka::config::EventHeaders::None));
 }

@@ -16,7 +16,7 @@ use crate::event::dedupe;
 use crate::model::secret::SecretSource;
 use crate::plan::{self, Plan};
 use crate::shard::batch;
-use crate::sink;
+use crate::sink::kafka;
 
 mod adobe;
 mod airship;
@@ -110,7 +110,7 @@ pub(super) fn validate(raw: &Raw, numbers: &[usize], errors: &mut Errors) -> Opt
     Some(Config {
         plan: Plan {
             streams: streams.into_iter().collect::<Option<_>>()?,
-            sink: kafka?,
+            kafka: kafka?,
             batch,
             dedupe,
             shutdown_timeout: raw.shutdown.timeout.0,
@@ -136,7 +136,7 @@ fn ownership(raw: &Raw, errors: &mut Errors) {
     errors.add_if(raw.ownership == raw::Ownership::Group, &Path::top("ownership"), message);
 }
 
-fn kafka(raw: &Raw, errors: &mut Errors) -> Option<sink::Config> {
+fn kafka(raw: &Raw, errors: &mut Errors) -> Option<kafka::config::Config> {
     let path = Path::top("kafka");
     let servers = required(raw.kafka.bootstrap_servers.as_ref(), &path.key("bootstrap_servers"), errors);
     if let Some(servers) = servers {
@@ -162,12 +162,12 @@ fn kafka(raw: &Raw, errors: &mut Errors) -> Option<sink::Config> {
         usize::try_from(limit.0).unwrap_or(usize::MAX)
     });
 
-    Some(sink::Config {
+    Some(kafka::config::Config {
         bootstrap_servers: servers?.clone(),
         properties,
         delivery: match raw.delivery {
-            raw::Delivery::ExactlyOnce => sink::Delivery::ExactlyOnce,
-            raw::Delivery::AtLeastOnce => sink::Delivery::AtLeastOnce,
+            raw::Delivery::ExactlyOnce => kafka::config::Delivery::ExactlyOnce,
+            raw::Delivery::AtLeastOnce => kafka::config::Delivery::AtLeastOnce,
         },
         transaction_timeout: timeout.0,
         create_topics: raw.kafka.create_topics,

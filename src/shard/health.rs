@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::readiness::LIMIT;
-use crate::sink::reach::Trouble;
+use crate::sink::kafka::reach::Trouble;
 
 /// Between two errors in the log that say the same.
 const REPEAT: Duration = Duration::from_secs(60);

@@ -15,7 +15,7 @@ use crate::failpoint;
 use crate::model::block::Block;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::types::{Dated, DeadLetterReason, EventId, Headers, OutRecord, Record, Run};
-use crate::sink::delivery::Refused;
+use crate::sink::Refused;
 use crate::sink::{Sink, SinkError};
 
 use super::cursor::Cursor;

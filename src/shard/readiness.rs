@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::health::{Phase, State};
 use super::metrics::Metrics;
 use crate::clock::now_ms;
-use crate::sink::reach::{Reach, Trouble};
+use crate::sink::kafka::reach::{Reach, Trouble};
 use crate::source;
 use crate::source::metrics::{ConnectionState, Outage};
 

@@ -14,24 +14,33 @@ use rdkafka::producer::BaseProducer;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use super::client::{Clients, Context, Sizes};
-use super::delivery::Refused;
-use super::placement::Placement;
-use super::topics::Topics;
-use super::{
-    Config, Delivery, EventHeaders, Known, Opened, Reopened, Seed, Sink, SinkError, Topic, TopicSpec,
-};
+use super::Refused;
+use super::kafka::client::{Clients, Context, Sizes};
+use super::kafka::config::{Config, Delivery, EventHeaders, TopicSpec};
+use super::kafka::placement::Placement;
+use super::kafka::topics::Topics;
+use super::{Known, Opened, Reopened, Seed, Sink, SinkError, Topic};
 use crate::model::checkpoint::{Checkpoint, Hold};
 use crate::model::types::{OutRecord, Run, ShardId};
 
-pub(super) mod blocking;
+mod blocking;
 mod checking;
+pub mod client;
+pub mod config;
+pub mod delivery;
 mod failing;
 mod headers;
-mod memory;
+pub mod journal;
+pub mod oauth;
 mod opening;
+pub mod placement;
 mod preparing;
+pub mod reach;
+pub mod readback;
+mod recall;
+pub mod settings;
 mod state;
+pub mod topics;
 mod writing;
 
 pub use state::StateTopics;
@@ -48,7 +57,7 @@ pub struct Settings {
     pub shard: ShardId,
     /// Number of shards of the stream.
     pub shards: u32,
-    /// Partition of the state topics that belongs to the shard, see [`super::placement`].
+    /// Partition of the state topics that belongs to the shard, see [`placement`].
     pub partition: i32,
     /// What this process announced.
     pub placement: Arc<Placement>,

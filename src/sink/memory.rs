@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
-use super::delivery::Refused;
+use super::Refused;
 use super::{Accepts, Known, Opened, Reopened, Seed, Sink, SinkError, Topic};
 use crate::model::checkpoint::Checkpoint;
 use crate::model::types::{Dated, EventId, Headers, OutRecord, Run};

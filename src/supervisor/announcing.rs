@@ -11,10 +11,11 @@ use tracing::{debug, error};
 use super::{Ended, Event, ShardFigures};
 use crate::event::route;
 use crate::plan::{Plan, Stream};
-use crate::sink::placement::record::Wanted;
-use crate::sink::placement::{Announcement, Placement, Watcher};
-use crate::sink::topics::Wanted as WantedTopic;
-use crate::sink::{SinkError, TopicSpec};
+use crate::sink::SinkError;
+use crate::sink::kafka::config::TopicSpec;
+use crate::sink::kafka::placement::record::Wanted;
+use crate::sink::kafka::placement::{Announcement, Placement, Watcher};
+use crate::sink::kafka::topics::Wanted as WantedTopic;
 
 /// First and longest pause before a cluster that cannot be used is tried again.
 const PLACEMENT_PAUSES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
@@ -69,7 +70,7 @@ pub(super) async fn announce(
                 stop: &stopped,
                 found_first: &found_first,
             };
-            Placement::announce(&plan.sink, announcement, runtime)
+            Placement::announce(&plan.kafka, announcement, runtime)
         });
         let announced = tokio::select! {
             () = stop.cancelled() => return Err(Ended::Stopped),
@@ -110,7 +111,7 @@ pub(super) async fn watch(
     events: mpsc::UnboundedSender<Event>,
 ) -> Ended {
     let streams: Arc<[String]> = plan.streams.iter().map(|stream| stream.name().to_string()).collect();
-    let new_watcher = || Watcher::new(&plan.sink, Handle::current());
+    let new_watcher = || Watcher::new(&plan.kafka, Handle::current());
     let mut watcher = new_watcher();
     while !drain.is_cancelled() {
         tokio::time::sleep(WATCH_INTERVAL).await;

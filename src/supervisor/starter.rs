@@ -16,8 +16,8 @@ use crate::failpoint;
 use crate::plan::{Plan, Stream};
 use crate::shard::pipeline::Pipeline;
 use crate::shard::{self, Exit, Shard};
+use crate::sink::kafka::placement::Placement;
 use crate::sink::kafka::{KafkaSink, Settings};
-use crate::sink::placement::Placement;
 use crate::source::queue::queue;
 use crate::source::reader::ReaderContext;
 use crate::{source, task};
@@ -93,7 +93,7 @@ impl Starter {
         let mut source = self.stream.source.endpoint.url.clone();
         source.set_query(None);
         let settings = Settings {
-            config: self.plan.sink.clone(),
+            config: self.plan.kafka.clone(),
             shard: self.figures.id.clone(),
             shards: self.stream.shards,
             partition: self.partition,

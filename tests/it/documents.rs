@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tributary::model::types::ShardId;
-use tributary::sink::reach::Reach;
+use tributary::sink::kafka::reach::Reach;
 use tributary::supervisor::ShardFigures;
 use tributary::telemetry;
 

@@ -226,15 +226,21 @@ fn only_one_place_builds_kafka_clients_and_gives_secrets_out() {
         files.sort();
         files
     };
-    assert_eq!(named("ClientConfig::new"), ["sink/client.rs"]);
+    assert_eq!(named("ClientConfig::new"), ["sink/kafka/client.rs"]);
     // The first takes it out of texts.
     assert_eq!(
         named(".expose()"),
-        ["model/hide.rs", "sink/client.rs", "sink/oauth.rs", "source/http/auth.rs", "web/oauth.rs"]
+        [
+            "model/hide.rs",
+            "sink/kafka/client.rs",
+            "sink/kafka/oauth.rs",
+            "source/http/auth.rs",
+            "web/oauth.rs"
+        ]
     );
     let rdkafka = named("rdkafka::");
     // The second is the demo's in-process broker.
-    let may = |path: &String| path.starts_with("sink/") || path == "cli/demo/broker.rs";
+    let may = |path: &String| path.starts_with("sink/kafka") || path == "cli/demo/broker.rs";
     assert!(rdkafka.iter().all(may), "{rdkafka:?}");
     let http = named("reqwest::");
     // The last asks a running process how it is.

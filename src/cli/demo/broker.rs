@@ -12,8 +12,8 @@ use rdkafka::producer::DefaultProducerContext;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::service::Service;
-use crate::sink::client::{Clients, Context as ClientContext};
 use crate::sink::kafka::StateTopics;
+use crate::sink::kafka::client::{Clients, Context as ClientContext};
 use crate::{config, shard};
 
 const PARTITIONS: i32 = 6;
@@ -124,7 +124,7 @@ impl Broker {
             return Ok(None);
         }
         let config = config::parse(&self.configuration("http://127.0.0.1:1"))?;
-        let consumer = Clients::new(config.plan.sink, tokio::runtime::Handle::current()).consumer(true)?;
+        let consumer = Clients::new(config.plan.kafka, tokio::runtime::Handle::current()).consumer(true)?;
         count(&consumer, &self.topic(service)).map(Some)
     }
 }

@@ -9,7 +9,7 @@ use crate::model::secret::SecretSource;
 use crate::model::types::FilterReason;
 use crate::model::types::OnUnclean;
 use crate::plan::Stream;
-use crate::sink::EventHeaders;
+use crate::sink::kafka::config::EventHeaders;
 use crate::source::Service;
 use crate::source::adobe::Config;
 use crate::source::http::auth::{Credential, Grant, GrantScheme};

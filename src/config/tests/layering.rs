@@ -3,7 +3,7 @@
 use super::SMALL;
 use crate::config::{Config, ConfigErrors, Sources, load};
 use crate::event::extract::Key;
-use crate::sink;
+use crate::sink::kafka;
 
 fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
@@ -36,10 +36,10 @@ fn flags_win_over_variables_and_these_over_the_file() {
         ("kafka.properties.linger.ms", "7"),
     ];
     let config = layered(&env, &flags).unwrap();
-    assert_eq!(config.plan.sink.bootstrap_servers, "flag:1");
-    assert_eq!(config.plan.sink.properties["linger.ms"], sink::Property::Text("7".into()));
-    match &config.plan.sink.properties["sasl.password"] {
-        sink::Property::Secret(source) => assert_eq!(source.read().unwrap().expose(), "1e3"),
+    assert_eq!(config.plan.kafka.bootstrap_servers, "flag:1");
+    assert_eq!(config.plan.kafka.properties["linger.ms"], kafka::config::Property::Text("7".into()));
+    match &config.plan.kafka.properties["sasl.password"] {
+        kafka::config::Property::Secret(source) => assert_eq!(source.read().unwrap().expose(), "1e3"),
         other => panic!("{other:?}"),
     }
     assert_eq!((config.plan.batch.max_events, config.admin), (7, None));

@@ -11,7 +11,7 @@ use crate::config::units::{Size, Span};
 use crate::event::extract::{self, Extractor, MAX_FIELDS};
 use crate::event::route::{Template, collide, is_internal};
 use crate::model::types::SourceId;
-use crate::sink::{EventHeaders, TopicSpec};
+use crate::sink::kafka::config::{EventHeaders, TopicSpec};
 use crate::web::is_loopback;
 
 /// What a topic may be besides a fixed name.

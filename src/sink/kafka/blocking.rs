@@ -12,7 +12,7 @@ use rdkafka::types::RDKafkaErrorCode;
 use tokio::time::Instant;
 use tracing::debug;
 
-use crate::sink::client::Context;
+use crate::sink::kafka::client::Context;
 
 /// How long the shard's thread sleeps while the producer's queue is full. The queue lasts for a multiple of it, and
 /// many records then go in at once.

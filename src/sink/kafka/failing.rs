@@ -7,8 +7,9 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 
 use super::{KafkaSink, blocking};
 use crate::model::errors::chain;
+use crate::sink::Refused;
 use crate::sink::SinkError;
-use crate::sink::delivery::{Meaning, Refused, Report, meaning, name};
+use crate::sink::kafka::delivery::{Meaning, Report, meaning, name};
 
 /// What to do about a dead-letter topic that refuses dead letters.
 const DEAD_LETTER_ADVICE: &str = "; dead letters have no key, and may be as old as the events: the topic must take that \

@@ -5,7 +5,7 @@
 use rdkafka::message::{Header, OwnedHeaders, ToBytes};
 
 use crate::model::types::{Headers, ShardId};
-use crate::sink::EventHeaders;
+use crate::sink::kafka::config::EventHeaders;
 
 /// Bytes of all header names and of the constant values that are not counted one by one.
 const NAMES: usize = 128;

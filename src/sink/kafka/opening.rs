@@ -14,9 +14,9 @@ use super::{KafkaSink, Settings};
 use crate::clock::now_ms;
 use crate::model::checkpoint::{Checkpoint, Hold};
 use crate::model::types::ShardId;
-use crate::sink::client::{Sizes, explain};
-use crate::sink::placement;
-use crate::sink::progress::{Open, Reader};
+use crate::sink::kafka::client::{Sizes, explain};
+use crate::sink::kafka::placement;
+use crate::sink::kafka::readback::{OpenTransactions, Reader};
 use crate::sink::{Known, Opened, Reopened, Seed, SinkError};
 
 /// Limit of `init_transactions`: long enough for a broker to finish a dead producer's transaction.
@@ -136,7 +136,8 @@ impl KafkaSink {
     pub(super) fn open_shard(&mut self, seed: Seed<'_>) -> Result<Opened, SinkError> {
         let reader = self.fence()?;
         let (state, partition) = (self.state(), self.settings.partition);
-        let found = reader.checkpoint(&state.checkpoints, partition, &self.key(), Open::Await)?;
+        let found =
+            reader.checkpoint(&state.checkpoints, partition, &self.key(), OpenTransactions::WaitFor)?;
         let has_all_ids = match &found {
             Some(found) => self.read_ids(&reader, found, seed)?,
             None => self.check_is_new(&reader).map(|()| true)?,
@@ -157,7 +158,8 @@ impl KafkaSink {
         self.forget_required_topics();
         let reader = self.fence()?;
         let (state, partition) = (self.state(), self.settings.partition);
-        let found = reader.checkpoint(&state.checkpoints, partition, &self.key(), Open::Await)?;
+        let found =
+            reader.checkpoint(&state.checkpoints, partition, &self.key(), OpenTransactions::WaitFor)?;
         // One that is older than what we committed is what is left of a topic that lost its end.
         let last = known.last.sequence;
         if let Some(found) =

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::KafkaSink;
 use crate::sink::SinkError;
-use crate::sink::client::{BATCH_BYTES, Sizes};
-use crate::sink::topics::Wanted;
+use crate::sink::kafka::client::{BATCH_BYTES, Sizes};
+use crate::sink::kafka::topics::Wanted;
 
 /// Batches are not cut to less: every event has more, so each is alone in its batch then.
 pub(super) const LEAST_BATCH_BYTES: usize = 32;

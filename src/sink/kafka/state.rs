@@ -1,8 +1,8 @@
 //! The topics that hold checkpoints and recent ids: their names and how they must be.
 
-use super::super::settings::{Must, Rules};
-use super::super::topics::Wanted;
-use super::super::{Config, TopicSpec};
+use super::config::{Config, TopicSpec};
+use super::settings::{Must, Rules};
+use super::topics::Wanted;
 
 /// The names of the state topics under a prefix.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -13,8 +13,8 @@ use crate::model::checkpoint::Checkpoint;
 use crate::model::errors::chain;
 use crate::model::types::{OutRecord, Run};
 use crate::sink::SinkError;
-use crate::sink::client::{MESSAGE_MAX_BYTES, explain, with_causes};
-use crate::sink::delivery::STATE;
+use crate::sink::kafka::client::{MESSAGE_MAX_BYTES, explain, with_causes};
+use crate::sink::kafka::delivery::STATE;
 
 /// Room for a record's framing in a batch, bytes, beyond key, value and headers.
 const RECORD_OVERHEAD: usize = 128;

@@ -18,15 +18,17 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::client::{Clients, Context, Sizes, explain};
+use super::config::{Config, Delivery};
 use super::delivery::{Meaning, STATE, meaning};
-use super::kafka::{StateTopics, blocking};
-use super::progress::{Open, Reader};
+use super::readback::{OpenTransactions, Reader};
+use super::settings;
 use super::topics::{Topics, Wanted as WantedTopic};
-use super::{Config, Delivery, SinkError, settings};
+use super::{StateTopics, blocking};
 use crate::clock::now_ms;
 use crate::failpoint;
 use crate::model::checkpoint::Hold;
 use crate::model::types::ShardId;
+use crate::sink::SinkError;
 
 mod clock;
 pub mod record;
@@ -141,7 +143,9 @@ pub(super) fn instance_of(
 
 /// The record, and when the broker took it, by its clock.
 fn read(reader: &Reader, state: &StateTopics) -> Result<Option<(Record, Option<i64>)>, SinkError> {
-    let Some(value) = reader.last_value(&state.shards, PARTITION, KEY, Open::Await)? else { return Ok(None) };
+    let Some(value) = reader.last_value(&state.shards, PARTITION, KEY, OpenTransactions::WaitFor)? else {
+        return Ok(None);
+    };
     let unreadable = |error| {
         SinkError::Unusable(format!("the placement record in {} cannot be read: {error}", state.shards))
     };
@@ -285,7 +289,7 @@ impl Announcer {
         let shards = record.streams.get(stream).map_or(&[][..], |known| &known.partitions);
         for (index, partition) in (0..).zip(shards) {
             let key = ShardId { stream: stream.into(), index }.to_string();
-            match reader.checkpoint(&self.state.checkpoints, *partition, &key, Open::Leave)? {
+            match reader.checkpoint(&self.state.checkpoints, *partition, &key, OpenTransactions::PassOver)? {
                 Some(found) if found.hold == Hold::Held => {
                     return Err(SinkError::Held(format!(
                         "another instance may hold shard {key}: its last checkpoint (sequence {}) is not that of a stop. \

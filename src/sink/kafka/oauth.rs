@@ -13,9 +13,10 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 use url::Url;
 
-use super::{Property, SinkError};
+use super::config::Property;
 use crate::clock::now_ms;
 use crate::model::secret::{Secret, SecretSource};
+use crate::sink::SinkError;
 use crate::web::oauth::{Grant, GrantScheme, Terms, Token, TokenError, Tokens};
 use crate::web::proxy::Proxies;
 

@@ -14,8 +14,8 @@ use rdkafka::admin::{
 use tokio::runtime::Handle;
 use tracing::{error, info, warn};
 
-use super::SinkError;
 use super::client::{Clients, Context, explain_admin};
+use crate::sink::SinkError;
 
 /// Limit of one request to the cluster.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);

@@ -16,10 +16,11 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+use super::config::{Config, Delivery, Property};
 use super::oauth::{self, TokenSource};
-use super::{Config, Delivery, Property, SinkError};
 use crate::model::errors::chain;
 use crate::model::hide::Hider;
+use crate::sink::SinkError;
 use crate::web::oauth::Grant;
 
 mod addresses;
@@ -366,7 +367,7 @@ mod tests {
     use super::*;
 
     fn clients(toml: &str) -> Clients {
-        Clients::new(crate::config::parse(toml).unwrap().plan.sink, Handle::current())
+        Clients::new(crate::config::parse(toml).unwrap().plan.kafka, Handle::current())
     }
 
     #[tokio::test]

@@ -11,10 +11,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
+use super::StateTopics;
 use super::client::{Clients, Context, Served, close_beside, explain};
-use super::kafka::StateTopics;
-use super::{Config, SinkError};
+use super::config::Config;
 use crate::clock::now_ms;
+use crate::sink::SinkError;
 
 /// Between two questions.
 const INTERVAL: Duration = Duration::from_secs(5);

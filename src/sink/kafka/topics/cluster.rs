@@ -15,8 +15,9 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use tokio::runtime::Handle;
 
 use super::Wanted;
-use crate::sink::client::{Clients, Context, close_beside, explain, explain_admin};
-use crate::sink::{SinkError, TopicSpec};
+use crate::sink::SinkError;
+use crate::sink::kafka::client::{Clients, Context, close_beside, explain, explain_admin};
+use crate::sink::kafka::config::TopicSpec;
 
 /// Limit of one request to the cluster.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);

@@ -14,7 +14,9 @@ use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::client::Clients;
-use super::{Accepts, Config, SinkError, Topic, TopicSpec, delivery};
+use super::config::{Config, TopicSpec};
+use super::delivery;
+use crate::sink::{Accepts, SinkError, Topic};
 
 mod cluster;
 mod replicas;

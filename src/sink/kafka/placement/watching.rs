@@ -3,10 +3,11 @@
 use tokio::runtime::Handle;
 
 use super::read;
-use crate::sink::client::Clients;
+use crate::sink::SinkError;
 use crate::sink::kafka::StateTopics;
-use crate::sink::progress::Reader;
-use crate::sink::{Config, SinkError};
+use crate::sink::kafka::client::Clients;
+use crate::sink::kafka::config::Config;
+use crate::sink::kafka::readback::Reader;
 
 /// Looks into the placement record. Keeps its connections from one look to the next.
 pub struct Watcher {

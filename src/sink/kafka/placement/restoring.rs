@@ -7,7 +7,8 @@ use tokio::runtime::Handle;
 use tracing::error;
 
 use super::{Announcer, Placement, refused};
-use crate::sink::{Config, SinkError};
+use crate::sink::SinkError;
+use crate::sink::kafka::config::Config;
 
 impl Placement {
     /// Writes again what `instance` announced, if the record does not know of it any more. Blocks.

@@ -6,11 +6,11 @@ use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::{Open, REQUEST_TIMEOUT, Reader, TAIL};
+use super::{OpenTransactions, REQUEST_TIMEOUT, Reader, TAIL};
 use crate::model::errors::chain;
 use crate::model::types::{Dated, EventId};
-use crate::sink::client::explain;
-use crate::sink::journal::{Audit, unpack};
+use crate::sink::kafka::client::explain;
+use crate::sink::kafka::journal::{Audit, unpack};
 use crate::sink::{Seed, SinkError};
 
 /// Which ids are needed.
@@ -46,7 +46,7 @@ impl Reader {
         needed: &Needed,
         seed: Seed<'_>,
     ) -> Result<Lacks, SinkError> {
-        let (low, high) = self.stable_end(topic, partition, Open::Await)?;
+        let (low, high) = self.stable_end(topic, partition, OpenTransactions::WaitFor)?;
         let found = self.offset_at(topic, partition, needed.since_ms)?;
         let begin = found.map_or(high, |offset| offset.max(low));
         let Some(numbers) = &needed.numbers else {
@@ -87,7 +87,7 @@ impl Reader {
 
     /// The number behind the last id of `key`, 0 if none has a number; `None` where there is no record.
     pub fn next_id(&self, topic: &str, partition: i32, key: &str) -> Result<Option<u64>, SinkError> {
-        let (low, high) = self.stable_end(topic, partition, Open::Await)?;
+        let (low, high) = self.stable_end(topic, partition, OpenTransactions::WaitFor)?;
         for begin in [low.max(high - TAIL), low] {
             let mut next = None;
             self.read_ids(topic, partition, key, begin..high, |_, numbered, ids| {

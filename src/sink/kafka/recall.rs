@@ -7,8 +7,8 @@ use super::KafkaSink;
 use super::preparing::LEAST_BATCH_BYTES;
 use crate::model::checkpoint::{Checkpoint, Ids};
 use crate::model::types::Run;
-use crate::sink::journal::{HEAD_BYTES, ID_BYTES, IDS_PER_RECORD, pack};
-use crate::sink::progress::{Lacks, Needed, Reader};
+use crate::sink::kafka::journal::{HEAD_BYTES, ID_BYTES, IDS_PER_RECORD, pack};
+use crate::sink::kafka::readback::{Lacks, Needed, Reader};
 use crate::sink::{Known, Seed, SinkError};
 
 /// What Kafka puts around one record in a batch of its own, generously.

@@ -6,7 +6,7 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use super::cluster::Replicas;
 use super::{Known, Topics};
 use crate::sink::SinkError;
-use crate::sink::delivery::Cause;
+use crate::sink::kafka::delivery::Cause;
 
 impl Topics {
     /// A topic in use of which Kafka takes nothing, since too few replicas of a partition are in sync.

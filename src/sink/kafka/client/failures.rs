@@ -8,7 +8,7 @@ use rdkafka::producer::ProducerContext;
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::Context;
-use crate::sink::delivery::{Failure, Report};
+use crate::sink::kafka::delivery::{Failure, Report};
 
 /// Records that the producer could not deliver, since the last look.
 #[derive(Debug, Default)]

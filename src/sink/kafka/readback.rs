@@ -15,10 +15,10 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use super::SinkError;
 use super::client::{Clients, Context, close_beside, explain, with_causes};
 use crate::model::checkpoint::{Checkpoint, DecodeError};
 use crate::model::errors::chain;
+use crate::sink::SinkError;
 
 mod ending;
 mod ids;
@@ -48,12 +48,12 @@ pub struct Reader {
 
 /// What a read back does about transactions that are open in its partition.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Open {
+pub enum OpenTransactions {
     /// Waits until they have ended. After fencing that takes milliseconds.
-    Await,
+    WaitFor,
     /// Reads up to the first of them. Before fencing, the one that is open may be that of a dead predecessor, or our own
     /// of a producer that was given up, and would last until `transaction_timeout`.
-    Leave,
+    PassOver,
 }
 
 /// A record of a state topic.
@@ -94,7 +94,7 @@ impl Reader {
         topic: &str,
         partition: i32,
         key: &str,
-        open: Open,
+        open: OpenTransactions,
     ) -> Result<Option<Checkpoint>, SinkError> {
         let enough = |found: &[Found]| found.iter().any(|(known, _)| known == key);
         let found = self.checkpoints(topic, partition, open, enough)?;
@@ -104,7 +104,7 @@ impl Reader {
 
     /// The latest checkpoints of all keys in this partition, wherever they stand; open transactions left aside.
     pub fn all_checkpoints(&self, topic: &str, partition: i32) -> Result<Vec<Found>, SinkError> {
-        self.checkpoints(topic, partition, Open::Leave, |_| false)
+        self.checkpoints(topic, partition, OpenTransactions::PassOver, |_| false)
     }
 
     /// The value of the latest record of `key` in this partition.
@@ -113,7 +113,7 @@ impl Reader {
         topic: &str,
         partition: i32,
         key: &str,
-        open: Open,
+        open: OpenTransactions,
     ) -> Result<Option<Value>, SinkError> {
         let (low, high) = self.stable_end(topic, partition, open)?;
         for from in [low.max(high - TAIL), low] {
@@ -137,7 +137,7 @@ impl Reader {
         &self,
         topic: &str,
         partition: i32,
-        open: Open,
+        open: OpenTransactions,
         enough: impl Fn(&[Found]) -> bool,
     ) -> Result<Vec<Found>, SinkError> {
         let (low, high) = self.stable_end(topic, partition, open)?;
@@ -183,7 +183,12 @@ impl Reader {
 
     /// Low end, and the end of what is committed: with `Await` once no transaction is open below the high end that was
     /// found first.
-    fn stable_end(&self, topic: &str, partition: i32, open: Open) -> Result<(i64, i64), SinkError> {
+    fn stable_end(
+        &self,
+        topic: &str,
+        partition: i32,
+        open: OpenTransactions,
+    ) -> Result<(i64, i64), SinkError> {
         let failed = |reason: String| {
             SinkError::Unusable(format!("cannot read the offsets of {topic} partition {partition}: {reason}"))
         };
@@ -194,7 +199,7 @@ impl Reader {
         let deadline = Instant::now() + self.patience;
         loop {
             let (_, stable) = watermarks(self.committed()?, topic, partition).map_err(failed)?;
-            if stable >= high || open == Open::Leave {
+            if stable >= high || open == OpenTransactions::PassOver {
                 return Ok((low, stable));
             }
             if Instant::now() >= deadline {

@@ -9,6 +9,8 @@ use std::fmt;
 
 use rdkafka::types::RDKafkaErrorCode as Code;
 
+use crate::sink::Refused;
+
 /// The ordinal of records that are the connector's own: ids and checkpoints.
 pub const STATE: usize = usize::MAX;
 
@@ -44,21 +46,6 @@ pub struct Failure<'a> {
     pub code: Code,
     /// Bytes of key and value.
     pub bytes: usize,
-}
-
-/// A record that its topic refuses for itself.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Refused {
-    /// Its line in the batch.
-    pub ordinal: usize,
-    /// Where it was to go.
-    pub topic: String,
-    /// Which topic refused it, and why.
-    pub detail: String,
-    /// Bytes of its key and value, where they are too many.
-    pub too_many: Option<usize>,
-    /// Whether it is at fault only if its time is an old one: otherwise our clock may be wrong.
-    pub if_old: bool,
 }
 
 /// What was reported of a batch's records.

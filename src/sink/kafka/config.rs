@@ -1,0 +1,76 @@
+//! What is configured of Kafka: how it is reached, what is asked of it, and what is created there.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::model::secret::SecretSource;
+
+/// The guarantee that is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Delivery {
+    /// Each batch is one transaction, checkpoint included.
+    #[default]
+    ExactlyOnce,
+    /// Idempotent producer; the checkpoint is written after all acknowledgements.
+    AtLeastOnce,
+}
+
+/// A librdkafka property's value.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Property {
+    /// Text as written.
+    Text(String),
+    /// A secret, read each time a client is built.
+    Secret(SecretSource),
+}
+
+/// How Kafka is reached and what is created there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// `host:port`, comma-separated.
+    pub bootstrap_servers: String,
+    /// librdkafka properties that the connector does not own.
+    pub properties: BTreeMap<String, Property>,
+    /// Exactly once or at least once.
+    pub delivery: Delivery,
+    /// `transaction.timeout.ms`: after this the broker aborts a dead shard's transaction.
+    pub transaction_timeout: Duration,
+    /// Whether missing topics are created or reported.
+    pub create_topics: bool,
+    /// What every topic takes, bytes; `None` asks for each topic's `max.message.bytes`.
+    pub max_message_bytes: Option<usize>,
+    /// The state topics' names and the transactional ids begin with it.
+    pub prefix: String,
+    /// Replication factor of the state topics; `None` is the broker's default.
+    pub state_replication_factor: Option<i32>,
+    /// How long the id journal is kept.
+    pub journal_retention: Duration,
+    /// How large the id journal of one shard may become, bytes.
+    pub journal_bytes: u64,
+    /// Whether the state topics' settings are checked. Kafka can always be asked; the demo's in-process broker cannot.
+    pub check_settings: bool,
+}
+
+/// Which headers events get. Dead letters always have theirs, since their reason stands there.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub enum EventHeaders {
+    /// None: whatever they would say stands in the event.
+    #[default]
+    None,
+    /// Those of CloudEvents 1.0, Kafka binding in binary mode, and the names of stream and shard.
+    CloudEvents,
+}
+
+/// How a missing event topic is created.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct TopicSpec {
+    /// `None` is the broker's default.
+    pub partitions: Option<i32>,
+    /// `None` is the broker's default.
+    pub replication_factor: Option<i32>,
+    /// `None` is the broker's default.
+    pub retention: Option<Duration>,
+    /// Of each partition; `None` is the broker's default.
+    pub retention_bytes: Option<u64>,
+}
