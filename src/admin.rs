@@ -14,7 +14,8 @@ use tokio::net::TcpListener;
 
 use crate::sink::kafka::reach::Reach;
 use crate::supervisor::ShardFigures;
-use crate::{task, telemetry};
+use crate::task;
+use crate::telemetry::metrics;
 
 mod connections;
 mod readiness;
@@ -34,7 +35,7 @@ pub async fn serve(listen: SocketAddr, figures: &[ShardFigures], reach: &Reach) 
     let listener = TcpListener::bind(listen).await?;
     let bound = listener.local_addr()?;
     let served = Served {
-        registry: Arc::new(telemetry::registry(figures, reach)),
+        registry: Arc::new(metrics::registry(figures, reach)),
         figures: figures.into(),
         reach: reach.clone(),
     };

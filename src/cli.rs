@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::config;
 use crate::config::{Config, Sources};
 use crate::output::{self, OutputError};
-use crate::telemetry::LogFormat;
+use crate::telemetry::log;
 
 mod demo;
 mod exit;
@@ -66,7 +66,7 @@ struct Configured {
 struct Logging {
     /// How log lines look
     #[arg(long, value_enum, default_value = "auto")]
-    log_format: LogFormat,
+    log_format: log::Format,
 }
 
 #[derive(Debug, Args)]

@@ -21,7 +21,7 @@ use crate::cli::status::{self, Status};
 use crate::output::{self, OutputError};
 use crate::sink::kafka::reach::Reach;
 use crate::supervisor::{self, ShardFigures};
-use crate::telemetry::{self, LogFormat};
+use crate::telemetry::log;
 use crate::{clock, config, task};
 
 mod broker;
@@ -73,7 +73,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let status = std::io::stderr().is_terminal().then(Status::default);
-    telemetry::init_log(LogFormat::Text, status.as_ref().map(Status::around));
+    log::init(log::Format::Text, status.as_ref().map(Status::around));
     let runtime = super::runtime().context("cannot start the runtime")?;
     let code = runtime.block_on(demo(arguments, status));
     runtime.shutdown_background();

@@ -18,7 +18,8 @@ use crate::shard::readiness::LIMIT;
 use crate::sink::kafka::reach::Reach;
 use crate::source::{Service, adobe};
 use crate::supervisor::{self, Ended};
-use crate::{admin, output, task, telemetry};
+use crate::telemetry::log;
+use crate::{admin, output, task};
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
@@ -71,7 +72,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(exit::USAGE));
     }
     let status = (std::io::stderr().is_terminal() && !arguments.no_status).then(Status::default);
-    telemetry::init_log(arguments.logging.log_format, status.as_ref().map(Status::around));
+    log::init(arguments.logging.log_format, status.as_ref().map(Status::around));
     for warning in config.warnings() {
         warn!("{warning}");
     }

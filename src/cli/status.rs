@@ -13,7 +13,7 @@ use crate::clock::now_ms;
 use crate::shard::readiness::View;
 use crate::sink::kafka::reach::Reach;
 use crate::supervisor::ShardFigures;
-use crate::telemetry::Around;
+use crate::telemetry::log::Around;
 
 /// How often the lines are drawn.
 const INTERVAL: Duration = Duration::from_millis(250);

@@ -18,7 +18,8 @@ use crate::source::airship::Start;
 use crate::source::queue::{Item, Output, Received, queue};
 use crate::source::reader::{ReaderContext, Resume};
 use crate::source::{self, Service};
-use crate::{task, telemetry};
+use crate::task;
+use crate::telemetry::log;
 
 /// Arguments of `tail`.
 #[derive(Debug, Args)]
@@ -48,7 +49,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Ok(config) => config,
         Err(code) => return Ok(code),
     };
-    telemetry::init_log(arguments.logging.log_format, None);
+    log::init(arguments.logging.log_format, None);
     let names =
         || config.plan.streams.iter().map(|stream| stream.name().as_ref()).collect::<Vec<_>>().join(", ");
     let stream = match &arguments.stream {

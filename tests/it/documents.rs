@@ -24,7 +24,7 @@ impl Exposed {
         let id = ShardId { stream: "s".into(), index: 0 };
         let figures = ShardFigures { id, source: Default::default(), shard: Default::default() };
         // Ages are absent until there is something to measure from; their families stand there all the same.
-        let registry = telemetry::registry(&[figures], &Reach::default());
+        let registry = telemetry::metrics::registry(&[figures], &Reach::default());
         let mut page = String::new();
         prometheus_client::encoding::text::encode(&mut page, &registry).unwrap();
         let mut metrics = BTreeMap::new();
