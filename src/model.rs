@@ -3,6 +3,7 @@
 pub mod block;
 pub mod checkpoint;
 pub mod errors;
+pub mod figure;
 pub mod hide;
 pub mod member;
 pub mod mend;

@@ -8,11 +8,13 @@ use std::time::Duration;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Unit;
 
 use super::health::Health;
 use super::mark::ReplayCounts;
 use super::progress::Added;
 use crate::model::checkpoint::Checkpoint;
+use crate::model::figure::Figure;
 use crate::model::types::{DeadLetterReason, FilterReason};
 
 /// What becomes of an event that a replay brings, as metric labels.
@@ -143,6 +145,10 @@ impl Codes {
     }
 }
 
+fn counts(counters: &[Counter]) -> impl Iterator<Item = u64> {
+    counters.iter().map(|counter| counter.get())
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         Self {
@@ -217,6 +223,88 @@ impl Metrics {
         self.write_failures.inc();
         self.failure_codes.count(code);
         self.health.failed(reason)
+    }
+
+    /// Everything that is counted, at `now_ms`, milliseconds since the Unix epoch.
+    pub fn figures(&self, now_ms: i64) -> Vec<Figure> {
+        let seconds = Some(Unit::Seconds);
+        let dead_letters =
+            DeadLetterReason::ALL.iter().map(|reason| reason.name()).zip(counts(&self.dead_letters));
+        let replayed = REPLAY_OUTCOMES.into_iter().zip(counts(&self.replayed));
+        let gaps = Gap::ALL.iter().map(|gap| gap.name()).zip(counts(&self.possible_gaps));
+        let filtered = FilterReason::ALL.iter().map(|reason| reason.name()).zip(counts(&self.filtered));
+        let codes = self.failure_codes.all();
+        vec![
+            Figure::counter("tributary_events_received", "Lines committed, of whatever kind", &self.received),
+            Figure::counter(
+                "tributary_events_delivered",
+                "Events committed to their topics",
+                &self.delivered,
+            ),
+            Figure::counter(
+                "tributary_duplicates_dropped",
+                "Events dropped since their id was known",
+                &self.duplicates,
+            ),
+            Figure::counter("tributary_commits", "Batches committed", &self.commits),
+            Figure::counter(
+                "tributary_write_failures",
+                "Writes that failed and were tried again",
+                &self.write_failures,
+            ),
+            Figure::counters(
+                "tributary_write_failure_codes",
+                "Writes that failed, by what Kafka or its client called it",
+                "code",
+                codes,
+            ),
+            Figure::counter(
+                "tributary_shard_restarts",
+                "Times that a shard ended unasked and was opened again",
+                &self.restarts,
+            ),
+            Figure::counter(
+                "tributary_events_without_position",
+                "Lines without an offset that can be sent back",
+                &self.unplaced,
+            ),
+            Figure::counter(
+                "tributary_id_journal_gaps",
+                "Openings at which ids were missing from the journal that repeats are known by",
+                &self.journal_gaps,
+            ),
+            Figure::counter("tributary_replays", "Times that everything held was read again", &self.replays),
+            Figure::counters("tributary_replay_events", "Events that replays brought", "outcome", replayed),
+            Figure::counters(
+                "tributary_dead_letters",
+                "Lines written to the dead-letter topic",
+                "reason",
+                dead_letters,
+            ),
+            Figure::counters("tributary_possible_gaps", "Times that events may be missing", "reason", gaps),
+            Figure::counters("tributary_events_filtered", "Events left out by `drop`", "reason", filtered),
+            Figure::age(
+                "tributary_stream_lag",
+                "Now minus the processing time of the last committed event",
+                self.last_processed_ms(),
+                now_ms,
+            ),
+            Figure::age(
+                "tributary_checkpoint_age",
+                "Since the last checkpoint was committed",
+                self.last_commit_ms(),
+                now_ms,
+            ),
+            Figure::bytes("tributary_queue", "Lines that wait for the shard", &self.queue_bytes),
+            Figure::histogram(
+                "tributary_commit_duration",
+                "From the closing of a batch to its known commit",
+                seconds,
+                &self.commit_seconds,
+            ),
+            Figure::histogram("tributary_batch_events", "Records of a batch", None, &self.batch_events),
+            Figure::histogram("tributary_batch", "Lines of a batch", Some(Unit::Bytes), &self.batch_bytes),
+        ]
     }
 
     /// Dead letters of all reasons.

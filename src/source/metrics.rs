@@ -9,6 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::time::Instant;
 
 use super::failure::Class;
+use crate::model::figure::Figure;
 
 /// The state of a shard's connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -82,6 +83,41 @@ impl Drop for OpenConnection {
 }
 
 impl Metrics {
+    /// Everything that is counted, at `now_ms`, milliseconds since the Unix epoch.
+    pub fn figures(&self, now_ms: i64) -> Vec<Figure> {
+        let reconnects = Class::ALL.iter().map(|class| class.name()).zip(&self.reconnects);
+        vec![
+            Figure::counter(
+                "tributary_positions_abandoned",
+                "Positions that the service refused and that were given up",
+                &self.positions_abandoned,
+            ),
+            Figure::counter(
+                "tributary_received_bytes",
+                "Bytes received from the service, compressed",
+                &self.bytes,
+            ),
+            Figure::counters(
+                "tributary_reconnects",
+                "Connections that ended or failed",
+                "class",
+                reconnects.map(|(class, counter)| (class, counter.get())),
+            ),
+            Figure::age(
+                "tributary_last_byte_age",
+                "Since the last byte from the service",
+                self.last_byte_ms(),
+                now_ms,
+            ),
+            Figure::gauge("tributary_connections_open", "Connections that are open", self.connections.get()),
+            Figure::gauge(
+                "tributary_connected",
+                "1 while the stream is open",
+                i64::from(self.state() == ConnectionState::Connected),
+            ),
+        ]
+    }
+
     /// A connection ended or could not be made, at `now_ms`.
     pub fn failed(&self, reason: String, now_ms: i64) {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);

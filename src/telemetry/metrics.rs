@@ -1,20 +1,17 @@
-//! The metrics' registry. Knows the stages' metrics, nothing else of them.
+//! The metrics' registry. What the stages count brings its name and its help along; what is of the whole process has its own here.
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::MetricType;
-use prometheus_client::metrics::counter::{ConstCounter, Counter};
+use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::clock::now_ms;
-use crate::model::types::{DeadLetterReason, FilterReason};
+use crate::model::figure::{Figure, Value};
 use crate::output;
-use crate::shard::metrics::{Gap, REPLAY_OUTCOMES};
 use crate::shard::readiness::{Readiness, View};
 use crate::sink::kafka::reach::Reach;
-use crate::source::failure::Class;
-use crate::source::metrics::ConnectionState;
 use crate::supervisor::ShardFigures;
 
 /// A registry with everything that the shards count.
@@ -35,165 +32,26 @@ type Labels = [(&'static str, String); 2];
 type LabelsAnd = [(&'static str, String); 3];
 
 impl Shards {
-    fn each<'m, M: EncodeMetric + 'm>(
-        &'m self,
-        mut encoder: MetricEncoder<'_>,
-        of: impl Fn(&'m ShardFigures) -> Option<M>,
-    ) -> std::fmt::Result {
-        for figures in &self.figures {
-            if let Some(metric) = of(figures) {
-                metric.encode(encoder.encode_family(&labels(figures))?)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn counters(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
-        type Of = fn(&ShardFigures) -> &Counter;
-        let counters: [(&str, &str, Of); 11] = [
-            ("tributary_events_received", "Lines committed, of whatever kind", |f| &f.shard.received),
-            ("tributary_events_delivered", "Events committed to their topics", |f| &f.shard.delivered),
-            ("tributary_duplicates_dropped", "Events dropped since their id was known", |f| {
-                &f.shard.duplicates
-            }),
-            ("tributary_commits", "Batches committed", |f| &f.shard.commits),
-            ("tributary_write_failures", "Writes that failed and were tried again", |f| {
-                &f.shard.write_failures
-            }),
-            ("tributary_shard_restarts", "Times that a shard ended unasked and was opened again", |f| {
-                &f.shard.restarts
-            }),
-            ("tributary_events_without_position", "Lines without an offset that can be sent back", |f| {
-                &f.shard.unplaced
-            }),
-            (
-                "tributary_id_journal_gaps",
-                "Openings at which ids were missing from the journal that repeats are known by",
-                |f| &f.shard.journal_gaps,
-            ),
-            ("tributary_replays", "Times that everything held was read again", |f| &f.shard.replays),
-            (
-                "tributary_positions_abandoned",
-                "Positions that the service refused and that were given up",
-                |f| &f.source.positions_abandoned,
-            ),
-            ("tributary_received_bytes", "Bytes received from the service, compressed", |f| &f.source.bytes),
-        ];
-        for (name, help, of) in counters {
-            let encoder = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-            self.each(encoder, |figures| Some(ConstCounter::new(of(figures).get())))?;
-        }
-        self.classified(
-            encoder,
-            "tributary_dead_letters",
-            "Lines written to the dead-letter topic",
-            |figures| {
-                DeadLetterReason::ALL
-                    .iter()
-                    .zip(&figures.shard.dead_letters)
-                    .map(|(reason, counter)| ("reason", reason.name(), counter.get()))
-                    .collect()
-            },
-        )?;
-        self.classified(encoder, "tributary_replay_events", "Events that replays brought", |figures| {
-            REPLAY_OUTCOMES
-                .iter()
-                .zip(&figures.shard.replayed)
-                .map(|(outcome, counter)| ("outcome", *outcome, counter.get()))
-                .collect()
-        })?;
-        self.classified(encoder, "tributary_possible_gaps", "Times that events may be missing", |figures| {
-            let counts = Gap::ALL.iter().zip(&figures.shard.possible_gaps);
-            counts.map(|(gap, counter)| ("reason", gap.name(), counter.get())).collect()
-        })?;
-        self.classified(encoder, "tributary_events_filtered", "Events left out by `drop`", |figures| {
-            let counts = FilterReason::ALL.iter().zip(&figures.shard.filtered);
-            counts.map(|(drop, counter)| ("reason", drop.name(), counter.get())).collect()
-        })?;
-        self.classified(encoder, "tributary_reconnects", "Connections that ended or failed", |figures| {
-            Class::ALL
-                .iter()
-                .zip(&figures.source.reconnects)
-                .map(|(class, counter)| ("class", class.name(), counter.get()))
-                .collect()
-        })
-    }
-
-    fn failure_codes(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
-        let help = "Writes that failed, by what Kafka or its client called it";
-        let name = "tributary_write_failure_codes";
-        let mut encoder = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for figures in &self.figures {
-            for (code, count) in figures.shard.failure_codes.all() {
-                let [stream, shard] = labels(figures);
-                let labels: LabelsAnd = [stream, shard, ("code", code)];
-                ConstCounter::new(count).encode(encoder.encode_family(&labels)?)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn classified(
-        &self,
-        encoder: &mut DescriptorEncoder<'_>,
-        name: &str,
-        help: &str,
-        of: impl Fn(&ShardFigures) -> Vec<(&'static str, &'static str, u64)>,
-    ) -> std::fmt::Result {
-        let mut encoder = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-        for figures in &self.figures {
-            for (label, value, count) in of(figures) {
-                let [stream, shard] = labels(figures);
-                let labels: LabelsAnd = [stream, shard, (label, value.to_owned())];
-                ConstCounter::new(count).encode(encoder.encode_family(&labels)?)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn gauges(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+    /// What the stages count: a family at a time, as the format has it, with a row for each shard.
+    fn counted(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
         let now_ms = now_ms();
-        // Absent until there is something to measure from.
-        let age = |since_ms: i64| {
-            (since_ms > 0).then(|| ConstGauge::new((now_ms - since_ms).max(0) as f64 / 1000.0))
+        let of = |figures: &ShardFigures| {
+            let counted = figures.shard.figures(now_ms).into_iter();
+            (labels(figures), counted.chain(figures.source.figures(now_ms)).collect::<Vec<_>>())
         };
-        let lag = "Now minus the processing time of the last committed event";
-        let lag = encoder.encode_descriptor(
-            "tributary_stream_lag",
-            lag,
-            Some(&Unit::Seconds),
-            MetricType::Gauge,
-        )?;
-        self.each(lag, |figures| age(figures.shard.last_processed_ms()))?;
-        let silence = "Since the last byte from the service";
-        let silence = encoder.encode_descriptor(
-            "tributary_last_byte_age",
-            silence,
-            Some(&Unit::Seconds),
-            MetricType::Gauge,
-        )?;
-        self.each(silence, |figures| age(figures.source.last_byte_ms()))?;
-        let checkpoint = "Since the last checkpoint was committed";
-        let checkpoint = encoder.encode_descriptor(
-            "tributary_checkpoint_age",
-            checkpoint,
-            Some(&Unit::Seconds),
-            MetricType::Gauge,
-        )?;
-        self.each(checkpoint, |figures| age(figures.shard.last_commit_ms()))?;
-        let queue = "Lines that wait for the shard";
-        let queue =
-            encoder.encode_descriptor("tributary_queue", queue, Some(&Unit::Bytes), MetricType::Gauge)?;
-        self.each(queue, |figures| Some(ConstGauge::new(figures.shard.queue_bytes.get())))?;
-        let open = "Connections that are open";
-        let open = encoder.encode_descriptor("tributary_connections_open", open, None, MetricType::Gauge)?;
-        self.each(open, |figures| Some(ConstGauge::new(figures.source.connections.get())))?;
-        let connected = "1 while the stream is open";
-        let connected =
-            encoder.encode_descriptor("tributary_connected", connected, None, MetricType::Gauge)?;
-        self.each(connected, |figures| {
-            Some(ConstGauge::new(i64::from(figures.source.state() == ConnectionState::Connected)))
-        })
+        // Each shard has the same figures in the same order.
+        let shards: Vec<(Labels, Vec<Figure>)> = self.figures.iter().map(of).collect();
+        let Some((_, families)) = shards.first() else { return Ok(()) };
+        for (number, family) in families.iter().enumerate() {
+            let Figure { name, help, unit, value } = family;
+            let mut rows = encoder.encode_descriptor(name, help, unit.as_ref(), type_of(value))?;
+            for (labels, figures) in &shards {
+                if let Some(figure) = figures.get(number) {
+                    encode(&mut rows, labels, &figure.value)?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Whether data can move, as `/ready` says it.
@@ -216,41 +74,39 @@ impl Shards {
         let answers = encoder.encode_descriptor("tributary_kafka_answers", help, None, MetricType::Gauge)?;
         ConstGauge::new(i64::from(self.reach.trouble().is_none())).encode(answers)
     }
+}
 
-    fn histograms(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
-        let help = "From the closing of a batch to its known commit";
-        let commit = encoder.encode_descriptor(
-            "tributary_commit_duration",
-            help,
-            Some(&Unit::Seconds),
-            MetricType::Histogram,
-        )?;
-        self.each(commit, |figures| Some(figures.shard.commit_seconds.clone()))?;
-        let events = encoder.encode_descriptor(
-            "tributary_batch_events",
-            "Records of a batch",
-            None,
-            MetricType::Histogram,
-        )?;
-        self.each(events, |figures| Some(figures.shard.batch_events.clone()))?;
-        let bytes = encoder.encode_descriptor(
-            "tributary_batch",
-            "Lines of a batch",
-            Some(&Unit::Bytes),
-            MetricType::Histogram,
-        )?;
-        self.each(bytes, |figures| Some(figures.shard.batch_bytes.clone()))
+fn type_of(value: &Value) -> MetricType {
+    match value {
+        Value::Counter(_) | Value::Counters { .. } => MetricType::Counter,
+        Value::Gauge(_) | Value::Seconds(_) => MetricType::Gauge,
+        Value::Histogram(_) => MetricType::Histogram,
+    }
+}
+
+fn encode(rows: &mut MetricEncoder<'_>, labels: &Labels, value: &Value) -> std::fmt::Result {
+    match value {
+        Value::Counter(count) => ConstCounter::new(*count).encode(rows.encode_family(labels)?),
+        Value::Counters { label, counts } => {
+            for (value, count) in counts {
+                let [stream, shard] = labels.clone();
+                let labels: LabelsAnd = [stream, shard, (label, value.to_string())];
+                ConstCounter::new(*count).encode(rows.encode_family(&labels)?)?;
+            }
+            Ok(())
+        }
+        Value::Gauge(value) => ConstGauge::new(*value).encode(rows.encode_family(labels)?),
+        Value::Seconds(Some(seconds)) => ConstGauge::new(*seconds).encode(rows.encode_family(labels)?),
+        Value::Seconds(None) => Ok(()),
+        Value::Histogram(histogram) => histogram.encode(rows.encode_family(labels)?),
     }
 }
 
 impl Collector for Shards {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
-        self.counters(&mut encoder)?;
-        log_lines(&mut encoder)?;
-        self.failure_codes(&mut encoder)?;
-        self.gauges(&mut encoder)?;
+        self.counted(&mut encoder)?;
         self.readiness(&mut encoder)?;
-        self.histograms(&mut encoder)
+        log_lines(&mut encoder)
     }
 }
 
@@ -270,6 +126,7 @@ fn labels(figures: &ShardFigures) -> Labels {
 mod tests {
     use super::*;
     use crate::model::types::ShardId;
+    use crate::source::failure::Class;
 
     #[test]
     fn the_exposition_names_each_family_once_with_its_unit() {

@@ -25,7 +25,7 @@ const TABLE: [(&str, &[&str]); 15] = [
     ("plan", &["model", "source", "event", "sink", "shard"]),
     ("supervisor", &["plan", "shard", "model", "source", "event", "sink", "task", "failpoint"]),
     ("config", &["plan", "model", "source", "event", "sink", "shard", "web"]),
-    ("telemetry", &["clock", "supervisor", "shard", "source", "sink", "model", "output"]),
+    ("telemetry", &["clock", "supervisor", "shard", "sink", "model", "output"]),
     ("admin", &["supervisor", "shard", "sink", "task", "telemetry"]),
 ];
 
