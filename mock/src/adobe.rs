@@ -109,7 +109,7 @@ impl Adobe {
             board,
             token_board: Board::default(),
             tokens: Tokens::new(&config),
-            redirect_to: Mutex::new(config.redirect_to.clone()),
+            redirect_to: Mutex::default(),
             numbers: AtomicU64::new(0),
             journal: Mutex::default(),
             config,

@@ -24,7 +24,6 @@ pub use crate::engine::clock::Epoch;
 pub use config::{Config, Encoding, OnBadOffset, Pin};
 pub use event::{Event, Events};
 pub use fault::{Armed, ErrorBody, Fault};
-pub use filter::LatencyFrom;
 pub use log::{Entry, Expected, Log, LogOptions};
 pub use offset::OffsetStyle;
 pub use reply::Refusal;
@@ -61,22 +60,18 @@ pub(crate) struct Airship {
 impl Airship {
     pub(crate) fn new(config: Config, counters: Arc<Counters>) -> Self {
         let log = Log::new(config.log_options(now_ms()));
+        let retention = if config.retention_events == 0 { u64::MAX } else { config.retention_events };
         let board = Board::default();
         for armed in &config.faults {
             board.arm(armed.clone());
         }
         Self {
-            feed: Feed::new(log.len(), config.backlog, config.rate, config.hold_at, config.retention()),
+            feed: Feed::new(log.len(), config.backlog, config.rate, config.hold_at, retention),
             prepared: Prepared::new(log.clone(), line_end(&config), config.prepared_mib << 20),
             board,
-            credentials: Credentials::new(
-                config.token.clone(),
-                config.master_secret.clone(),
-                config.app_key.clone(),
-                config.app_key_optional,
-            ),
+            credentials: Credentials::new(config.token.clone()),
             slots: Slots::new(config.max_streams, config.linger),
-            pins: Pins::new(config.pin, config.pin_cookies, config.pin_age),
+            pins: Pins::new(config.pin, config.pin_cookies),
             log,
             config,
             counters,

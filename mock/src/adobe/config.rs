@@ -69,9 +69,6 @@ pub struct Config {
     /// Begin at the oldest hit at the first connect ever, instead of at the end of the stream
     #[arg(id = "ADOBE_FROM_START", long = "adobe-from-start")]
     pub from_start: bool,
-    /// Go on at the end of the stream after a gap that is longer than this [default: never]
-    #[arg(id = "ADOBE_RESUME_WINDOW", long = "adobe-resume-window", value_parser = parse_duration)]
-    pub resume_window: Option<Duration>,
     /// How long all connections wait when one more is opened or one is closed
     #[arg(id = "ADOBE_REBALANCE_PAUSE", long = "adobe-rebalance-pause", value_parser = parse_duration, default_value = "100ms")]
     pub rebalance_pause: Duration,
@@ -88,18 +85,12 @@ pub struct Config {
     /// Where a second port is served, to which connects at the first are redirected
     #[arg(id = "ADOBE_SECOND_LISTEN", long = "adobe-second-listen")]
     pub second_listen: Option<String>,
-    /// Base address that connects are redirected to [default: the second port]
-    #[arg(id = "ADOBE_REDIRECT_TO", long = "adobe-redirect-to")]
-    pub redirect_to: Option<String>,
     /// The status of redirects
     #[arg(id = "ADOBE_REDIRECT_CODE", long = "adobe-redirect-code", default_value_t = Self::default().redirect_code)]
     pub redirect_code: u16,
     /// Whether `Location` has the query
     #[arg(id = "ADOBE_REDIRECT_WITH_QUERY", long = "adobe-redirect-with-query", action = Set, default_value_t = Self::default().redirect_with_query)]
     pub redirect_with_query: bool,
-    /// Values of `reset` that are known, separated by commas
-    #[arg(id = "ADOBE_RESET_VALUES", long = "adobe-reset-values", value_delimiter = ',', default_values_t = Self::default().reset_values)]
-    pub reset_values: Vec<String>,
     /// Answer 424 until the stream was enabled
     #[arg(id = "ADOBE_NEEDS_ENABLE", long = "adobe-needs-enable")]
     pub needs_enable: bool,
@@ -134,15 +125,6 @@ pub struct Config {
     /// How long tokens are good
     #[arg(id = "ADOBE_TOKEN_LIFETIME", long = "adobe-token-lifetime", value_parser = parse_duration, default_value = "86399s")]
     pub token_lifetime: Duration,
-    /// Tokens that may be issued in each --adobe-mint-window; 0 for any number
-    #[arg(id = "ADOBE_MINT_LIMIT", long = "adobe-mint-limit", default_value_t = Self::default().mint_limit)]
-    pub mint_limit: usize,
-    /// See --adobe-mint-limit
-    #[arg(id = "ADOBE_MINT_WINDOW", long = "adobe-mint-window", value_parser = parse_duration, default_value = "1m")]
-    pub mint_window: Duration,
-    /// The status of `invalid_client`
-    #[arg(id = "ADOBE_INVALID_CLIENT_STATUS", long = "adobe-invalid-client-status", default_value_t = Self::default().invalid_client_status)]
-    pub invalid_client_status: u16,
     /// What happens to a stream whose token expires
     #[arg(id = "ADOBE_ON_EXPIRY", long = "adobe-on-expiry", value_enum, default_value_t = Self::default().on_expiry)]
     pub on_expiry: OnExpiry,
@@ -180,15 +162,6 @@ pub struct Config {
     /// End each connection in order after this many hits; 0 for never
     #[arg(id = "ADOBE_SESSION_HITS", long = "adobe-session-hits", default_value_t = Self::default().session_hits)]
     pub session_hits: u64,
-    /// End each connection in order after this time
-    #[arg(id = "ADOBE_SESSION_TIME", long = "adobe-session-time", value_parser = parse_duration)]
-    pub session_time: Option<Duration>,
-    /// Send the first hit of connections with `smoothing` this late
-    #[arg(id = "ADOBE_SMOOTHING_DELAY", long = "adobe-smoothing-delay", value_parser = parse_duration, default_value = "0s")]
-    pub smoothing_delay: Duration,
-    /// Close a connection that takes no bytes for this long [default: never]
-    #[arg(id = "ADOBE_SLOW_READER", long = "adobe-slow-reader", value_parser = parse_duration)]
-    pub slow_reader: Option<Duration>,
     /// What to compress before the first connection, for benchmarks
     #[arg(id = "ADOBE_PREPARE", long = "adobe-prepare", value_enum, default_value_t = Self::default().prepare)]
     pub prepare: Prepare,
@@ -257,16 +230,13 @@ impl Default for Config {
             retention_hits: 0,
             names: vec!["adobe-livestream-test".to_owned()],
             from_start: true,
-            resume_window: None,
             rebalance_pause: Duration::from_millis(100),
             rebalance_replay: 3,
             lose_in_flight: true,
             break_replay: 100,
             second_listen: None,
-            redirect_to: None,
             redirect_code: 302,
             redirect_with_query: true,
-            reset_values: ["smallest", "largest", "earliest", "latest"].map(str::to_owned).to_vec(),
             needs_enable: false,
             enable_delay: Duration::ZERO,
             min_reconnect: Duration::ZERO,
@@ -278,9 +248,6 @@ impl Default for Config {
             client_secrets: Vec::new(),
             scope: None,
             token_lifetime: Duration::from_secs(86_399),
-            mint_limit: 0,
-            mint_window: Duration::from_secs(60),
-            invalid_client_status: 401,
             on_expiry: OnExpiry::Keep,
             needs_api_key: false,
             gzip_errors: false,
@@ -293,9 +260,6 @@ impl Default for Config {
             member_hits: 0,
             chunk_bytes: 0,
             session_hits: 0,
-            session_time: None,
-            smoothing_delay: Duration::ZERO,
-            slow_reader: None,
             prepare: Prepare::Off,
             prepared_mib: 512,
             journal: true,

@@ -18,7 +18,6 @@ use super::log::Log;
 #[derive(Clone, Debug)]
 pub(super) struct Rules {
     pub(super) from_start: bool,
-    pub(super) resume_window: Option<Duration>,
     pub(super) rebalance_pause: Duration,
     pub(super) rebalance_replay: u64,
     /// Hits of each partition that are sent again after a break.
@@ -113,7 +112,6 @@ impl Rules {
     pub(super) fn new(config: &Config) -> Self {
         Self {
             from_start: config.from_start,
-            resume_window: config.resume_window,
             rebalance_pause: config.rebalance_pause,
             rebalance_replay: config.rebalance_replay,
             break_replay: if config.lose_in_flight { 0 } else { config.break_replay },
@@ -164,14 +162,8 @@ impl Group {
         }
         let mut effects = Effects::default();
         let is_alone = self.taken() == 0;
-        let gap_too_long = self
-            .last_end
-            .zip(self.rules.resume_window)
-            .is_some_and(|(end, most)| self.members.is_empty() && now.saturating_duration_since(end) > most);
         if !self.was_opened {
             self.move_to(if self.rules.from_start { window.start } else { window.end });
-        } else if gap_too_long {
-            self.move_to(window.end);
         }
         self.was_opened = true;
         if let Some(reset) = wanted.reset {

@@ -4,16 +4,9 @@
 
 use super::group::{Reset, Wanted};
 
-/// A query that makes sense.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Parameters {
-    pub(super) wanted: Wanted,
-    pub(super) smoothing: bool,
-}
-
-impl Parameters {
-    /// Reads the query; `resets` are the values of `reset` that are known.
-    pub(super) fn parse(query: &[(String, String)], resets: &[String]) -> Result<Self, String> {
+impl Wanted {
+    /// Reads the query.
+    pub(super) fn parse(query: &[(String, String)]) -> Result<Self, String> {
         let value = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
         let number = |name: &str, range: std::ops::RangeInclusive<u64>| match value(name) {
             None => Ok(None),
@@ -26,14 +19,11 @@ impl Parameters {
         number("smoothingBucketSize", 1..=7200)?;
         let reset = match value("reset") {
             None => None,
-            Some(text) if !resets.iter().any(|known| known == text) => {
-                return Err(format!("reset must be one of {}", resets.join(", ")));
-            }
             Some("smallest" | "earliest") => Some(Reset::Oldest),
-            Some(_) => Some(Reset::Newest),
+            Some("largest" | "latest") => Some(Reset::Newest),
+            Some(_) => return Err("reset must be one of smallest, largest, earliest, latest".to_owned()),
         };
-        let smoothing = value("smoothing") == Some("1");
-        Ok(Self { wanted: Wanted { max_connections, reset }, smoothing })
+        Ok(Self { max_connections, reset })
     }
 }
 
@@ -41,10 +31,10 @@ impl Parameters {
 mod tests {
     use super::*;
 
-    fn parse(query: &str) -> Result<Parameters, String> {
+    fn parse(query: &str) -> Result<Wanted, String> {
         let pairs: Vec<(String, String)> =
             url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        Parameters::parse(&pairs, &["smallest".to_owned(), "latest".to_owned()])
+        Wanted::parse(&pairs)
     }
 
     #[test]
@@ -55,18 +45,16 @@ mod tests {
             "maxConnections=x",
             "smoothingBucketSize=0",
             "smoothingBucketSize=7201",
-            "reset=earliest",
+            "reset=newest",
             "reset=",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
         let good =
             parse("maxConnections=8&reset=smallest&smoothing=1&smoothingBucketSize=7200&beta=true").unwrap();
-        assert_eq!(
-            (good.wanted.max_connections, good.wanted.reset, good.smoothing),
-            (8, Some(Reset::Oldest), true)
-        );
+        assert_eq!((good.max_connections, good.reset), (8, Some(Reset::Oldest)));
+        assert_eq!(parse("reset=latest").unwrap().reset, Some(Reset::Newest));
         let none = parse("").unwrap();
-        assert_eq!((none.wanted.max_connections, none.wanted.reset, none.smoothing), (1, None, false));
+        assert_eq!((none.max_connections, none.reset), (1, None));
     }
 }

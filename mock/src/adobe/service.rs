@@ -14,8 +14,7 @@ use hyper::body::Incoming;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::group::Refused;
-use super::parameters::Parameters;
+use super::group::{Refused, Wanted};
 use super::session::{Opening, Session};
 use super::stats::Seen;
 use super::{Adobe, Stream};
@@ -145,11 +144,7 @@ impl Adobe {
         origin: Origin,
     ) -> Result<Opening, No> {
         let (stream, grant) = self.admit(head, name)?;
-        let parameters = Parameters::parse(query, &self.config.reset_values).map_err(|message| No {
-            status: 400,
-            message,
-            json: true,
-        })?;
+        let wanted = Wanted::parse(query).map_err(|message| No { status: 400, message, json: true })?;
         let now = Instant::now();
         let since = stream.switches().enabled;
         let is_enabled =
@@ -158,7 +153,7 @@ impl Adobe {
             return Err(No::new(424));
         }
         let number = self.next_number();
-        let joined = stream.group().join(number, parameters.wanted, &self.window_at(now), now);
+        let joined = stream.group().join(number, wanted, &self.window_at(now), now);
         let effects = joined.map_err(No::from)?;
         self.counters.update(|stats| stats.adobe.happened(effects));
         // The others may have less to send now.
@@ -169,7 +164,6 @@ impl Adobe {
             connection: origin.connection,
             wire: origin.wire,
             grant,
-            smoothing: parameters.smoothing,
         })
     }
 

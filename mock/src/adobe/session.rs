@@ -39,7 +39,6 @@ pub(super) struct Opening {
     pub(super) connection: u64,
     pub(super) wire: WireEnd,
     pub(super) grant: Grant,
-    pub(super) smoothing: bool,
 }
 
 pub(super) struct Session {
@@ -55,7 +54,6 @@ pub(super) struct Session {
     /// The latest hits, for those that are repeated.
     recent: VecDeque<u64>,
     changes: watch::Receiver<u64>,
-    started: Instant,
     last_write: Instant,
 }
 
@@ -84,9 +82,6 @@ impl Session {
     /// The opening has joined its group, which this leaves.
     pub(super) fn new(adobe: Arc<Adobe>, opening: Opening) -> Self {
         let now = Instant::now();
-        if let Some(patience) = adobe.config.slow_reader {
-            opening.wire.set_patience(patience);
-        }
         adobe.counters.update(|stats| {
             stats.adobe.opened(opening.number, &opening.stream.name, opening.connection);
         });
@@ -101,7 +96,6 @@ impl Session {
             drip: None,
             split_next: None,
             recent: VecDeque::new(),
-            started: now,
             last_write: now,
         }
     }
@@ -184,10 +178,7 @@ impl Session {
     async fn plan(&mut self) -> io::Result<()> {
         let now = Instant::now();
         let config = &self.adobe.config;
-        let session_end = config.session_time.map(|time| self.started + time);
-        let is_over = (config.session_hits != 0 && self.progress.events >= config.session_hits)
-            || session_end.is_some_and(|end| now >= end);
-        if is_over {
+        if config.session_hits != 0 && self.progress.events >= config.session_hits {
             return self.plan_end(&[]);
         }
         let expiry =
@@ -209,24 +200,20 @@ impl Session {
             return self.inject(fault);
         }
         let blank = (!config.blank_every.is_zero()).then(|| self.last_write + config.blank_every);
-        let smooth = self.opening.smoothing.then(|| self.started + config.smoothing_delay);
         let window = self.adobe.window_at(now);
-        let wake = match smooth.filter(|smooth| *smooth > now) {
-            Some(smooth) => Some(smooth),
-            None => match self.claim(&window, now) {
-                Claimed { claim: Claim::Nothing, .. } => self.adobe.feed.due(window.end),
-                Claimed { claim: Claim::Paused(until), .. } => Some(until),
-                Claimed { claim, duplicates } => {
-                    self.plan_hits(claim, duplicates)?;
-                    tokio::task::yield_now().await;
-                    return Ok(());
-                }
-            },
+        let wake = match self.claim(&window, now) {
+            Claimed { claim: Claim::Nothing, .. } => self.adobe.feed.due(window.end),
+            Claimed { claim: Claim::Paused(until), .. } => Some(until),
+            Claimed { claim, duplicates } => {
+                self.plan_hits(claim, duplicates)?;
+                tokio::task::yield_now().await;
+                return Ok(());
+            }
         };
         if blank.is_some_and(|blank| blank <= now) {
             return self.plan_blank_line();
         }
-        let deadline = [wake, blank, session_end, expiry].into_iter().flatten().min();
+        let deadline = [wake, blank, expiry].into_iter().flatten().min();
         tokio::select! {
             _ = self.changes.changed() => {}
             () = sleep_until(deadline) => {}
@@ -286,13 +273,10 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         let number = self.opening.number;
-        let was_too_slow = self.opening.wire.was_too_slow();
-        let end = if was_too_slow { End::Fault } else { self.end };
-        let effects = self.opening.stream.group().leave(number, end, Instant::now());
+        let effects = self.opening.stream.group().leave(number, self.end, Instant::now());
         self.adobe.board.forget(number);
         self.adobe.counters.update(|stats| {
             stats.adobe.closed(number);
-            stats.adobe.slow_readers += u64::from(was_too_slow);
             stats.adobe.happened(effects);
         });
         // The others have more to send now.

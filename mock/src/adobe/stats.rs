@@ -40,8 +40,6 @@ pub struct Stats {
     pub resets_ignored: u64,
     /// Connections that went on counting as open after their end.
     pub ghosts: u64,
-    /// Connections that were closed because the client took no bytes.
-    pub slow_readers: u64,
     /// Connects that were sent to another address.
     pub redirects: u64,
     /// Requests to enable a stream.

@@ -3,7 +3,7 @@
 //! Invariant: a token is right if it was issued here and is younger than its lifetime, or is the fixed one; secrets and
 //! tokens never leave this module but in the answer to whoever asked for one. Knows no HTTP types.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -20,8 +20,6 @@ pub(super) struct Tokens {
     client_id: Option<String>,
     scope: Option<String>,
     lifetime: Duration,
-    mint_limit: usize,
-    mint_window: Duration,
     /// Makes the tokens of this process its own.
     salt: u64,
     state: Mutex<State>,
@@ -34,7 +32,6 @@ struct State {
     /// When each issued token expires, by its number; and their numbers.
     expiries: Vec<Instant>,
     numbers: HashMap<String, usize>,
-    minted: VecDeque<Instant>,
     /// How many requests are still refused by command, with `Retry-After`.
     throttled: (u64, u64),
     refused: u64,
@@ -88,8 +85,6 @@ impl Tokens {
             client_id: config.client_id.clone(),
             scope: config.scope.clone(),
             lifetime: config.token_lifetime,
-            mint_limit: config.mint_limit,
-            mint_window: config.mint_window,
             salt: now_ms() ^ u64::from(std::process::id()) << 48,
             state: Mutex::new(State {
                 bearer: config.bearer.clone(),
@@ -132,20 +127,6 @@ impl Tokens {
         }
         if self.scope.is_some() && self.scope != wish.scope {
             return Err(Denied::Request("invalid_scope", "unknown scope"));
-        }
-        if self.mint_limit != 0 {
-            while state
-                .minted
-                .front()
-                .is_some_and(|minted| now.saturating_duration_since(*minted) >= self.mint_window)
-            {
-                state.minted.pop_front();
-            }
-            if let Some(oldest) = state.minted.front().filter(|_| state.minted.len() >= self.mint_limit) {
-                let wait = (*oldest + self.mint_window).saturating_duration_since(now);
-                return Err(Denied::Throttled(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)));
-            }
-            state.minted.push_back(now);
         }
         let number = state.expiries.len();
         let mut draw = Draw::new(self.salt, Lane::Token, number as u64);
@@ -249,20 +230,6 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn minting_too_often_is_throttled_until_the_window_is_over() {
-        let tokens =
-            Tokens::new(&Config { mint_limit: 2, mint_window: Duration::from_secs(10), ..Config::default() });
-        let mint = || tokens.mint(&wish("id", "secret"), Instant::now()).map(|_| ());
-        assert_eq!((mint(), mint()), (Ok(()), Ok(())));
-        tokio::time::advance(Duration::from_millis(2_500)).await;
-        assert_eq!(mint(), Err(Denied::Throttled(8)));
-        tokio::time::advance(Duration::from_millis(7_500)).await;
-        assert_eq!(mint(), Ok(()));
-        tokens.throttle(1, 3);
-        assert_eq!((mint(), mint()), (Err(Denied::Throttled(3)), Ok(())));
-    }
-
     #[tokio::test]
     async fn two_secrets_can_be_right_at_once() {
         let config = Config {
@@ -279,6 +246,8 @@ mod tests {
         assert_eq!(mint("x", "new"), Err(Denied::InvalidClient));
         tokens.rotate_secrets(vec!["new".into()]);
         assert_eq!(mint("id", "old"), Err(Denied::InvalidClient));
+        tokens.throttle(1, 3);
+        assert_eq!((mint("id", "new"), mint("id", "new")), (Err(Denied::Throttled(3)), Ok(())));
         tokens.refuse(1);
         assert_eq!((mint("id", "new"), mint("id", "new")), (Err(Denied::InvalidClient), Ok(())));
         assert_eq!(tokens.check(bearer("fixed").as_deref(), now), Some(Grant::Fixed));

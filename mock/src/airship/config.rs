@@ -7,11 +7,9 @@ use std::time::Duration;
 
 use clap::builder::ArgPredicate::IsPresent;
 
-use super::fault::{Armed, ErrorBody};
-use super::filter::LatencyFrom;
+use super::fault::Armed;
 use super::log::{DEFAULT_EPOCH_MS, LogOptions};
 use super::offset::OffsetStyle;
-use super::request::Start;
 use crate::engine::clock::{Epoch, parse_epoch};
 
 /// Settings of the Airship half. Each unknown of the real service is a knob.
@@ -58,12 +56,6 @@ pub struct Config {
     /// Events that stay readable, counted from the newest; 0 for all
     #[arg(long, default_value_t = Self::default().retention_events)]
     pub retention_events: u64,
-    /// Bytes that stay readable, counted as events of 600 bytes; 0 for all
-    #[arg(long, default_value_t = Self::default().retention_bytes)]
-    pub retention_bytes: u64,
-    /// How long events stay readable, counted in steps of --step
-    #[arg(long, value_parser = humantime::parse_duration)]
-    pub retention_age: Option<Duration>,
 
     /// When to compress
     #[arg(long, value_enum, default_value_t = Self::default().encoding)]
@@ -83,15 +75,9 @@ pub struct Config {
     /// Silence after which a keep-alive is sent; 0s for none
     #[arg(long, value_parser = humantime::parse_duration, default_value = "2s")]
     pub keep_alive: Duration,
-    /// Give OFFSET_UPDATE lines an `id`
-    #[arg(long)]
-    pub offset_update_id: bool,
     /// End each stream in order after this many events; 0 for never
     #[arg(long, default_value_t = Self::default().session_events)]
     pub session_events: u64,
-    /// End each stream in order after this time
-    #[arg(long, value_parser = humantime::parse_duration)]
-    pub session_time: Option<Duration>,
 
     /// Ask for no credentials at all, for programs that send none
     #[arg(long)]
@@ -99,21 +85,6 @@ pub struct Config {
     /// The bearer token that is right [default: any]
     #[arg(long)]
     pub token: Option<String>,
-    /// The app key that is right [default: any]
-    #[arg(long)]
-    pub app_key: Option<String>,
-    /// The master secret that is right, for compliance events [default: any]
-    #[arg(long)]
-    pub master_secret: Option<String>,
-    /// Accept requests without `X-UA-Appkey`
-    #[arg(long)]
-    pub app_key_optional: bool,
-    /// Event types that the credential may read, separated by commas [default: all]
-    #[arg(long, value_delimiter = ',')]
-    pub entitled: Vec<String>,
-    /// Answer 406 unless `Accept` asks for version 3
-    #[arg(long)]
-    pub check_accept: bool,
     /// Simultaneous streams, beyond which the answer is 402; 0 for no limit
     #[arg(long, default_value_t = Self::default().max_streams)]
     pub max_streams: usize,
@@ -121,30 +92,12 @@ pub struct Config {
     #[arg(long, value_parser = humantime::parse_duration, default_value = "0s")]
     pub linger: Duration,
 
-    /// Where to start without `start` and `resume_offset`
-    #[arg(long, value_enum, default_value_t = Self::default().default_start)]
-    pub default_start: Start,
-    /// Answer 400 to `start` together with `resume_offset`, instead of resuming
-    #[arg(long)]
-    pub refuse_both: bool,
-    /// Repeat the event at `resume_offset`, instead of starting after it
-    #[arg(long)]
-    pub inclusive: bool,
     /// What to do with an offset that is older than the retention
     #[arg(long, value_enum, default_value_t = Self::default().expired)]
     pub expired: OnBadOffset,
     /// What to do with an offset that is none
     #[arg(long, value_enum, default_value_t = Self::default().malformed)]
     pub malformed: OnBadOffset,
-    /// What to do with an offset that is beyond the newest event
-    #[arg(long, value_enum, default_value_t = Self::default().future)]
-    pub future: OnBadOffset,
-    /// From when `latency` filters count back
-    #[arg(long, value_enum, default_value_t = Self::default().latency_from)]
-    pub latency_from: LatencyFrom,
-    /// Draw another SAMPLE for each connection, instead of the same for all
-    #[arg(long)]
-    pub sample_per_connection: bool,
 
     /// Answer 307 with a cookie to requests without it
     #[arg(long, value_enum, default_value_t = Self::default().pin)]
@@ -152,12 +105,6 @@ pub struct Config {
     /// How many cookies --pin asks for, 1 to 3
     #[arg(long, default_value_t = Self::default().pin_cookies)]
     pub pin_cookies: u8,
-    /// How long the cookies of --pin are good [default: for ever]
-    #[arg(long, value_parser = humantime::parse_duration)]
-    pub pin_age: Option<Duration>,
-    /// The form of error bodies
-    #[arg(long, value_enum, default_value_t = Self::default().error_body)]
-    pub error_body: ErrorBody,
     /// Arm a fault: NAME, NAME@AFTER_EVENTS or NAME@AFTER_EVENTS*TIMES, or JSON as for `POST /_mock/faults`; repeatable
     #[arg(long = "fault")]
     pub faults: Vec<Armed>,
@@ -203,9 +150,6 @@ pub(crate) const ENDLESS: u64 = 100_000_000;
 /// Events a second of the command when it is not told how many events there are.
 pub(crate) const LIVE_RATE: &str = "10";
 
-/// Bytes that an event counts for in `retention_bytes`.
-const MEAN_EVENT_BYTES: u64 = 600;
-
 impl Default for Config {
     fn default() -> Self {
         let log = LogOptions::default();
@@ -222,38 +166,21 @@ impl Default for Config {
             backlog: 0,
             hold_at: None,
             retention_events: 0,
-            retention_bytes: 0,
-            retention_age: None,
             encoding: Encoding::Gzip,
             prepare: false,
             prepared_mib: 256,
             member_events: 0,
             crlf: false,
             keep_alive: Duration::from_secs(2),
-            offset_update_id: false,
             session_events: 0,
-            session_time: None,
             no_auth: false,
             token: None,
-            app_key: None,
-            master_secret: None,
-            app_key_optional: false,
-            entitled: Vec::new(),
-            check_accept: false,
             max_streams: 0,
             linger: Duration::ZERO,
-            default_start: Start::Latest,
-            refuse_both: false,
-            inclusive: false,
             expired: OnBadOffset::Earliest,
             malformed: OnBadOffset::Reject,
-            future: OnBadOffset::Latest,
-            latency_from: LatencyFrom::Processed,
-            sample_per_connection: false,
             pin: Pin::Off,
             pin_cookies: 1,
-            pin_age: None,
-            error_body: ErrorBody::Json,
             faults: Vec::new(),
         }
     }
@@ -281,13 +208,6 @@ impl Config {
         }
     }
 
-    /// Positions that stay readable.
-    pub(super) fn retention(&self) -> u64 {
-        let or_all = |limit: u64| if limit == 0 { u64::MAX } else { limit };
-        let by_age = self.retention_age.map_or(0, |age| (age.as_micros() as u64 / self.step_us()).max(1));
-        or_all(self.retention_events).min(or_all(self.retention_bytes / MEAN_EVENT_BYTES)).min(or_all(by_age))
-    }
-
     fn step_us(&self) -> u64 {
         let by_rate = if self.rate > 0.0 { (1e6 / self.rate) as u64 } else { LogOptions::default().step_us };
         self.step.map_or(by_rate, |step| step.as_micros() as u64).max(1)
@@ -298,21 +218,6 @@ impl Config {
 mod tests {
     use super::*;
     use crate::airship::log::Log;
-
-    #[test]
-    fn retention_is_the_least_of_count_bytes_and_age() {
-        let config = |retention_events, retention_bytes, age: Option<u64>| Config {
-            retention_events,
-            retention_bytes,
-            retention_age: age.map(Duration::from_secs),
-            ..Config::default()
-        };
-        assert_eq!(config(0, 0, None).retention(), u64::MAX);
-        assert_eq!(config(500, 0, None).retention(), 500);
-        assert_eq!(config(500, 60_000, None).retention(), 100);
-        // An event a millisecond.
-        assert_eq!(config(5_000, 0, Some(2)).retention(), 2_000);
-    }
 
     #[test]
     fn no_event_is_processed_after_it_is_readable() {

@@ -12,47 +12,27 @@ use super::log::{Expected, Log};
 use super::request::{DeviceRef, Endpoint, Filter, PushRef, Selection, Subset, UserRef};
 use crate::engine::random::{hash, mix};
 
-/// From which moment `latency` counts back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum LatencyFrom {
-    /// From when the event was processed: the Python client's reading, and the same in every run
-    #[default]
-    Processed,
-    /// From now: the specification's reading
-    Now,
-}
-
 /// An event under test.
 struct Candidate<'a> {
     log: &'a Log,
     position: u64,
     index: u64,
     event: Event,
-    /// When `latency` counts back from, in milliseconds since 1970.
-    latency_from_ms: u64,
     json: OnceCell<Value>,
 }
 
 impl Selection {
-    /// Whether the event at `position` is part of this. `now_ms` is what `latency` counts back from, in milliseconds
-    /// since 1970; when the event was processed, if absent.
-    pub fn takes(&self, log: &Log, position: u64, now_ms: Option<u64>) -> bool {
+    /// Whether the event at `position` is part of this. `latency` counts back from when the event was
+    /// processed.
+    pub fn takes(&self, log: &Log, position: u64) -> bool {
         if self.is_all() {
             return true;
         }
         let index = log.entry(position).index;
-        let candidate = Candidate {
-            log,
-            position,
-            index,
-            event: log.event(position),
-            latency_from_ms: now_ms.unwrap_or_else(|| log.processed_ms(position)),
-            json: OnceCell::new(),
-        };
+        let candidate = Candidate { log, position, index, event: log.event(position), json: OnceCell::new() };
         let name = candidate.event.type_name();
         (self.endpoint == Endpoint::Events || name == "COMPLIANCE")
-            && (self.entitled.is_empty() || self.entitled.iter().any(|entitled| entitled == name))
-            && self.subset.as_ref().is_none_or(|subset| subset.takes(&candidate.event.id(), self.sample_salt))
+            && self.subset.as_ref().is_none_or(|subset| subset.takes(&candidate.event.id()))
             && (self.filters.is_empty() || self.filters.iter().any(|filter| filter.takes(&candidate)))
     }
 
@@ -63,20 +43,18 @@ impl Selection {
         positions: std::ops::Range<u64>,
     ) -> impl Iterator<Item = Expected> + 'a {
         positions
-            .filter(|position| self.takes(log, *position, None))
+            .filter(|position| self.takes(log, *position))
             .flat_map(|position| log.expected(position..position + 1))
     }
 }
 
 impl Subset {
-    fn takes(&self, id: &str, sample_salt: u64) -> bool {
+    fn takes(&self, id: &str) -> bool {
         let hash = hash(id.as_bytes());
         match self {
             Self::Partition { count, selection } => hash % count == *selection,
             // Mixed once more, so that a sample is independent of partitions.
-            Self::Sample { proportion } => {
-                (mix(hash.wrapping_add(sample_salt)) as f64) < proportion * (u64::MAX as f64)
-            }
+            Self::Sample { proportion } => (mix(hash) as f64) < proportion * (u64::MAX as f64),
         }
     }
 }
@@ -87,7 +65,10 @@ impl Filter {
         any(&self.types, |name| name == event.type_name())
             && any(&self.device_types, |sort| event.device_type() == Some(sort.as_str()))
             && self.latency.is_none_or(|latency| {
-                candidate.latency_from_ms.saturating_sub(candidate.log.occurred_ms(candidate.index))
+                candidate
+                    .log
+                    .processed_ms(candidate.position)
+                    .saturating_sub(candidate.log.occurred_ms(candidate.index))
                     <= latency
             })
             && any(&self.devices, |device| candidate.is_about_device(device))
@@ -168,7 +149,7 @@ mod tests {
         let log = log();
         let endpoint = Endpoint::Events;
         let selection = Subscription::parse(endpoint, body.to_string().as_bytes()).unwrap().selection;
-        (0..POSITIONS).filter(|position| selection.takes(&log, *position, None)).collect()
+        (0..POSITIONS).filter(|position| selection.takes(&log, *position)).collect()
     }
 
     fn filtered(filters: Value) -> BTreeSet<u64> {
@@ -270,11 +251,5 @@ mod tests {
         };
         assert_eq!((sample(0.0), sample(1.0) as u64), (0, POSITIONS));
         assert!((400..800).contains(&sample(0.2)), "{}", sample(0.2));
-        let subset = Subset::Sample { proportion: 0.5 };
-        let log = log();
-        let taken =
-            |salt| (0..100).map(|position| subset.takes(&log.event(position).id(), salt)).collect::<Vec<_>>();
-        assert_eq!(taken(0), taken(0));
-        assert_ne!(taken(0), taken(1));
     }
 }

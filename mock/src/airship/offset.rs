@@ -67,11 +67,10 @@ impl OffsetNumber {
         decimal.parse().ok().map(Self)
     }
 
-    /// The first position whose offset is greater, or with `inclusive` not smaller. `None` for an offset from
+    /// The first position whose offset is greater. `None` for an offset from
     /// before this log began.
-    pub(super) fn resume(self, inclusive: bool) -> Option<u64> {
-        let number = if inclusive { self.0.checked_sub(1)? } else { self.0 };
-        (self.0 >= BASE).then(|| number.saturating_sub(BASE) / STRIDE)
+    pub(super) fn resume(self) -> Option<u64> {
+        Some(self.0.checked_sub(BASE)? / STRIDE)
     }
 
     pub(super) fn text(self, style: OffsetStyle) -> String {
@@ -92,18 +91,14 @@ mod tests {
     fn resume_is_strictly_greater_than() {
         for position in [0, 1, 2, 77, 1_000_000] {
             let number = OffsetNumber::at(position);
-            assert_eq!(number.resume(false), Some(position + 1));
-            assert_eq!(number.resume(true), Some(position));
-            assert_eq!(OffsetNumber::before(position).resume(false), Some(position));
-            assert_eq!(OffsetNumber::last_before(position).resume(false), Some(position));
+            assert_eq!(number.resume(), Some(position + 1));
+            assert_eq!(OffsetNumber::before(position).resume(), Some(position));
+            assert_eq!(OffsetNumber::last_before(position).resume(), Some(position));
             assert!(number > OffsetNumber::before(position));
             assert!(OffsetNumber::before(position) > OffsetNumber::last_before(position));
             assert!(OffsetNumber::at(position + 1) > number);
         }
-        assert_eq!(
-            OffsetNumber::parse("17", OffsetStyle::Decimal).and_then(|number| number.resume(false)),
-            None
-        );
+        assert_eq!(OffsetNumber::parse("17", OffsetStyle::Decimal).and_then(|number| number.resume()), None);
     }
 
     #[test]

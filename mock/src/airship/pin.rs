@@ -1,12 +1,9 @@
 //! Session pinning: which requests are answered with 307, and the cookies that make it stop.
 //!
-//! Invariant: a request with all cookies, unexpired, passes; attributes that a client sends back along with a cookie
-//! (the Node client does) are ignored. Pure but for the expiry by command.
+//! Invariant: a request with all cookies passes until they expire by command; attributes that a client sends back along with a cookie
+//! (the Node client does) are ignored. Pure but for that.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
-
-use tokio::time::Instant;
 
 use super::config::Pin;
 
@@ -18,8 +15,6 @@ const NAMES: [&str; 3] = ["SRV", "AFFINITY", "ua_route"];
 pub(super) struct Pins {
     form: Pin,
     cookies: usize,
-    age: Option<Duration>,
-    started: Instant,
     /// Cookies of earlier generations are worthless.
     generation: AtomicU64,
 }
@@ -32,9 +27,9 @@ pub(super) struct Redirect {
 }
 
 impl Pins {
-    pub(super) fn new(form: Pin, cookies: u8, age: Option<Duration>) -> Self {
+    pub(super) fn new(form: Pin, cookies: u8) -> Self {
         let cookies = usize::from(cookies).clamp(1, NAMES.len());
-        Self { form, cookies, age, started: Instant::now(), generation: AtomicU64::new(1) }
+        Self { form, cookies, generation: AtomicU64::new(1) }
     }
 
     pub(super) fn expire(&self) {
@@ -59,18 +54,13 @@ impl Pins {
     }
 
     fn cookie(&self, name: &str) -> String {
-        let issued_ms = self.started.elapsed().as_millis();
         let generation = self.generation.load(Ordering::Acquire);
-        let age = self.age.map(|age| format!("; Max-Age={}", age.as_secs())).unwrap_or_default();
-        format!("{name}=host-7.{generation}.{issued_ms}; Path=/api{age}; HttpOnly")
+        format!("{name}=host-7.{generation}; Path=/api; HttpOnly")
     }
 
     fn is_good(&self, value: &str) -> bool {
-        let mut parts = value.split('.').skip(1).map(|part| part.parse::<u64>().ok());
-        let generation = parts.next().flatten();
-        let issued = parts.next().flatten().map(Duration::from_millis);
+        let generation = value.split('.').nth(1).and_then(|part| part.parse().ok());
         generation == Some(self.generation.load(Ordering::Acquire))
-            && issued.is_some_and(|issued| self.age.is_none_or(|age| self.started.elapsed() < issued + age))
     }
 }
 
@@ -82,9 +72,9 @@ mod tests {
         cookie.split(';').next().unwrap()
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn cookies_open_the_door_until_they_expire() {
-        let pins = Pins::new(Pin::Location, 2, Some(Duration::from_secs(10)));
+    #[test]
+    fn cookies_open_the_door_until_they_expire() {
+        let pins = Pins::new(Pin::Location, 2);
         let redirect = pins.check(&[]).unwrap();
         assert!(redirect.has_location);
         let [first, second] = &redirect.cookies[..] else { panic!("{redirect:?}") };
@@ -92,17 +82,17 @@ mod tests {
         assert_eq!(pins.check(&[both.as_str()]), None);
         assert_eq!(pins.check(&[first.as_str(), second.as_str()]), None);
         assert!(pins.check(&[pair(first)]).is_some());
-        tokio::time::advance(Duration::from_secs(11)).await;
+        pins.expire();
         assert!(pins.check(&[both.as_str()]).is_some());
     }
 
-    #[tokio::test]
-    async fn forms() {
-        assert_eq!(Pins::new(Pin::Off, 1, None).check(&[]), None);
-        let looping = Pins::new(Pin::Loop, 1, None);
+    #[test]
+    fn forms() {
+        assert_eq!(Pins::new(Pin::Off, 1).check(&[]), None);
+        let looping = Pins::new(Pin::Loop, 1);
         let cookie = looping.check(&[]).unwrap().cookies.remove(0);
         assert!(looping.check(&[cookie.as_str()]).is_some());
-        let once = Pins::new(Pin::Cookie, 1, None);
+        let once = Pins::new(Pin::Cookie, 1);
         let cookie = once.check(&[]).unwrap().cookies.remove(0);
         assert_eq!(once.check(&[cookie.as_str()]), None);
         once.expire();

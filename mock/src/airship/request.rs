@@ -32,7 +32,7 @@ pub struct Subscription {
 }
 
 /// The two ends of the retained window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Start {
     /// The oldest event that is retained
@@ -48,10 +48,6 @@ pub struct Selection {
     pub(super) subset: Option<Subset>,
     /// Any of these; all events if empty.
     pub(super) filters: Vec<Filter>,
-    /// The types that the credential may read; all if empty.
-    pub(super) entitled: Vec<String>,
-    /// Samples with different salts are different.
-    pub(super) sample_salt: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -157,7 +153,7 @@ impl Subscription {
             start: raw.start,
             resume_offset: raw.resume_offset,
             enable_offset_updates: raw.enable_offset_updates,
-            selection: Selection { endpoint, subset: raw.subset, filters, ..Selection::of(endpoint) },
+            selection: Selection { endpoint, subset: raw.subset, filters },
         })
     }
 }
@@ -169,33 +165,12 @@ impl Selection {
     }
 
     fn of(endpoint: Endpoint) -> Self {
-        Self { endpoint, subset: None, filters: Vec::new(), entitled: Vec::new(), sample_salt: 0 }
-    }
-
-    /// Narrows the selection to `types`, unless that is empty; refused if a type is named that is not among them.
-    pub fn entitle(&mut self, types: &[String]) -> Result<(), Refusal> {
-        let asked = self.filters.iter().filter_map(|filter| filter.types.as_ref()).flatten();
-        let mut denied: Vec<&str> =
-            asked.filter(|name| !types.is_empty() && !types.contains(name)).map(String::as_str).collect();
-        denied.sort_unstable();
-        denied.dedup();
-        if !denied.is_empty() {
-            let names = denied.join(",");
-            return Err(Refusal::new(
-                403,
-                format!("Requested event types to which client is not entitled {names}"),
-            ));
-        }
-        self.entitled = types.to_vec();
-        Ok(())
+        Self { endpoint, subset: None, filters: Vec::new() }
     }
 
     /// Whether nothing is left out.
     pub(super) fn is_all(&self) -> bool {
-        self.endpoint == Endpoint::Events
-            && self.subset.is_none()
-            && self.filters.is_empty()
-            && self.entitled.is_empty()
+        self.endpoint == Endpoint::Events && self.subset.is_none() && self.filters.is_empty()
     }
 }
 
@@ -357,16 +332,5 @@ mod tests {
         assert!(parse(r#"{"filters":[{"device_types":["email","sms"],"latency":5}]}"#));
         assert!(!parse(r#"{"filters":[{"device_types":["ios"]}]}"#));
         assert!(!parse(r#"{"filters":[{"types":["COMPLIANCE"]}]}"#));
-    }
-
-    #[test]
-    fn types_beyond_the_entitlement_are_named() {
-        let mut asked = parse(r#"{"filters":[{"types":["TAG_CHANGE","OPEN"]},{"types":["COMPLIANCE"]}]}"#)
-            .unwrap()
-            .selection;
-        assert!(asked.clone().entitle(&[]).is_ok());
-        let refusal = asked.entitle(&["OPEN".to_owned()]).unwrap_err();
-        assert_eq!(refusal, Refusal::usual(403));
-        assert!(Selection::all().entitle(&["OPEN".to_owned()]).is_ok());
     }
 }

@@ -1,6 +1,6 @@
 //! A request of the Airship half to its response.
 //!
-//! Invariant: checks come in one order (fault, credential, pin, body, entitlement, limit, offset), and a request that
+//! Invariant: checks come in one order (fault, credential, pin, body, offset, limit), and a request that
 //! fails one gets the answer of that one. Every request is noted, without its credential.
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::config::{Encoding, OnBadOffset};
-use super::fault::Fault;
+use super::fault::{ErrorBody, Fault};
 use super::offset::OffsetNumber;
 use super::reply::{self, Refusal};
 use super::request::{Endpoint, Start, Subscription};
@@ -78,13 +78,10 @@ pub(crate) async fn handle(
         _ => match airship.open(&head.method, &head.uri, &head.headers, &body) {
             Ok(mut opening) => {
                 opening.connection = connection;
-                if airship.config.sample_per_connection {
-                    opening.subscription.selection.sample_salt = connection;
-                }
                 opening.wire = wire;
                 airship.stream(opening)
             }
-            Err(No::Refusal(refusal)) => reply::error(&refusal, airship.config.error_body, None),
+            Err(No::Refusal(refusal)) => reply::error(&refusal, ErrorBody::Json, None),
             Err(No::Pin(pinned)) => {
                 let location = pinned.has_location.then(|| {
                     let host = text(&head.headers, "host").unwrap_or_default();
@@ -126,15 +123,7 @@ impl Airship {
         if let Some(redirect) = self.pins.check(&cookies) {
             return Err(No::Pin(redirect));
         }
-        let accept = text(headers, "accept").unwrap_or_default().replace(' ', "");
-        if self.config.check_accept && !accept.contains("version=3") {
-            return Err(Refusal::usual(406).into());
-        }
-        let mut subscription = Subscription::parse(endpoint, body)?;
-        subscription.selection.entitle(&self.config.entitled)?;
-        if self.config.refuse_both && subscription.start.is_some() && subscription.resume_offset.is_some() {
-            return Err(Refusal::new(400, "start and resume_offset exclude each other").into());
-        }
+        let subscription = Subscription::parse(endpoint, body)?;
         let position = self.start_position(&subscription)?;
         let slot = self.slots.take().ok_or_else(|| Refusal::usual(402))?;
         let compress = match self.config.encoding {
@@ -149,12 +138,10 @@ impl Airship {
     fn start_position(&self, subscription: &Subscription) -> Result<u64, Refusal> {
         let now = Instant::now();
         let (oldest, latest) = (self.feed.oldest(now), self.feed.available(now));
-        let start = |start: Start| match start {
-            Start::Earliest => oldest,
-            Start::Latest => latest,
-        };
+        // An offset counts for more than a start.
         let Some(text) = &subscription.resume_offset else {
-            return Ok(start(subscription.start.unwrap_or(self.config.default_start)));
+            let is_earliest = subscription.start == Some(Start::Earliest);
+            return Ok(if is_earliest { oldest } else { latest });
         };
         let otherwise = |policy: OnBadOffset, what: &str| match policy {
             OnBadOffset::Reject => Err(Refusal::new(400, format!("resume_offset is {what}"))),
@@ -164,8 +151,8 @@ impl Airship {
         let Some(number) = OffsetNumber::parse(text, self.log.options().offsets) else {
             return otherwise(self.config.malformed, "malformed");
         };
-        match number.resume(self.config.inclusive) {
-            Some(position) if position > latest => otherwise(self.config.future, "beyond the newest event"),
+        match number.resume() {
+            Some(position) if position > latest => Ok(latest),
             Some(position) if position >= oldest => Ok(position),
             _ => otherwise(self.config.expired, "older than the retention"),
         }

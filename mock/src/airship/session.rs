@@ -18,7 +18,6 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::calendar::write_iso;
-use super::filter::LatencyFrom;
 use super::offset::OffsetNumber;
 use super::prepared::SEGMENT_POSITIONS;
 use super::request::Subscription;
@@ -62,7 +61,6 @@ pub(super) struct Session {
     /// Split the next multi-byte character, then note this.
     split_next: Option<Step>,
     changes: watch::Receiver<u64>,
-    started: Instant,
     last_write: Instant,
 }
 
@@ -121,7 +119,6 @@ impl Session {
             steps: VecDeque::new(),
             drip: None,
             split_next: None,
-            started: now,
             last_write: now,
         }
     }
@@ -173,10 +170,7 @@ impl Session {
     async fn plan(&mut self) -> io::Result<()> {
         let now = Instant::now();
         let config = &self.airship.config;
-        let session_end = config.session_time.map(|time| self.started + time);
-        let is_over = (config.session_events != 0 && self.progress.events >= config.session_events)
-            || session_end.is_some_and(|end| now >= end);
-        if is_over {
+        if config.session_events != 0 && self.progress.events >= config.session_events {
             let bytes = self.encoder.finish()?;
             self.steps.extend([Step::Data { bytes, tally: Tally::default() }, Step::EndBody]);
             return Ok(());
@@ -197,7 +191,7 @@ impl Session {
             self.plan_keep_alive()?;
         } else {
             let due = self.airship.feed.due(self.progress.position);
-            let deadline = [due, keep_alive, session_end].into_iter().flatten().min();
+            let deadline = [due, keep_alive].into_iter().flatten().min();
             tokio::select! {
                 _ = self.changes.changed() => {}
                 () = sleep_until(deadline) => {}
@@ -299,8 +293,7 @@ impl Session {
 
     /// Appends the line at `position`, if the selection takes it.
     fn render(&self, position: u64, plain: &mut Vec<u8>, tally: &mut Tally) {
-        let now = (self.airship.config.latency_from == LatencyFrom::Now).then(now_ms);
-        if !self.subscription.selection.takes(&self.airship.log, position, now) {
+        if !self.subscription.selection.takes(&self.airship.log, position) {
             tally.filtered += 1;
             return;
         }
@@ -330,9 +323,6 @@ impl Session {
         let style = self.airship.log.options().offsets;
         let offset = OffsetNumber::last_before(self.progress.position).text(style);
         line.extend_from_slice(br#"{"type":"OFFSET_UPDATE","#);
-        if self.airship.config.offset_update_id {
-            line.extend_from_slice(format!(r#""id":"update-{}-{offset}","#, self.connection).as_bytes());
-        }
         line.extend_from_slice(format!(r#""offset":{},"occurred":""#, style.json(&offset)).as_bytes());
         write_iso(now, false, line);
         line.extend_from_slice(br#"","processed":""#);

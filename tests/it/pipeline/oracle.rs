@@ -94,7 +94,7 @@ impl Expectation {
         let shards: Vec<Selection> =
             (0..stream.shards).map(|shard| partition(stream.shards, shard)).collect();
         let shard_of = |position| {
-            let mut owners = (0..stream.shards).filter(|n| shards[*n as usize].takes(log, position, None));
+            let mut owners = (0..stream.shards).filter(|n| shards[*n as usize].takes(log, position));
             let owner = owners.next().expect("every event belongs to a shard");
             assert_eq!(owners.next(), None, "and to one only");
             owner

@@ -59,11 +59,9 @@ impl Adobe {
                 text(200, "application/json", answer.to_string())
             }
             Err(Denied::Request(error, description)) => failure(400, error, description),
-            Err(Denied::InvalidClient) => failure(
-                self.config.invalid_client_status,
-                "invalid_client",
-                "invalid client_id or client_secret",
-            ),
+            Err(Denied::InvalidClient) => {
+                failure(401, "invalid_client", "invalid client_id or client_secret")
+            }
             Err(Denied::Throttled(seconds)) => {
                 let mut response = failure(429, "too_many_requests", "too many tokens were asked for");
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
