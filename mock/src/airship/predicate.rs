@@ -1,8 +1,7 @@
 //! JSON predicates of filters (reference section 3.3): parsed from JSON, applied to JSON.
+//! Ranges of versions are not evaluated; a predicate with one is refused.
 //!
 //! Invariant: what parses is within the grammar; unknown keys are refused. Knows no events.
-
-use std::cmp::Ordering;
 
 use serde_json::{Map, Value};
 
@@ -24,16 +23,7 @@ pub(super) enum Matcher {
     Equals(Value),
     Range { at_least: Option<f64>, at_most: Option<f64> },
     IsPresent(bool),
-    Version(VersionRange),
     ArrayContains { predicate: Box<Predicate>, index: Option<usize> },
-}
-
-/// An Apache Ivy version range: `[1.0,2.0)`, `]1.0,)`, `1.2.+` or one version.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct VersionRange {
-    low: Option<(String, bool)>,
-    high: Option<(String, bool)>,
-    prefix: Option<String>,
 }
 
 impl Predicate {
@@ -94,7 +84,6 @@ impl Matcher {
         let allowed: &[&str] = match () {
             () if object.contains_key("equals") => &["equals"],
             () if object.contains_key("is_present") => &["is_present"],
-            () if object.contains_key("version_matches") => &["version_matches"],
             () if object.contains_key("array_contains") => &["array_contains", "index"],
             () => &["at_least", "at_most"],
         };
@@ -111,10 +100,6 @@ impl Matcher {
                 .as_bool()
                 .map(Self::IsPresent)
                 .ok_or("'is_present' must be a bool".to_owned()),
-            ["version_matches"] => {
-                let range = object["version_matches"].as_str().ok_or("'version_matches' must be a string")?;
-                Ok(Self::Version(VersionRange::parse(range)?))
-            }
             ["array_contains", ..] => Ok(Self::ArrayContains {
                 predicate: Box::new(Predicate::parse(&object["array_contains"])?),
                 index: number("index")?.map(|index| index as usize),
@@ -131,9 +116,6 @@ impl Matcher {
             Self::Range { at_least, at_most } => value.and_then(Value::as_f64).is_some_and(|number| {
                 at_least.is_none_or(|least| number >= least) && at_most.is_none_or(|most| number <= most)
             }),
-            Self::Version(range) => {
-                value.and_then(Value::as_str).is_some_and(|version| range.contains(version))
-            }
             Self::ArrayContains { predicate, index } => {
                 value.and_then(Value::as_array).is_some_and(|elements| match index {
                     Some(index) => elements.get(*index).is_some_and(|element| predicate.holds(element)),
@@ -144,59 +126,6 @@ impl Matcher {
     }
 }
 
-impl VersionRange {
-    fn parse(text: &str) -> Result<Self, String> {
-        if let Some(prefix) = text.strip_suffix('+') {
-            return Ok(Self { low: None, high: None, prefix: Some(prefix.to_owned()) });
-        }
-        if !text.contains(',') {
-            let bound = Some((text.trim_matches(['[', ']']).to_owned(), true));
-            return Ok(Self { low: bound.clone(), high: bound, prefix: None });
-        }
-        let wrong = || format!("'{text}' is no version range");
-        let inner = text.get(1..text.len() - 1).ok_or_else(wrong)?;
-        let (low, high) = inner.split_once(',').ok_or_else(wrong)?;
-        let includes_low = text.starts_with('[');
-        let includes_high = text.ends_with(']');
-        if !text.starts_with(['[', ']', '(']) || !text.ends_with([']', '[', ')']) {
-            return Err(wrong());
-        }
-        let bound =
-            |text: &str, included| (!text.trim().is_empty()).then(|| (text.trim().to_owned(), included));
-        Ok(Self { low: bound(low, includes_low), high: bound(high, includes_high), prefix: None })
-    }
-
-    fn contains(&self, version: &str) -> bool {
-        let within = |bound: &Option<(String, bool)>, outside: Ordering| match bound {
-            None => true,
-            Some((bound, included)) => match compare_versions(version, bound) {
-                Ordering::Equal => *included,
-                order => order != outside,
-            },
-        };
-        self.prefix.as_ref().is_none_or(|prefix| version.starts_with(prefix))
-            && within(&self.low, Ordering::Less)
-            && within(&self.high, Ordering::Greater)
-    }
-}
-
-/// Compares part by part, as numbers where both are; a missing part counts as 0.
-fn compare_versions(left: &str, right: &str) -> Ordering {
-    let parts = |text: &str| text.split(['.', '-', '_']).map(str::to_owned).collect::<Vec<_>>();
-    let (left, right) = (parts(left), parts(right));
-    (0..left.len().max(right.len()))
-        .map(|at| {
-            let part = |parts: &[String]| parts.get(at).cloned().unwrap_or_else(|| "0".to_owned());
-            let (left, right) = (part(&left), part(&right));
-            match (left.parse::<u64>(), right.parse::<u64>()) {
-                (Ok(left), Ok(right)) => left.cmp(&right),
-                _ => left.cmp(&right),
-            }
-        })
-        .find(|order| order.is_ne())
-        .unwrap_or(Ordering::Equal)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,7 +134,6 @@ mod tests {
     fn holds(predicate: Value) -> bool {
         let event = json!({
             "type": "TAG_CHANGE",
-            "device": { "attributes": { "ua_sdk_version": "18.5.0" } },
             "body": { "value": 12.5, "gone": null, "tags": ["spring", "gold"], "set": [{ "key": "a" }, { "key": "b" }] },
         });
         Predicate::parse(&predicate).unwrap().holds(&event)
@@ -213,7 +141,6 @@ mod tests {
 
     #[test]
     fn truth_table() {
-        let sdk = |range: &str| json!({ "scope": ["device", "attributes"], "key": "ua_sdk_version", "value": { "version_matches": range } });
         let value = |matcher: Value| json!({ "scope": "body", "key": "value", "value": matcher });
         let tags = |matcher: Value| json!({ "scope": "body", "key": "tags", "value": matcher });
         let yes = json!({ "key": "type", "value": { "equals": "TAG_CHANGE" } });
@@ -229,12 +156,6 @@ mod tests {
             (value(json!({ "is_present": true })), true),
             (json!({ "scope": "body", "key": "gone", "value": { "is_present": true } }), false),
             (json!({ "key": "nowhere", "value": { "is_present": false } }), true),
-            (sdk("[18.4.1,19.2.3]"), true),
-            (sdk("[18.5.0,19.0)"), true),
-            (sdk("]18.5.0,19.0)"), false),
-            (sdk("(,18.10.0]"), true),
-            (sdk("18.5.+"), true),
-            (sdk("18.4.9"), false),
             (tags(json!({ "array_contains": { "value": { "equals": "spring" } } })), true),
             (tags(json!({ "array_contains": { "value": { "equals": "spring" } }, "index": 1 })), false),
             (
@@ -257,7 +178,7 @@ mod tests {
             json!({ "key": "a", "value": { "equal": 1 } }),
             json!({ "key": "a", "values": { "equals": 1 } }),
             json!({ "key": "a", "value": { "at_least": "x" } }),
-            json!({ "key": "a", "value": { "version_matches": "," } }),
+            json!({ "key": "a", "value": { "version_matches": "[1.0,2.0)" } }),
         ] {
             assert!(Predicate::parse(&bad).is_err(), "{bad}");
         }
