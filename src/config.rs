@@ -1,7 +1,7 @@
 //! Configuration: the file, the environment and flags become the configurations of the stages.
 //!
-//! The way: `layers` merges the sources, `read` turns them into the types of `raw` and notes every key and
-//! type that is wrong, `validate` judges the values and fills the stages' own `Config` types. All problems
+//! The way: `layers` merges the sources, `read` turns them into the types of `raw` and `stream` and notes every key and
+//! type that is wrong, `validate` and `stream` judge the values and fill the stages' own `Config` types. All problems
 //! are reported at once, each with its path; see [`ConfigErrors`].
 //!
 //! Layers, the later ones win: defaults, file, `TRIBUTARY_*` variables, flags. `__` stands between levels:
@@ -18,6 +18,7 @@ use std::path::{Path as FilePath, PathBuf};
 
 use crate::plan::Plan;
 
+mod checks;
 mod errors;
 mod layers;
 mod node;
@@ -26,6 +27,8 @@ mod raw;
 mod read;
 mod render;
 mod schema;
+mod secret;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod units;
@@ -35,10 +38,7 @@ mod warnings;
 pub use errors::{ConfigError, ConfigErrors};
 
 use errors::{Errors, Path};
-use raw::stream::Stream;
-
-/// The values of `kind`.
-const KINDS: [&str; 4] = ["airship", "airship_compliance", "airship_webhook", "adobe"];
+use stream::Stream;
 
 /// A configuration without problems.
 #[derive(Clone, Debug)]
@@ -127,48 +127,14 @@ fn build(
 /// The typed configuration, with the streams' indices: one whose kind is unknown is left out.
 fn read_raw(layers: &layers::Layers, errors: &mut Errors) -> (raw::Raw, Vec<usize>) {
     let (rest, streams) = layers.split(errors);
-    let mut raw: raw::Raw = read::read(rest, &Path::default(), &layers.texts, errors).unwrap_or_default();
+    let mut raw: raw::Raw =
+        read::read(rest, &Path::default(), &[], &layers.texts, errors).unwrap_or_default();
     let mut numbers = Vec::new();
     for (number, value) in streams {
-        if let Some(stream) = read_stream(value, &Path::top("stream").index(number), &layers.texts, errors) {
+        if let Some(stream) = Stream::read(value, &Path::top("stream").index(number), &layers.texts, errors) {
             raw.stream.push(stream);
             numbers.push(number);
         }
     }
     (raw, numbers)
-}
-
-fn read_stream(
-    mut value: figment::value::Value,
-    path: &Path,
-    texts: &read::Texts,
-    errors: &mut Errors,
-) -> Option<Stream> {
-    let figment::value::Value::Dict(_, dict) = &mut value else {
-        errors.add(path, "expected a table: each stream begins with [[stream]]");
-        return None;
-    };
-    let kind = dict.remove("kind");
-    let path_of_kind = path.key("kind");
-    let Some(kind) = kind else {
-        errors.add(&path_of_kind, format!("missing: one of `{}`", KINDS.join("`, `")));
-        return None;
-    };
-    match kind.as_str() {
-        Some("airship") => read::read(value, path, texts, errors).map(Stream::Airship),
-        Some("airship_compliance") => read::read(value, path, texts, errors).map(Stream::AirshipCompliance),
-        Some("adobe") => read::read(value, path, texts, errors).map(Stream::Adobe),
-        Some("airship_webhook") => {
-            errors.add(&path_of_kind, "`airship_webhook` is not supported by this version yet");
-            None
-        }
-        Some(other) => {
-            errors.add(&path_of_kind, read::unknown(&format!("kind `{other}`"), other, &KINDS));
-            None
-        }
-        None => {
-            errors.add(&path_of_kind, format!("expected a string: one of `{}`", KINDS.join("`, `")));
-            None
-        }
-    }
 }

@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 
 use url::Url;
 
+use super::checks::secret;
 use super::errors::{Errors, Path};
-use super::raw::secret::{Property, SecretKeys};
-use super::validate::secret;
+use super::secret::{Property, SecretKeys};
 use crate::model::secret::Secret;
 use crate::sink::kafka::{self, client};
 use crate::web::is_loopback;

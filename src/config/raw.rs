@@ -12,14 +12,9 @@ use schemars::JsonSchema;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::secret::Property;
+use super::stream::Stream;
 use super::units::{Size, Span};
-
-pub(super) mod adobe;
-pub(super) mod headers;
-pub(super) mod secret;
-pub(super) mod stream;
-
-use secret::Property;
 
 /// The configuration of Tributary: carries HTTP event streams into Kafka, exactly once.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -49,11 +44,11 @@ pub(super) struct Raw {
     /// The streams to carry.
     #[serde(deserialize_with = "read_apart")]
     #[schemars(length(min = 1))]
-    pub(super) stream: Vec<stream::Stream>,
+    pub(super) stream: Vec<Stream>,
 }
 
 /// Streams are read one by one, since which keys are known depends on `kind`.
-fn read_apart<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<stream::Stream>, D::Error> {
+fn read_apart<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Stream>, D::Error> {
     IgnoredAny::deserialize(deserializer).map(|_| Vec::new())
 }
 

@@ -20,10 +20,12 @@ const ALIKE: f64 = 0.85;
 /// The text of variables and flags by path: `8080` may be meant as a string.
 pub(super) type Texts = BTreeMap<Path, String>;
 
-/// Reads `value`, which stands at `base`. `None` if not even a table of the right kind was found.
+/// Reads `value`, which stands at `base`, and beside which keys may stand that are read elsewhere. `None` if not even a table of
+/// the right kind was found.
 pub(super) fn read<T: DeserializeOwned>(
     mut value: Value,
     base: &Path,
+    beside: &[&str],
     texts: &Texts,
     errors: &mut Errors,
 ) -> Option<T> {
@@ -43,7 +45,8 @@ pub(super) fn read<T: DeserializeOwned>(
             Kind::UnknownVariant(word, _) => !matches!(found, Value::String(_, text) if text == word),
             _ => true,
         });
-        errors.add(&path, describe(&error.kind, is_key));
+        let beside = if error.path.len() > 1 { &[] } else { beside };
+        errors.add(&path, describe(&error.kind, is_key, beside));
         if !remove(&mut value, &error.path, &path, errors) {
             return None;
         }
@@ -88,9 +91,9 @@ fn remove(value: &mut Value, keys: &[String], path: &Path, errors: &mut Errors) 
 }
 
 /// What is wrong and what would be right, without repeating a string that could be a secret.
-fn describe(kind: &Kind, is_key: bool) -> String {
+fn describe(kind: &Kind, is_key: bool, beside: &[&str]) -> String {
     match kind {
-        Kind::UnknownField(key, known) => unknown("key", key, known),
+        Kind::UnknownField(key, known) => unknown("key", key, &[beside, known].concat()),
         Kind::UnknownVariant(key, known) if is_key => unknown("key", key, known),
         Kind::UnknownVariant(word, known) => unknown(&format!("value `{word}`"), word, known),
         Kind::InvalidType(found, wanted) => format!("expected {}, found {}", wish(wanted), type_of(found)),

@@ -3,26 +3,20 @@
 //! Invariant: nothing stops at the first problem; each check notes its own and hands on what it can. A
 //! [`Config`] comes out only of a configuration without problems.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::checks::{LONGEST_TOPIC, at_least_one, bytes, is_topic, positive, range, required, size};
 use super::errors::{Errors, Path};
-use super::raw::secret::SecretKeys;
-use super::raw::{self, Raw, stream::Stream};
-use super::units::{Size, Span};
+use super::raw::{self, Raw};
+use super::stream::collisions;
+use super::stream::common::Surroundings;
 use super::{Config, properties};
 use crate::event::dedupe;
-use crate::model::secret::SecretSource;
 use crate::plan::{self, Plan};
 use crate::shard::batch;
 use crate::sink::kafka;
-
-mod adobe;
-mod airship;
-mod collisions;
-mod filters;
-mod place;
 
 /// The journal is kept at least so long: a stop may last as long as the service keeps events (7 days), and the ids of before
 /// it are needed after it.
@@ -37,14 +31,10 @@ const SHORTEST_TRANSACTION: Duration = Duration::from_secs(1);
 const LONGEST_TRANSACTION: Duration = Duration::from_millis(i32::MAX as u64);
 /// A queue or a batch above this would not fit into the machines that this runs on.
 const LARGEST_BUFFER: u64 = 1 << 30;
-/// librdkafka's upper limit for a message.
-const LARGEST_MESSAGE: u64 = 1_000_000_000;
 /// Ids take 16 bytes and an index: this is some gigabytes a shard.
 const MOST_IDS: usize = 100_000_000;
 /// librdkafka's queue counts messages up to this; a batch must fit.
 const MOST_EVENTS: usize = 10_000_000;
-/// Kafka's longest topic name.
-const LONGEST_TOPIC: usize = 249;
 /// The longest ending of a state topic's name.
 const LONGEST_ENDING: usize = ".dead-letters".len();
 /// Stream names are part of transactional ids and metric labels.
@@ -54,14 +44,10 @@ const LONGEST_NAME: usize = 100;
 pub(super) fn resolve(raw: &mut Raw) {
     properties::hide(&mut raw.kafka.properties);
     // An illegal prefix is one problem, not one more for each stream.
-    let prefix = if place::is_topic(&raw.state.prefix) { &*raw.state.prefix } else { "tributary" };
+    let prefix = if is_topic(&raw.state.prefix) { &*raw.state.prefix } else { "tributary" };
     let dead_letters = format!("{prefix}.dead-letters");
     for stream in &mut raw.stream {
-        match stream {
-            Stream::Airship(stream) => airship::resolve(stream, false, &dead_letters),
-            Stream::AirshipCompliance(stream) => airship::resolve(stream, true, &dead_letters),
-            Stream::Adobe(stream) => adobe::resolve(stream, &dead_letters),
-        }
+        stream.resolve(&dead_letters);
     }
 }
 
@@ -79,27 +65,14 @@ pub(super) fn validate(raw: &Raw, numbers: &[usize], errors: &mut Errors) -> Opt
     let path = Path::top("stream");
     errors.add_if(raw.stream.is_empty(), &path, "missing: at least one [[stream]] is needed");
     names(raw, numbers, errors);
-    let state = state_topics(raw);
-    let queue_bytes = bytes(raw.queue.max_bytes);
-    let mut streams: Vec<Option<plan::Stream>> = raw
-        .stream
-        .iter()
-        .zip(numbers)
-        .map(|(stream, number)| {
-            let path = path.index(*number);
-            match stream {
-                Stream::Airship(stream) => {
-                    airship::validate(stream, false, queue_bytes, &state, &path, errors)
-                }
-                Stream::AirshipCompliance(stream) => {
-                    airship::validate(stream, true, queue_bytes, &state, &path, errors)
-                }
-                Stream::Adobe(stream) => {
-                    adobe::validate(stream, queue_bytes, raw.dedupe.window.0, &state, &path, errors)
-                }
-            }
-        })
-        .collect();
+    let surroundings = Surroundings {
+        state: state_topics(raw),
+        queue_bytes: bytes(raw.queue.max_bytes),
+        window: raw.dedupe.window.0,
+    };
+    let judged = raw.stream.iter().zip(numbers);
+    let judged = judged.map(|(stream, number)| stream.validate(&surroundings, &path.index(*number), errors));
+    let mut streams: Vec<Option<plan::Stream>> = judged.collect();
     collisions::check(&raw.stream, numbers, errors);
     // A dead-letter topic may be configured for events too, but no value may name it.
     let dead_letters: Vec<String> =
@@ -124,10 +97,7 @@ pub(super) fn validate(raw: &Raw, numbers: &[usize], errors: &mut Errors) -> Opt
 fn state_topics(raw: &Raw) -> Vec<String> {
     let prefix = &raw.state.prefix;
     let own = ["checkpoints", "ids", "shards"].map(|ending| format!("{prefix}.{ending}"));
-    let names = raw.stream.iter().filter_map(|stream| match stream {
-        Stream::Airship(stream) | Stream::AirshipCompliance(stream) => stream.name.as_deref(),
-        Stream::Adobe(stream) => stream.name.as_deref(),
-    });
+    let names = raw.stream.iter().filter_map(|stream| stream.common().name.as_deref());
     own.into_iter().chain(names.map(|name| format!("{prefix}.{name}.intake"))).collect()
 }
 
@@ -152,7 +122,7 @@ fn kafka(raw: &Raw, errors: &mut Errors) -> Option<kafka::config::Config> {
 
     let state = Path::top("state");
     let prefix = &raw.state.prefix;
-    let legal = place::is_topic(prefix) && prefix.len() + LONGEST_ENDING <= LONGEST_TOPIC;
+    let legal = is_topic(prefix) && prefix.len() + LONGEST_ENDING <= LONGEST_TOPIC;
     let message = "expected the beginning of a topic name: letters, digits, `.`, `_` and `-`";
     errors.add_if(!legal, &state.key("prefix"), message);
     at_least_one(raw.state.replication_factor, &state.key("replication_factor"), errors);
@@ -230,11 +200,7 @@ fn names(raw: &Raw, numbers: &[usize], errors: &mut Errors) {
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
     for (stream, number) in raw.stream.iter().zip(numbers) {
         let path = Path::top("stream").index(*number).key("name");
-        let name = match stream {
-            Stream::Airship(stream) | Stream::AirshipCompliance(stream) => stream.name.as_deref(),
-            Stream::Adobe(stream) => stream.name.as_deref(),
-        };
-        let Some(name) = required(name, &path, errors) else { continue };
+        let Some(name) = required(stream.common().name.as_deref(), &path, errors) else { continue };
         match seen.get(name) {
             Some(first) => errors.add(&path, format!("stream[{first}] has this name already")),
             None => {
@@ -250,93 +216,5 @@ fn names(raw: &Raw, numbers: &[usize], errors: &mut Errors) {
         let is_legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
         let legal = !name.is_empty() && name.len() <= LONGEST_NAME && name.chars().all(is_legal);
         errors.add_if(!legal, &path, "expected 1 to 100 letters, digits, `_` and `-`");
-    }
-}
-
-/// What topic names may hold.
-fn is_name_char(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
-}
-
-/// The value, or a note that it is missing.
-fn required<T>(value: Option<T>, path: &Path, errors: &mut Errors) -> Option<T> {
-    errors.add_if(value.is_none(), path, "missing: this key is required");
-    value
-}
-
-/// A time that is waited for: beyond this it is a mistake, and clocks would overflow.
-const LONGEST: Duration = Duration::from_secs(366 * 86_400);
-
-fn positive(span: Span, path: &Path, errors: &mut Errors) {
-    errors.add_if(span.0.is_zero(), path, "must be longer than zero");
-    errors.add_if(span.0 > LONGEST, path, "must be at most a year");
-}
-
-fn at_least_one(number: Option<i32>, path: &Path, errors: &mut Errors) {
-    errors.add_if(number.is_some_and(|number| number < 1), path, "must be 1 or more");
-}
-
-fn range(number: usize, most: usize, path: &Path, errors: &mut Errors) {
-    errors.add_if(!(1..=most).contains(&number), path, format!("must be from 1 to {most}"));
-}
-
-fn size(size: Size, most: u64, path: &Path, errors: &mut Errors) {
-    errors.add_if(!(1..=most).contains(&size.0), path, format!("must be from 1B to {}", Size(most)));
-}
-
-/// As `size` has checked; saturates on machines with 32-bit addresses.
-fn bytes(size: Size) -> usize {
-    usize::try_from(size.0).unwrap_or(usize::MAX)
-}
-
-/// The source of a secret that is given in exactly one way.
-pub(super) fn secret(keys: &SecretKeys, path: &Path, errors: &mut Errors) -> Option<SecretSource> {
-    let SecretKeys { env, file, value } = keys;
-    let source = match (env, file, value) {
-        (Some(name), None, None) => {
-            let message = "expected the name of an environment variable";
-            errors.add_if(name.is_empty() || name.contains(['=', '\0']), &path.key("env"), message);
-            SecretSource::Env(name.clone())
-        }
-        (None, Some(file), None) => {
-            errors.add_if(file.as_os_str().is_empty(), &path.key("file"), "expected the path of a file");
-            SecretSource::File(file.clone())
-        }
-        (None, None, Some(value)) => {
-            errors.add_if(value.is_blank(), &path.key("value"), "must not be empty");
-            SecretSource::Value(value.clone())
-        }
-        _ => {
-            let message =
-                "expected exactly one of { env = \"NAME\" }, { file = \"PATH\" } and { value = \"…\" }";
-            errors.add(path, message);
-            return None;
-        }
-    };
-    Some(source)
-}
-
-/// The single key of a table that takes exactly one of `keys`.
-fn one_of<'r, T>(
-    given: impl IntoIterator<Item = (&'static str, Option<&'r String>, fn(String) -> T)>,
-    path: &Path,
-    errors: &mut Errors,
-) -> Option<T> {
-    let mut names = BTreeSet::new();
-    let mut present = Vec::new();
-    for (name, value, make) in given {
-        names.insert(name);
-        present.extend(value.map(|value| (name, value, make)));
-    }
-    match present.as_slice() {
-        [(name, value, make)] => {
-            errors.add_if(value.is_empty(), &path.key(name), "must not be empty");
-            Some(make((*value).clone()))
-        }
-        _ => {
-            let names: Vec<_> = names.into_iter().collect();
-            errors.add(path, format!("expected exactly one of the keys `{}`", names.join("`, `")));
-            None
-        }
     }
 }

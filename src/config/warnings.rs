@@ -2,8 +2,7 @@
 
 use super::errors::Path;
 use super::raw::Raw;
-use super::raw::secret::{Property, SecretKeys};
-use super::raw::stream::Stream;
+use super::secret::{Property, SecretKeys};
 
 const WRITTEN: &str =
     "the secret is written into the configuration: use { env = \"NAME\" } or { file = \"PATH\" }";
@@ -23,31 +22,13 @@ pub(super) fn of(raw: &Raw) -> Vec<String> {
         }
     }
     for (n, stream) in raw.stream.iter().enumerate() {
-        let path = Path::top("stream").index(n).key("auth");
-        match stream {
-            Stream::Airship(stream) | Stream::AirshipCompliance(stream) => {
-                let auth = stream.auth.as_ref();
-                secret(auth.and_then(|auth| auth.bearer.as_ref()), &path.key("bearer"));
-                let basic = auth.and_then(|auth| auth.basic.as_ref());
-                secret(basic.and_then(|basic| basic.password.as_ref()), &path.key("basic").key("password"));
-            }
-            Stream::Adobe(stream) => {
-                let auth = stream.auth.as_ref();
-                secret(auth.and_then(|auth| auth.bearer.as_ref()), &path.key("bearer"));
-                let ims = auth.and_then(|auth| auth.ims.as_ref());
-                secret(ims.and_then(|ims| ims.client_secret.as_ref()), &path.key("ims").key("client_secret"));
-                let oauth2 = auth.and_then(|auth| auth.oauth2.as_ref());
-                let client_secret = oauth2.and_then(|oauth2| oauth2.client_secret.as_ref());
-                secret(client_secret, &path.key("oauth2").key("client_secret"));
-            }
+        let auth = Path::top("stream").index(n).key("auth");
+        for (keys, at) in stream.secrets() {
+            secret(Some(keys), &at.iter().fold(auth.clone(), |path, key| path.key(key)));
         }
     }
     for (n, stream) in raw.stream.iter().enumerate() {
-        let allowed = match stream {
-            Stream::Airship(stream) | Stream::AirshipCompliance(stream) => stream.allow_plain_http,
-            Stream::Adobe(stream) => stream.allow_plain_http,
-        };
-        if allowed {
+        if stream.common().allow_plain_http {
             let path = Path::top("stream").index(n).key("allow_plain_http");
             warnings.push(format!("{path}: the credential may be sent unencrypted"));
         }

@@ -8,11 +8,14 @@ use proptest::prelude::*;
 use super::{DESIGN, EXAMPLE, SMALL, errors, parse, schema};
 use crate::config::errors::Errors;
 use crate::config::layers::Layers;
-use crate::config::raw::adobe::{Adobe, AdobeAuth, Drop, Ims, OAuth2, OnUnclean};
-use crate::config::raw::headers::Headers;
-use crate::config::raw::secret::{Property, SecretKeys};
-use crate::config::raw::stream::{Airship, Auth, Backoff, Basic, Device, Filter, Start, Stream, Subset};
 use crate::config::raw::{Kafka, Raw};
+use crate::config::secret::{Property, SecretKeys};
+use crate::config::stream::adobe::{Adobe, AdobeAuth, Dropped, Ims, OAuth2, OnUnclean};
+use crate::config::stream::airship::{Airship, Auth, Backoff, Basic, Start, Subset};
+use crate::config::stream::common::Common;
+use crate::config::stream::filters::{Device, Filter};
+use crate::config::stream::headers::Headers;
+use crate::config::stream::{Keys, Stream};
 use crate::config::units::{Latency, Size, Span};
 use crate::config::{FilePath, read_raw, render};
 
@@ -187,7 +190,7 @@ fn filter() -> impl Strategy<Value = Filter> {
     )
 }
 
-fn airship() -> impl Strategy<Value = Airship> {
+fn airship() -> impl Strategy<Value = Keys<Airship>> {
     let texts = proptest::collection::vec(any::<String>(), 0..3);
     let topics = proptest::collection::btree_map(any::<String>(), any::<String>(), 0..3);
     let auth = prop_oneof![
@@ -210,30 +213,35 @@ fn airship() -> impl Strategy<Value = Airship> {
             subset,
             min,
             max,
-        )| Airship {
-            name,
-            url,
-            app_key,
-            topic,
-            partitions,
-            shards,
-            allow_plain_http: flag,
-            headers: if flag { Headers::Cloudevents } else { Headers::None },
-            start: if flag { Start::Earliest } else { Start::Latest },
-            redirect_hosts: flag.then(|| key.clone()),
-            key: flag.then_some(key),
-            topics,
-            auth: Some(auth),
-            filters,
-            subset,
-            retention: Some(min),
-            backoff: Backoff { min, max },
-            ..Airship::default()
+        )| Keys {
+            common: Common {
+                name,
+                url,
+                partitions,
+                allow_plain_http: flag,
+                headers: if flag { Headers::Cloudevents } else { Headers::None },
+                redirect_hosts: flag.then(|| key.clone()),
+                key: flag.then_some(key),
+                topics,
+                retention: Some(min),
+                ..Common::default()
+            },
+            own: Airship {
+                app_key,
+                topic,
+                shards,
+                start: if flag { Start::Earliest } else { Start::Latest },
+                auth: Some(auth),
+                filters,
+                subset,
+                backoff: Backoff { min, max },
+                ..Airship::default()
+            },
         },
     )
 }
 
-fn adobe() -> impl Strategy<Value = Adobe> {
+fn adobe() -> impl Strategy<Value = Keys<Adobe>> {
     let texts = proptest::collection::vec(any::<String>(), 0..3);
     let topics = proptest::collection::btree_map(any::<String>(), any::<String>(), 0..3);
     let ims = (any::<Option<String>>(), keys(), texts.clone(), any::<String>()).prop_map(
@@ -252,24 +260,28 @@ fn adobe() -> impl Strategy<Value = Adobe> {
     let some = (any::<[Option<String>; 4]>(), any::<String>(), any::<Option<u32>>(), any::<bool>());
     (some, texts, topics, auth, span(), span()).prop_map(
         |(([name, url, api_key, default_topic], topic, bucket, flag), key, topics, auth, pause, interval)| {
-            Adobe {
+            let common = Common {
                 name,
                 url,
-                api_key,
-                topic,
                 topics,
                 default_topic,
+                redirect_hosts: flag.then(|| key.clone()),
+                key: (!flag).then_some(key),
+                ..Common::default()
+            };
+            let own = Adobe {
+                api_key,
+                topic,
                 auth: Some(auth),
                 smoothing: flag,
                 smoothing_bucket_size: bucket,
                 on_unclean: if flag { OnUnclean::Replay } else { OnUnclean::Continue },
-                drop: if flag { vec![Drop::Bot, Drop::Excluded] } else { Vec::new() },
-                redirect_hosts: flag.then(|| key.clone()),
-                key: (!flag).then_some(key),
+                drop: if flag { vec![Dropped::Bot, Dropped::Excluded] } else { Vec::new() },
                 reconnect_pause: pause,
                 replay_interval: interval,
                 ..Adobe::default()
-            }
+            };
+            Keys { common, own }
         },
     )
 }

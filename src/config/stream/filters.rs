@@ -1,8 +1,11 @@
-//! Airship filters. The service answers 400 to an empty list or an unknown key, so both are refused here.
+//! Airship filters: their keys, and their judgement. The service answers 400 to an empty list or an unknown key, so both are refused here.
 
-use super::one_of;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::config::checks::one_of;
 use crate::config::errors::{Errors, Path};
-use crate::config::raw::stream::{Device, Filter, Notification, User};
+use crate::config::units::Latency;
 use crate::source::airship::{self, DeviceSelector, NotificationSelector, UserSelector};
 
 const DEVICE_TYPES: [&str; 7] = ["ios", "android", "amazon", "web", "email", "sms", "open"];
@@ -10,6 +13,72 @@ const COMPLIANCE_DEVICE_TYPES: [&str; 2] = ["email", "sms"];
 /// What an event type looks like. New ones appear at any time, so they are not listed.
 pub(super) const EVENT_TYPE: &str = "expected an event type in upper case, such as \"OPEN\"";
 const EMPTY: &str = "must not be empty, the service refuses it: leave the key out to mean any";
+
+/// A filter: every key that is given must hold, one value of each list. The compliance stream knows only
+/// `device_types` and `latency`.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(in crate::config) struct Filter {
+    /// Event types, upper case.
+    #[schemars(length(min = 1))]
+    pub(in crate::config) types: Option<Vec<String>>,
+    /// `ios`, `android`, `amazon`, `web`, `email`, `sms`, `open`.
+    #[schemars(length(min = 1))]
+    pub(in crate::config) device_types: Option<Vec<String>>,
+    /// Events about these devices.
+    #[schemars(length(min = 1))]
+    pub(in crate::config) devices: Option<Vec<Device>>,
+    /// Events about these users.
+    #[schemars(length(min = 1))]
+    pub(in crate::config) users: Option<Vec<User>>,
+    /// Events tied to these pushes or groups.
+    #[schemars(length(min = 1))]
+    pub(in crate::config) notifications: Option<Vec<Notification>>,
+    /// Leaves out what happened longer ago than this.
+    pub(in crate::config) latency: Option<Latency>,
+    /// Airship JSON predicates, sent as they are written.
+    #[schemars(length(min = 1))]
+    pub(in crate::config) predicates: Option<Vec<serde_json::Map<String, serde_json::Value>>>,
+}
+
+/// A device: exactly one of these keys.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+pub(in crate::config) struct Device {
+    /// A channel id.
+    pub(in crate::config) channel: Option<String>,
+    /// A named user.
+    pub(in crate::config) named_user_id: Option<String>,
+    /// A legacy iOS channel id.
+    pub(in crate::config) ios_channel: Option<String>,
+    /// A legacy Android channel id.
+    pub(in crate::config) android_channel: Option<String>,
+    /// A legacy Amazon channel id.
+    pub(in crate::config) amazon_channel: Option<String>,
+}
+
+/// A user: exactly one of these keys.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+pub(in crate::config) struct User {
+    /// A contact id.
+    pub(in crate::config) contact_id: Option<String>,
+    /// A named user.
+    pub(in crate::config) named_user_id: Option<String>,
+}
+
+/// A notification: exactly one of these keys.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1, "maxProperties" = 1))]
+pub(in crate::config) struct Notification {
+    /// A push id.
+    pub(in crate::config) push_id: Option<String>,
+    /// A group id.
+    pub(in crate::config) group_id: Option<String>,
+}
 
 /// Whether this may be an event type.
 pub(super) fn is_event_type(name: &str) -> bool {

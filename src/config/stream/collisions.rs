@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::Stream;
 use crate::config::errors::{Errors, Path};
-use crate::config::raw::stream::Stream;
 use crate::event::route::{Template, fold};
 
 /// Refuses fixed names that differ only in `.` and `_`. What a template makes is not known here.
-pub(super) fn check(streams: &[Stream], numbers: &[usize], errors: &mut Errors) {
+pub(in crate::config) fn check(streams: &[Stream], numbers: &[usize], errors: &mut Errors) {
     let mut first: BTreeMap<Vec<u8>, (&str, Path)> = BTreeMap::new();
     for (stream, number) in streams.iter().zip(numbers) {
         for (name, path) in names(stream, &Path::top("stream").index(*number)) {
@@ -27,21 +27,14 @@ pub(super) fn check(streams: &[Stream], numbers: &[usize], errors: &mut Errors) 
 
 /// The fixed names of a stream, and where each of them stands.
 fn names<'s>(stream: &'s Stream, path: &Path) -> Vec<(&'s str, Path)> {
-    let (topic, default_topic, topics, dead_letter_topic) = match stream {
-        Stream::Airship(stream) | Stream::AirshipCompliance(stream) => {
-            (stream.topic.as_ref(), &stream.default_topic, &stream.topics, &stream.dead_letter_topic)
-        }
-        Stream::Adobe(stream) => {
-            (Some(&stream.topic), &stream.default_topic, &stream.topics, &stream.dead_letter_topic)
-        }
-    };
-    let topic = topic.filter(|topic| Template::parse(topic).is_none());
+    let common = stream.common();
+    let topic = stream.topic().filter(|topic| Template::parse(topic).is_none());
     let single = [
         ("topic", topic),
-        ("default_topic", default_topic.as_ref()),
-        ("dead_letter_topic", dead_letter_topic.as_ref()),
+        ("default_topic", common.default_topic.as_deref()),
+        ("dead_letter_topic", common.dead_letter_topic.as_deref()),
     ];
-    let single = single.into_iter().filter_map(|(key, name)| Some((name?.as_str(), path.key(key))));
+    let single = single.into_iter().filter_map(|(key, name)| Some((name?, path.key(key))));
     let table = path.key("topics");
-    single.chain(topics.iter().map(|(value, name)| (name.as_str(), table.key(value)))).collect()
+    single.chain(common.topics.iter().map(|(value, name)| (name.as_str(), table.key(value)))).collect()
 }

@@ -1,18 +1,23 @@
-//! Checks that kinds share: where a stream comes from and the topics it goes to.
+//! Checks of single values, for whoever judges a part of the configuration.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use url::{Host, Url};
 
-use super::{LARGEST_MESSAGE, LONGEST_TOPIC, at_least_one, is_name_char, positive, size};
-use crate::config::errors::{Errors, Path};
-use crate::config::raw::headers::Headers;
-use crate::config::units::{Size, Span};
+use super::errors::{Errors, Path};
+use super::secret::SecretKeys;
+use super::units::{Size, Span};
 use crate::event::extract::{self, Extractor, MAX_FIELDS};
 use crate::event::route::{Template, collide, is_internal};
-use crate::model::types::SourceId;
-use crate::sink::kafka::config::{EventHeaders, TopicSpec};
+use crate::model::secret::SecretSource;
 use crate::web::is_loopback;
+
+/// librdkafka's upper limit for a message.
+pub(super) const LARGEST_MESSAGE: u64 = 1_000_000_000;
+
+/// Kafka's longest topic name.
+pub(super) const LONGEST_TOPIC: usize = 249;
 
 /// What a topic may be besides a fixed name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -89,43 +94,6 @@ pub(super) fn number_of_fields(config: &extract::Config, key: &Path, errors: &mu
     }
 }
 
-/// Checks how topics are created.
-pub(super) fn topic_spec(
-    partitions: Option<i32>,
-    replication_factor: Option<i32>,
-    retention: Option<Span>,
-    path: &Path,
-    errors: &mut Errors,
-) -> TopicSpec {
-    at_least_one(partitions, &path.key("partitions"), errors);
-    at_least_one(replication_factor, &path.key("replication_factor"), errors);
-    if let Some(retention) = retention {
-        let too_short = retention.0 < Duration::from_millis(1);
-        errors.add_if(too_short, &path.key("retention"), "must be 1ms or longer");
-    }
-    TopicSpec {
-        partitions,
-        replication_factor,
-        retention: retention.map(|span| span.0),
-        ..TopicSpec::default()
-    }
-}
-
-/// The sink's word for the headers of events.
-pub(super) fn headers(headers: &Headers) -> EventHeaders {
-    match headers {
-        Headers::None => EventHeaders::None,
-        Headers::Cloudevents => EventHeaders::CloudEvents,
-    }
-}
-
-/// Checks the limits of a connection.
-pub(super) fn limits(silence: Span, connect_timeout: Span, max_line: Size, path: &Path, errors: &mut Errors) {
-    positive(silence, &path.key("silence"), errors);
-    positive(connect_timeout, &path.key("connect_timeout"), errors);
-    size(max_line, LARGEST_MESSAGE, &path.key("max_line"), errors);
-}
-
 /// Parses an address that a credential is sent to. No message repeats it: it may hold a password.
 pub(super) fn url(text: &str, allow_plain_http: bool, path: &Path, errors: &mut Errors) -> Option<Url> {
     let url = match Url::parse(text) {
@@ -161,9 +129,90 @@ pub(super) fn hosts(hosts: &[String], path: &Path, errors: &mut Errors) {
     }
 }
 
-/// What the positions of a stream belong to: the kind of the service, the name of the source there, and the host.
-pub(super) fn source_id(kind: &str, name: &str, url: &Url) -> SourceId {
-    let host = url.host_str().unwrap_or_default();
-    let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-    SourceId { kind: kind.to_owned(), name: name.to_owned(), host }
+/// What topic names may hold.
+pub(super) fn is_name_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
+}
+
+/// The value, or a note that it is missing.
+pub(super) fn required<T>(value: Option<T>, path: &Path, errors: &mut Errors) -> Option<T> {
+    errors.add_if(value.is_none(), path, "missing: this key is required");
+    value
+}
+
+/// A time that is waited for: beyond this it is a mistake, and clocks would overflow.
+const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+
+pub(super) fn positive(span: Span, path: &Path, errors: &mut Errors) {
+    errors.add_if(span.0.is_zero(), path, "must be longer than zero");
+    errors.add_if(span.0 > LONGEST, path, "must be at most a year");
+}
+
+pub(super) fn at_least_one(number: Option<i32>, path: &Path, errors: &mut Errors) {
+    errors.add_if(number.is_some_and(|number| number < 1), path, "must be 1 or more");
+}
+
+pub(super) fn range(number: usize, most: usize, path: &Path, errors: &mut Errors) {
+    errors.add_if(!(1..=most).contains(&number), path, format!("must be from 1 to {most}"));
+}
+
+pub(super) fn size(size: Size, most: u64, path: &Path, errors: &mut Errors) {
+    errors.add_if(!(1..=most).contains(&size.0), path, format!("must be from 1B to {}", Size(most)));
+}
+
+/// As `size` has checked; saturates on machines with 32-bit addresses.
+pub(super) fn bytes(size: Size) -> usize {
+    usize::try_from(size.0).unwrap_or(usize::MAX)
+}
+
+/// The source of a secret that is given in exactly one way.
+pub(super) fn secret(keys: &SecretKeys, path: &Path, errors: &mut Errors) -> Option<SecretSource> {
+    let SecretKeys { env, file, value } = keys;
+    let source = match (env, file, value) {
+        (Some(name), None, None) => {
+            let message = "expected the name of an environment variable";
+            errors.add_if(name.is_empty() || name.contains(['=', '\0']), &path.key("env"), message);
+            SecretSource::Env(name.clone())
+        }
+        (None, Some(file), None) => {
+            errors.add_if(file.as_os_str().is_empty(), &path.key("file"), "expected the path of a file");
+            SecretSource::File(file.clone())
+        }
+        (None, None, Some(value)) => {
+            errors.add_if(value.is_blank(), &path.key("value"), "must not be empty");
+            SecretSource::Value(value.clone())
+        }
+        _ => {
+            let message =
+                "expected exactly one of { env = \"NAME\" }, { file = \"PATH\" } and { value = \"…\" }";
+            errors.add(path, message);
+            return None;
+        }
+    };
+    Some(source)
+}
+
+/// The single key of a table that takes exactly one of `keys`.
+pub(super) fn one_of<'r, T>(
+    given: impl IntoIterator<Item = (&'static str, Option<&'r String>, fn(String) -> T)>,
+    path: &Path,
+    errors: &mut Errors,
+) -> Option<T> {
+    let mut names = BTreeSet::new();
+    let mut present = Vec::new();
+    for (name, value, make) in given {
+        names.insert(name);
+        present.extend(value.map(|value| (name, value, make)));
+    }
+    match present.as_slice() {
+        [(name, value, make)] => {
+            errors.add_if(value.is_empty(), &path.key(name), "must not be empty");
+            Some(make((*value).clone()))
+        }
+        _ => {
+            let names: Vec<_> = names.into_iter().collect();
+            errors.add(path, format!("expected exactly one of the keys `{}`", names.join("`, `")));
+            None
+        }
+    }
 }

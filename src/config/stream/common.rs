@@ -1,0 +1,207 @@
+//! The keys that streams of all kinds have, and their judgement.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::headers::Headers;
+use crate::config::checks::{self, LARGEST_MESSAGE, Names, at_least_one, bytes, positive, size};
+use crate::config::errors::{Errors, Path};
+use crate::config::units::{Size, Span};
+use crate::event::{extract, route};
+use crate::model::types::SourceId;
+use crate::plan;
+use crate::sink::kafka::config::{EventHeaders, TopicSpec};
+use crate::source::http::auth::Credential;
+use crate::source::http::connect::Endpoint;
+use crate::source::{self, Service};
+
+/// The keys of every stream. Unknown ones are refused with those of the kind.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(in crate::config) struct Common {
+    /// Unique among the streams; part of the transactional id, so a renamed stream starts anew, and it holds no `.`.
+    #[schemars(length(min = 1, max = 100), regex(pattern = "^[a-zA-Z0-9_-]+$"))]
+    pub(in crate::config) name: Option<String>,
+    /// The address. Airship: by default North America's; Europe is `https://connect.asnapieu.com/api/events/`. Adobe: the one that
+    /// its customer care handed out.
+    pub(in crate::config) url: Option<String>,
+    /// Topics of their own, by event type (Airship) or by the value of the template's field (Adobe).
+    pub(in crate::config) topics: BTreeMap<String, String>,
+    /// Where an event goes that lacks what the template of `topic` names, or whose topic is missing and may not be made; without
+    /// it such an event is a dead letter. Without a template it has no effect, and is refused.
+    pub(in crate::config) default_topic: Option<String>,
+    /// Which time becomes the Kafka timestamp. Adobe: `processed` is `receivedTimeGMT`, `occurred` is `timeGMT`.
+    pub(in crate::config) timestamp: Timestamp,
+    /// Which headers events get. Those of CloudEvents cost about 4 CPU seconds a million.
+    pub(in crate::config) headers: Headers,
+    /// Fields for the key, the first one present wins; `[]` for no key. Default: the device, else the user, else whom
+    /// the body names; of the compliance stream the address first, so that one person's consents stay in order; of Adobe the visitor,
+    /// who is identified by the visitor id, the Experience Cloud id, the custom id, or address and user agent, whichever there is first.
+    pub(in crate::config) key: Option<Vec<String>>,
+    /// Partitions of event topics it creates; default: the broker's own.
+    #[schemars(range(min = 1))]
+    pub(in crate::config) partitions: Option<i32>,
+    /// Replication factor of event topics it creates; default: the broker's own.
+    #[schemars(range(min = 1))]
+    pub(in crate::config) replication_factor: Option<i32>,
+    /// Retention of event topics it creates; default: the broker's own.
+    pub(in crate::config) retention: Option<Span>,
+    /// Where events that cannot be carried go, bytes intact; default: `<prefix>.dead-letters`.
+    pub(in crate::config) dead_letter_topic: Option<String>,
+    /// Time without a byte after which it connects anew.
+    pub(in crate::config) silence: Span,
+    /// Limit for TCP and TLS to be set up.
+    pub(in crate::config) connect_timeout: Span,
+    /// Longest event; a longer one becomes a dead letter.
+    pub(in crate::config) max_line: Size,
+    /// Hosts, and whatever is below them, that may get the credential after a redirect; default: the service's own domain, or
+    /// for an Adobe stream at a loopback address its own host.
+    pub(in crate::config) redirect_hosts: Option<Vec<String>>,
+    /// Whether `http://` addresses other than loopback are accepted, credential and all.
+    pub(in crate::config) allow_plain_http: bool,
+}
+
+impl Default for Common {
+    fn default() -> Self {
+        Self {
+            name: None,
+            url: None,
+            topics: BTreeMap::new(),
+            default_topic: None,
+            timestamp: Timestamp::default(),
+            headers: Headers::default(),
+            key: None,
+            partitions: None,
+            replication_factor: None,
+            retention: None,
+            dead_letter_topic: None,
+            silence: Span::seconds(90),
+            connect_timeout: Span::seconds(10),
+            max_line: Size::mebibytes(16),
+            redirect_hosts: None,
+            allow_plain_http: false,
+        }
+    }
+}
+
+/// Which time becomes the Kafka timestamp.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::config) enum Timestamp {
+    /// When the service processed the event.
+    #[default]
+    Processed,
+    /// When the event happened, by the device's clock.
+    Occurred,
+}
+
+/// What a stream's judgement has to know of the rest of the configuration.
+pub(in crate::config) struct Surroundings {
+    /// Topics that hold the connector's state.
+    pub(in crate::config) state: Vec<String>,
+    /// Of `queue`.
+    pub(in crate::config) queue_bytes: usize,
+    /// Of `dedupe`.
+    pub(in crate::config) window: Duration,
+}
+
+/// What the keys of a kind come to.
+pub(super) struct Judged {
+    /// The kind, and the name of the source at its host, which stay with the positions.
+    pub(super) source: (&'static str, String),
+    pub(super) shards: u32,
+    pub(super) url: Url,
+    pub(super) auth: Credential,
+    pub(super) service: Service,
+    pub(super) extract: extract::Config,
+    pub(super) route: route::Config,
+}
+
+impl Common {
+    /// Judges the values that mean the same for every kind, and puts the stream together.
+    pub(super) fn judge(
+        &self,
+        judged: Option<Judged>,
+        surroundings: &Surroundings,
+        path: &Path,
+        errors: &mut Errors,
+    ) -> Option<plan::Stream> {
+        let redirect_hosts = self.redirect_hosts.clone().unwrap_or_default();
+        checks::hosts(&redirect_hosts, &path.key("redirect_hosts"), errors);
+        positive(self.silence, &path.key("silence"), errors);
+        positive(self.connect_timeout, &path.key("connect_timeout"), errors);
+        size(self.max_line, LARGEST_MESSAGE, &path.key("max_line"), errors);
+        let dead_letter_topic = self.dead_letter_topic.clone().unwrap_or_default();
+        let at = path.key("dead_letter_topic");
+        checks::topic(&dead_letter_topic, Names::Fixed, &surroundings.state, &at, errors);
+        let topic_spec = self.topic_spec(path, errors);
+        let Judged { source: (kind, name), shards, url, auth, service, extract, route } = judged?;
+        Some(plan::Stream {
+            source_id: source_id(kind, name, &url),
+            start_anew: None,
+            shards,
+            headers: match self.headers {
+                Headers::None => EventHeaders::None,
+                Headers::Cloudevents => EventHeaders::CloudEvents,
+            },
+            source: source::Config {
+                endpoint: Endpoint {
+                    stream: self.name.as_deref()?.into(),
+                    url,
+                    auth,
+                    redirect_hosts,
+                    allow_plain_http: self.allow_plain_http,
+                    connect_timeout: self.connect_timeout.0,
+                    silence: self.silence.0,
+                },
+                service,
+                max_line: bytes(self.max_line),
+                queue_bytes: surroundings.queue_bytes,
+            },
+            extract,
+            route,
+            topic_spec,
+            dead_letter_topic,
+        })
+    }
+
+    /// How topics are chosen, by values that were judged.
+    pub(super) fn route(&self, topic: &str, state: &[String]) -> route::Config {
+        route::Config {
+            topic: topic.to_owned(),
+            topics: self.topics.clone(),
+            default_topic: self.default_topic.clone(),
+            timestamp: match self.timestamp {
+                Timestamp::Processed => route::Timestamp::Processed,
+                Timestamp::Occurred => route::Timestamp::Occurred,
+            },
+            reserved: state.to_vec(),
+        }
+    }
+
+    fn topic_spec(&self, path: &Path, errors: &mut Errors) -> TopicSpec {
+        at_least_one(self.partitions, &path.key("partitions"), errors);
+        at_least_one(self.replication_factor, &path.key("replication_factor"), errors);
+        if let Some(retention) = self.retention {
+            let too_short = retention.0 < Duration::from_millis(1);
+            errors.add_if(too_short, &path.key("retention"), "must be 1ms or longer");
+        }
+        TopicSpec {
+            partitions: self.partitions,
+            replication_factor: self.replication_factor,
+            retention: self.retention.map(|span| span.0),
+            ..TopicSpec::default()
+        }
+    }
+}
+
+/// What the positions of a stream belong to.
+fn source_id(kind: &str, name: String, url: &Url) -> SourceId {
+    let host = url.host_str().unwrap_or_default();
+    let host = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+    SourceId { kind: kind.to_owned(), name, host }
+}
