@@ -1,8 +1,8 @@
 //! Who connects to the admin server and says nothing, or stays for ever.
 
-use crate::faults::support::{Setup, held};
-use crate::kafka::broker;
-use crate::wait::{self, GENEROUS};
+use crate::harness::airship::scenes::{Setup, held};
+use crate::harness::broker::broker;
+use crate::harness::wait::{self, GENEROUS};
 use std::fs;
 use std::io::Read as _;
 use std::net::{SocketAddr, TcpStream};

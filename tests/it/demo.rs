@@ -1,7 +1,7 @@
 //! The demo as a user runs it, with nothing but the program: what it shows, and that its counts are right.
 
-use crate::pipeline::LIMIT;
-use crate::process;
+use crate::harness::airship::LIMIT;
+use crate::harness::process;
 use std::thread;
 
 const SERVICES: [&str; 2] = ["airship", "adobe"];

@@ -1,9 +1,9 @@
 //! `tributary mock` as somebody starts it who wants to see events: without flags, asked as the services' documents show.
 
-use crate::kafka::free_port;
-use crate::pipeline::{LIMIT, RUNTIME};
-use crate::process::{self, Process};
-use crate::wait;
+use crate::harness::airship::{LIMIT, RUNTIME};
+use crate::harness::broker::free_port;
+use crate::harness::process::{self, Process};
+use crate::harness::wait;
 use flate2::write::MultiGzDecoder;
 use reqwest::{Client, RequestBuilder};
 use serde_json::Value;

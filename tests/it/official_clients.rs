@@ -3,8 +3,8 @@
 //! They are installed below `target/official_clients/` from PyPI and npm, once. Where that cannot be done these tests
 //! fail, unless `TRIBUTARY_TEST_SKIP_CLIENTS=1` says that it is known.
 
-use crate::process;
-use crate::wait::GENEROUS;
+use crate::harness::process;
+use crate::harness::wait::GENEROUS;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::fs;

@@ -1,11 +1,11 @@
 //! Nobody reads, or the disk is full: no command panics, and events go on while the log cannot be written.
 
-use crate::faults::support::{Expected, Setup, held, lively};
-use crate::http;
-use crate::kafka::{broker, free_port};
-use crate::process::{self, Outputs, Process};
-use crate::reader::{self, Isolation};
-use crate::wait::{self, GENEROUS};
+use crate::harness::airship::scenes::{Expected, Setup, held, lively};
+use crate::harness::broker::{broker, free_port};
+use crate::harness::http;
+use crate::harness::process::{self, Outputs, Process};
+use crate::harness::reader::{self, Isolation};
+use crate::harness::wait::{self, GENEROUS};
 use nix::fcntl::OFlag;
 use nix::pty::{self, PtyMaster};
 use std::fs::{self, File};

@@ -6,9 +6,9 @@ mod lost;
 mod placement;
 mod takeovers;
 
-use crate::pipeline::oracle::{Expectation, Found};
-use crate::pipeline::{self, Mock, Setup, Stream};
-use crate::process::Process;
+use crate::harness::airship::oracle::{Expectation, Found};
+use crate::harness::airship::{Mock, Setup, Stream};
+use crate::harness::process::Process;
 use tributary_mock::airship;
 
 /// The documented exit codes.
@@ -55,7 +55,7 @@ impl Scene {
 
 /// `events` events, made at `rate` a second.
 fn service(events: u64, rate: f64) -> airship::Config {
-    airship::Config { rate, ..pipeline::service(events) }
+    airship::Config { rate, ..crate::harness::airship::service(events) }
 }
 
 fn stream(setup: &Setup, number: usize, mock: &Mock) -> Stream {
@@ -70,5 +70,5 @@ fn stream(setup: &Setup, number: usize, mock: &Mock) -> Stream {
 /// Starts the connector with a configuration that was changed as text.
 #[track_caller]
 fn start_changed(setup: &Setup, change: impl Fn(String) -> String, arguments: &[&str]) -> Process {
-    crate::process::tributary_with(&change(setup.toml()), arguments, &[])
+    crate::harness::process::tributary_with(&change(setup.toml()), arguments, &[])
 }

@@ -1,8 +1,8 @@
 //! Proxies that the environment names: who goes through them, what they may see, what is said when they refuse.
 
-use crate::faults::support::{Scene, Setup, all_at_once};
-use crate::kafka::broker;
-use crate::wait::{self, GENEROUS};
+use crate::harness::airship::scenes::{Scene, Setup, all_at_once};
+use crate::harness::broker::broker;
+use crate::harness::wait::{self, GENEROUS};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};

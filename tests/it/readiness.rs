@@ -2,9 +2,9 @@
 //!
 //! What passes within the limit of 30 s changes nothing, so each outage here lasts until it is noticed.
 
-use crate::faults::support::{Expected, Scene, Setup, held};
-use crate::kafka::{Broker, broker, private_broker};
-use crate::wait;
+use crate::harness::airship::scenes::{Expected, Scene, Setup, held};
+use crate::harness::broker::{Broker, broker, private_broker};
+use crate::harness::wait;
 use serde_json::Value;
 use std::time::Duration;
 use tributary_mock::airship::{Config, Epoch};

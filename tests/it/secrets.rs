@@ -3,10 +3,10 @@
 
 mod listener;
 
-use crate::faults::support::{Setup, all_at_once};
-use crate::kafka::broker;
-use crate::process::{self, Process};
-use crate::wait::{self, GENEROUS};
+use crate::harness::airship::scenes::{Setup, all_at_once};
+use crate::harness::broker::broker;
+use crate::harness::process::{self, Process};
+use crate::harness::wait::{self, GENEROUS};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use listener::Listener;

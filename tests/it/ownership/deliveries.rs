@@ -2,11 +2,11 @@
 //! and a fence does not show to it.
 
 use super::{Scene, TAKEN_OVER};
-use crate::kafka::broker;
-use crate::pipeline::progress::{Checkpoint, Progress};
-use crate::pipeline::{self, LIMIT, Setup, stop};
-use crate::process::Process;
-use crate::reader::{Isolation, read_all};
+use crate::harness::airship::progress::{Checkpoint, Progress};
+use crate::harness::airship::{LIMIT, Setup, stop};
+use crate::harness::broker::broker;
+use crate::harness::process::Process;
+use crate::harness::reader::{Isolation, read_all};
 use std::time::Duration;
 use tributary_mock::airship;
 
@@ -18,7 +18,11 @@ const AT_LEAST_ONCE: &str = "at_least_once";
 /// One stream, of which so many events are made at first.
 #[track_caller]
 fn scene(test: &str, hold_at: u64) -> Scene {
-    Scene::new(test, 1, airship::Config { hold_at: Some(hold_at), ..pipeline::service(EVENTS) })
+    Scene::new(
+        test,
+        1,
+        airship::Config { hold_at: Some(hold_at), ..crate::harness::airship::service(EVENTS) },
+    )
 }
 
 #[track_caller]
@@ -62,7 +66,8 @@ fn finish(scene: &Scene, process: &mut Process) {
 fn an_instance_that_writes_nothing_learns_that_it_was_replaced() {
     // Not even the position moves.
     let keep_alive = Duration::from_secs(3600);
-    let service = airship::Config { hold_at: Some(EVENTS / 3), keep_alive, ..pipeline::service(EVENTS) };
+    let service =
+        airship::Config { hold_at: Some(EVENTS / 3), keep_alive, ..crate::harness::airship::service(EVENTS) };
     let scene = Scene::new("quiet", 1, service);
     let mut first = start(&scene, EXACTLY_ONCE);
     progress(&scene).wait_received(EVENTS / 3);

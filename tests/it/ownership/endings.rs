@@ -1,9 +1,9 @@
 //! Every way in which a shard can end unasked, and what becomes of it and of the others.
 
 use super::{Scene, service};
-use crate::kafka::broker;
-use crate::pipeline::progress::Progress;
-use crate::pipeline::{self, LIMIT, count_log, stop, wait_hit};
+use crate::harness::airship::progress::Progress;
+use crate::harness::airship::{LIMIT, count_log, stop, wait_hit};
+use crate::harness::broker::broker;
 use tributary_mock::airship;
 
 const EVENTS: u64 = 3_000;
@@ -61,7 +61,7 @@ fn a_transaction_that_times_out_while_opening_is_no_takeover() {
 /// On a quiet stream the reader has nothing to hand over, and would not notice that nobody takes it.
 #[test]
 fn the_reader_of_a_shard_that_ended_leaves_the_service() {
-    let quiet = airship::Config { hold_at: Some(EVENTS / 2), ..pipeline::service(EVENTS) };
+    let quiet = airship::Config { hold_at: Some(EVENTS / 2), ..crate::harness::airship::service(EVENTS) };
     let scene = Scene::new("reader-left", 1, quiet);
     let mut process = scene.setup.start_with("mid_batch=1:panic");
     process.wait_for_log("it panicked", LIMIT);

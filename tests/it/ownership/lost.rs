@@ -1,10 +1,10 @@
 //! State topics that are deleted under several streams of one process.
 
 use super::{Scene, service};
-use crate::kafka::broker;
-use crate::pipeline::progress::Progress;
-use crate::pipeline::{LIMIT, stop};
-use crate::wait::wait_until;
+use crate::harness::airship::progress::Progress;
+use crate::harness::airship::{LIMIT, stop};
+use crate::harness::broker::broker;
+use crate::harness::wait::wait_until;
 
 /// Of the stream that flows: it does for a minute.
 const EVENTS: u64 = 6_000;

@@ -1,12 +1,12 @@
 //! Where the state of each shard lives: the placement record, and what it refuses.
 
 use super::{MISCONFIGURED, Scene, service, start_changed};
-use crate::kafka::broker;
-use crate::pipeline::progress::Progress;
-use crate::pipeline::{LIMIT, Setup, count_log, stop};
-use crate::process::Process;
-use crate::reader::{Isolation, read_all};
-use crate::wait::wait_until;
+use crate::harness::airship::progress::Progress;
+use crate::harness::airship::{LIMIT, Setup, count_log, stop};
+use crate::harness::broker::broker;
+use crate::harness::process::Process;
+use crate::harness::reader::{Isolation, read_all};
+use crate::harness::wait::wait_until;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -157,7 +157,7 @@ fn a_clock_that_differs_from_the_brokers_is_said() {
         [("7200000", "ERROR", "\"ahead_s\":7"), ("-600000", "WARN", "\"ahead_s\":-")]
     {
         let env = [("TRIBUTARY_FAILPOINT_CLOCK_MS", offset_ms)];
-        let mut process = crate::process::tributary(&scene.setup.toml(), &env);
+        let mut process = crate::harness::process::tributary(&scene.setup.toml(), &env);
         let line = process.wait_for_log("this machine's clock", LIMIT);
         assert!(line.contains(level) && line.contains(said), "{line}");
         // Nothing can be written that the brokers take for the future.

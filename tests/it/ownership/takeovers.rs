@@ -1,11 +1,11 @@
 //! Takeovers: whoever announced itself last has all of its streams, every time.
 
 use super::{Scene, TAKEN_OVER};
-use crate::kafka::broker;
-use crate::pipeline::progress::Progress;
-use crate::pipeline::{self, LIMIT, count_log, stop};
-use crate::process::Process;
-use crate::wait::wait_until;
+use crate::harness::airship::progress::Progress;
+use crate::harness::airship::{LIMIT, count_log, stop};
+use crate::harness::broker::broker;
+use crate::harness::process::Process;
+use crate::harness::wait::wait_until;
 use std::cell::Cell;
 use std::fmt;
 use tributary_mock::airship;
@@ -29,7 +29,7 @@ struct Load {
 impl Load {
     #[track_caller]
     fn new(test: &str) -> Self {
-        let service = airship::Config { hold_at: Some(0), ..pipeline::service(EVENTS) };
+        let service = airship::Config { hold_at: Some(0), ..crate::harness::airship::service(EVENTS) };
         Self { scene: Scene::new(test, STREAMS, service), made: Cell::new(0) }
     }
 
@@ -112,7 +112,7 @@ fn of_two_that_start_at_once_one_has_everything() {
 /// Without transactions nobody is fenced, so the record is looked at now and then.
 #[test]
 fn an_instance_that_nobody_fences_gives_up_all_the_same() {
-    let service = airship::Config { hold_at: Some(0), ..pipeline::service(EVENTS) };
+    let service = airship::Config { hold_at: Some(0), ..crate::harness::airship::service(EVENTS) };
     let mut scene = Scene::new("least-taken", STREAMS, service);
     scene.setup.delivery = "at_least_once";
     let load = Load { scene, made: Cell::new(0) };

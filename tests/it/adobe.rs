@@ -1,0 +1,4 @@
+//! Adobe streams.
+
+pub(crate) mod e2e;
+pub(crate) mod faults;

@@ -1,0 +1,4 @@
+//! Airship streams.
+
+pub(crate) mod e2e;
+pub(crate) mod faults;

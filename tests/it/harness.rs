@@ -1,0 +1,21 @@
+//! What tests share. What a test needs:
+//!
+//! - [`broker::broker`]: the broker that all tests share; [`broker::private_broker`]: one to stop, pause and kill;
+//!   [`broker::unique_prefix`]: topic names of the test's own on the shared one.
+//! - [`reader`]: what a topic holds, at either isolation level.
+//! - [`process`]: `tributary` (or any command) with its log, signals, memory, CPU time and metrics.
+//! - [`airship`], [`adobe`]: the mock service, the configuration of a run, and the oracle that says what must have arrived;
+//!   in their `scenes` a mock, a connector and the checks at the end in one.
+//! - [`wait`]: waiting for a condition. Nothing else in the tests may sleep.
+
+pub(crate) mod adobe;
+pub(crate) mod airship;
+pub(crate) mod broker;
+pub(crate) mod http;
+pub(crate) mod listener;
+pub(crate) mod murmur2;
+pub(crate) mod process;
+pub(crate) mod reader;
+mod selftest;
+pub(crate) mod wait;
+pub(crate) mod watchdog;

@@ -1,0 +1,173 @@
+//! The rights that the README lists are enough, for a first start, a second one, a re-opening and a takeover; and each
+//! that is missing is named, at the first start.
+
+use crate::harness::airship::oracle::{Found, Repeats};
+use crate::harness::airship::{LIMIT, Mock, Setup, count_log, service, stop};
+use crate::harness::broker::{PrivateBroker, Right, acl_broker};
+use crate::harness::process::{self, Process};
+use crate::harness::wait::wait_until;
+
+const EVENTS: u64 = 4_000;
+
+/// What the README lists for the state topics, by their common prefix. ALTER_CONFIGS includes DESCRIBE_CONFIGS.
+const STATE: [&str; 5] = ["READ", "WRITE", "CREATE", "ALTER_CONFIGS", "ALTER"];
+
+/// And for the topics of events and dead letters.
+const EVENTS_AND_LETTERS: [&str; 3] = ["WRITE", "CREATE", "DESCRIBE_CONFIGS"];
+
+/// The right to change the settings, not that to read them.
+const CHANGES: &str = "state changes of settings";
+
+/// The right on the transactional ids of the shards, not that on the one of the placement record.
+const OF_SHARDS: &str = "transactional ids of shards";
+
+/// The same, of an instance that writes without transactions.
+const OF_LEAST: &str = "transactional ids of shards, at least once";
+
+/// The list, but for the rights that `left_out` names as `kind OPERATION`.
+fn rights(setup: &Setup, left_out: &str) -> Vec<Right> {
+    let right = |kind: &str, pattern: &str, name: &str, operation: &str| {
+        [kind, pattern, name, operation].map(str::to_owned)
+    };
+    let state = format!("{}.", setup.prefix);
+    let of_state = STATE.iter().map(|operation| ("state", right("TOPIC", "PREFIXED", &state, operation)));
+    let id = match left_out {
+        OF_SHARDS | OF_LEAST => right("TRANSACTIONAL_ID", "LITERAL", &format!("{state}shards"), "WRITE"),
+        _ => right("TRANSACTIONAL_ID", "PREFIXED", &state, "WRITE"),
+    };
+    let id = ("id", id);
+    let topics = [setup.topic().to_owned(), dead_letters(setup)];
+    let of_events = topics.iter().flat_map(|topic| {
+        EVENTS_AND_LETTERS.iter().map(|operation| ("events", right("TOPIC", "LITERAL", topic, operation)))
+    });
+    let all = of_state.chain([id]).chain(of_events);
+    let kept = all.filter(|(kind, right)| format!("{kind} {}", right[3]) != left_out);
+    let less = (left_out == CHANGES).then(|| right("TOPIC", "PREFIXED", &state, "DESCRIBE_CONFIGS"));
+    let kept =
+        kept.filter(|(kind, right)| left_out != CHANGES || *kind != "state" || right[3] != "ALTER_CONFIGS");
+    kept.map(|(_, right)| right).chain(less).collect()
+}
+
+/// Outside of the state's prefix, so that the rights on that do not count for it.
+fn dead_letters(setup: &Setup) -> String {
+    format!("letters-{}", setup.prefix)
+}
+
+fn setup(broker: &PrivateBroker, address: &str, test: &str, mock: &Mock) -> Setup {
+    let mut setup = Setup::at(broker, test, mock);
+    setup.bootstrap = address.to_owned();
+    setup.streams[0].topic = format!("out-{}", setup.prefix);
+    setup.transaction_timeout = "10s";
+    setup
+}
+
+fn config(setup: &Setup, kafka: &str) -> String {
+    let toml = setup.toml().replace(
+        "kafka = { ",
+        &format!(
+            r#"kafka = {{ {kafka}properties = {{ "security.protocol" = "SASL_PLAINTEXT", "sasl.mechanism" = "PLAIN", "sasl.username" = "tributary", "sasl.password" = {{ value = "secret" }} }}, "#
+        ),
+    );
+    toml.replace("[[stream]]\n", &format!("[[stream]]\ndead_letter_topic = \"{}\"\n", dead_letters(setup)))
+}
+
+fn start(setup: &Setup) -> Process {
+    process::tributary(&config(setup, ""), &[])
+}
+
+fn received(process: &Process) -> f64 {
+    process.metrics().sum("tributary_events_received_total", &[])
+}
+
+#[test]
+fn the_least_rights_are_enough_and_each_missing_one_is_named() {
+    let (broker, address) = acl_broker();
+    let mock = Mock::start(tributary_mock::airship::Config { rate: 500.0, backlog: 500, ..service(EVENTS) });
+    let full = setup(&broker, &address, "rights-full", &mock);
+    // What is left out, what the log says, and whether the connector runs all the same.
+    let cases = [
+        ("state READ", "it takes READ on the topic", false),
+        ("state WRITE", "Topic authorization failed", false),
+        ("state CREATE", "it takes CREATE", false),
+        ("state ALTER_CONFIGS", "which takes DESCRIBE_CONFIGS on it", true),
+        (CHANGES, "that takes ALTER_CONFIGS on the topic", true),
+        ("state ALTER", "it takes ALTER on the topic", false),
+        ("id WRITE", "it takes WRITE on the transactional id", false),
+        (OF_SHARDS, "it takes WRITE on the transactional id", false),
+        (OF_LEAST, "it takes WRITE on the transactional id", false),
+        ("events WRITE", "it takes WRITE on the topic", false),
+        ("events CREATE", "it takes CREATE", false),
+        ("events DESCRIBE_CONFIGS", "which takes DESCRIBE_CONFIGS on them", true),
+    ];
+    let with_case = |(left_out, ..): &(&str, &str, bool)| {
+        let setup = setup(&broker, &address, "rights-less", &mock);
+        let delivery = if *left_out == OF_LEAST { "at_least_once" } else { setup.delivery };
+        Setup { delivery, ..setup }
+    };
+    let setups: Vec<Setup> = cases.iter().map(with_case).collect();
+    let lists = cases.iter().zip(&setups).flat_map(|((left_out, ..), setup)| rights(setup, left_out));
+    let mut least = setup(&broker, &address, "rights-least", &mock);
+    least.delivery = "at_least_once";
+    let enough = rights(&full, "").into_iter().chain(rights(&least, ""));
+    broker.allow(&enough.chain(lists).collect::<Vec<_>>());
+
+    // First start, second start after a kill, takeover by another instance, re-opening.
+    let mut first = start(&full);
+    wait_until(LIMIT, "a first part", || received(&first) > 600.0);
+    first.kill9();
+    let mut second = start(&full);
+    wait_until(LIMIT, "a second part", || received(&second) > 300.0);
+    let mut third =
+        process::tributary(&config(&full, ""), &[("TRIBUTARY_FAILPOINTS", "before_commit=6:error")]);
+    second.wait_exit(LIMIT);
+    wait_until(LIMIT, "a re-opening", || count_log(&third, "\"opened\"") >= 2);
+    let read = || {
+        crate::harness::reader::read_all(&broker, full.topic(), crate::harness::reader::Isolation::Committed)
+            .len()
+    };
+    wait_until(LIMIT, "all of it", || read() >= EVENTS as usize);
+    stop(&mut third);
+    assert_eq!(count_log(&third, "authorization failed"), 0, "{:?}", third.log());
+    let found = full.expectation(&mock).check_at(&broker, Repeats::Forbidden);
+    assert_eq!(found, Found { records: EVENTS as usize, repeats: 0 });
+
+    let mut without_transactions = start(&least);
+    let read = || {
+        crate::harness::reader::read_all(&broker, least.topic(), crate::harness::reader::Isolation::Committed)
+            .len()
+    };
+    wait_until(LIMIT, "all of it, at least once", || read() >= EVENTS as usize);
+    stop(&mut without_transactions);
+    assert_eq!(count_log(&without_transactions, "authorization failed"), 0);
+
+    for ((left_out, says, runs), setup) in cases.iter().zip(&setups) {
+        if *left_out == CHANGES {
+            // Only then something has to be changed.
+            broker.create_topic(&format!("{}.ids", setup.prefix), 1, &[("retention.ms", "1000")]);
+        }
+        if *left_out == "state ALTER" {
+            let two =
+                Setup { streams: [setup.streams.clone(), setup.streams.clone()].concat(), ..setup.clone() };
+            for topic in ["ids", "checkpoints"] {
+                broker.create_topic(
+                    &format!("{}.{topic}", setup.prefix),
+                    1,
+                    &[("cleanup.policy", "compact")],
+                );
+            }
+            let text = config(&two, "").replacen("name = \"mobile\"", "name = \"other\"", 1);
+            let process = process::tributary(&text, &[]);
+            let line = process.wait_for_log(says, LIMIT);
+            assert!(line.contains(&setup.prefix), "{left_out}: {line}");
+            continue;
+        }
+        let process = start(setup);
+        eprintln!("without {left_out}");
+        let line = process.wait_for_log(says, LIMIT);
+        let names = line.contains(&setup.prefix);
+        assert!(names, "{left_out}: the resource is named: {line}");
+        if *runs {
+            wait_until(LIMIT, format_args!("events without {left_out}"), || received(&process) > 100.0);
+        }
+    }
+}
