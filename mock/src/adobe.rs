@@ -10,12 +10,10 @@ mod handle;
 pub mod hit;
 pub mod log;
 mod parameters;
-mod prepared;
 pub(crate) mod service;
 mod session;
 pub mod stats;
 mod token;
-mod transfer;
 pub mod visitor;
 
 pub use config::{Config, Flush, OnExpiry, Prepare};
@@ -34,9 +32,9 @@ use tokio::time::Instant;
 use crate::engine::clock::now_ms;
 use crate::engine::fault::Board;
 use crate::engine::feed::Feed;
+use crate::engine::prepared::{Pack, Prepared};
 use crate::stats::Counters;
-use group::{Group, Rules};
-use prepared::Prepared;
+use group::{BLOCK, Group, Rules};
 use token::Tokens;
 
 /// Everything that the connections share.
@@ -72,6 +70,7 @@ struct Stream {
     name: String,
     log: Log,
     prepared: Prepared,
+    line_end: &'static str,
     group: Mutex<Group>,
     switches: Mutex<Switches>,
 }
@@ -96,7 +95,8 @@ impl Adobe {
             let log = Log::new(config.log_options(number, now));
             Arc::new(Stream {
                 name: name.clone(),
-                prepared: Prepared::new(log.clone(), config.line_end(), room),
+                prepared: Prepared::new(log.len() / BLOCK * (1 + log.options().partitions), room),
+                line_end: config.line_end(),
                 group: Mutex::new(Group::new(Rules::new(&config), log.clone())),
                 switches: Mutex::default(),
                 log,
@@ -119,11 +119,12 @@ impl Adobe {
 
     /// Compresses the logs ahead of the first connection, if so configured. Takes seconds.
     pub(crate) fn prepare(&self) -> std::io::Result<()> {
-        match self.config.prepare {
-            Prepare::Off => Ok(()),
-            Prepare::One => self.streams.iter().try_for_each(|stream| stream.prepared.fill(false)),
-            Prepare::Many => self.streams.iter().try_for_each(|stream| stream.prepared.fill(true)),
-        }
+        let parts = match self.config.prepare {
+            Prepare::Off => return Ok(()),
+            Prepare::One => false,
+            Prepare::Many => true,
+        };
+        self.streams.iter().try_for_each(|stream| stream.prepare(parts))
     }
 
     /// The hits that are readable now.
@@ -157,6 +158,34 @@ impl Adobe {
 }
 
 impl Stream {
+    /// Makes packs until all are kept or there is no more room: blocks for one connection, or parts for several.
+    fn prepare(&self, parts: bool) -> std::io::Result<()> {
+        for block in 0..self.log.len() / BLOCK {
+            let partitions = if parts { self.log.options().partitions as usize } else { 1 };
+            for partition in 0..partitions {
+                let pack = self.pack(block, parts.then_some(partition))?;
+                if !self.prepared.has_room_for(&pack) {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The block with this number, which starts at hit `block * BLOCK`; or what a partition has in it.
+    fn pack(&self, block: u64, partition: Option<usize>) -> std::io::Result<Arc<Pack>> {
+        // The block itself, then its parts.
+        let place = partition.map_or(0, |partition| 1 + partition as u64);
+        self.prepared.get(block * (1 + self.log.options().partitions) + place, || {
+            let hits = block * BLOCK..(block + 1) * BLOCK;
+            let of_part = |hit: &u64| partition.is_none_or(|partition| self.log.partition(*hit) == partition);
+            Pack::compress(hits.filter(of_part).collect(), |hit, out| {
+                self.log.render(hit, out);
+                out.extend_from_slice(self.line_end.as_bytes());
+            })
+        })
+    }
+
     fn group(&self) -> MutexGuard<'_, Group> {
         lock(&self.group)
     }

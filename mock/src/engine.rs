@@ -1,4 +1,4 @@
-//! What both services are made of: clock, random numbers, compression, faults, the connection.
+//! What both services are made of: clock, random numbers, compression, faults, streams, the connection.
 //!
 //! Invariant: no service is known here.
 
@@ -6,6 +6,9 @@ pub(crate) mod clock;
 pub mod fault;
 pub(crate) mod feed;
 pub(crate) mod gzip;
+pub(crate) mod prepared;
 pub(crate) mod random;
 pub(crate) mod reply;
+pub(crate) mod session;
+pub(crate) mod transfer;
 pub(crate) mod wire;

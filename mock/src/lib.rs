@@ -15,7 +15,8 @@ mod stats;
 mod tests;
 
 pub use engine::fault;
-pub use stats::{Fired, Seen, Stats};
+pub use engine::fault::Fired;
+pub use stats::{Seen, Stats};
 
 use std::io;
 use std::net::SocketAddr;

@@ -8,6 +8,8 @@ use std::sync::{Mutex, PoisonError};
 use serde::Serialize;
 use tokio::sync::Notify;
 
+use crate::engine::fault::Fired;
+
 /// Counts since the start or the last reset, and the latest requests and faults.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Stats {
@@ -41,19 +43,6 @@ pub struct Stats {
     pub requests: VecDeque<Seen>,
     /// The same of the Adobe half; all above but connections is of the Airship half.
     pub adobe: super::adobe::Stats,
-}
-
-/// A fault that fired.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Fired {
-    /// Its name.
-    pub fault: String,
-    /// The connection's number, from 1; the same in `Seen`.
-    pub connection: u64,
-    /// The position that was next on the stream; 0 for a fault at connect.
-    pub position: u64,
-    /// Events written on the connection before.
-    pub events: u64,
 }
 
 /// A request, without its credential.

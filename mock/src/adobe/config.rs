@@ -14,6 +14,7 @@ use super::log::{DEFAULT_EPOCH_MS, LogOptions};
 use crate::airship::config::{ENDLESS, LIVE_RATE};
 use crate::engine::clock::{Epoch, parse_epoch};
 use crate::engine::fault::Armed;
+use crate::engine::transfer::Borders;
 
 /// Settings of the Adobe half. Each unknown of the real service is a knob.
 #[derive(Clone, Debug, PartialEq, clap::Args)]
@@ -153,7 +154,7 @@ pub struct Config {
     /// Start a new gzip member after so many bytes of text, wherever that is; 0 for never
     #[arg(id = "ADOBE_MEMBER_BYTES", long = "adobe-member-bytes", default_value_t = Self::default().member_bytes)]
     pub member_bytes: usize,
-    /// Start a new gzip member after at least so many hits; 0 for never
+    /// Start a new gzip member after so many hits; 0 for never
     #[arg(id = "ADOBE_MEMBER_HITS", long = "adobe-member-hits", default_value_t = Self::default().member_hits)]
     pub member_hits: u64,
     /// Bytes in a chunk at most; 0 for any
@@ -289,6 +290,18 @@ impl Config {
             plain_ids: self.plain_ids,
             long_ids: self.long_ids,
             plain_shapes: self.plain_shapes,
+        }
+    }
+
+    /// Where responses are cut.
+    pub(super) fn borders(&self) -> Borders {
+        Borders {
+            each_line: self.flush == Flush::Record,
+            withhold: if self.flush == Flush::Withheld { self.withhold_bytes.max(1) } else { 0 },
+            flush_bytes: self.flush_bytes,
+            member_bytes: self.member_bytes,
+            member_lines: self.member_hits,
+            chunk_bytes: self.chunk_bytes,
         }
     }
 

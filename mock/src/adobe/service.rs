@@ -15,14 +15,13 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::group::{Refused, Wanted};
-use super::session::{Opening, Session};
+use super::session::Opening;
 use super::stats::Seen;
 use super::{Adobe, Stream};
-use crate::engine::fault::{ErrorBody, Fault};
+use crate::engine::fault::{ErrorBody, Fault, Fired};
 use crate::engine::gzip::GzipWriter;
 use crate::engine::reply::{Body, bytes, redirect, text};
 use crate::engine::wire::WireEnd;
-use crate::stats::Fired;
 
 /// Bytes of a request body that are read.
 const MAX_BODY: usize = 1 << 20;
@@ -110,7 +109,7 @@ impl Adobe {
                 }
                 self.open(head, query, name, origin).map(|opening| {
                     seen.stream = Some(opening.number);
-                    let mut response = Response::new(Session::new(Arc::clone(self), opening).into_body());
+                    let mut response = Response::new(opening.into_body(Arc::clone(self)));
                     let headers = response.headers_mut();
                     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
                     headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));

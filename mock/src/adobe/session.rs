@@ -1,35 +1,29 @@
-//! One stream: from what its group lets it claim to the chunks of a response body.
+//! What the Adobe half supplies to a stream: the hits that its group lets it claim.
 //!
-//! Invariant: hits leave in the order of the claims; the body is pulled, so a slow reader costs no memory. The fault
-//! that is due is always done before the next hit. Leaves its group exactly once. Knows nothing of requests.
-
-mod inject;
-mod lines;
-
-pub use inject::huge_line;
+//! Invariant: hits are supplied in the order of the claims. Leaves its group exactly once. Knows nothing of requests.
 
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, StreamBody};
-use hyper::body::Frame;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::config::{Flush, OnExpiry};
-use super::group::{BLOCK, Claim, Claimed, End, Limits};
+use super::config::OnExpiry;
+use super::group::{self, BLOCK, Claim, Claimed};
+use super::log::Log;
 use super::token::Grant;
-use super::transfer::{Chunk, Tally, Transfer};
 use super::{Adobe, Stream};
-use crate::engine::fault::Progress;
+use crate::engine::fault::{Board, Fired, stretched};
 use crate::engine::reply::Body;
+use crate::engine::session::{End, Limits, Next, Session, Settings, Supply};
+use crate::engine::transfer::{Tally, Transfer};
 use crate::engine::wire::WireEnd;
-use crate::stats::Fired;
+
+/// Hits that can be repeated.
+const RECENT: usize = 100;
 
 /// What a stream is opened with.
+#[derive(Debug)]
 pub(super) struct Opening {
     /// Which stream.
     pub(super) stream: Arc<Stream>,
@@ -41,242 +35,140 @@ pub(super) struct Opening {
     pub(super) grant: Grant,
 }
 
-pub(super) struct Session {
+/// A stream that is open.
+#[derive(Debug)]
+struct Open {
     adobe: Arc<Adobe>,
-    opening: Opening,
-    end: End,
-    transfer: Transfer,
-    progress: Progress,
-    steps: VecDeque<Step>,
-    drip: Option<Drip>,
-    /// Split the next multi-byte character, then note this.
-    split_next: Option<Step>,
+    stream: Arc<Stream>,
+    number: u64,
+    grant: Grant,
+    end: group::End,
     /// The latest hits, for those that are repeated.
     recent: VecDeque<u64>,
-    changes: watch::Receiver<u64>,
-    last_write: Instant,
 }
 
-/// The plan of a stream, one step after the other.
-enum Step {
-    Data(Chunk),
-    Pause(Duration),
-    Fired(Fired),
-    /// Nothing more but other faults.
-    Stall,
-    /// The last chunk.
-    EndBody,
-    /// FIN without a last chunk.
-    Close,
-    /// RST.
-    Reset,
-}
-
-struct Drip {
-    bytes: usize,
-    pause: Duration,
-    hits_left: u64,
-}
-
-impl Session {
-    /// The opening has joined its group, which this leaves.
-    pub(super) fn new(adobe: Arc<Adobe>, opening: Opening) -> Self {
-        let now = Instant::now();
-        adobe.counters.update(|stats| {
-            stats.adobe.opened(opening.number, &opening.stream.name, opening.connection);
-        });
-        Self {
+impl Opening {
+    /// Opens the stream. The opening has joined its group, which the stream leaves.
+    pub(super) fn into_body(self, adobe: Arc<Adobe>) -> Body {
+        let Self { stream, number, connection, wire, grant } = self;
+        adobe.counters.update(|stats| stats.adobe.opened(number, &stream.name, connection));
+        let config = &adobe.config;
+        let settings = Settings {
+            number,
+            position: 0,
+            line_end: config.line_end(),
+            lines: config.session_hits,
+            silence: config.blank_every,
+            transfer: Transfer::new(true, config.borders()),
+            wire,
             changes: adobe.feed.subscribe(),
-            transfer: Transfer::new(&adobe.config),
-            progress: Progress::starting_at(opening.number, 0),
-            adobe,
-            opening,
-            end: End::Client,
-            steps: VecDeque::new(),
-            drip: None,
-            split_next: None,
-            recent: VecDeque::new(),
-            last_write: now,
-        }
-    }
-
-    pub(super) fn into_body(self) -> Body {
-        let chunks = futures_util::stream::unfold(self, |mut session| async move {
-            let chunk = session.next().await?;
-            Some((chunk.map(Frame::data), session))
-        });
-        StreamBody::new(chunks).boxed_unsync()
-    }
-
-    async fn next(&mut self) -> Option<io::Result<Bytes>> {
-        loop {
-            match self.steps.pop_front() {
-                Some(Step::Data((bytes, tally))) => {
-                    self.count(bytes.len(), &tally);
-                    if !bytes.is_empty() {
-                        self.last_write = Instant::now();
-                        return Some(Ok(bytes));
-                    }
-                }
-                Some(Step::Pause(pause)) => tokio::time::sleep(pause).await,
-                Some(Step::Fired(fired)) => {
-                    self.adobe.counters.update(|stats| stats.adobe.fault_fired(fired));
-                }
-                Some(Step::Stall) => {
-                    if let Err(error) = self.stall().await {
-                        return Some(Err(error));
-                    }
-                }
-                Some(Step::EndBody) => {
-                    self.end = End::Orderly;
-                    return None;
-                }
-                Some(Step::Close) => {
-                    self.end = End::Fault;
-                    self.opening.wire.close();
-                    // The connection is gone at the next flush, and this with it.
-                    std::future::pending().await
-                }
-                Some(Step::Reset) => {
-                    self.end = End::Fault;
-                    self.opening.wire.reset();
-                    std::future::pending().await
-                }
-                None => {
-                    if let Err(error) = self.plan().await {
-                        return Some(Err(error));
-                    }
-                }
-            }
-        }
-    }
-
-    /// Nothing, until another fault is armed for this stream.
-    async fn stall(&mut self) -> io::Result<()> {
-        loop {
-            if let Some(fault) = self.adobe.board.claim(&mut self.progress) {
-                return self.inject(fault);
-            }
-            if self.changes.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        }
-    }
-
-    fn count(&self, bytes: usize, tally: &Tally) {
-        let number = self.opening.number;
-        if self.adobe.config.journal {
-            self.adobe.note_sent(number, &tally.hits);
-        }
-        self.adobe.counters.update(|stats| {
-            stats.adobe.sent(number, tally.hits.len() as u64, tally.duplicates, bytes as u64);
-            stats.adobe.blank_lines += tally.blank_lines;
-        });
-    }
-
-    /// Plans at least one step, or waits until there may be one.
-    async fn plan(&mut self) -> io::Result<()> {
-        let now = Instant::now();
-        let config = &self.adobe.config;
-        if config.session_hits != 0 && self.progress.events >= config.session_hits {
-            return self.plan_end(&[]);
-        }
-        let expiry =
-            self.adobe.tokens.expiry(self.opening.grant).filter(|_| config.on_expiry != OnExpiry::Keep);
-        if expiry.is_some_and(|expiry| expiry <= now) {
-            return match config.on_expiry {
-                OnExpiry::Line => self.plan_end(format!("not authorized{}", config.line_end()).as_bytes()),
-                OnExpiry::Text => self.plan_end(b"not authorized"),
-                OnExpiry::Cut | OnExpiry::Keep => {
-                    self.steps.push_back(Step::Close);
-                    Ok(())
-                }
-            };
-        }
-        if let Some(next) = self.opening.stream.group().next_of(self.opening.number) {
-            self.progress.position = self.progress.position.max(next);
-        }
-        if let Some(fault) = self.adobe.board.claim(&mut self.progress) {
-            return self.inject(fault);
-        }
-        let blank = (!config.blank_every.is_zero()).then(|| self.last_write + config.blank_every);
-        let window = self.adobe.window_at(now);
-        let wake = match self.claim(&window, now) {
-            Claimed { claim: Claim::Nothing, .. } => self.adobe.feed.due(window.end),
-            Claimed { claim: Claim::Paused(until), .. } => Some(until),
-            Claimed { claim, duplicates } => {
-                self.plan_hits(claim, duplicates)?;
-                tokio::task::yield_now().await;
-                return Ok(());
-            }
         };
-        if blank.is_some_and(|blank| blank <= now) {
-            return self.plan_blank_line();
-        }
-        let deadline = [wake, blank, expiry].into_iter().flatten().min();
-        tokio::select! {
-            _ = self.changes.changed() => {}
-            () = sleep_until(deadline) => {}
-        }
-        Ok(())
-    }
-
-    /// Claims the hits up to whatever comes first: a fault, the end of a block, of the session or of what is there.
-    fn claim(&self, window: &std::ops::Range<u64>, now: Instant) -> Claimed {
-        let (fault_hits, fault_positions) = self.adobe.board.distance(&self.progress);
-        let config = &self.adobe.config;
-        let left = match config.session_hits {
-            0 => u64::MAX,
-            limit => limit.saturating_sub(self.progress.events),
-        };
-        let hits =
-            fault_hits.min(left).min(self.drip.as_ref().map_or(u64::MAX, |drip| drip.hits_left)).max(1);
-        let below = self.progress.position.saturating_add(fault_positions);
-        let limits = Limits {
-            hits,
-            below,
-            blocks: config.prepared_mib > 0
-                && config.flush == Flush::Batch
-                && self.transfer.takes_segments()
-                && self.split_next.is_none()
-                && self.drip.is_none()
-                && fault_positions > BLOCK,
-        };
-        self.opening.stream.group().claim(self.opening.number, limits, window, now)
-    }
-
-    fn plan_blank_line(&mut self) -> io::Result<()> {
-        let line_end = self.adobe.config.line_end();
-        let chunks =
-            self.transfer.write(line_end.as_bytes(), Tally { blank_lines: 1, ..Tally::default() })?;
-        // Even if it is withheld, the next one is due later.
-        self.last_write = Instant::now();
-        self.push(chunks);
-        Ok(())
-    }
-
-    /// Some last text, then an end in order.
-    fn plan_end(&mut self, text: &[u8]) -> io::Result<()> {
-        let chunks = self.transfer.write(text, Tally::default())?;
-        self.push(chunks);
-        let chunks = self.transfer.finish()?;
-        self.push(chunks);
-        self.steps.push_back(Step::EndBody);
-        Ok(())
-    }
-
-    fn push(&mut self, chunks: Vec<Chunk>) {
-        self.steps.extend(chunks.into_iter().map(Step::Data));
+        let open = Open { adobe, stream, number, grant, end: group::End::Client, recent: VecDeque::new() };
+        Session::new(open, settings).into_body()
     }
 }
 
-impl Drop for Session {
-    fn drop(&mut self) {
-        let number = self.opening.number;
-        let effects = self.opening.stream.group().leave(number, self.end, Instant::now());
-        self.adobe.board.forget(number);
+impl Open {
+    fn note(&mut self, hits: &[u64], position: &mut u64) {
+        *position = hits.iter().map(|hit| hit + 1).fold(*position, u64::max);
+        self.recent.extend(&hits[hits.len().saturating_sub(RECENT)..]);
+        let surplus = self.recent.len().saturating_sub(RECENT);
+        self.recent.drain(..surplus);
+    }
+}
+
+impl Supply for Open {
+    fn board(&self) -> &Board {
+        &self.adobe.board
+    }
+
+    fn position(&self, reached: u64) -> u64 {
+        self.stream.group().next_of(self.number).map_or(reached, |next| reached.max(next))
+    }
+
+    fn next(&mut self, position: &mut u64, limits: Limits, now: Instant) -> io::Result<Next> {
+        let config = &self.adobe.config;
+        let expiry = self.adobe.tokens.expiry(self.grant).filter(|_| config.on_expiry != OnExpiry::Keep);
+        if expiry.is_some_and(|expiry| expiry <= now) {
+            return Ok(match config.on_expiry {
+                OnExpiry::Line => Next::End(format!("not authorized{}", config.line_end()).into_bytes()),
+                OnExpiry::Text => Next::End(b"not authorized".to_vec()),
+                OnExpiry::Cut | OnExpiry::Keep => Next::Close,
+            });
+        }
+        let limits = group::Limits {
+            hits: limits.lines,
+            below: position.saturating_add(limits.positions),
+            blocks: limits.packs && config.prepared_mib > 0 && limits.positions > BLOCK,
+        };
+        let window = self.adobe.window_at(now);
+        let Claimed { claim, duplicates } = self.stream.group().claim(self.number, limits, &window, now);
+        let pack = match claim {
+            Claim::Nothing => {
+                return Ok(Next::Wait(self.adobe.feed.due(window.end).into_iter().chain(expiry).min()));
+            }
+            Claim::Paused(until) => return Ok(Next::Wait(expiry.into_iter().chain([until]).min())),
+            Claim::Hits(lines) => {
+                self.note(&lines, position);
+                return Ok(Next::Lines(Tally { lines, duplicates, ..Tally::default() }));
+            }
+            Claim::Block(block) => self.stream.pack(block, None)?,
+            Claim::Part(block, partition) => self.stream.pack(block, Some(partition))?,
+        };
+        self.note(&pack.lines, position);
+        Ok(Next::Pack(pack, duplicates))
+    }
+
+    fn keep_alive(&self, _: u64) -> (Vec<u8>, Tally) {
+        (Vec::new(), Tally { keep_alives: 1, ..Tally::default() })
+    }
+
+    fn repeated(&self, _: u64, count: u64) -> Tally {
+        let skipped = self.recent.len().saturating_sub(count as usize);
+        let lines: Vec<u64> = self.recent.iter().skip(skipped).copied().collect();
+        Tally { duplicates: lines.len() as u64, lines, ..Tally::default() }
+    }
+
+    fn len(&self) -> u64 {
+        self.stream.log.len()
+    }
+
+    fn render(&self, number: u64, out: &mut Vec<u8>) {
+        self.stream.log.render(number, out);
+    }
+
+    fn huge_line(&self, position: u64, bytes: usize, valid: bool) -> Vec<u8> {
+        huge_line(&self.stream.log, position, bytes, valid)
+    }
+
+    fn sent(&self, bytes: usize, tally: &Tally) {
+        if self.adobe.config.journal {
+            self.adobe.note_sent(self.number, &tally.lines);
+        }
         self.adobe.counters.update(|stats| {
-            stats.adobe.closed(number);
+            stats.adobe.sent(self.number, tally.lines.len() as u64, tally.duplicates, bytes as u64);
+            stats.adobe.blank_lines += tally.keep_alives;
+        });
+    }
+
+    fn fired(&self, fired: Fired) {
+        self.adobe.counters.update(|stats| stats.adobe.fault_fired(fired));
+    }
+
+    fn ended(&mut self, end: End) {
+        self.end = match end {
+            End::Orderly => group::End::Orderly,
+            End::Fault => group::End::Fault,
+        };
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let effects = self.stream.group().leave(self.number, self.end, Instant::now());
+        self.adobe.board.forget(self.number);
+        self.adobe.counters.update(|stats| {
+            stats.adobe.closed(self.number);
             stats.adobe.happened(effects);
         });
         // The others have more to send now.
@@ -284,9 +176,15 @@ impl Drop for Session {
     }
 }
 
-async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
+/// The line that `huge_line` writes when `position` is next, exactly `bytes` long if that is at least 300; if valid, a
+/// hit with the id 1-`position`.
+pub fn huge_line(log: &Log, position: u64, bytes: usize, valid: bool) -> Vec<u8> {
+    if !valid {
+        return stretched(format!("huge garbage before position {position}: "), "", bytes);
     }
+    let time = log.options().place_s(position);
+    let start = format!(
+        r#"{{"reportSuite":"harborlightprod","hitIdHigh":1,"hitIdLow":{position},"visIdHigh":1,"visIdLow":1,"timeGMT":{time},"receivedTimeGMT":{time},"evars":{{"evars":{{"eVar1":""#
+    );
+    stretched(start, r#""}}}"#, bytes)
 }

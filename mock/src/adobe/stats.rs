@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::Serialize;
 
 use super::group::Effects;
-use crate::stats::Fired;
+use crate::engine::fault::Fired;
 
 /// Counts since the start or the last reset, and the latest requests and faults.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]

@@ -208,6 +208,11 @@ impl Config {
         }
     }
 
+    /// What lines end with.
+    pub(super) fn line_end(&self) -> &'static str {
+        if self.crlf { "\r\n" } else { "\n" }
+    }
+
     fn step_us(&self) -> u64 {
         let by_rate = if self.rate > 0.0 { (1e6 / self.rate) as u64 } else { LogOptions::default().step_us };
         self.step.map_or(by_rate, |step| step.as_micros() as u64).max(1)

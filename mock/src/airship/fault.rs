@@ -6,21 +6,17 @@ pub use crate::engine::fault::{Armed, ErrorBody, Fault, array_line, garbage_line
 
 use super::log::Log;
 use super::offset::OffsetNumber;
+use crate::engine::fault::stretched;
 
 /// The line that `huge_line` writes when `position` is next, exactly `bytes` long if that is at least 300.
 pub fn huge_line(log: &Log, position: u64, bytes: usize, valid: bool) -> Vec<u8> {
     let style = log.options().offsets;
     let offset = style.json(&OffsetNumber::before(position).text(style));
-    let mut line = if valid {
-        format!(
-            r#"{{"id":"huge-{position}","offset":{offset},"occurred":"2026-03-02T07:40:00.000Z","processed":"2026-03-02T07:40:00.000Z","type":"CUSTOM","body":{{"name":"huge","source":"API","properties":{{"blob":""#
-        )
-        .into_bytes()
-    } else {
-        format!("huge garbage before position {position}: ").into_bytes()
-    };
-    let end: &[u8] = if valid { br#""}}}"# } else { b"" };
-    line.resize(bytes.saturating_sub(end.len()).max(line.len()), b'x');
-    line.extend_from_slice(end);
-    line
+    if !valid {
+        return stretched(format!("huge garbage before position {position}: "), "", bytes);
+    }
+    let start = format!(
+        r#"{{"id":"huge-{position}","offset":{offset},"occurred":"2026-03-02T07:40:00.000Z","processed":"2026-03-02T07:40:00.000Z","type":"CUSTOM","body":{{"name":"huge","source":"API","properties":{{"blob":""#
+    );
+    stretched(start, r#""}}}"#, bytes)
 }

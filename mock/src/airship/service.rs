@@ -15,11 +15,12 @@ use super::fault::{ErrorBody, Fault};
 use super::offset::OffsetNumber;
 use super::reply::{self, Refusal};
 use super::request::{Endpoint, Start, Subscription};
-use super::session::{Opening, Session};
+use super::session::Opening;
 use super::{Airship, pin};
+use crate::engine::fault::Fired;
 use crate::engine::reply::{Body, redirect};
 use crate::engine::wire::WireEnd;
-use crate::stats::{Fired, Seen};
+use crate::stats::Seen;
 
 /// Bytes of a request body that are read.
 const MAX_BODY: usize = 1 << 20;
@@ -76,11 +77,7 @@ pub(crate) async fn handle(
         }
         Some(Fault::Redirect { code, location, cookies }) => redirect(code, location.as_deref(), &cookies),
         _ => match airship.open(&head.method, &head.uri, &head.headers, &body) {
-            Ok(mut opening) => {
-                opening.connection = connection;
-                opening.wire = wire;
-                airship.stream(opening)
-            }
+            Ok(opening) => airship.stream(opening, connection, wire),
             Err(No::Refusal(refusal)) => reply::error(&refusal, ErrorBody::Json, None),
             Err(No::Pin(pinned)) => {
                 let location = pinned.has_location.then(|| {
@@ -131,7 +128,7 @@ impl Airship {
             Encoding::Identity => false,
             Encoding::Auto => text(headers, "accept-encoding").is_some_and(|value| value.contains("gzip")),
         };
-        Ok(Opening { subscription, position, compress, connection: 0, wire: WireEnd::default(), slot })
+        Ok(Opening { subscription, position, compress, slot })
     }
 
     /// Where a subscription begins.
@@ -158,9 +155,9 @@ impl Airship {
         }
     }
 
-    fn stream(self: &Arc<Self>, opening: Opening) -> Response<Body> {
+    fn stream(self: &Arc<Self>, opening: Opening, connection: u64, wire: WireEnd) -> Response<Body> {
         let compress = opening.compress;
-        let mut response = Response::new(Session::new(Arc::clone(self), opening).into_body());
+        let mut response = Response::new(opening.into_body(Arc::clone(self), connection, wire));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
         if compress {

@@ -244,6 +244,19 @@ impl FromStr for Armed {
     }
 }
 
+/// A fault that fired.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Fired {
+    /// Its name.
+    pub fault: String,
+    /// The connection's number, from 1; in the Adobe half that of the connection to the stream.
+    pub connection: u64,
+    /// The position that was next on the stream; 0 for a fault at connect.
+    pub position: u64,
+    /// Events written on the connection before.
+    pub events: u64,
+}
+
 /// The line that `garbage_line` writes when `position` is next; no JSON, and not ASCII.
 pub fn garbage_line(position: u64) -> Vec<u8> {
     format!("%% garbage before position {position}: {{\"id\": schön").into_bytes()
@@ -252,6 +265,14 @@ pub fn garbage_line(position: u64) -> Vec<u8> {
 /// The line that `array_line` writes when `position` is next: JSON, but no object.
 pub fn array_line(position: u64) -> Vec<u8> {
     format!("[{{\"before\":{position}}},\"an array\"]").into_bytes()
+}
+
+/// `start` and `end` with as much between them as makes a line of so many bytes.
+pub(crate) fn stretched(start: String, end: &str, bytes: usize) -> Vec<u8> {
+    let mut line = start.into_bytes();
+    line.resize(bytes.saturating_sub(end.len()).max(line.len()), b'x');
+    line.extend_from_slice(end.as_bytes());
+    line
 }
 
 #[cfg(test)]
