@@ -127,11 +127,6 @@ impl Adobe {
         self.streams.iter().try_for_each(|stream| stream.prepare(parts))
     }
 
-    /// The hits that are readable now.
-    fn window_at(&self, now: Instant) -> std::ops::Range<u64> {
-        self.feed.oldest(now)..self.feed.available(now)
-    }
-
     fn stream(&self, name: &str) -> Option<&Arc<Stream>> {
         self.streams.iter().find(|stream| stream.name == name)
     }

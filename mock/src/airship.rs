@@ -6,6 +6,7 @@
 mod auth;
 mod calendar;
 pub mod config;
+pub(crate) mod control;
 pub mod event;
 pub mod fault;
 pub mod filter;
@@ -121,8 +122,7 @@ impl Airship {
 
     /// The positions that are readable now.
     pub(crate) fn window(&self) -> std::ops::Range<u64> {
-        let now = Instant::now();
-        self.feed.oldest(now)..self.feed.available(now)
+        self.feed.window(Instant::now())
     }
 
     pub(crate) fn release(&self, up_to: u64) {

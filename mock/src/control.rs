@@ -7,41 +7,18 @@ use std::sync::Arc;
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::adobe::{self, control as adobe_control};
-use crate::engine::fault::{Armed, Fault};
+use crate::engine::control::Answer;
 use crate::engine::reply::{Body, text};
 use crate::server::Shared;
+use crate::{adobe, airship};
 
 /// What the paths of the control plane start with.
 pub(crate) const PREFIX: &str = "/_mock/";
 
 /// Bytes of a request body that are read.
 const MAX_BODY: usize = 1 << 20;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Release {
-    up_to: u64,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Retention {
-    oldest: u64,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Credentials {
-    token: String,
-    /// Whether to end the streams that were opened with the old one.
-    #[serde(default)]
-    end_streams: bool,
-}
 
 pub(crate) async fn handle(shared: &Shared, request: Request<Incoming>) -> Response<Body> {
     let method = request.method().clone();
@@ -57,81 +34,18 @@ pub(crate) async fn handle(shared: &Shared, request: Request<Incoming>) -> Respo
     }
 }
 
-fn answer(
-    shared: &Shared,
-    method: &Method,
-    path: &str,
-    body: &[u8],
-) -> Result<Option<Value>, serde_json::Error> {
+fn answer(shared: &Shared, method: &Method, path: &str, body: &[u8]) -> Answer {
     if let Some(path) = path.strip_prefix("adobe/") {
-        let handle = adobe::Handle::new(Arc::clone(&shared.adobe));
-        return adobe_control::answer(&handle, method, path, body);
+        return adobe::control::answer(&shared.adobe, method, path, body);
     }
-    let airship = &shared.airship;
-    Ok(Some(match (method.as_str(), path) {
-        ("GET", "stats") => serde_json::to_value(shared.counters.snapshot())?,
-        ("GET", "config") => json!({ "log": airship.log().options(), "readable": airship.window() }),
-        ("GET", "faults") => serde_json::to_value(airship.armed())?,
-        ("POST", "faults") => {
-            let value: Value = serde_json::from_slice(body)?;
-            let armed = parse_armed(value)?;
-            let count = armed.len();
-            armed.into_iter().for_each(|armed| airship.arm(armed));
-            json!({ "armed": count })
-        }
-        ("DELETE", "faults") => {
-            airship.disarm();
-            json!({})
-        }
-        ("POST", "release") => {
-            airship.release(parse::<Release>(body)?.up_to);
-            json!({ "readable": airship.window() })
-        }
-        ("POST", "retention") => {
-            airship.expire(parse::<Retention>(body)?.oldest);
-            json!({ "readable": airship.window() })
-        }
-        ("POST", "credentials") => {
-            let Credentials { token, end_streams } = parse(body)?;
-            airship.rotate_token(token);
-            if end_streams {
-                airship.end_streams(Fault::Eof {});
-            }
-            json!({})
-        }
-        ("POST", "disconnect") => {
-            let fault = if body.is_empty() { Fault::Eof {} } else { parse_fault(body)? };
-            airship.end_streams(fault);
-            json!({})
-        }
-        ("POST", "expire-cookies") => {
-            airship.expire_cookies();
-            json!({})
-        }
+    match (method.as_str(), path) {
+        ("GET", "stats") => Ok(Some(serde_json::to_value(shared.counters.snapshot())?)),
         ("POST", "reset") => {
-            airship.disarm();
+            shared.airship.disarm();
             adobe::Handle::new(Arc::clone(&shared.adobe)).reset();
             shared.counters.reset();
-            json!({})
+            Ok(Some(json!({})))
         }
-        _ => return Ok(None),
-    }))
-}
-
-/// One fault or several.
-pub(crate) fn parse_armed(value: Value) -> Result<Vec<Armed>, serde_json::Error> {
-    let faults = match value {
-        Value::Array(faults) => faults,
-        fault => vec![fault],
-    };
-    // All or none: a mistake in the second must not leave the first armed.
-    faults.into_iter().map(Armed::from_json).collect()
-}
-
-pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
-    serde_json::from_slice(body)
-}
-
-pub(crate) fn parse_fault(body: &[u8]) -> Result<Fault, serde_json::Error> {
-    Armed::from_json(serde_json::from_slice(body)?).map(|armed| armed.fault)
+        _ => airship::control::answer(&shared.airship, method, path, body),
+    }
 }

@@ -1,8 +1,9 @@
-//! What both services are made of: clock, random numbers, compression, faults, streams, the connection.
+//! What both services are made of: clock, random numbers, compression, faults, streams, the control plane, the connection.
 //!
 //! Invariant: no service is known here.
 
 pub(crate) mod clock;
+pub(crate) mod control;
 pub mod fault;
 pub(crate) mod feed;
 pub(crate) mod gzip;

@@ -178,6 +178,26 @@ fn what_is_made_of_a_line_is_made_of_it_alone() {
 }
 
 #[test]
+fn the_engine_of_the_mock_knows_no_service_and_no_service_the_other() {
+    let (mut wrong, mut seen) = (Vec::new(), 0);
+    for source in below("mock/src", 40).iter().filter(|source| !source.is_test()) {
+        let own = SERVICES.into_iter().find(|service| source.module() == *service);
+        // What stands at the root puts the parts together.
+        if own.is_none() && source.module() != "engine" {
+            continue;
+        }
+        seen += 1;
+        let code = source.code().to_lowercase();
+        for service in SERVICES.into_iter().filter(|service| Some(*service) != own && code.contains(service))
+        {
+            wrong.push(format!("mock/src/{} names {service}", source.path));
+        }
+    }
+    assert!(seen > 40, "only {seen} files");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
 fn the_table_has_no_more_than_is_there() {
     let sources = sources();
     for (module, allowed) in TABLE {

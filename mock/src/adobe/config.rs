@@ -11,9 +11,9 @@ use clap::builder::ArgPredicate::IsPresent;
 use humantime::parse_duration;
 
 use super::log::{DEFAULT_EPOCH_MS, LogOptions};
-use crate::airship::config::{ENDLESS, LIVE_RATE};
 use crate::engine::clock::{Epoch, parse_epoch};
 use crate::engine::fault::Armed;
+use crate::engine::feed::{ENDLESS, LIVE_RATE};
 use crate::engine::transfer::Borders;
 
 /// Settings of the Adobe half. Each unknown of the real service is a knob.

@@ -2,25 +2,14 @@
 //!
 //! Invariant: does nothing that the `Handle` cannot do.
 
+use std::sync::Arc;
+
 use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Handle;
-use crate::control::{parse, parse_armed, parse_fault};
-use crate::engine::fault::Fault;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Release {
-    up_to: u64,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Retention {
-    oldest: u64,
-}
+use super::{Adobe, Handle};
+use crate::engine::control::{self, Answer, parse, parse_fault};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -51,12 +40,8 @@ struct Redirect {
     base: Option<String>,
 }
 
-pub(crate) fn answer(
-    adobe: &Handle,
-    method: &Method,
-    path: &str,
-    body: &[u8],
-) -> Result<Option<Value>, serde_json::Error> {
+pub(crate) fn answer(shared: &Arc<Adobe>, method: &Method, path: &str, body: &[u8]) -> Answer {
+    let adobe = Handle::new(Arc::clone(shared));
     Ok(Some(match (method.as_str(), path) {
         ("GET", "stats") => serde_json::to_value(adobe.stats())?,
         ("GET", "config") => {
@@ -74,29 +59,10 @@ pub(crate) fn answer(
         }),
         ("GET", "sent") => serde_json::to_value(adobe.sent())?,
         ("GET", "faults") => serde_json::to_value(adobe.armed())?,
-        ("POST", "faults") => {
-            let armed = parse_armed(parse(body)?)?;
-            let count = armed.len();
-            armed.into_iter().for_each(|armed| adobe.arm(armed));
-            json!({ "armed": count })
-        }
-        ("POST", "token-faults") => {
-            let armed = parse_armed(parse(body)?)?;
-            let count = armed.len();
-            armed.into_iter().for_each(|armed| adobe.arm_token(armed));
-            json!({ "armed": count })
-        }
+        ("POST", "token-faults") => control::arm(&shared.token_board, body)?,
         ("DELETE", "faults") => {
             adobe.disarm();
             json!({})
-        }
-        ("POST", "release") => {
-            adobe.release(parse::<Release>(body)?.up_to);
-            json!({ "readable": adobe.readable() })
-        }
-        ("POST", "retention") => {
-            adobe.expire(parse::<Retention>(body)?.oldest);
-            json!({ "readable": adobe.readable() })
         }
         ("POST", "credentials") => {
             let Credentials { bearer, secrets } = parse(body)?;
@@ -122,12 +88,12 @@ pub(crate) fn answer(
             json!({})
         }
         ("POST", "disconnect") => {
-            adobe.disconnect(fault(body)?);
+            adobe.disconnect(parse_fault(body)?);
             json!({})
         }
         ("POST", path) if path.starts_with("disconnect/") => {
             let Some(n) = path.trim_start_matches("disconnect/").parse().ok() else { return Ok(None) };
-            json!({ "number": adobe.disconnect_one(n, fault(body)?) })
+            json!({ "number": adobe.disconnect_one(n, parse_fault(body)?) })
         }
         ("DELETE", "ghosts") => {
             adobe.forget_ghosts();
@@ -145,11 +111,6 @@ pub(crate) fn answer(
             adobe.redirect_to(parse::<Redirect>(body)?.base.as_deref());
             json!({})
         }
-        _ => return Ok(None),
+        _ => return control::answer(&shared.feed, &shared.board, method, path, body),
     }))
-}
-
-/// The fault in the body, or an end in order.
-fn fault(body: &[u8]) -> Result<Fault, serde_json::Error> {
-    if body.is_empty() { Ok(Fault::Eof {}) } else { parse_fault(body) }
 }

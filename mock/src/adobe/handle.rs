@@ -136,7 +136,7 @@ impl Handle {
 
     /// The hits that are readable now.
     pub fn readable(&self) -> std::ops::Range<u64> {
-        self.0.window_at(Instant::now())
+        self.0.feed.window(Instant::now())
     }
 
     /// Lets hits below `up_to` be read, with `hold_at`.

@@ -152,7 +152,7 @@ impl Adobe {
             return Err(No::new(424));
         }
         let number = self.next_number();
-        let joined = stream.group().join(number, wanted, &self.window_at(now), now);
+        let joined = stream.group().join(number, wanted, &self.feed.window(now), now);
         let effects = joined.map_err(No::from)?;
         self.counters.update(|stats| stats.adobe.happened(effects));
         // The others may have less to send now.

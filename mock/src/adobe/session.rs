@@ -101,7 +101,7 @@ impl Supply for Open {
             below: position.saturating_add(limits.positions),
             blocks: limits.packs && config.prepared_mib > 0 && limits.positions > BLOCK,
         };
-        let window = self.adobe.window_at(now);
+        let window = self.adobe.feed.window(now);
         let Claimed { claim, duplicates } = self.stream.group().claim(self.number, limits, &window, now);
         let pack = match claim {
             Claim::Nothing => {

@@ -11,6 +11,7 @@ use super::fault::Armed;
 use super::log::{DEFAULT_EPOCH_MS, LogOptions};
 use super::offset::OffsetStyle;
 use crate::engine::clock::{Epoch, parse_epoch};
+use crate::engine::feed::{ENDLESS, LIVE_RATE};
 
 /// Settings of the Airship half. Each unknown of the real service is a knob.
 #[derive(Clone, Debug, PartialEq, clap::Args)]
@@ -144,11 +145,6 @@ pub enum Pin {
     /// 307 to every request
     Loop,
 }
-
-/// Events of the command when it is not told how many: months of them.
-pub(crate) const ENDLESS: u64 = 100_000_000;
-/// Events a second of the command when it is not told how many events there are.
-pub(crate) const LIVE_RATE: &str = "10";
 
 impl Default for Config {
     fn default() -> Self {

@@ -2,11 +2,17 @@
 //!
 //! Invariant: both bounds only ever rise. Knows no events and no connections.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
+
+/// Events of the command when it is not told how many: months of them.
+pub(crate) const ENDLESS: u64 = 100_000_000;
+/// Events a second of the command when it is not told how many events there are.
+pub(crate) const LIVE_RATE: &str = "10";
 
 /// The readable window of the log, and a signal for everything that waits on it.
 #[derive(Debug)]
@@ -54,6 +60,11 @@ impl Feed {
     pub(crate) fn oldest(&self, now: Instant) -> u64 {
         let by_retention = self.available(now).saturating_sub(self.retention);
         by_retention.max(self.expired_below.load(Ordering::Acquire))
+    }
+
+    /// The readable window.
+    pub(crate) fn window(&self, now: Instant) -> Range<u64> {
+        self.oldest(now)..self.available(now)
     }
 
     /// When `position` becomes readable by time alone.

@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::airship::config::ENDLESS;
 use crate::airship::{Encoding, Epoch, OffsetStyle, OnBadOffset, Pin, Selection, Subscription};
 use crate::airship::{Endpoint, Fault};
+use crate::engine::feed::ENDLESS;
 
 fn config(events: u64) -> AirshipConfig {
     AirshipConfig { events, ..AirshipConfig::default() }
