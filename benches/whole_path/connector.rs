@@ -14,7 +14,7 @@ use crate::Arguments;
 use crate::broker::{Broker, free_port};
 use crate::mock::{Mock, TRIBUTARY};
 use crate::proc::Killed;
-use crate::table::{Commits, Row};
+use crate::table::{Commits, Row, sample};
 
 /// How often the metrics are asked for, before the first commit and after it: each answer costs the connector CPU time.
 const POLLS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
@@ -179,12 +179,6 @@ pub(crate) fn get(address: &str, path: &str) -> io::Result<String> {
     let mut text = String::new();
     stream.read_to_string(&mut text)?;
     Ok(text)
-}
-
-/// The value of the first sample of that name.
-pub(crate) fn sample(page: &str, name: &str) -> Option<f64> {
-    let line = page.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{')))?;
-    line.rsplit_once(' ')?.1.parse().ok()
 }
 
 fn log(dir: &Path) -> String {

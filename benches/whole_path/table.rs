@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use crate::connector::sample;
-
 /// One round.
 pub(crate) struct Row {
     pub(crate) events: u64,
@@ -116,4 +114,10 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
+}
+
+/// The value of the first sample of that name.
+pub(crate) fn sample(page: &str, name: &str) -> Option<f64> {
+    let line = page.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{')))?;
+    line.rsplit_once(' ')?.1.parse().ok()
 }

@@ -14,7 +14,7 @@ use super::{Configured, Logging, exit};
 use crate::cli::status::Status;
 use crate::config::Config;
 use crate::plan::Plan;
-use crate::shard::readiness::LIMIT;
+use crate::shard::health::LIMIT;
 use crate::sink::kafka::reach::Reach;
 use crate::source::{Service, adobe};
 use crate::supervisor::{self, Ended};

@@ -4,16 +4,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::health::{Phase, State};
+use super::health::{LIMIT, Phase, State};
 use super::metrics::Metrics;
 use crate::clock::now_ms;
 use crate::sink::kafka::reach::{Reach, Trouble};
 use crate::source;
 use crate::source::metrics::{ConnectionState, Outage};
-
-/// How long Kafka may fail before a shard is not ready: longer than the move of a leader or the restart of a broker of a
-/// cluster, so that these do not make it flap.
-pub const LIMIT: Duration = Duration::from_secs(30);
 
 /// How long the service's side may not be open before a shard is not ready: longer than services need to restart or to
 /// notice that a connection is gone, so that it does not flap with their routine.
