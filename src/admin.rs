@@ -31,7 +31,11 @@ struct Served {
 }
 
 /// Begins to serve; the address that was bound is returned, for port 0.
-pub async fn serve(listen: SocketAddr, figures: &[ShardFigures], reach: &Reach) -> io::Result<SocketAddr> {
+pub(crate) async fn serve(
+    listen: SocketAddr,
+    figures: &[ShardFigures],
+    reach: &Reach,
+) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind(listen).await?;
     let bound = listener.local_addr()?;
     let served = Served {

@@ -7,7 +7,8 @@
 
 /// What a failpoint does to its place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Action {
+#[cfg_attr(not(feature = "failpoints"), expect(dead_code, reason = "only tests arm failpoints"))]
+pub(crate) enum Action {
     /// As if Kafka had asked for an abort.
     Abort,
     /// As if the outcome had become unknown.
@@ -17,12 +18,12 @@ pub enum Action {
 /// Passes the failpoint `name`.
 #[cfg(not(feature = "failpoints"))]
 #[inline]
-pub fn pass(_name: &str) -> Option<Action> {
+pub(crate) fn pass(_name: &str) -> Option<Action> {
     None
 }
 
 #[cfg(feature = "failpoints")]
-pub use armed::pass;
+pub(crate) use armed::pass;
 
 #[cfg(feature = "failpoints")]
 mod armed {
@@ -64,7 +65,7 @@ mod armed {
     }
 
     /// Passes the failpoint `name`.
-    pub fn pass(name: &str) -> Option<Action> {
+    pub(crate) fn pass(name: &str) -> Option<Action> {
         let action = {
             let mut armed = ARMED.lock().unwrap_or_else(PoisonError::into_inner);
             let point = armed.get_mut(name)?;

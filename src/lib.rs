@@ -18,19 +18,19 @@
 //! Imports run one way: `model` ← stages ← `shard` ← `supervisor` ← `main`. Stages never import one another;
 //! a test checks every `use crate::` against the table in `ARCHITECTURE.md`.
 
-pub mod admin;
+mod admin;
 pub mod cli;
-pub mod clock;
+mod clock;
 pub mod config;
 pub mod event;
-pub mod failpoint;
+mod failpoint;
 pub mod model;
-pub mod output;
-pub mod plan;
+mod output;
+mod plan;
 pub mod shard;
 pub mod sink;
 pub mod source;
 pub mod supervisor;
 pub mod task;
 pub mod telemetry;
-pub mod web;
+mod web;

@@ -2,13 +2,13 @@
 
 pub mod block;
 pub mod checkpoint;
-pub mod errors;
-pub mod figure;
-pub mod hide;
-pub mod member;
-pub mod mend;
-pub mod numbers;
-pub mod offset;
-pub mod secret;
-pub mod text;
+pub(crate) mod errors;
+pub(crate) mod figure;
+pub(crate) mod hide;
+pub(crate) mod member;
+pub(crate) mod mend;
+pub(crate) mod numbers;
+pub(crate) mod offset;
+pub(crate) mod secret;
+pub(crate) mod text;
 pub mod types;

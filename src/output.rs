@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 /// Why standard output did not take what a command had to say.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum OutputError {
+pub(crate) enum OutputError {
     /// Who reads it has gone, as `| head` does when it has enough: a normal end.
     #[error("standard output is closed")]
     Closed,
@@ -40,25 +40,25 @@ impl From<io::Error> for OutputError {
 }
 
 /// Writes a text and a line end to standard output.
-pub fn print(text: impl Display) -> Result<(), OutputError> {
+pub(crate) fn print(text: impl Display) -> Result<(), OutputError> {
     let mut out = io::stdout().lock();
     writeln!(out, "{text}")?;
     Ok(out.flush()?)
 }
 
 /// The same where the command's work is another one, which goes on without a reader.
-pub fn mention(text: impl Display) {
+pub(crate) fn mention(text: impl Display) {
     // Nobody wants to know.
     drop(print(text));
 }
 
 /// Writes a text and a line end to standard error, if it takes them.
-pub fn remark(text: impl Display) {
+pub(crate) fn remark(text: impl Display) {
     log_line(format!("{text}\n").as_bytes());
 }
 
 /// Writes a line, its end included, to standard error, if it takes it.
-pub fn log_line(line: &[u8]) {
+pub(crate) fn log_line(line: &[u8]) {
     let mut torn = TORN.lock().unwrap_or_else(PoisonError::into_inner);
     if !append(&mut io::stderr(), &mut torn, line) {
         DROPPED.fetch_add(1, Ordering::Relaxed);
@@ -66,7 +66,7 @@ pub fn log_line(line: &[u8]) {
 }
 
 /// Lines that standard error did not take so far.
-pub fn dropped_lines() -> u64 {
+pub(crate) fn dropped_lines() -> u64 {
     DROPPED.load(Ordering::Relaxed)
 }
 

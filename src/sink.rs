@@ -24,7 +24,7 @@ use crate::model::types::{Dated, EventId, OutRecord, Run};
 
 pub mod kafka;
 #[cfg(test)]
-pub mod memory;
+pub(crate) mod memory;
 
 /// What is known of a topic.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

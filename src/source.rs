@@ -13,18 +13,18 @@ use failure::Failure;
 use http::connect::Endpoint;
 use reader::{ReaderContext, Resume};
 
-pub mod adobe;
-pub mod airship;
-pub mod backoff;
-pub mod endings;
-pub mod failure;
+pub(crate) mod adobe;
+pub(crate) mod airship;
+pub(crate) mod backoff;
+pub(crate) mod endings;
+pub(crate) mod failure;
 pub mod frame;
 pub mod http;
-pub mod lines;
-pub mod metrics;
-pub mod queue;
-pub mod reader;
-pub mod vet;
+pub(crate) mod lines;
+pub(crate) mod metrics;
+pub(crate) mod queue;
+pub(crate) mod reader;
+pub(crate) mod vet;
 
 /// What a source needs to know to reach its service.
 #[derive(Clone, Debug)]

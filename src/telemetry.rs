@@ -1,4 +1,4 @@
 //! What the process tells of itself while it runs.
 
-pub mod log;
+pub(crate) mod log;
 pub mod metrics;

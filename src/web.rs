@@ -1,9 +1,9 @@
 //! What requests to services and token endpoints have in common: the client, the way through a proxy, tokens of OAuth 2.
 //! Knows no service and no broker.
 
-pub mod oauth;
-pub mod proxy;
-pub mod retry_after;
+pub(crate) mod oauth;
+pub(crate) mod proxy;
+pub(crate) mod retry_after;
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use url::{Host, Url};
 use proxy::Proxies;
 
 /// A client that follows no redirect, repeats nothing by itself and takes the ways that `proxies` says.
-pub fn client(proxies: &Arc<Proxies>) -> ClientBuilder {
+pub(crate) fn client(proxies: &Arc<Proxies>) -> ClientBuilder {
     let ways = Arc::clone(proxies);
     // Each request was checked before, so an error is none here.
     let way = move |url: &Url| ways.way(url).ok().flatten().map(|proxy| proxy.url().clone());
@@ -27,7 +27,7 @@ pub fn client(proxies: &Arc<Proxies>) -> ClientBuilder {
 }
 
 /// Whether a host is this machine, whatever a name server says.
-pub fn is_loopback(host: &Host<&str>) -> bool {
+pub(crate) fn is_loopback(host: &Host<&str>) -> bool {
     match host {
         Host::Domain(name) => *name == "localhost",
         Host::Ipv4(address) => address.is_loopback(),
@@ -38,7 +38,7 @@ pub fn is_loopback(host: &Host<&str>) -> bool {
 }
 
 /// The host of an address, and its port if it is not the scheme's.
-pub fn host_of(url: &Url) -> String {
+pub(crate) fn host_of(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }

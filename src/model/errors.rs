@@ -1,14 +1,14 @@
 //! Errors as text, for logs: each error prints only itself, so the chain is put together where it is reported.
 
 /// An error and its causes in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// A JSON error without the text that it is about. What is not of the expected kind is quoted by serde, and it may be an
 /// event's: personal, and no matter for logs and headers.
-pub fn without_text(error: serde_json::Error) -> serde_json::Error {
+pub(crate) fn without_text(error: serde_json::Error) -> serde_json::Error {
     if !error.is_data() {
         return error;
     }

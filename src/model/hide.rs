@@ -22,17 +22,17 @@ mod spelling;
 use spelling::Reading;
 
 /// Bytes of a text of others that are shown.
-pub const MAX_QUOTED: usize = 512;
+pub(crate) const MAX_QUOTED: usize = 512;
 
 /// So many characters of a secret in a row are one too many. Fewer are met by chance, and tell nothing of a good secret.
-pub const PIECE: usize = 6;
+pub(crate) const PIECE: usize = 6;
 
 /// Letters of base64 beside what of them is known to stand for the secret: they tell some bits of its ends.
 const BASE64_EDGE: usize = 2;
 
 /// Takes secrets out of texts.
 #[derive(Clone, Default)]
-pub struct Hider {
+pub(crate) struct Hider {
     needles: Arc<[Needle]>,
 }
 
@@ -52,7 +52,7 @@ impl fmt::Debug for Hider {
 
 impl Hider {
     /// For these secrets.
-    pub fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
+    pub(crate) fn new<'a>(secrets: impl IntoIterator<Item = &'a Secret>) -> Self {
         let needles = secrets.into_iter().filter(|secret| !secret.expose().is_empty()).flat_map(|secret| {
             let plain = Needle::new(secret.expose().chars(), false);
             std::iter::once(plain).chain(encoded(secret.expose().as_bytes()))
@@ -61,7 +61,7 @@ impl Hider {
     }
 
     /// What may be shown of the beginning of a text, or of a `whole` one.
-    pub fn quote(&self, text: &str, whole: bool) -> String {
+    pub(crate) fn quote(&self, text: &str, whole: bool) -> String {
         // What is left out to make it one line may have stood inside a secret, or between the parts of one.
         let mut quoted = self.hide(&printable(&self.without(text, whole)));
         quoted.truncate(quoted.floor_char_boundary(MAX_QUOTED));
@@ -69,7 +69,7 @@ impl Hider {
     }
 
     /// A whole text without the secrets.
-    pub fn hide(&self, text: &str) -> String {
+    pub(crate) fn hide(&self, text: &str) -> String {
         self.without(text, true)
     }
 
@@ -186,7 +186,7 @@ fn widened(letters: &[char], found: Range<usize>) -> Range<usize> {
 }
 
 /// One line of printable characters; markup is left as it is.
-pub fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ").replace(|c: char| c.is_control(), "")
 }
 

@@ -10,7 +10,7 @@ use super::numbers;
 
 /// What a member holds.
 #[derive(Clone, PartialEq, Debug)]
-pub enum Scalar {
+pub(crate) enum Scalar {
     /// Text.
     Text(String),
     /// An integer from 0 to 2^64 - 1.
@@ -25,7 +25,7 @@ pub enum Scalar {
 
 impl Scalar {
     /// A whole number of 64 bits with a sign, by the rule of [`numbers`].
-    pub fn whole(&self) -> Option<i64> {
+    pub(crate) fn whole(&self) -> Option<i64> {
         match self {
             Self::Text(text) => numbers::whole_text(text.as_bytes()),
             Self::Unsigned(number) => i64::try_from(*number).ok(),
@@ -37,7 +37,7 @@ impl Scalar {
 }
 
 /// What a line, given without its line end, holds under a name.
-pub fn of_line(line: &[u8], name: &str) -> Option<Scalar> {
+pub(crate) fn of_line(line: &[u8], name: &str) -> Option<Scalar> {
     match take(line, name) {
         Ok(found) => found,
         Err(_) => take(&mend::mended(line)?, name).ok()?,

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 const ESCAPE: usize = 6;
 
 /// The line with U+FFFD for what is broken; `None` if nothing is.
-pub fn mended(line: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn mended(line: &[u8]) -> Option<Vec<u8>> {
     let text = String::from_utf8_lossy(line);
     let is_changed = matches!(text, Cow::Owned(_));
     let mut text = text.into_owned().into_bytes();

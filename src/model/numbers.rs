@@ -2,30 +2,30 @@
 //! all who read them, so that what is a time for one of them is a time for the others.
 
 /// The member that holds when Adobe received a hit, in seconds since the Unix epoch.
-pub const RECEIVED: &str = "receivedTimeGMT";
+pub(crate) const RECEIVED: &str = "receivedTimeGMT";
 
 /// Up to here each whole number is a float of its own.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Text that begins as a number does; `parse` alone would also take a plus sign, `inf` and `nan`.
-pub fn numeral(text: &[u8]) -> Option<&str> {
+pub(crate) fn numeral(text: &[u8]) -> Option<&str> {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     if digits.first().is_some_and(u8::is_ascii_digit) { std::str::from_utf8(text).ok() } else { None }
 }
 
 /// A float that is a whole number, such as `1372782179.0`, up to 2^53 either way.
-pub fn whole_float(number: f64) -> Option<i64> {
+pub(crate) fn whole_float(number: f64) -> Option<i64> {
     (number.fract() == 0.0 && number.abs() <= EXACT).then_some(number as i64)
 }
 
 /// Text that spells a whole number, also as a float.
-pub fn whole_text(text: &[u8]) -> Option<i64> {
+pub(crate) fn whole_text(text: &[u8]) -> Option<i64> {
     let text = numeral(text)?;
     text.parse().ok().or_else(|| whole_float(text.parse().ok()?))
 }
 
 /// A time in seconds since the Unix epoch, after it and before the year 10000. Services write 0 for what they do not know.
-pub fn time(seconds: i64) -> Option<jiff::Timestamp> {
+pub(crate) fn time(seconds: i64) -> Option<jiff::Timestamp> {
     if seconds > 0 { jiff::Timestamp::from_second(seconds).ok() } else { None }
 }
 

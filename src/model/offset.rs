@@ -7,13 +7,13 @@
 use super::member::{self, Scalar};
 
 /// The member that holds it, at the top of each line.
-pub const MEMBER: &str = "offset";
+pub(crate) const MEMBER: &str = "offset";
 
 /// Longest offset, bytes. It is part of every checkpoint and request; those of the service have 13 digits.
-pub const MAX_BYTES: usize = 1024;
+pub(crate) const MAX_BYTES: usize = 1024;
 
 /// Whether a member's text can be an offset: a service could not know any other as its own.
-pub fn is_usable(text: &[u8]) -> bool {
+pub(crate) fn is_usable(text: &[u8]) -> bool {
     if text.is_empty() || text.len() > MAX_BYTES {
         return false;
     }
@@ -26,7 +26,7 @@ pub fn is_usable(text: &[u8]) -> bool {
 }
 
 /// The offset in a line, given without its line end.
-pub fn of_line(line: &[u8]) -> Option<String> {
+pub(crate) fn of_line(line: &[u8]) -> Option<String> {
     let text = match member::of_line(line, MEMBER)? {
         Scalar::Text(text) => text,
         Scalar::Unsigned(number) => number.to_string(),

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use serde::{Serialize, Serializer};
 
 /// What is printed in place of a secret.
-pub const HIDDEN: &str = "<hidden>";
+pub(crate) const HIDDEN: &str = "<hidden>";
 
 /// A secret value. `Debug`, `Display` and `Serialize` print [`HIDDEN`].
 #[derive(Clone, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use std::ops::Deref;
 use smallvec::SmallVec;
 
 /// Bytes held in place: enough for two unsigned 64-bit numbers with a prefix and a separator, and for a time.
-pub const INLINE: usize = 48;
+pub(crate) const INLINE: usize = 48;
 
 /// The bytes of a field. Equal when the bytes are, whoever holds them.
 #[derive(Clone)]

@@ -26,7 +26,7 @@ pub struct Config {
 
 /// The lines of one transaction.
 #[derive(Debug)]
-pub struct Batch {
+pub(crate) struct Batch {
     config: Config,
     blocks: Vec<Block>,
     lines: usize,
@@ -48,7 +48,7 @@ impl Default for Config {
 
 impl Batch {
     /// An empty batch.
-    pub fn new(config: Config) -> Self {
+    pub(crate) fn new(config: Config) -> Self {
         Self {
             config,
             blocks: Vec::new(),
@@ -62,12 +62,12 @@ impl Batch {
     }
 
     /// Lines that may still be added before the batch closes by count.
-    pub fn room(&self) -> usize {
+    pub(crate) fn room(&self) -> usize {
         self.allowed.saturating_sub(self.lines)
     }
 
     /// Keeps a block of `lines` lines.
-    pub fn push(&mut self, block: Block, lines: usize, now: Instant) {
+    pub(crate) fn push(&mut self, block: Block, lines: usize, now: Instant) {
         self.opened.get_or_insert(now);
         self.tried.get_or_insert(now);
         self.lines += lines;
@@ -76,37 +76,37 @@ impl Batch {
     }
 
     /// Whether it must be committed by its size.
-    pub fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.lines >= self.allowed || self.bytes >= self.config.max_bytes
     }
 
     /// When it must be committed by its age; `None` while it is empty.
-    pub fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         self.opened.map(|opened| opened + self.config.interval)
     }
 
     /// Its blocks, oldest first.
-    pub fn blocks(&self) -> &[Block] {
+    pub(crate) fn blocks(&self) -> &[Block] {
         &self.blocks
     }
 
     /// Lines in it.
-    pub fn lines(&self) -> usize {
+    pub(crate) fn lines(&self) -> usize {
         self.lines
     }
 
     /// Bytes of lines in it.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Another attempt to write it begins.
-    pub fn try_again(&mut self, now: Instant) {
+    pub(crate) fn try_again(&mut self, now: Instant) {
         self.tried = self.opened.map(|_| now);
     }
 
     /// It could not be written in time: keeps the first half of its lines and gives the rest back, oldest first.
-    pub fn halve(&mut self, now: Instant) -> Vec<Block> {
+    pub(crate) fn halve(&mut self, now: Instant) -> Vec<Block> {
         if self.lines == 0 {
             // Whatever took too long was not the number of lines.
             return Vec::new();
@@ -130,7 +130,7 @@ impl Batch {
     }
 
     /// It is committed. Empties it, keeping the allocation.
-    pub fn committed(&mut self, now: Instant) {
+    pub(crate) fn committed(&mut self, now: Instant) {
         let took = self.tried.map_or(Duration::ZERO, |tried| now.saturating_duration_since(tried));
         if self.allowed < self.config.max_events && self.is_full() && took * QUICK <= self.too_long {
             self.allowed = self.allowed.saturating_mul(2).min(self.config.max_events);
@@ -139,7 +139,7 @@ impl Batch {
     }
 
     /// Empties it without a commit: nothing in it has to be written.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.blocks.clear();
         (self.lines, self.bytes, self.opened, self.tried) = (0, 0, None, None);
     }

@@ -8,7 +8,7 @@ use crate::model::types::{Position, Watermark};
 
 /// Where a stream is. A stream whose blocks bear their offset, as those of a Kafka partition do, would be a third variant.
 #[derive(Clone, Debug)]
-pub enum Cursor {
+pub(crate) enum Cursor {
     /// The service is told where to resume, and lines bear their offset.
     InLine(InLine),
     /// The service keeps the position; ours says how far we got, and what a replay has to drop.
@@ -17,7 +17,7 @@ pub enum Cursor {
 
 /// The offset of the last line that had one.
 #[derive(Clone, Debug)]
-pub struct InLine {
+pub(crate) struct InLine {
     /// A buffer that is used again and again; empty for none since the last commit.
     offset: Vec<u8>,
     /// Whether lines ought to have offsets. Otherwise those without one are not counted.
@@ -30,19 +30,19 @@ pub struct InLine {
 
 /// A watermark, and what is known of replays.
 #[derive(Clone, Debug)]
-pub struct Marked {
+pub(crate) struct Marked {
     mark: Mark,
     moved: bool,
 }
 
 impl Cursor {
     /// Of lines that bear offsets, if that is `expected` of them.
-    pub fn in_line(expected: bool) -> Self {
+    pub(crate) fn in_line(expected: bool) -> Self {
         Self::InLine(InLine { offset: Vec::new(), expected, unplaced: 0, unplaced_run: 0 })
     }
 
     /// Of a service that keeps the position, as far as a checkpoint says where we were.
-    pub fn watermark(position: Option<&Position>) -> Self {
+    pub(crate) fn watermark(position: Option<&Position>) -> Self {
         let watermark = match position {
             Some(Position::Watermark(watermark)) => *watermark,
             _ => Watermark::default(),
@@ -51,7 +51,7 @@ impl Cursor {
     }
 
     /// A line has passed.
-    pub fn pass_line(&mut self, offset: Option<&[u8]>) {
+    pub(crate) fn pass_line(&mut self, offset: Option<&[u8]>) {
         let Self::InLine(at) = self else { return };
         match offset {
             Some(offset) => at.move_to(offset),
@@ -64,7 +64,7 @@ impl Cursor {
     }
 
     /// Something has passed that is no line of the stream; where it has an offset all the same, that counts.
-    pub fn pass_garbage(&mut self, offset: Option<&[u8]>) {
+    pub(crate) fn pass_garbage(&mut self, offset: Option<&[u8]>) {
         if let (Self::InLine(at), Some(offset)) = (self, offset) {
             at.move_to(offset);
         }
@@ -72,7 +72,7 @@ impl Cursor {
 
     /// An event has passed that the service processed at `processed_ms`; `clock_ms` is our clock. Gives the time that the
     /// stream has come to: in a replay it does not go back.
-    pub fn pass_event(&mut self, processed_ms: i64, clock_ms: i64) -> Option<i64> {
+    pub(crate) fn pass_event(&mut self, processed_ms: i64, clock_ms: i64) -> Option<i64> {
         match self {
             Self::InLine(_) => Some(processed_ms),
             Self::Watermark(at) => {
@@ -84,7 +84,7 @@ impl Cursor {
     }
 
     /// Whether it has moved since the last commit.
-    pub fn has_moved(&self) -> bool {
+    pub(crate) fn has_moved(&self) -> bool {
         match self {
             Self::InLine(at) => !at.offset.is_empty(),
             Self::Watermark(at) => at.moved,
@@ -92,7 +92,7 @@ impl Cursor {
     }
 
     /// The position to commit, if `extent` says what the ids of then reach; `None` leaves the one that stands.
-    pub fn position(&self, extent: Extent) -> Option<Position> {
+    pub(crate) fn position(&self, extent: Extent) -> Option<Position> {
         match self {
             Self::InLine(at) if at.offset.is_empty() => None,
             Self::InLine(at) => Some(Position::offset(String::from_utf8_lossy(&at.offset))),
@@ -101,12 +101,12 @@ impl Cursor {
     }
 
     /// The latest received time so far, where the service keeps the position.
-    pub fn received_ms(&self) -> Option<i64> {
+    pub(crate) fn received_ms(&self) -> Option<i64> {
         self.mark().and_then(|mark| mark.watermark.received_ms)
     }
 
     /// It is committed, and the window knows all ids after `forgotten_ms`: the next batch begins.
-    pub fn commit(&mut self, forgotten_ms: Option<i64>) {
+    pub(crate) fn commit(&mut self, forgotten_ms: Option<i64>) {
         match self {
             Self::InLine(at) => {
                 at.offset.clear();
@@ -120,27 +120,27 @@ impl Cursor {
     }
 
     /// Lines since the last commit without an offset that can be sent back.
-    pub fn unplaced(&self) -> u64 {
+    pub(crate) fn unplaced(&self) -> u64 {
         if let Self::InLine(at) = self { at.unplaced } else { 0 }
     }
 
     /// Lines without an offset since the last one that had any.
-    pub fn unplaced_run(&self) -> u64 {
+    pub(crate) fn unplaced_run(&self) -> u64 {
         if let Self::InLine(at) = self { at.unplaced_run } else { 0 }
     }
 
     /// Whether ids are needed however old they are.
-    pub fn needs_old_ids(&self) -> bool {
+    pub(crate) fn needs_old_ids(&self) -> bool {
         self.mark().is_some_and(Mark::needs_old_ids)
     }
 
     /// What replays have brought.
-    pub fn replay_counts(&self) -> ReplayCounts {
+    pub(crate) fn replay_counts(&self) -> ReplayCounts {
         self.mark().map(|mark| mark.counts).unwrap_or_default()
     }
 
     /// What is known of replays, where the service keeps the position.
-    pub fn mark(&self) -> Option<&Mark> {
+    pub(crate) fn mark(&self) -> Option<&Mark> {
         match self {
             Self::InLine(_) => None,
             Self::Watermark(at) => Some(&at.mark),
@@ -148,7 +148,7 @@ impl Cursor {
     }
 
     /// The same, for what an event changes in it.
-    pub fn mark_mut(&mut self) -> Option<&mut Mark> {
+    pub(crate) fn mark_mut(&mut self) -> Option<&mut Mark> {
         match self {
             Self::InLine(_) => None,
             Self::Watermark(at) => Some(&mut at.mark),
@@ -157,7 +157,11 @@ impl Cursor {
 
     /// Changes it outside of what events do, so that it has to be committed; does nothing, and gives `None`, where lines bear
     /// the offsets.
-    pub fn change<T>(&mut self, change: impl FnOnce(&mut Mark) -> T, forgotten_ms: Option<i64>) -> Option<T> {
+    pub(crate) fn change<T>(
+        &mut self,
+        change: impl FnOnce(&mut Mark) -> T,
+        forgotten_ms: Option<i64>,
+    ) -> Option<T> {
         let Self::Watermark(at) = self else { return None };
         at.moved = true;
         let result = change(&mut at.mark);

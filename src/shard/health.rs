@@ -9,7 +9,7 @@ use crate::sink::kafka::reach::Trouble;
 
 /// How long Kafka may fail before a shard is not ready: longer than the move of a leader or the restart of a broker of a
 /// cluster, so that these do not make it flap.
-pub const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
 /// Between two errors in the log that say the same.
 const REPEAT: Duration = Duration::from_secs(60);

@@ -50,7 +50,7 @@ impl ReplayCounts {
 
 /// Where a stream is.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Mark {
+pub(crate) struct Mark {
     /// What the checkpoint holds.
     pub watermark: Watermark,
     /// What replays brought.
@@ -75,22 +75,22 @@ pub struct Report {
 
 impl Mark {
     /// At this watermark, with no replay at work that was looked at.
-    pub fn at(watermark: Watermark) -> Self {
+    pub(crate) fn at(watermark: Watermark) -> Self {
         Self { watermark, ..Self::default() }
     }
 
     /// Something may have been lost: a replay has to go back to before this.
-    pub fn owe_replay(&mut self) {
+    pub(crate) fn owe_replay(&mut self) {
         self.watermark.owed_from_ms.get_or_insert(self.watermark.received_ms.unwrap_or(0));
     }
 
     /// No replay will come: on_unclean says so by now. Whether one was owed.
-    pub fn forgive_replay(&mut self) -> bool {
+    pub(crate) fn forgive_replay(&mut self) -> bool {
         self.watermark.owed_from_ms.take().is_some()
     }
 
     /// A replay begins at `at_ms`, by our clock.
-    pub fn begin_replay(&mut self, at_ms: i64) {
+    pub(crate) fn begin_replay(&mut self, at_ms: i64) {
         self.owe_replay();
         self.watermark.replayed_ms = Some(at_ms);
         // Where nothing was delivered there is nothing to drop.
@@ -101,14 +101,14 @@ impl Mark {
 
     /// Whether a replay that has met what was delivered really went back: most of what it brought is known. Some of it is
     /// known even without a reset, since the service repeats a few events at a connect.
-    pub fn went_back(&self) -> bool {
+    pub(crate) fn went_back(&self) -> bool {
         let known = self.counts.dropped_by_id + self.counts.dropped_by_time;
         let had_nothing = self.watermark.owed_from_ms == Some(0);
         had_nothing || (known > FEW && known > self.counts.brought_back)
     }
 
     /// The replay is over.
-    pub fn end_replay(&mut self, replay_owed: bool) -> Report {
+    pub(crate) fn end_replay(&mut self, replay_owed: bool) -> Report {
         let gap_ms = self.watermark.owed_from_ms.unwrap_or(i64::MAX);
         let uncovered_ms = self.oldest_ms.map_or(0, |oldest| oldest.saturating_sub(gap_ms).max(0));
         // What is still owed, since this one had no effect or a connection broke off in it, may be as old as ever.
@@ -120,17 +120,17 @@ impl Mark {
     }
 
     /// Whether a replay may bring events that were delivered.
-    pub fn is_replaying(&self) -> bool {
+    pub(crate) fn is_replaying(&self) -> bool {
         self.watermark.replaying_until_ms.is_some()
     }
 
     /// Whether ids are needed however old they are.
-    pub fn needs_old_ids(&self) -> bool {
+    pub(crate) fn needs_old_ids(&self) -> bool {
         self.is_replaying() || self.watermark.owed_from_ms.is_some()
     }
 
     /// Whether an event of a replay is to be dropped by its time. Its id is not known.
-    pub fn drops(&mut self, received_ms: Option<i64>) -> bool {
+    pub(crate) fn drops(&mut self, received_ms: Option<i64>) -> bool {
         let (Some(received_ms), Some(forgotten_ms)) = (received_ms, self.watermark.forgotten_ms) else {
             return false;
         };
@@ -145,7 +145,7 @@ impl Mark {
     }
 
     /// A replay brought an event whose id is known, or one that was delivered now.
-    pub fn count(&mut self, received_ms: Option<i64>, is_new: bool) {
+    pub(crate) fn count(&mut self, received_ms: Option<i64>, is_new: bool) {
         let Some(until_ms) = self.watermark.replaying_until_ms else { return };
         if !is_new {
             self.is_known = true;
@@ -158,7 +158,7 @@ impl Mark {
     /// An event was taken at `clock_ms`, whatever became of it. One that is of a far future, by its time, does not count as
     /// that: no other would ever be later. A little ahead of us they all are when our clock is behind the service's; the mark
     /// has to follow these, since ids are forgotten, and replays judged, by the service's time.
-    pub fn pass(&mut self, received_ms: i64, clock_ms: i64) {
+    pub(crate) fn pass(&mut self, received_ms: i64, clock_ms: i64) {
         let is_absurd = received_ms > clock_ms.saturating_add(CLOCKS_DIFFER_MS);
         let received_ms = if is_absurd { clock_ms } else { received_ms };
         if let Some(until_ms) = self.watermark.replaying_until_ms {
@@ -175,7 +175,7 @@ impl Mark {
     }
 
     /// What the checkpoint says after a commit with which the window knows `extent`.
-    pub fn after(&self, extent: Extent) -> Watermark {
+    pub(crate) fn after(&self, extent: Extent) -> Watermark {
         let forgotten_ms = self.watermark.forgotten_ms.max(extent.forgotten_ms);
         Watermark { forgotten_ms, ids_since_ms: None, ..self.watermark }
     }

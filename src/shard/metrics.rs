@@ -18,7 +18,7 @@ use crate::model::figure::Figure;
 use crate::model::types::{DeadLetterReason, FilterReason};
 
 /// What becomes of an event that a replay brings, as metric labels.
-pub const REPLAY_OUTCOMES: [&str; 3] = ["brought_back", "dropped_by_id", "dropped_by_time"];
+pub(crate) const REPLAY_OUTCOMES: [&str; 3] = ["brought_back", "dropped_by_id", "dropped_by_time"];
 
 /// Why events may be missing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -6,10 +6,10 @@ use crate::model::checkpoint::Totals;
 use crate::model::types::{DeadLetterReason, FilterReason};
 
 /// Counts by reason, in the order of [`DeadLetterReason::ALL`].
-pub type DeadLetters = [u64; DeadLetterReason::ALL.len()];
+pub(crate) type DeadLetters = [u64; DeadLetterReason::ALL.len()];
 
 /// Counts by reason, in the order of [`FilterReason::ALL`].
-pub type Filtered = [u64; FilterReason::ALL.len()];
+pub(crate) type Filtered = [u64; FilterReason::ALL.len()];
 
 /// What a batch adds.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

@@ -20,7 +20,7 @@ const SERVICE_PAUSES: u32 = 3;
 
 /// Everything that is known of a shard at one moment.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct View {
+pub(crate) struct View {
     /// The shard itself.
     pub shard: State,
     /// The way to Kafka.
@@ -43,7 +43,7 @@ pub struct View {
 
 /// What is said of a shard.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Readiness {
+pub(crate) struct Readiness {
     /// Whether data can move.
     pub ready: bool,
     /// In one or two words.
@@ -58,7 +58,7 @@ pub struct Readiness {
 
 impl View {
     /// Looks at a shard.
-    pub fn of(shard: &Metrics, source: &source::metrics::Metrics, reach: &Reach) -> Self {
+    pub(crate) fn of(shard: &Metrics, source: &source::metrics::Metrics, reach: &Reach) -> Self {
         Self {
             shard: shard.health.get(),
             kafka: reach.trouble(),
@@ -76,7 +76,7 @@ impl View {
     ///
     /// A pause before a reconnect is routine, and so is a failure of Kafka that is over within [`LIMIT`], or an outage of the
     /// service that is over within `SERVICE_LIMIT`.
-    pub fn judge(&self) -> Readiness {
+    pub(crate) fn judge(&self) -> Readiness {
         let State { phase, trouble, holding, interval, .. } = &self.shard;
         let uncommitted = holding.map(|since| self.age(since)).unwrap_or_default();
         let verdict = |ready, state, trouble: Option<&Trouble>| Readiness {

@@ -25,22 +25,22 @@ use crate::model::types::{OutRecord, Run, ShardId};
 
 mod blocking;
 mod checking;
-pub mod client;
-pub mod config;
-pub mod delivery;
+pub(crate) mod client;
+pub(crate) mod config;
+pub(crate) mod delivery;
 mod failing;
 mod headers;
-pub mod journal;
-pub mod oauth;
+pub(crate) mod journal;
+pub(crate) mod oauth;
 mod opening;
-pub mod placement;
+pub(crate) mod placement;
 mod preparing;
 pub mod reach;
-pub mod readback;
+pub(crate) mod readback;
 mod recall;
-pub mod settings;
+pub(crate) mod settings;
 mod state;
-pub mod topics;
+pub(crate) mod topics;
 mod writing;
 
 pub use state::StateTopics;
@@ -57,7 +57,7 @@ pub struct Settings {
     pub shard: ShardId,
     /// Number of shards of the stream.
     pub shards: u32,
-    /// Partition of the state topics that belongs to the shard, see [`placement`].
+    /// Partition of the state topics that belongs to the shard, see `placement`.
     pub partition: i32,
     /// What this process announced.
     pub placement: Arc<Placement>,

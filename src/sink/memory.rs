@@ -10,7 +10,7 @@ use crate::model::types::{Dated, EventId, Headers, OutRecord, Run};
 
 /// A record as it was kept.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Kept {
+pub(crate) struct Kept {
     /// Topic.
     pub topic: String,
     /// Key.
@@ -23,7 +23,7 @@ pub struct Kept {
 
 /// What is "in the cluster": shared by all sinks of a test.
 #[derive(Debug, Default)]
-pub struct Cluster {
+pub(crate) struct Cluster {
     /// Committed records.
     pub records: Vec<Kept>,
     /// Records of aborted batches.
@@ -64,7 +64,7 @@ pub struct Cluster {
 
 /// What happens to a commit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// It works.
     None,
     /// It must be aborted.
@@ -82,7 +82,7 @@ pub enum Fault {
 }
 
 /// A sink on a [`Cluster`].
-pub struct MemorySink {
+pub(crate) struct MemorySink {
     cluster: Arc<Mutex<Cluster>>,
     batch: Vec<Kept>,
     /// The lines of its records.
@@ -95,7 +95,7 @@ pub struct MemorySink {
 
 impl MemorySink {
     /// On this cluster.
-    pub fn new(cluster: Arc<Mutex<Cluster>>) -> Self {
+    pub(crate) fn new(cluster: Arc<Mutex<Cluster>>) -> Self {
         Self {
             cluster,
             batch: Vec::new(),

@@ -2,7 +2,7 @@
 //!
 //! `protocol` has its facts as pure functions, `pool` keeps the 1 to 8 connections that share a stream.
 
-pub mod pool;
-pub mod protocol;
+pub(crate) mod pool;
+pub(crate) mod protocol;
 
-pub use protocol::{Config, RETENTION, Reset};
+pub(crate) use protocol::{Config, RETENTION, Reset};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 /// An exponential backoff with full jitter: each pause is random between nothing and a ceiling that doubles.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Backoff {
+pub(crate) struct Backoff {
     /// First ceiling.
     pub min: Duration,
     /// Last ceiling.
@@ -13,13 +13,13 @@ pub struct Backoff {
 
 impl Backoff {
     /// The ceiling before attempt number `failures` (1 for the first retry).
-    pub fn ceiling(self, failures: u32) -> Duration {
+    pub(crate) fn ceiling(self, failures: u32) -> Duration {
         let doubled = 2u32.saturating_pow(failures.saturating_sub(1));
         self.min.checked_mul(doubled).unwrap_or(self.max).min(self.max)
     }
 
     /// The pause after `failures` failures in a row; `random` is uniform in 0..1.
-    pub fn pause(self, failures: u32, random: f64) -> Duration {
+    pub(crate) fn pause(self, failures: u32, random: f64) -> Duration {
         self.ceiling(failures).mul_f64(random.clamp(0.0, 1.0))
     }
 }

@@ -11,55 +11,61 @@ use crate::model::types::ShardId;
 use crate::web::retry_after::MAX_RETRY_AFTER;
 
 /// Responses in a row that were no stream, after which a person is asked.
-pub const LASTING_PAGE: u32 = 5;
+pub(crate) const LASTING_PAGE: u32 = 5;
 
 /// Failures of one class in a row. Each class has its own count, so that one 503 after many 402s is retried soon.
 #[derive(Debug, Default)]
-pub struct Streak {
+pub(crate) struct Streak {
     class: Option<Class>,
     length: u32,
 }
 
 impl Streak {
     /// Counts a failure; gives how many of its class there were in a row, this one included.
-    pub fn count(&mut self, class: Class) -> u32 {
+    pub(crate) fn count(&mut self, class: Class) -> u32 {
         self.length = if self.class == Some(class) { self.length.saturating_add(1) } else { 1 };
         self.class = Some(class);
         self.length
     }
 
     /// Whether nothing has failed since data came.
-    pub fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.class.is_none()
     }
 
     /// Data was received: the next failure is the first again. A connect alone does not count, since a server
     /// that accepts and closes would be hammered.
-    pub fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         *self = Self::default();
     }
 }
 
 /// A pause, or the server's wish if that is longer, within reason.
-pub fn heed(pause: Duration, failure: &Failure) -> Duration {
+pub(crate) fn heed(pause: Duration, failure: &Failure) -> Duration {
     failure.retry_after.map_or(pause, |wish| pause.max(wish.min(MAX_RETRY_AFTER)))
 }
 
 /// Whether a connection that ended like this after `open_for` shows by that time alone that the service is well: a stream
 /// may be quiet for long, and the service has had its `longest` pause from us. A page that is slow shows nothing.
-pub fn was_open_for_long(ended_by: Class, open_for: Duration, longest: Duration) -> bool {
+pub(crate) fn was_open_for_long(ended_by: Class, open_for: Duration, longest: Duration) -> bool {
     ended_by != Class::BadBody && open_for >= longest
 }
 
 /// Whether the service counts as away after this. The end of a stream that `was_open` is routine: a service that is away shows
 /// at the next attempt, and one that is quiet may answer that only with its next event. A page never was the stream.
-pub fn is_away(ended_by: Class, was_open: bool) -> bool {
+pub(crate) fn is_away(ended_by: Class, was_open: bool) -> bool {
     !was_open || ended_by == Class::BadBody
 }
 
 /// Says in the log why a connection is not open and when the next attempt follows. `connection` is its number within the
 /// shard.
-pub fn report(shard: &ShardId, connection: u32, failure: &Failure, pause: Duration, needs_operator: bool) {
+pub(crate) fn report(
+    shard: &ShardId,
+    connection: u32,
+    failure: &Failure,
+    pause: Duration,
+    needs_operator: bool,
+) {
     let (stream, shard) = (&*shard.stream, shard.to_string());
     let (class, reason, retry_in_ms) = (failure.class.name(), chain(failure), pause.as_millis() as u64);
     if needs_operator && failure.class == Class::PositionRejected {

@@ -1,8 +1,8 @@
 //! One attempt at a request over HTTP: credential, redirects, what a refusal says, the body's coding. Knows no service.
 
-pub mod auth;
+pub(crate) mod auth;
 pub mod body;
-pub mod connect;
-pub mod dialect;
-pub mod redirect;
-pub mod refusal;
+pub(crate) mod connect;
+pub(crate) mod dialect;
+pub(crate) mod redirect;
+pub(crate) mod refusal;

@@ -21,7 +21,7 @@ use crate::model::block::Block;
 const SETTLED: Duration = Duration::from_secs(5);
 
 /// The lines of one connection.
-pub struct Lines {
+pub(crate) struct Lines {
     body: Body,
     framer: Framer,
     vetting: Vetting,
@@ -38,7 +38,7 @@ pub struct Lines {
 
 impl Lines {
     /// Begins to read a stream that is known by `marks`. Bytes are counted as they arrive; after `silence` without any it is given up.
-    pub fn new(
+    pub(crate) fn new(
         response: Response,
         marks: Marks,
         silence: Duration,
@@ -64,18 +64,18 @@ impl Lines {
     }
 
     /// Whether this is the stream, as far as can be told.
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.is_open
     }
 
     /// Whether a line of the stream has come.
-    pub fn is_proven(&self) -> bool {
+    pub(crate) fn is_proven(&self) -> bool {
         self.vetting.is_proven()
     }
 
     /// Waits for bytes, and tells when the connection is over. Either way [`Self::next_block`] then gives what
     /// arrived; giving up the wait loses nothing.
-    pub async fn read(&mut self) -> Option<Failure> {
+    pub(crate) async fn read(&mut self) -> Option<Failure> {
         let may_settle = !self.is_open && self.is_blank();
         let read = tokio::select! {
             biased;
@@ -99,18 +99,18 @@ impl Lines {
     }
 
     /// The next block, oldest first.
-    pub fn next_block(&mut self) -> Option<Block> {
+    pub(crate) fn next_block(&mut self) -> Option<Block> {
         self.ready.pop_front()
     }
 
     /// Whether something has arrived that is in no block: the beginning of a line whose end is missing, or what may yet
     /// turn out to be of a stream.
-    pub fn has_rest(&self) -> bool {
+    pub(crate) fn has_rest(&self) -> bool {
         self.framer.partial().is_some() || self.vetting.holds()
     }
 
     /// Whether the body is compressed.
-    pub fn is_compressed(&self) -> bool {
+    pub(crate) fn is_compressed(&self) -> bool {
         self.body.is_compressed()
     }
 

@@ -122,7 +122,7 @@ pub enum Received {
 pub struct Closed;
 
 /// A queue for `limit` bytes of lines, which tells `waiting` how many wait. `connections` says how many are open.
-pub fn queue(limit: usize, waiting: Gauge, connections: Gauge) -> (Input, Output) {
+pub(crate) fn queue(limit: usize, waiting: Gauge, connections: Gauge) -> (Input, Output) {
     let (sender, receiver) = channel();
     let limit = u32::try_from(limit).unwrap_or(u32::MAX).max(1);
     let room = Arc::new(Semaphore::new(limit as usize));

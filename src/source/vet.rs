@@ -27,7 +27,7 @@ const SHOWN_TYPE: usize = 64;
 
 /// How a service's stream is known.
 #[derive(Clone, Copy, Debug)]
-pub struct Marks {
+pub(crate) struct Marks {
     /// Whether a JSON object with these names is one of its lines.
     pub is_line: fn(&Names) -> bool,
     /// What its media types begin with, if it labels its streams.
@@ -40,11 +40,11 @@ pub struct Marks {
 
 /// The names in a JSON object.
 #[derive(Debug)]
-pub struct Names(HashMap<String, IgnoredAny>);
+pub(crate) struct Names(HashMap<String, IgnoredAny>);
 
 /// What has arrived of a response so far.
 #[derive(Debug)]
-pub struct Vetting {
+pub(crate) struct Vetting {
     marks: Marks,
     /// Its media type, fit to be shown.
     media_type: Option<String>,
@@ -69,7 +69,7 @@ enum Looks {
 }
 
 /// What was held back and a block.
-pub type Blocks = Chain<vec::IntoIter<Block>, option::IntoIter<Block>>;
+pub(crate) type Blocks = Chain<vec::IntoIter<Block>, option::IntoIter<Block>>;
 
 impl Names {
     /// `None` for what is no JSON object.
@@ -78,14 +78,14 @@ impl Names {
     }
 
     /// Whether all of these are among them.
-    pub fn have(&self, names: &[&str]) -> bool {
+    pub(crate) fn have(&self, names: &[&str]) -> bool {
         names.iter().all(|name| self.0.contains_key(*name))
     }
 }
 
 impl Vetting {
     /// Of a response with these headers, from a service with these marks.
-    pub fn new(headers: &HeaderMap, marks: Marks) -> Self {
+    pub(crate) fn new(headers: &HeaderMap, marks: Marks) -> Self {
         let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(shown);
         Self {
             marks,
@@ -101,27 +101,27 @@ impl Vetting {
     }
 
     /// Whether this is the stream.
-    pub fn is_proven(&self) -> bool {
+    pub(crate) fn is_proven(&self) -> bool {
         self.is_proven
     }
 
     /// Whether something is held back.
-    pub fn holds(&self) -> bool {
+    pub(crate) fn holds(&self) -> bool {
         !self.held.is_empty()
     }
 
     /// Whether nothing but blank lines has come.
-    pub fn is_blank(&self) -> bool {
+    pub(crate) fn is_blank(&self) -> bool {
         !self.is_proven && self.looks.is_none()
     }
 
     /// Notes that the body is compressed, as the services' streams are.
-    pub fn note_compression(&mut self, is_compressed: bool) {
+    pub(crate) fn note_compression(&mut self, is_compressed: bool) {
         self.is_compressed |= is_compressed;
     }
 
     /// Takes the next block; gives what is certainly of the stream by now.
-    pub fn take(&mut self, block: Block) -> Result<Blocks, Failure> {
+    pub(crate) fn take(&mut self, block: Block) -> Result<Blocks, Failure> {
         if !self.is_proven {
             match &block {
                 Block::Lines(bytes) => lines(bytes).try_for_each(|line| self.look_at(line))?,
@@ -139,7 +139,7 @@ impl Vetting {
     }
 
     /// Looks at the beginning of a line whose end has not arrived, or never will if the response `has_ended`.
-    pub fn look_at_partial(&mut self, partial: Option<&[u8]>, has_ended: bool) -> Result<(), Failure> {
+    pub(crate) fn look_at_partial(&mut self, partial: Option<&[u8]>, has_ended: bool) -> Result<(), Failure> {
         if self.is_proven {
             return Ok(());
         }

@@ -9,11 +9,11 @@ use tracing_subscriber::fmt::MakeWriter;
 use crate::output;
 
 /// The variable that holds the log filter, such as `debug` or `tributary=debug,info`.
-pub const VARIABLE: &str = "TRIBUTARY_LOG";
+pub(crate) const VARIABLE: &str = "TRIBUTARY_LOG";
 
 /// How log lines look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// Text on a terminal, JSON elsewhere.
     #[default]
     Auto,
@@ -24,10 +24,10 @@ pub enum Format {
 }
 
 /// Something that log lines have to pass by, such as a status line on the same terminal.
-pub type Around = Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>;
+pub(crate) type Around = Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>;
 
 /// Installs the log, written to standard error. Call it once.
-pub fn init(format: Format, around: Option<Around>) {
+pub(crate) fn init(format: Format, around: Option<Around>) {
     let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
     let terminal = io::stderr().is_terminal();
     // The subscriber would report a failed write with `eprintln!`, which panics where that fails, too.

@@ -30,7 +30,7 @@ mod token;
 
 use answer::{Answer, judge};
 
-pub use token::Token;
+pub(crate) use token::Token;
 
 /// OAuth 2 client credentials, for which an endpoint grants tokens.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -58,7 +58,7 @@ pub enum GrantScheme {
 
 /// How an endpoint is treated.
 #[derive(Clone, Copy, Debug)]
-pub struct Terms {
+pub(crate) struct Terms {
     /// How long one that refused is left alone unless it says otherwise.
     pub pause: Duration,
     /// Life of a token whose response does not tell.
@@ -107,7 +107,7 @@ const MAX_ANSWER: usize = 64 << 10;
 
 /// Fetches and keeps the token of one grant.
 #[derive(Debug)]
-pub struct Tokens {
+pub(crate) struct Tokens {
     grant: Grant,
     client: Client,
     proxies: Arc<Proxies>,
@@ -133,7 +133,7 @@ struct Refusal {
 
 impl Tokens {
     /// Without a token yet.
-    pub fn new(grant: Grant, terms: Terms, proxies: Arc<Proxies>) -> Result<Self, TokenError> {
+    pub(crate) fn new(grant: Grant, terms: Terms, proxies: Arc<Proxies>) -> Result<Self, TokenError> {
         let failed = |error| {
             TokenError::caused(Kind::Credential, "the HTTP client cannot be set up".to_owned(), error)
         };
@@ -143,7 +143,7 @@ impl Tokens {
     }
 
     /// A token that is good now.
-    pub async fn get(&self) -> Result<Secret, TokenError> {
+    pub(crate) async fn get(&self) -> Result<Secret, TokenError> {
         if let Some(token) = self.good() {
             return Ok(token);
         }
@@ -161,7 +161,7 @@ impl Tokens {
     }
 
     /// A token that is good for half of its life at least, or as good a one as there is: for who asks again later by itself.
-    pub async fn fresh(&self) -> Result<Token, TokenError> {
+    pub(crate) async fn fresh(&self) -> Result<Token, TokenError> {
         let _fetching = self.fetching.lock().await;
         let (now, old) = (Instant::now(), self.lock().token.clone());
         let is_young =
@@ -185,12 +185,12 @@ impl Tokens {
 
     /// Gives up a token that the service refused; a newer one stays. So does one that was fetched a moment ago: another
     /// would be refused as well, and each connection would use up one after the other.
-    pub fn forget(&self, refused: &Secret) {
+    pub(crate) fn forget(&self, refused: &Secret) {
         self.forget_if(|token| token.secret == *refused);
     }
 
     /// The same for who does not know which token was refused.
-    pub fn refused(&self) {
+    pub(crate) fn refused(&self) {
         self.forget_if(|_| true);
     }
 
@@ -204,7 +204,7 @@ impl Tokens {
 
     /// Renews the token ahead of its expiry, for as long as this is polled. The old one is good until then, so a
     /// failure here is no more than a warning.
-    pub async fn keep_fresh(&self, stream: &str) {
+    pub(crate) async fn keep_fresh(&self, stream: &str) {
         loop {
             let renew_at = self.lock().token.as_ref().map(|token| token.renew_at);
             let now = Instant::now();

@@ -32,7 +32,7 @@ const ANY: &str = "http://proxy.invalid";
 
 /// The proxies that the environment names.
 #[derive(Debug)]
-pub struct Proxies {
+pub(crate) struct Proxies {
     /// For `http` addresses.
     http: Option<Named>,
     /// For `https` addresses.
@@ -50,7 +50,7 @@ enum Named {
 
 /// A proxy. Shows its host and port, never its credential.
 #[derive(Clone)]
-pub struct Proxy {
+pub(crate) struct Proxy {
     url: Url,
     variable: &'static str,
     /// Marked as sensitive.
@@ -60,7 +60,7 @@ pub struct Proxy {
 /// Why a request is not sent.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum ProxyError {
+pub(crate) enum ProxyError {
     /// The variable's value is no proxy's address.
     #[error(
         "the environment variable {0} names no usable proxy (its value is not shown, it may hold a password): expected \
@@ -80,12 +80,12 @@ pub enum ProxyError {
 
 impl Proxies {
     /// Those of this process.
-    pub fn of_process() -> Self {
+    pub(crate) fn of_process() -> Self {
         Self::new(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
     }
 
     /// Those that `variable` gives, by the usual names. Of two names of one variable the first that is there counts.
-    pub fn new(variable: impl Fn(&str) -> Option<String>) -> Self {
+    pub(crate) fn new(variable: impl Fn(&str) -> Option<String>) -> Self {
         let first = |names: [&'static str; 2]| {
             names.into_iter().find_map(|name| variable(name).map(|value| (name, value)))
         };
@@ -100,7 +100,7 @@ impl Proxies {
     }
 
     /// A text without the credentials of the proxies: whatever answers behind one may repeat the request's head.
-    pub fn hide(&self, text: &str) -> String {
+    pub(crate) fn hide(&self, text: &str) -> String {
         let proxies = [&self.http, &self.https].into_iter().flatten().filter_map(|named| match named {
             Named::Proxy(proxy) if proxy.credential.is_some() => Some(proxy),
             _ => None,
@@ -109,7 +109,7 @@ impl Proxies {
     }
 
     /// The proxy for an address; `None` for the direct way.
-    pub fn way(&self, url: &Url) -> Result<Option<&Proxy>, ProxyError> {
+    pub(crate) fn way(&self, url: &Url) -> Result<Option<&Proxy>, ProxyError> {
         let named = if url.scheme() == "https" { &self.https } else { &self.http };
         let Some(named) = named else { return Ok(None) };
         let is_excepted = || {
@@ -124,7 +124,7 @@ impl Proxies {
     }
 
     /// The same, where it is fit for a credential.
-    pub fn fit_way(&self, url: &Url, allow_plain_http: bool) -> Result<Option<&Proxy>, ProxyError> {
+    pub(crate) fn fit_way(&self, url: &Url, allow_plain_http: bool) -> Result<Option<&Proxy>, ProxyError> {
         match self.way(url)? {
             Some(proxy) if url.scheme() != "https" && !allow_plain_http => {
                 Err(ProxyError::PlainHttp { proxy: proxy.to_string() })
@@ -158,12 +158,12 @@ impl Named {
 
 impl Proxy {
     /// Its address, with its credential.
-    pub fn url(&self) -> &Url {
+    pub(crate) fn url(&self) -> &Url {
         &self.url
     }
 
     /// The way to an address that was not reached by it, for an error: what the proxy says when there was `no_connection`.
-    pub async fn explain(&self, target: &Url, no_connection: bool) -> String {
+    pub(crate) async fn explain(&self, target: &Url, no_connection: bool) -> String {
         let answered = if no_connection { self.refusal(target).await } else { None };
         let answered = answered.map(|status| format!(", which answered {status}")).unwrap_or_default();
         format!(" through the proxy {self}{answered}")

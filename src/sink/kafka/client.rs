@@ -38,15 +38,15 @@ use failures::Failures;
 const QUEUE_MESSAGES: &str = "10000";
 
 /// Bytes that it holds at most, unless a single record has more.
-pub const QUEUE_BYTES: usize = 16 << 20;
+pub(crate) const QUEUE_BYTES: usize = 16 << 20;
 
 /// Bytes of one produce batch. Above the default of librdkafka it gains nothing; it must stay below the smallest
 /// `max.message.bytes` of the topics.
-pub const BATCH_BYTES: usize = 1_000_000;
+pub(crate) const BATCH_BYTES: usize = 1_000_000;
 
 /// Librdkafka's own cap on a message, as large as it may be. The topics' limits are checked before; this only must not be in
 /// the way.
-pub const MESSAGE_MAX_BYTES: usize = 1_000_000_000;
+pub(crate) const MESSAGE_MAX_BYTES: usize = 1_000_000_000;
 
 /// What every client has unless `kafka.properties` says otherwise. Keep-alive: between a quiet stream's commits a NAT or
 /// firewall may forget its connections, which nobody else would notice.
@@ -66,7 +66,7 @@ const TOKEN_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Why librdkafka does not take a property.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// It knows none of that name.
     Name,
     /// It takes no such value for it.
@@ -75,7 +75,7 @@ pub enum Refusal {
 
 /// Whether librdkafka refuses a property, asked without a client. What depends on other properties, on files or on brokers
 /// shows only when one is built.
-pub fn refusal(name: &str, value: &str) -> Option<Refusal> {
+pub(crate) fn refusal(name: &str, value: &str) -> Option<Refusal> {
     #[expect(clippy::disallowed_methods, reason = "no client is built from it")]
     let mut config = ClientConfig::new();
     match config.set(name, value).create_native_config() {
@@ -87,7 +87,7 @@ pub fn refusal(name: &str, value: &str) -> Option<Refusal> {
 
 /// Builds clients for one cluster.
 #[derive(Clone, Debug)]
-pub struct Clients {
+pub(crate) struct Clients {
     config: Config,
     runtime: Handle,
     /// Made with the first client that needs it: all of them share the token.
@@ -96,7 +96,7 @@ pub struct Clients {
 
 /// What a client tells us and asks us for: its log, the records that could not be written, tokens.
 #[derive(Clone, Debug, Default)]
-pub struct Context {
+pub(crate) struct Context {
     failures: Arc<Failures>,
     refused: Arc<AtomicBool>,
     causes: Arc<Causes>,
@@ -109,7 +109,7 @@ pub struct Context {
 
 /// How much a producer holds, and sends at once.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Sizes {
+pub(crate) struct Sizes {
     /// Bytes of one produce batch; a record that exceeds it is alone in its own.
     pub batch_bytes: usize,
     /// Bytes that wait at most.
@@ -124,12 +124,12 @@ impl Default for Sizes {
 
 impl Clients {
     /// For the cluster of `config`. Tokens are asked for on `runtime`.
-    pub fn new(config: Config, runtime: Handle) -> Self {
+    pub(crate) fn new(config: Config, runtime: Handle) -> Self {
         Self { config, runtime, tokens: Arc::default() }
     }
 
     /// The same, but for producers that only fence: with a transactional id whatever is asked of events.
-    pub fn fencing(&self) -> Self {
+    pub(crate) fn fencing(&self) -> Self {
         // They begin no transaction, so no time of one may be in their way.
         let transaction_timeout = self.config.transaction_timeout.min(FENCING_TIMEOUT);
         let config = Config { delivery: Delivery::ExactlyOnce, transaction_timeout, ..self.config.clone() };
@@ -137,12 +137,16 @@ impl Clients {
     }
 
     /// Whether brokers ask for OAuth tokens.
-    pub fn uses_tokens(&self) -> bool {
+    pub(crate) fn uses_tokens(&self) -> bool {
         self.config.properties.contains_key("sasl.oauthbearer.method")
     }
 
     /// The producer of one shard. Its secrets are read now.
-    pub fn producer(&self, transactional_id: &str, sizes: Sizes) -> Result<BaseProducer<Context>, SinkError> {
+    pub(crate) fn producer(
+        &self,
+        transactional_id: &str,
+        sizes: Sizes,
+    ) -> Result<BaseProducer<Context>, SinkError> {
         let (mut config, mut context) = self.base(&PRODUCER_DEFAULTS)?;
         context.failures = Arc::new(Failures::new(sizes.batch_bytes));
         config
@@ -169,7 +173,7 @@ impl Clients {
     }
 
     /// A consumer for reading state back. It joins no group.
-    pub fn consumer(&self, committed: bool) -> Result<BaseConsumer<Context>, SinkError> {
+    pub(crate) fn consumer(&self, committed: bool) -> Result<BaseConsumer<Context>, SinkError> {
         let (config, context) = self.consumer_config(committed)?;
         let consumer: BaseConsumer<Context> = self.create(&config, context)?;
         await_token(consumer.client().context(), || drop(consumer.poll(TOKEN_POLL)))?;
@@ -193,7 +197,7 @@ impl Clients {
     }
 
     /// A client for creating and describing topics.
-    pub fn admin(&self) -> Result<AdminClient<Context>, SinkError> {
+    pub(crate) fn admin(&self) -> Result<AdminClient<Context>, SinkError> {
         let (config, context) = self.base(&[])?;
         self.create(&config, context)
     }
@@ -254,24 +258,24 @@ impl Clients {
 
 impl Context {
     /// The records that could not be delivered.
-    pub fn failures(&self) -> &Failures {
+    pub(crate) fn failures(&self) -> &Failures {
         &self.failures
     }
 
     /// Why Kafka cannot be reached, as far as librdkafka said so lately. Learnt when the client's events are served.
-    pub fn causes(&self) -> Option<String> {
+    pub(crate) fn causes(&self) -> Option<String> {
         self.causes.text()
     }
 
     /// Whether a broker has refused the client's credentials, as when a password was rotated, or TLS failed, as with a
     /// certificate that has expired: the client has its secrets and files from when it was built, and would try them
     /// again for ever. Learnt when the client's events are served.
-    pub fn was_refused(&self) -> bool {
+    pub(crate) fn was_refused(&self) -> bool {
         self.refused.load(Ordering::Acquire)
     }
 
     /// Every record was acknowledged, so a broker that refused the credentials did so for a moment.
-    pub fn note_accepted(&self) {
+    pub(crate) fn note_accepted(&self) {
         self.refused.store(false, Ordering::Release);
         self.causes.clear();
     }

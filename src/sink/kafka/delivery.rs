@@ -12,11 +12,11 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 use crate::sink::Refused;
 
 /// The ordinal of records that are the connector's own: ids and checkpoints.
-pub const STATE: usize = usize::MAX;
+pub(crate) const STATE: usize = usize::MAX;
 
 /// What a refusal is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Meaning {
+pub(crate) enum Meaning {
     /// The record itself.
     Record,
     /// The record was fine; another one of its produce batch was not, or the transaction was given up.
@@ -35,7 +35,7 @@ pub enum Meaning {
 
 /// A record that was not delivered.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Failure<'a> {
+pub(crate) struct Failure<'a> {
     /// Its line in the batch, or [`STATE`].
     pub ordinal: usize,
     /// Where it was to go.
@@ -50,7 +50,7 @@ pub struct Failure<'a> {
 
 /// What was reported of a batch's records.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Report {
+pub(crate) struct Report {
     /// The word that says most.
     pub cause: Option<Cause>,
     /// Records that were refused for themselves.
@@ -65,7 +65,7 @@ pub struct Report {
 
 /// The word that says most about a failed batch.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Cause {
+pub(crate) struct Cause {
     /// The topic of the record that it was said of.
     pub topic: String,
     /// Its partition; negative where that was not known yet.
@@ -75,7 +75,7 @@ pub struct Cause {
 }
 
 /// What a code means that comes back for a record.
-pub fn meaning(code: Code) -> Meaning {
+pub(crate) fn meaning(code: Code) -> Meaning {
     match code {
         Code::InvalidRecord => Meaning::Record,
         Code::InvalidTimestamp => Meaning::Operator(
@@ -112,7 +112,7 @@ pub fn meaning(code: Code) -> Meaning {
 }
 
 /// A code's name in metrics, such as `invalid_record`.
-pub fn name(code: Code) -> String {
+pub(crate) fn name(code: Code) -> String {
     let text = format!("{code:?}");
     let mut name = String::with_capacity(text.len() + 8);
     let mut before = None;
@@ -133,13 +133,13 @@ pub fn name(code: Code) -> String {
 
 impl Report {
     /// Whether it says why, and not only what followed from it.
-    pub fn has_cause(&self) -> bool {
+    pub(crate) fn has_cause(&self) -> bool {
         self.cause.as_ref().is_some_and(|cause| weight(cause.code) > 0)
     }
 
     /// Notes a record that was not delivered. `batch_bytes` is the limit of a produce batch: a record that reaches it is
     /// alone in its own.
-    pub fn note(&mut self, failure: &Failure<'_>, batch_bytes: usize) {
+    pub(crate) fn note(&mut self, failure: &Failure<'_>, batch_bytes: usize) {
         let Failure { ordinal, topic, partition, code, bytes } = *failure;
         // Our own records are nobody's fault, and a large one can be cut.
         let is_alone = bytes >= batch_bytes && ordinal != STATE;

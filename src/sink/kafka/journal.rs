@@ -11,10 +11,10 @@ use std::ops::Range;
 use crate::model::types::{EventId, Run};
 
 /// Bytes of one id.
-pub const ID_BYTES: usize = 16;
+pub(crate) const ID_BYTES: usize = 16;
 
 /// Bytes before the ids.
-pub const HEAD_BYTES: usize = 25;
+pub(crate) const HEAD_BYTES: usize = 25;
 
 /// The version byte of a record without and with a received time, and of a numbered one.
 const PLAIN: u8 = 1;
@@ -25,11 +25,11 @@ const NUMBERED: u8 = 3;
 const NO_TIME: i64 = i64::MIN;
 
 /// Ids in one journal record at most: 512 KiB.
-pub const IDS_PER_RECORD: usize = 32_768;
+pub(crate) const IDS_PER_RECORD: usize = 32_768;
 
 /// What stands before the ids.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Head {
+pub(crate) struct Head {
     /// The latest received time up to that commit.
     pub received_ms: Option<i64>,
     /// How long the shard had run, milliseconds, and the number of the first id; `None` in records of older versions.
@@ -37,7 +37,7 @@ pub struct Head {
 }
 
 /// Packs ids into `out`.
-pub fn pack(run: &Run<'_>, out: &mut Vec<u8>) {
+pub(crate) fn pack(run: &Run<'_>, out: &mut Vec<u8>) {
     out.clear();
     out.push(NUMBERED);
     out.extend_from_slice(&run.dated.received_ms.unwrap_or(NO_TIME).to_be_bytes());
@@ -47,7 +47,7 @@ pub fn pack(run: &Run<'_>, out: &mut Vec<u8>) {
 }
 
 /// The reverse of [`pack`]: ids appended to `ids`.
-pub fn unpack(payload: &[u8], ids: &mut Vec<EventId>) -> Result<Head, &'static str> {
+pub(crate) fn unpack(payload: &[u8], ids: &mut Vec<EventId>) -> Result<Head, &'static str> {
     const CUT_OFF: &str = "the record is cut off";
     let number = |bytes: &mut &[u8]| -> Result<[u8; 8], &'static str> {
         let (number, rest) = bytes.split_first_chunk::<8>().ok_or(CUT_OFF)?;
@@ -77,7 +77,7 @@ pub fn unpack(payload: &[u8], ids: &mut Vec<EventId>) -> Result<Head, &'static s
 
 /// Compares the numbers that are needed with those that are found, record by record.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Audit {
+pub(crate) struct Audit {
     needed: Range<u64>,
     /// All needed numbers below this one were found or are missing for good.
     at: u64,
@@ -87,13 +87,13 @@ pub struct Audit {
 
 impl Audit {
     /// For these numbers.
-    pub fn new(needed: Range<u64>) -> Self {
+    pub(crate) fn new(needed: Range<u64>) -> Self {
         Self { at: needed.start, needed, missing: 0, began: false }
     }
 
     /// Takes a record with `count` ids from number `first` on; tells how many of them are older than what is needed. After
     /// a crash without transactions there may be more than is needed, and the same numbers twice.
-    pub fn take(&mut self, first: u64, count: usize) -> usize {
+    pub(crate) fn take(&mut self, first: u64, count: usize) -> usize {
         self.began = true;
         self.skip_to(first);
         self.at = self.at.max(first.saturating_add(count as u64));
@@ -101,17 +101,17 @@ impl Audit {
     }
 
     /// Whether a record that begins with `first`, as the first one found, shows that the search began too late.
-    pub fn begins_late(&self, first: u64) -> bool {
+    pub(crate) fn begins_late(&self, first: u64) -> bool {
         !self.began && !self.needed.is_empty() && first > self.needed.start
     }
 
     /// Whether ids are needed and no record was found.
-    pub fn found_nothing(&self) -> bool {
+    pub(crate) fn found_nothing(&self) -> bool {
         !self.began && !self.needed.is_empty()
     }
 
     /// How many needed ids are missing, once all records were taken.
-    pub fn missing(mut self) -> u64 {
+    pub(crate) fn missing(mut self) -> u64 {
         self.skip_to(self.needed.end);
         self.missing
     }

@@ -40,14 +40,14 @@ const ENDPOINT: &str = "sasl.oauthbearer.token.endpoint.url";
 
 /// Where tokens come from.
 #[derive(Debug)]
-pub struct TokenSource {
+pub(crate) struct TokenSource {
     tokens: Tokens,
     client_id: String,
     runtime: Handle,
 }
 
 /// Takes the token properties out of `properties`; `None` where another method is configured.
-pub fn take_grant(properties: &mut BTreeMap<String, Property>) -> Result<Option<Grant>, SinkError> {
+pub(crate) fn take_grant(properties: &mut BTreeMap<String, Property>) -> Result<Option<Grant>, SinkError> {
     let is_oidc =
         |property: &Property| matches!(property, Property::Text(text) if text.eq_ignore_ascii_case("oidc"));
     if !properties.get(METHOD).is_some_and(is_oidc) {
@@ -79,7 +79,7 @@ pub fn take_grant(properties: &mut BTreeMap<String, Property>) -> Result<Option<
 
 impl TokenSource {
     /// For all clients of a cluster, which share the token.
-    pub fn new(grant: Grant, runtime: &Handle) -> Result<Self, SinkError> {
+    pub(crate) fn new(grant: Grant, runtime: &Handle) -> Result<Self, SinkError> {
         let client_id = grant.client_id.clone();
         let tokens = Tokens::new(grant, TERMS, Arc::new(Proxies::of_process()))
             .map_err(|error| SinkError::Unusable(crate::model::errors::chain(&error)))?;
@@ -87,12 +87,12 @@ impl TokenSource {
     }
 
     /// A broker refused the token.
-    pub fn refused(&self) {
+    pub(crate) fn refused(&self) {
         self.tokens.refused();
     }
 
     /// A token. Blocks; call it on a thread that is not the runtime's.
-    pub fn token(&self) -> Result<OAuthToken, TokenError> {
+    pub(crate) fn token(&self) -> Result<OAuthToken, TokenError> {
         let Token { secret, expires_at, .. } = self.runtime.block_on(self.tokens.fresh())?;
         let left = expires_at.saturating_duration_since(Instant::now()).max(SHORTEST_LIFE);
         Ok(OAuthToken {

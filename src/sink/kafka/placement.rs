@@ -31,12 +31,12 @@ use crate::model::types::ShardId;
 use crate::sink::SinkError;
 
 mod clock;
-pub mod record;
+pub(crate) mod record;
 mod restoring;
 mod watching;
 
 use record::{Existing, PlacementError, Record, VERSION, Wanted};
-pub use watching::Watcher;
+pub(crate) use watching::Watcher;
 
 /// The key of the record, which is the only one in its partition.
 const KEY: &str = "placement";

@@ -24,7 +24,7 @@ mod ending;
 mod ids;
 
 use ending::{Ending, Next};
-pub use ids::{Lacks, Needed};
+pub(crate) use ids::{Lacks, Needed};
 
 /// Limit of one request to the cluster.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -40,7 +40,7 @@ const SETTLE_PAUSE: Duration = Duration::from_millis(20);
 const TAIL: i64 = 64;
 
 /// Reads state topics back.
-pub struct Reader {
+pub(crate) struct Reader {
     committed: Option<BaseConsumer<Context>>,
     uncommitted: Option<BaseConsumer<Context>>,
     patience: Duration,
@@ -48,7 +48,7 @@ pub struct Reader {
 
 /// What a read back does about transactions that are open in its partition.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum OpenTransactions {
+pub(crate) enum OpenTransactions {
     /// Waits until they have ended. After fencing that takes milliseconds.
     WaitFor,
     /// Reads up to the first of them. Before fencing, the one that is open may be that of a dead predecessor, or our own
@@ -68,7 +68,7 @@ struct Stored<'a> {
 
 /// The latest value of a key.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Value {
+pub(crate) struct Value {
     /// Its bytes.
     pub bytes: Vec<u8>,
     /// When it was appended, by the broker's clock, where the topic keeps that; milliseconds since the Unix epoch.
@@ -76,11 +76,11 @@ pub struct Value {
 }
 
 /// A key with its checkpoint, as found.
-pub type Found = (String, Checkpoint);
+pub(crate) type Found = (String, Checkpoint);
 
 impl Reader {
     /// Connects. `patience` bounds the wait for others' open transactions.
-    pub fn new(clients: &Clients, patience: Duration) -> Result<Self, SinkError> {
+    pub(crate) fn new(clients: &Clients, patience: Duration) -> Result<Self, SinkError> {
         Ok(Self {
             committed: Some(clients.consumer(true)?),
             uncommitted: Some(clients.consumer(false)?),
@@ -89,7 +89,7 @@ impl Reader {
     }
 
     /// The latest checkpoint of `key` in this partition.
-    pub fn checkpoint(
+    pub(crate) fn checkpoint(
         &self,
         topic: &str,
         partition: i32,
@@ -103,12 +103,12 @@ impl Reader {
     }
 
     /// The latest checkpoints of all keys in this partition, wherever they stand; open transactions left aside.
-    pub fn all_checkpoints(&self, topic: &str, partition: i32) -> Result<Vec<Found>, SinkError> {
+    pub(crate) fn all_checkpoints(&self, topic: &str, partition: i32) -> Result<Vec<Found>, SinkError> {
         self.checkpoints(topic, partition, OpenTransactions::PassOver, |_| false)
     }
 
     /// The value of the latest record of `key` in this partition.
-    pub fn last_value(
+    pub(crate) fn last_value(
         &self,
         topic: &str,
         partition: i32,

@@ -100,7 +100,7 @@ impl Rules {
 
 /// Checks topics and sets them right, if they may be changed. What would delete state is an error; what keeps it for too
 /// short a time is said, and the journal itself shows whether it mattered.
-pub fn uphold(
+pub(crate) fn uphold(
     clients: &Clients,
     runtime: &Handle,
     may_change: bool,

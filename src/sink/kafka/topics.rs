@@ -72,7 +72,7 @@ enum Known {
 }
 
 /// The cluster's topics as far as they are known.
-pub struct Topics {
+pub(crate) struct Topics {
     cluster: Cluster,
     create: bool,
     /// What every topic takes; `None` asks.
@@ -92,7 +92,7 @@ type Found = (String, Result<Accepts, Absence>);
 
 impl Topics {
     /// Nothing known yet.
-    pub fn new(clients: Clients, runtime: Handle, config: &Config) -> Self {
+    pub(crate) fn new(clients: Clients, runtime: Handle, config: &Config) -> Self {
         let Config { create_topics: create, max_message_bytes, .. } = *config;
         Self {
             cluster: Cluster::new(clients, runtime),
@@ -104,7 +104,7 @@ impl Topics {
     }
 
     /// What is known of a topic.
-    pub fn get(&self, topic: &str) -> Topic<'_> {
+    pub(crate) fn get(&self, topic: &str) -> Topic<'_> {
         match self.known.get(topic) {
             None => Topic::Unknown,
             Some(Known::Takes(accepts)) => Topic::Takes(*accepts),
@@ -117,7 +117,7 @@ impl Topics {
     }
 
     /// The smallest limit of all known topics.
-    pub fn smallest_limit(&self) -> Option<usize> {
+    pub(crate) fn smallest_limit(&self) -> Option<usize> {
         let limits = self.known.values().filter_map(|known| match known {
             Known::Takes(accepts) => Some(accepts.max_bytes),
             Known::Absent(..) => None,
@@ -126,12 +126,12 @@ impl Topics {
     }
 
     /// How many partitions a topic has now.
-    pub fn partitions(&mut self, topic: &str) -> Result<i32, SinkError> {
+    pub(crate) fn partitions(&mut self, topic: &str) -> Result<i32, SinkError> {
         Ok(self.cluster.partition_counts()?.get(topic).copied().unwrap_or_default())
     }
 
     /// Which of the topics that were there are not there any more. They are forgotten.
-    pub fn gone(&mut self) -> Result<Vec<String>, SinkError> {
+    pub(crate) fn gone(&mut self) -> Result<Vec<String>, SinkError> {
         let existing = self.cluster.partition_counts()?;
         let was_there = |known: &Known| matches!(known, Known::Takes(_));
         let gone =
@@ -143,22 +143,22 @@ impl Topics {
     }
 
     /// Forgets a topic, so that it is looked up again.
-    pub fn forget(&mut self, topic: &str) {
+    pub(crate) fn forget(&mut self, topic: &str) {
         self.known.remove(topic);
     }
 
     /// The next requests come from new clients, which read the secrets again.
-    pub fn renew_clients(&mut self) {
+    pub(crate) fn renew_clients(&mut self) {
         self.cluster.renew();
     }
 
     /// Forgets all.
-    pub fn forget_all(&mut self) {
+    pub(crate) fn forget_all(&mut self) {
         self.known.clear();
     }
 
     /// A topic takes less than it says, or than could be asked.
-    pub fn lower_limit(&mut self, topic: &str, bytes: usize) {
+    pub(crate) fn lower_limit(&mut self, topic: &str, bytes: usize) {
         let lowered = self.lowered.entry_ref(topic).or_insert(bytes);
         *lowered = bytes.min(*lowered);
         warn!(
@@ -176,7 +176,7 @@ impl Topics {
     }
 
     /// Finds or creates topics that must be there; the error names all that are missing at once.
-    pub fn ensure(&mut self, wanted: &[Wanted]) -> Result<(), SinkError> {
+    pub(crate) fn ensure(&mut self, wanted: &[Wanted]) -> Result<(), SinkError> {
         let unknown = self.unknown(wanted, |known| matches!(known, Known::Takes(_)));
         let mut missing = Vec::new();
         let mut refused = Vec::new();
@@ -198,7 +198,7 @@ impl Topics {
 
     /// Finds or creates topics that events name; those that cannot be had are remembered as such for a while. A missing right
     /// is an error, since their events belong nowhere else.
-    pub fn look_up(&mut self, wanted: &[Wanted]) -> Result<(), SinkError> {
+    pub(crate) fn look_up(&mut self, wanted: &[Wanted]) -> Result<(), SinkError> {
         let is_known = |known: &Known| match known {
             Known::Takes(_) => true,
             Known::Absent(_, since) => since.elapsed() < LOOK_AGAIN,

@@ -34,7 +34,7 @@ use schedule::Schedule;
 use target::{CatchUp, Target};
 
 /// Keeps the connections of one stream.
-pub struct Pool {
+pub(crate) struct Pool {
     shared: Arc<Shared>,
     schedule: Schedule,
     stop: CancellationToken,
@@ -64,7 +64,7 @@ enum Ended {
 
 impl Pool {
     /// Prepares the connections.
-    pub fn new(
+    pub(crate) fn new(
         endpoint: Endpoint,
         adobe: protocol::Config,
         resume: Resume,
@@ -84,7 +84,7 @@ impl Pool {
     }
 
     /// Runs until told to stop or until the shard takes no more lines.
-    pub async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         let shared = Arc::clone(&self.shared);
         tokio::select! {
             () = self.rounds() => {}

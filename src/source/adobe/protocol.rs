@@ -20,10 +20,10 @@ use crate::source::vet::Marks;
 
 /// How long the service keeps its position while nobody is connected: "a few minutes", without a number. A stop that
 /// took longer is reported.
-pub const RETENTION: Duration = Duration::from_secs(5 * 60);
+pub(crate) const RETENTION: Duration = Duration::from_secs(5 * 60);
 
 /// How the service speaks HTTP. Adobe's samples show a `Location` both with parameters and without.
-pub const DIALECT: Dialect = Dialect {
+pub(crate) const DIALECT: Dialect = Dialect {
     max_hops: 5,
     keeps_query: true,
     classify: |status, _| classify(status),
@@ -40,7 +40,7 @@ const ENABLE_PAUSES: u32 = 15;
 const QUICK_SHARE: u32 = 12;
 
 /// Every hit has an id of two halves. How streams are labelled is not documented.
-pub const MARKS: Marks = Marks {
+pub(crate) const MARKS: Marks = Marks {
     is_line: |names| names.have(&["hitIdHigh"]),
     media_type: None,
     way_past: "give up what is held by `run --reset largest`",
@@ -90,7 +90,7 @@ impl Reset {
 }
 
 /// The request for one connection. `reset` is for a deliberate start or a replay, never for an automatic reconnect.
-pub fn request(config: &Config, reset: Option<Reset>) -> Request {
+pub(crate) fn request(config: &Config, reset: Option<Reset>) -> Request {
     let mut headers = HeaderMap::new();
     // Anything but gzip is answered with 406; Adobe's own samples send just this.
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
@@ -107,7 +107,7 @@ pub fn request(config: &Config, reset: Option<Reset>) -> Request {
 }
 
 /// Where a stream is enabled for the second version of the interface: `/api/2/stream/x` becomes `/api/2/enable/x`.
-pub fn enable_url(stream: &Url) -> Option<Url> {
+pub(crate) fn enable_url(stream: &Url) -> Option<Url> {
     let path = stream.path();
     let at = path.find("/stream/")?;
     let mut url = stream.clone();
@@ -117,7 +117,7 @@ pub fn enable_url(stream: &Url) -> Option<Url> {
 }
 
 /// What a response other than 200 means: the documentation's list of errors, and for the rest what HTTP says.
-pub fn classify(status: StatusCode) -> Class {
+pub(crate) fn classify(status: StatusCode) -> Class {
     match status.as_u16() {
         401 => Class::Unauthorized,
         403 => Class::Forbidden,
@@ -131,7 +131,7 @@ pub fn classify(status: StatusCode) -> Class {
 }
 
 /// What a refusal means and what the operator can do.
-pub fn explain(class: Class, status: StatusCode, text: &str) -> String {
+pub(crate) fn explain(class: Class, status: StatusCode, text: &str) -> String {
     let advice = match class {
         Class::Unauthorized | Class::Forbidden => {
             "the credential was refused; check that the token is good and that its technical account has the \
@@ -164,7 +164,7 @@ pub fn explain(class: Class, status: StatusCode, text: &str) -> String {
 }
 
 /// The service's own words in an error body: `error_description` of a JSON object (409), or the text as it is.
-pub fn words(text: &str) -> Cow<'_, str> {
+pub(crate) fn words(text: &str) -> Cow<'_, str> {
     #[derive(Deserialize)]
     struct Described {
         error_description: String,
@@ -175,7 +175,7 @@ pub fn words(text: &str) -> Cow<'_, str> {
 
 /// How long to wait after `failures` endings of one class in a row: about the usual pause, jittered, since quick
 /// reconnects are answered with 409 and 503 (support article on Livestream connections). `random` is uniform in 0..1.
-pub fn pause(class: Class, failures: u32, usual: Duration, random: f64) -> Duration {
+pub(crate) fn pause(class: Class, failures: u32, usual: Duration, random: f64) -> Duration {
     match class {
         // A fresh token may mend it at once; a second refusal in a row is for an operator.
         _ if is_mended_by_a_token(class, failures) => Duration::ZERO,
@@ -187,19 +187,19 @@ pub fn pause(class: Class, failures: u32, usual: Duration, random: f64) -> Durat
 }
 
 /// Whether a refusal may be the old token's fault alone: the first one in a row.
-pub fn is_mended_by_a_token(class: Class, failures: u32) -> bool {
+pub(crate) fn is_mended_by_a_token(class: Class, failures: u32) -> bool {
     matches!(class, Class::Unauthorized | Class::Forbidden) && failures == 1
 }
 
 /// When the last hit of a block that tells it was received by Adobe, milliseconds since the Unix epoch: by the same rule as
 /// that of the event path, whose times a replay is compared with.
-pub fn last_received_ms(block: &[u8]) -> Option<i64> {
+pub(crate) fn last_received_ms(block: &[u8]) -> Option<i64> {
     let received = |line: &[u8]| member::of_line(line, RECEIVED)?.whole().and_then(numbers::time);
     lines(block).rev().find_map(received).map(jiff::Timestamp::as_millisecond)
 }
 
 /// Where in a block the text line stands that means a refused token.
-pub fn refusal_line(block: &[u8]) -> Option<usize> {
+pub(crate) fn refusal_line(block: &[u8]) -> Option<usize> {
     memchr::memmem::find_iter(block, NOT_AUTHORIZED).find(|at| {
         let begins = *at == 0 || block[at - 1] == b'\n';
         let rest = &block[at + NOT_AUTHORIZED.len()..];

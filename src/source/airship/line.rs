@@ -11,7 +11,7 @@ use crate::model::offset;
 use crate::source::vet::Marks;
 
 /// `offset` is what the schema asks of every line; `id` and `type` stand in those that come without one.
-pub const MARKS: Marks = Marks {
+pub(crate) const MARKS: Marks = Marks {
     is_line: |names| names.have(&["offset"]) || names.have(&["id", "type"]),
     media_type: Some("application/vnd.urbanairship+"),
     way_past: "give up what is held by `run --start-anew STREAM=WORD` with `start = \"latest\"`",
@@ -20,7 +20,7 @@ pub const MARKS: Marks = Marks {
 
 /// A place in the stream.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Place {
+pub(crate) struct Place {
     /// After which line.
     pub offset: String,
     /// When the service processed that line, milliseconds since the Unix epoch, where it says so.
@@ -28,7 +28,7 @@ pub struct Place {
 }
 
 /// The place after a block of whole lines: that of its last line that has one.
-pub fn last_place(block: &[u8]) -> Option<Place> {
+pub(crate) fn last_place(block: &[u8]) -> Option<Place> {
     #[derive(Deserialize)]
     struct Dated {
         processed: String,
@@ -43,7 +43,7 @@ pub fn last_place(block: &[u8]) -> Option<Place> {
 }
 
 /// Whether a block has events, and not only lines that keep a connection alive.
-pub fn has_events(block: &[u8]) -> bool {
+pub(crate) fn has_events(block: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Typed<'a> {
         #[serde(rename = "type", default, borrow)]

@@ -14,10 +14,10 @@ use crate::source::http::connect::Request;
 use crate::source::http::dialect::Dialect;
 
 /// How long the service keeps events: 7 days or 100 GB, whichever comes first (support article on resuming).
-pub const RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
+pub(crate) const RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// The type of lines that only move the position: what the service sends while there are no events.
-pub const OFFSET_UPDATE: &str = "OFFSET_UPDATE";
+pub(crate) const OFFSET_UPDATE: &str = "OFFSET_UPDATE";
 
 /// The media type of format version 3; clients in use send it with this trailing semicolon.
 const ACCEPT: HeaderValue = HeaderValue::from_static("application/vnd.urbanairship+x-ndjson; version=3;");
@@ -66,7 +66,7 @@ pub enum OnExpired {
 
 /// Where a connection is to begin: exactly one of the two is sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Begin<'a> {
+pub(crate) enum Begin<'a> {
     /// After this offset.
     After(&'a str),
     /// At one end of what is held.
@@ -94,7 +94,7 @@ enum Subset {
 }
 
 /// How the service speaks HTTP.
-pub const DIALECT: Dialect = Dialect {
+pub(crate) const DIALECT: Dialect = Dialect {
     max_hops: 10,
     keeps_query: false,
     classify,
@@ -104,7 +104,7 @@ pub const DIALECT: Dialect = Dialect {
 };
 
 /// The request for one shard.
-pub fn request(config: &Config, shard: u32, begin: Begin<'_>) -> Request {
+pub(crate) fn request(config: &Config, shard: u32, begin: Begin<'_>) -> Request {
     Request {
         method: Method::POST,
         headers: headers(config),
@@ -145,7 +145,7 @@ fn body(config: &Config, shard: u32, begin: Begin<'_>) -> Vec<u8> {
 /// What a response other than 200 means. `resumed` tells whether a position was sent. 400, 402 and 404 are
 /// documented; 401 and 403 are seen in the field; the rest is what HTTP says. A 404 in answer to a position is of no new app;
 /// should a position that is gone ever be answered so, nothing is lost: it is kept, and a person is asked.
-pub fn classify(status: StatusCode, resumed: bool) -> Class {
+pub(crate) fn classify(status: StatusCode, resumed: bool) -> Class {
     match status.as_u16() {
         400 if resumed => Class::PositionRejected,
         401 => Class::Unauthorized,
@@ -159,7 +159,7 @@ pub fn classify(status: StatusCode, resumed: bool) -> Class {
 }
 
 /// What a refusal means and what the operator can do.
-pub fn explain(class: Class, status: StatusCode, text: &str) -> String {
+pub(crate) fn explain(class: Class, status: StatusCode, text: &str) -> String {
     let advice = match class {
         Class::Unauthorized => "the credential was refused; check the token and the app key".to_owned(),
         Class::TooManyConnections => {
@@ -198,7 +198,7 @@ fn denied_types(body: &str) -> Vec<&str> {
 
 /// Whether an error body is of the service: a JSON object with what its interfaces answer with. A proxy sends a page or a
 /// text, a gateway's framework an object with an `error` and the status.
-pub fn is_own_refusal(body: &[u8]) -> bool {
+pub(crate) fn is_own_refusal(body: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Answer {
         ok: Option<bool>,

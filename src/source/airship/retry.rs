@@ -26,7 +26,7 @@ const NEVER: &str = "on_expired_position = \"stop\" keeps it: set that to \"earl
 
 /// What is remembered between attempts.
 #[derive(Debug)]
-pub struct Retry {
+pub(crate) struct Retry {
     backoff: Backoff,
     on_expired: OnExpired,
     streak: Streak,
@@ -40,7 +40,7 @@ pub struct Retry {
 
 /// What to do next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// Wait so long.
     pub pause: Duration,
     /// Give the position up and begin as [`OnExpired`] says.
@@ -53,28 +53,34 @@ pub struct Plan {
 
 impl Retry {
     /// No failures so far.
-    pub fn new(backoff: Backoff, on_expired: OnExpired, retention: Duration) -> Self {
+    pub(crate) fn new(backoff: Backoff, on_expired: OnExpired, retention: Duration) -> Self {
         Self { backoff, on_expired, streak: Streak::default(), rejections: 0, own_refusals: None, retention }
     }
 
     /// Whether nothing has failed since data came.
-    pub fn is_fresh(&self) -> bool {
+    pub(crate) fn is_fresh(&self) -> bool {
         self.streak.is_over() && self.rejections == 0
     }
 
     /// Data was received: the next failure is the first again.
-    pub fn received_data(&mut self) {
+    pub(crate) fn received_data(&mut self) {
         self.streak.end();
         self.acquit_position();
     }
 
     /// What was refused was not the position.
-    pub fn acquit_position(&mut self) {
+    pub(crate) fn acquit_position(&mut self) {
         (self.rejections, self.own_refusals) = (0, None);
     }
 
     /// Decides what follows `failure` at `now`, if the position is of this `age`; `random` is uniform in 0..1.
-    pub fn plan(&mut self, failure: &Failure, age: Option<Duration>, now: Instant, random: f64) -> Plan {
+    pub(crate) fn plan(
+        &mut self,
+        failure: &Failure,
+        age: Option<Duration>,
+        now: Instant,
+        random: f64,
+    ) -> Plan {
         let failures = self.streak.count(failure.class);
         let refused = failure.class == Class::PositionRejected;
         self.rejections += u32::from(refused);

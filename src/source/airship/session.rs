@@ -28,7 +28,7 @@ use crate::source::queue::{Closed, Input, Item, Note};
 use crate::source::reader::{ReaderContext, Resume};
 
 /// Keeps one shard's stream open.
-pub struct Session {
+pub(crate) struct Session {
     /// The stream's name.
     stream: Arc<str>,
     airship: protocol::Config,
@@ -69,7 +69,7 @@ enum End {
 
 impl Session {
     /// Prepares a session that begins where `resume` says, or at the configured start.
-    pub fn new(
+    pub(crate) fn new(
         endpoint: Endpoint,
         airship: protocol::Config,
         shard: u32,
@@ -105,7 +105,7 @@ impl Session {
     }
 
     /// Runs until it is told to stop or the shard takes no more lines.
-    pub async fn run(mut self) {
+    pub(crate) async fn run(mut self) {
         loop {
             let end = self.connection().await;
             let (mut failure, was_open) = match end {

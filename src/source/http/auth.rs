@@ -12,7 +12,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::HeaderValue;
 
-pub use crate::web::oauth::{Grant, GrantScheme};
+pub(crate) use crate::web::oauth::{Grant, GrantScheme};
 
 /// Life of a token whose response does not tell.
 const DEFAULT_LIFE: Duration = Duration::from_secs(3600);
@@ -35,7 +35,7 @@ pub enum Credential {
 
 /// A header value, and the secrets inside it so that they can be taken out of texts that quote them.
 #[derive(Clone, Debug)]
-pub struct Authorization {
+pub(crate) struct Authorization {
     /// Marked as sensitive, so `Debug` hides it.
     pub header: HeaderValue,
     secrets: Vec<Secret>,
@@ -45,7 +45,7 @@ pub struct Authorization {
 /// Why there is no header.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum AuthError {
+pub(crate) enum AuthError {
     /// The secret could not be read.
     #[error("the credential cannot be read")]
     Secret(#[from] SecretError),
@@ -56,7 +56,7 @@ pub enum AuthError {
 
 /// Gives the header for each connect of a stream. Clones share the token.
 #[derive(Clone, Debug)]
-pub enum Authorizer {
+pub(crate) enum Authorizer {
     /// As configured, read each time.
     Bearer(SecretSource),
     /// As configured, read each time.
@@ -72,7 +72,7 @@ pub enum Authorizer {
 
 impl Authorizer {
     /// For this credential. `pause` is how long a token endpoint that refused is left alone.
-    pub fn new(
+    pub(crate) fn new(
         credential: Credential,
         pause: Duration,
         allow_plain_http: bool,
@@ -89,7 +89,7 @@ impl Authorizer {
     }
 
     /// The header for a connect now.
-    pub async fn authorization(&self) -> Result<Authorization, Failure> {
+    pub(crate) async fn authorization(&self) -> Result<Authorization, Failure> {
         let read = match self {
             Self::Bearer(source) => bearer(source),
             Self::Basic { user, password } => basic(user, password),
@@ -103,14 +103,14 @@ impl Authorizer {
 
     /// The service refused what it was shown: a token is fetched anew for the next connect, unless that was done
     /// meanwhile.
-    pub fn refused(&self, shown: &Authorization) {
+    pub(crate) fn refused(&self, shown: &Authorization) {
         if let (Self::Fetched(tokens), Some(token)) = (self, shown.secrets.first()) {
             tokens.forget(token);
         }
     }
 
     /// Renews a fetched token ahead of its expiry, for as long as this is polled. Streams that are open go on.
-    pub async fn keep_fresh(&self, stream: &str) {
+    pub(crate) async fn keep_fresh(&self, stream: &str) {
         match self {
             Self::Fetched(tokens) => tokens.keep_fresh(stream).await,
             _ => std::future::pending().await,
@@ -155,7 +155,7 @@ impl Authorization {
     }
 
     /// Takes the secrets out of what a service says.
-    pub fn hider(&self) -> &Hider {
+    pub(crate) fn hider(&self) -> &Hider {
         &self.hider
     }
 

@@ -45,7 +45,7 @@ pub struct Endpoint {
 }
 
 /// Opens streams at one endpoint. Connections of one stream share it, and with it the token.
-pub struct Connector {
+pub(crate) struct Connector {
     endpoint: Endpoint,
     dialect: Dialect,
     client: Client,
@@ -56,7 +56,7 @@ pub struct Connector {
 
 /// What is asked of the service, besides the address and the credential.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub(crate) struct Request {
     /// The method.
     pub method: Method,
     /// The service's own headers.
@@ -71,11 +71,11 @@ pub struct Request {
 
 /// When a request was last on its way: each hop of a redirect is a request of its own.
 #[derive(Debug, Default)]
-pub struct Asked(Mutex<Option<Instant>>);
+pub(crate) struct Asked(Mutex<Option<Instant>>);
 
 impl Asked {
     /// When the latest hop began, with making its connection; `None` while only a token is waited for.
-    pub fn at(&self) -> Option<Instant> {
+    pub(crate) fn at(&self) -> Option<Instant> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -85,7 +85,7 @@ impl Asked {
 }
 
 /// An open stream whose body is yet to be read.
-pub struct Opened {
+pub(crate) struct Opened {
     /// The response, status 200.
     pub response: Response,
     /// What the service was shown, for [`Connector::refused`].
@@ -94,7 +94,7 @@ pub struct Opened {
 
 impl Connector {
     /// Prepares the HTTP client. A token endpoint that refused is left alone for `pause`.
-    pub fn new(endpoint: Endpoint, dialect: Dialect, pause: Duration) -> Result<Self, Failure> {
+    pub(crate) fn new(endpoint: Endpoint, dialect: Dialect, pause: Duration) -> Result<Self, Failure> {
         let proxies = Arc::new(Proxies::of_process());
         // Redirects are followed here, see `redirect`. A library that repeats the request by itself would do it with the
         // position of hours ago (a bug that an official client once had).
@@ -118,7 +118,7 @@ impl Connector {
     }
 
     /// Opens a stream. Begins at the configured URL, whatever earlier redirects said. Notes in `asked` what leaves.
-    pub async fn open(&self, request: &Request, asked: &Asked) -> Result<Opened, Failure> {
+    pub(crate) async fn open(&self, request: &Request, asked: &Asked) -> Result<Opened, Failure> {
         let mut url = self.endpoint.url.clone();
         if !request.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&request.query);
@@ -136,17 +136,17 @@ impl Connector {
     }
 
     /// Asks for something beside a stream, of which only the status counts.
-    pub async fn ask(&self, url: Url, request: &Request) -> Result<(), Failure> {
+    pub(crate) async fn ask(&self, url: Url, request: &Request) -> Result<(), Failure> {
         self.send(url, request, &Asked::default(), |status| status.is_success()).await.map(drop)
     }
 
     /// The service refused what it was shown in a way that is no response of its own.
-    pub fn refused(&self, shown: &Authorization) {
+    pub(crate) fn refused(&self, shown: &Authorization) {
         self.authorizer.refused(shown);
     }
 
     /// Renews a fetched token ahead of its expiry, for as long as this is polled.
-    pub async fn keep_token_fresh(&self) {
+    pub(crate) async fn keep_token_fresh(&self) {
         self.authorizer.keep_fresh(&self.endpoint.stream).await;
     }
 

@@ -8,7 +8,7 @@ use crate::source::failure::Class;
 
 /// What an attempt has to know of a service. Each service's module has one.
 #[derive(Clone, Copy, Debug)]
-pub struct Dialect {
+pub(crate) struct Dialect {
     /// Redirects followed within one connect.
     pub max_hops: usize,
     /// Whether the parameters go along to a `Location` that has none of its own.

@@ -9,7 +9,7 @@ use crate::web::is_loopback;
 
 /// Which targets may get the credential.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Policy {
+pub(crate) struct Policy {
     /// Hosts; whatever is below one is allowed too.
     pub hosts: Vec<String>,
     /// Whether `http` is accepted for hosts that are not loopback.
@@ -23,7 +23,7 @@ pub struct Policy {
 /// Why a redirect is not followed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum RedirectError {
+pub(crate) enum RedirectError {
     /// `Location` is no URL.
     #[error("the redirect's Location is not a valid address")]
     BadLocation,
@@ -40,7 +40,7 @@ pub enum RedirectError {
 
 impl Policy {
     /// The address to repeat the request at. No `location` means the same address (Airship's 307 with a cookie).
-    pub fn target(&self, current: &Url, location: Option<&str>) -> Result<Url, RedirectError> {
+    pub(crate) fn target(&self, current: &Url, location: Option<&str>) -> Result<Url, RedirectError> {
         let Some(location) = location else { return Ok(current.clone()) };
         let mut target = current.join(location).map_err(|_| RedirectError::BadLocation)?;
         let Some(host) = target.host_str().map(str::to_owned) else { return Err(RedirectError::BadLocation) };

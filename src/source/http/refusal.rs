@@ -20,25 +20,25 @@ const MAX_CODING_NAME: usize = 40;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The beginning of an error body, and whether it is all of it.
-pub struct Said {
+pub(crate) struct Said {
     bytes: BytesMut,
     whole: bool,
 }
 
 impl Said {
     /// As it came.
-    pub fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
     /// On one line, without anything secret. `words` finds the service's own words in it.
-    pub fn text(&self, authorization: &Authorization, words: impl Fn(&str) -> Cow<'_, str>) -> String {
+    pub(crate) fn text(&self, authorization: &Authorization, words: impl Fn(&str) -> Cow<'_, str>) -> String {
         authorization.hider().quote(&words(&String::from_utf8_lossy(&self.bytes)), self.whole)
     }
 }
 
 /// Reads the beginning of an error body.
-pub async fn read(response: Response) -> Said {
+pub(crate) async fn read(response: Response) -> Said {
     let mut body = Body::new(response.bytes_stream(), Coding::Identity, PATIENCE, |_| {});
     let (mut bytes, mut whole) = (BytesMut::with_capacity(MAX_READ), false);
     let read = async {
@@ -56,12 +56,12 @@ pub async fn read(response: Response) -> Said {
 }
 
 /// How a response's body is coded; `None` for codings that were not asked for.
-pub fn coding(headers: &HeaderMap) -> Option<Coding> {
+pub(crate) fn coding(headers: &HeaderMap) -> Option<Coding> {
     Coding::from_header(headers.get(header::CONTENT_ENCODING).and_then(|value| value.to_str().ok()))
 }
 
 /// The name of a response's coding, as it may be shown.
-pub fn coding_name(headers: &HeaderMap, authorization: &Authorization) -> String {
+pub(crate) fn coding_name(headers: &HeaderMap, authorization: &Authorization) -> String {
     let values = headers.get_all(header::CONTENT_ENCODING).iter();
     let names: Vec<_> = values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
     let mut name = authorization.hider().quote(&names.join(", "), true);

@@ -20,7 +20,7 @@ fn serve() -> Served {
     });
     let response = Response::from(http::Response::new(reqwest::Body::wrap_stream(body)));
     let metrics = Metrics::default();
-    let lines = Lines::new(response, airship::MARKS, Duration::from_secs(90), 1 << 20, metrics.clone());
+    let lines = Lines::new(response, airship::line::MARKS, Duration::from_secs(90), 1 << 20, metrics.clone());
     Served { pieces, lines, metrics }
 }
 

@@ -8,7 +8,7 @@ use crate::source::{adobe, airship};
 
 fn vetting(media_type: Option<&'static str>) -> Vetting {
     let headers = media_type.map(|media| (header::CONTENT_TYPE, HeaderValue::from_static(media)));
-    Vetting::new(&headers.into_iter().collect(), airship::MARKS)
+    Vetting::new(&headers.into_iter().collect(), airship::line::MARKS)
 }
 
 fn block(text: &str) -> Block {
@@ -106,7 +106,7 @@ fn a_line_has_what_each_line_of_its_service_has() {
         r#"{"id":"a","type":"OPEN","id":"b"}"#,
         r#"{"off\u0073et":1,"body":{}}"#,
     ] {
-        assert!(is_line(airship::MARKS, line), "{line}");
+        assert!(is_line(airship::line::MARKS, line), "{line}");
     }
     for line in [
         "{}",
@@ -117,7 +117,7 @@ fn a_line_has_what_each_line_of_its_service_has() {
         r#"{"offset":1"#,
         r#"{"hitIdHigh":1}"#,
     ] {
-        assert!(!is_line(airship::MARKS, line), "{line}");
+        assert!(!is_line(airship::line::MARKS, line), "{line}");
     }
     assert!(is_line(adobe::protocol::MARKS, r#"{"reportSuite":"x","hitIdHigh":1,"hitIdLow":2}"#));
     for line in [r#"{"offset":"1"}"#, r#"{"hitIdLow":2}"#, r#"{"error":"409"}"#] {

@@ -11,7 +11,7 @@ const LONGEST_MARGIN: Duration = Duration::from_secs(3600);
 
 /// A token and its life.
 #[derive(Clone, Debug)]
-pub struct Token {
+pub(crate) struct Token {
     /// The token itself.
     pub secret: Secret,
     /// When it ends.

@@ -12,7 +12,7 @@ use crate::sink::kafka::delivery::{Failure, Report};
 
 /// Records that the producer could not deliver, since the last look.
 #[derive(Debug, Default)]
-pub struct Failures {
+pub(crate) struct Failures {
     are_some: AtomicBool,
     report: Mutex<Report>,
     /// Limit of a produce batch.
@@ -25,17 +25,17 @@ impl Failures {
     }
 
     /// Whether there is any since the last look.
-    pub fn are_some(&self) -> bool {
+    pub(crate) fn are_some(&self) -> bool {
         self.are_some.load(Ordering::Acquire)
     }
 
     /// Whether what was reported says why, and is not only a consequence.
-    pub fn have_cause(&self) -> bool {
+    pub(crate) fn have_cause(&self) -> bool {
         self.report().has_cause()
     }
 
     /// What was reported since the last look, which this is one of.
-    pub fn take(&self) -> Report {
+    pub(crate) fn take(&self) -> Report {
         let report = std::mem::take(&mut *self.report());
         self.are_some.store(false, Ordering::Release);
         report

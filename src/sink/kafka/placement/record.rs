@@ -12,7 +12,7 @@ use crate::model::checkpoint::Checkpoint;
 use crate::model::types::{ShardId, SourceId};
 
 /// The version that this program writes. Later ones are refused.
-pub const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 
 /// The record, JSON in Kafka.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -10,7 +10,7 @@ use crate::sink::kafka::config::Config;
 use crate::sink::kafka::readback::Reader;
 
 /// Looks into the placement record. Keeps its connections from one look to the next.
-pub struct Watcher {
+pub(crate) struct Watcher {
     config: Config,
     clients: Clients,
     /// None after a look that failed: a new one reads secrets and files again.
@@ -19,12 +19,12 @@ pub struct Watcher {
 
 impl Watcher {
     /// For the cluster of `config`. Connects with the first look.
-    pub fn new(config: &Config, runtime: Handle) -> Self {
+    pub(crate) fn new(config: &Config, runtime: Handle) -> Self {
         Self { config: config.clone(), clients: Clients::new(config.clone(), runtime), reader: None }
     }
 
     /// The instances that announced themselves last for these streams. Blocks.
-    pub fn instances(&mut self, streams: &[String]) -> Result<Vec<String>, SinkError> {
+    pub(crate) fn instances(&mut self, streams: &[String]) -> Result<Vec<String>, SinkError> {
         let reader = match self.reader.take() {
             Some(reader) => reader,
             None => Reader::new(&self.clients, self.config.transaction_timeout)?,

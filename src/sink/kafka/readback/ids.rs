@@ -15,7 +15,7 @@ use crate::sink::{Seed, SinkError};
 
 /// Which ids are needed.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Needed {
+pub(crate) struct Needed {
     /// When the oldest one was written: where they are looked for first.
     pub since_ms: i64,
     /// Their numbers; `None` for those of version 1, which have none.
@@ -26,7 +26,7 @@ pub struct Needed {
 
 /// What of the needed ids the journal lacks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Lacks {
+pub(crate) enum Lacks {
     /// None.
     Nothing,
     /// So many.
@@ -38,7 +38,7 @@ pub enum Lacks {
 impl Reader {
     /// Gives the needed ids of `key` to `seed`, oldest first. What is found without a number is of an older version, and
     /// was written again since if numbers are needed.
-    pub fn ids(
+    pub(crate) fn ids(
         &self,
         topic: &str,
         partition: i32,
@@ -86,7 +86,7 @@ impl Reader {
     }
 
     /// The number behind the last id of `key`, 0 if none has a number; `None` where there is no record.
-    pub fn next_id(&self, topic: &str, partition: i32, key: &str) -> Result<Option<u64>, SinkError> {
+    pub(crate) fn next_id(&self, topic: &str, partition: i32, key: &str) -> Result<Option<u64>, SinkError> {
         let (low, high) = self.stable_end(topic, partition, OpenTransactions::WaitFor)?;
         for begin in [low.max(high - TAIL), low] {
             let mut next = None;

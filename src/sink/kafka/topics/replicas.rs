@@ -10,7 +10,7 @@ use crate::sink::kafka::delivery::Cause;
 
 impl Topics {
     /// A topic in use of which Kafka takes nothing, since too few replicas of a partition are in sync.
-    pub fn short_of_replicas(&mut self) -> Result<Option<String>, SinkError> {
+    pub(crate) fn short_of_replicas(&mut self) -> Result<Option<String>, SinkError> {
         let mut used = self.cluster.replicas()?;
         used.retain(|name, _| matches!(self.known.get(name), Some(Known::Takes(_))));
         let names: Vec<&str> = used.keys().map(String::as_str).collect();
