@@ -16,7 +16,7 @@
 //! ```
 //!
 //! Imports run one way: `model` ← stages ← `shard` ← `supervisor` ← `main`. Stages never import one another;
-//! a test checks every `use crate::` against the table in `ARCHITECTURE.md`.
+//! a test checks every `use crate::` against a table.
 
 mod admin;
 pub mod cli;

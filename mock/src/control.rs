@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::engine::control::Answer;
 use crate::engine::reply::{Body, text};
-use crate::server::Shared;
+use crate::shared::Shared;
 use crate::{adobe, airship};
 
 /// What the paths of the control plane start with.

@@ -9,6 +9,7 @@ pub mod airship;
 mod control;
 mod engine;
 mod server;
+mod shared;
 mod stats;
 
 #[cfg(test)]
@@ -28,7 +29,7 @@ use tokio::task::JoinHandle;
 use adobe::Adobe;
 use airship::{Airship, Log};
 use fault::{Armed, Fault};
-use server::Shared;
+use shared::Shared;
 use stats::Counters;
 
 /// Settings of the mock service. `tributary mock` flattens this; tests fill in what they need.

@@ -13,19 +13,12 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::adobe::{Adobe, service as adobe};
-use crate::airship::{Airship, service as airship};
+use crate::adobe::service as adobe;
+use crate::airship::service as airship;
 use crate::control;
 use crate::engine::wire::Wire;
+use crate::shared::Shared;
 use crate::stats::Counters;
-
-/// What all connections share.
-#[derive(Clone, Debug)]
-pub(crate) struct Shared {
-    pub(crate) airship: Arc<Airship>,
-    pub(crate) adobe: Arc<Adobe>,
-    pub(crate) counters: Arc<Counters>,
-}
 
 /// Starts the accept loop; `second` is the port that redirects lead to.
 #[expect(

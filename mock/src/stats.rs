@@ -42,7 +42,7 @@ pub struct Stats {
     /// The latest requests, in order.
     pub requests: VecDeque<Seen>,
     /// The same of the Adobe half; all above but connections is of the Airship half.
-    pub adobe: super::adobe::Stats,
+    pub adobe: crate::adobe::stats::Stats,
 }
 
 /// A request, without its credential.

@@ -85,9 +85,15 @@ fn names(text: &str) -> impl Iterator<Item = &str> {
 fn metrics_that_documents_name_exist() {
     let exposed = Exposed::new();
     let (mut named, mut unknown) = (0, Vec::new());
-    for place in
-        ["README.md", "CHANGELOG.md", "ARCHITECTURE.md", "config.example.toml", "docker-compose.yml", "helm"]
-    {
+    for place in [
+        "README.md",
+        "CHANGELOG.md",
+        "ARCHITECTURE.md",
+        "docs",
+        "config.example.toml",
+        "docker-compose.yml",
+        "helm",
+    ] {
         for file in files(top().join(place)) {
             let text = fs::read_to_string(&file).unwrap();
             named += names(&text).count();

@@ -10,7 +10,7 @@ use clap::ArgAction::Set;
 use clap::builder::ArgPredicate::IsPresent;
 use humantime::parse_duration;
 
-use super::log::{DEFAULT_EPOCH_MS, LogOptions};
+use super::options::{DEFAULT_EPOCH_MS, LogOptions};
 use crate::engine::clock::{Epoch, parse_epoch};
 use crate::engine::fault::Armed;
 use crate::engine::feed::{ENDLESS, LIVE_RATE};

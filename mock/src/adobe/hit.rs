@@ -7,7 +7,7 @@ pub(super) mod pools;
 mod render;
 mod text;
 
-use super::log::LogOptions;
+use super::options::LogOptions;
 use super::visitor::{EXTREMES, Halves, Kind, Visitor, ordinary};
 use crate::engine::random::{Draw, Lane, mix};
 

@@ -1,7 +1,7 @@
 //! Positions, shares, slots and ghosts, without a network.
 
 use super::*;
-use crate::adobe::log::LogOptions;
+use crate::adobe::options::LogOptions;
 
 const WINDOW: std::ops::Range<u64> = 0..10_000;
 
