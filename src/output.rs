@@ -48,7 +48,7 @@ pub(crate) fn print(text: impl Display) -> Result<(), OutputError> {
 
 /// The same where the command's work is another one, which goes on without a reader.
 pub(crate) fn mention(text: impl Display) {
-    // Nobody wants to know.
+    // Whether standard output takes it makes no difference here.
     drop(print(text));
 }
 

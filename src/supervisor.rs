@@ -161,7 +161,7 @@ impl Run {
         let slot = &mut self.slots[number];
         slot.started = Instant::now();
         let starter = slot.starter.clone();
-        // What was asked for by hand is for this one start.
+        // A reset that was asked for on the command line is made once, and not again when the shard restarts.
         slot.starter.stream.source.service.forget_reset();
         let events = self.happened.0.clone();
         let name = format!("shard-{}", slot.starter.figures.id);
@@ -196,7 +196,7 @@ impl Run {
                         self.tally.take_over();
                         self.drain.cancel();
                     }
-                    // This end of the channel holds a sender itself.
+                    // `Run` holds a sender itself, so the channel never closes.
                     None => break,
                 },
                 () = self.drain.cancelled(), if deadline.is_none() => {

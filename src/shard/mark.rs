@@ -59,7 +59,7 @@ pub(crate) struct Mark {
     oldest_ms: Option<i64>,
     /// When it last brought an event that was delivered before, by our clock.
     known_at_ms: Option<i64>,
-    /// Whether the event at hand is one.
+    /// Whether the event that is being judged was delivered before.
     is_known: bool,
 }
 

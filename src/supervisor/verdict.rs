@@ -50,7 +50,7 @@ pub(super) fn consequence(ending: &Ending, asked: bool) -> Consequence {
 impl Ending {
     /// Runs a shard to its end.
     pub(super) fn of(run: impl FnOnce() -> Exit) -> Self {
-        // Nothing of it is used afterwards but counters.
+        // After a panic nothing of the shard is used but its counters, so a broken invariant does no harm.
         catch_unwind(AssertUnwindSafe(run)).map_or(Self::Panicked, Self::Exit)
     }
 }
@@ -108,7 +108,7 @@ impl Tally {
             Ending::Exit(Exit::Stopped) => {}
             Ending::Exit(Exit::Fenced) => self.fenced = true,
             Ending::Exit(Exit::Misconfigured) => self.misconfigured = true,
-            // Told to stop, it did not come to commit what it had.
+            // It was told to stop, and ended before it had committed everything.
             Ending::Exit(Exit::Overtaken | Exit::Abandoned) | Ending::Panicked | Ending::NoThread => {
                 self.timed_out = true;
             }

@@ -73,7 +73,7 @@ impl Write for LogWriter {
             Some(around) => around(&mut write),
             None => write(),
         }
-        // What could not be written is counted there, and is nobody's failure.
+        // A line that could not be written is counted there; the caller need not know.
         Ok(line.len())
     }
 

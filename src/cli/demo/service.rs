@@ -54,7 +54,7 @@ auth = {{ bearer = {{ value = "demo" }} }}
 start = "earliest"
 "#
             ),
-            // The real service takes amiss what is quicker than a minute.
+            // The real service refuses connections that come more often than once a minute.
             Self::Adobe => format!(
                 r#"kind = "adobe"
 url = "{mock}/api/1/stream/adobe-livestream-demo"

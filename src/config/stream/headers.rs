@@ -35,7 +35,7 @@ impl<'de> Deserialize<'de> for Headers {
                 match word {
                     "none" => Ok(Headers::None),
                     "cloudevents" => Ok(Headers::Cloudevents),
-                    // So a variable or a flag says it.
+                    // A variable or a flag gives it as text.
                     "true" | "false" => self.visit_bool(word == "true"),
                     other => Err(E::unknown_variant(other, &WORDS)),
                 }

@@ -149,7 +149,7 @@ fn read(reader: &Reader, state: &StateTopics) -> Result<Option<(Record, Option<i
     let unreadable = |error| {
         SinkError::Unusable(format!("the placement record in {} cannot be read: {error}", state.shards))
     };
-    // Of a later version nothing else need be as this release knows it.
+    // In a later version everything else may be different, so the version alone is read first.
     let Versioned { version } = serde_json::from_slice(&value.bytes).map_err(unreadable)?;
     if version > VERSION {
         return Err(SinkError::Misconfigured(format!(
@@ -257,8 +257,8 @@ impl Announcer {
         let found_first = announcement.found_first.get_or_init(|| before).clone();
         self.write(&producer, &record)?;
         let written_ms = now_ms();
-        // Where somebody announced itself since, that shows when the first shard is opened.
-        // The announcement is made, whatever becomes of this look.
+        // If another instance has announced itself since, that shows when the first shard is opened.
+        // The announcement stands, whether or not this look succeeds.
         if let Ok(Some((stands, appended_ms))) = read(&reader, &self.state)
             && stands == record
         {

@@ -36,7 +36,7 @@ const DESCRIBE_PAUSES: [u64; 6] = [5, 20, 50, 100, 200, 400];
 /// A topic to be found or created.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Wanted {
-    /// Its name.
+    /// The topic's name.
     pub name: String,
     /// How it is created.
     pub spec: TopicSpec,

@@ -264,7 +264,7 @@ impl Pool {
 
     async fn note(&self, note: Note) {
         if self.shared.input.send(Item::Note(note)).await.is_err() {
-            // It has its own reason, and says it.
+            // The shard says in the log why it takes nothing more.
             debug!(stream = %self.shared.endpoint.stream, "the shard takes nothing more");
         }
     }

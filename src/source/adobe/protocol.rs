@@ -28,7 +28,7 @@ pub(crate) const DIALECT: Dialect = Dialect {
     keeps_query: true,
     classify: |status, _| classify(status),
     words,
-    // Nothing is given up for what it says.
+    // No decision depends on it.
     is_own_refusal: |_| false,
     explain,
 };

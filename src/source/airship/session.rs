@@ -203,7 +203,7 @@ impl Session {
             Block::Lines(bytes) => last_place(bytes),
             Block::Oversize { .. } => None,
         };
-        // A server that says nothing but where it stands, and then fails, would be hammered.
+        // Only events end the streak of failures. Otherwise a server that sends a position and then fails would be asked without a pause.
         if !self.retry.is_fresh() && has_events(&block) {
             self.retry.received_data();
         }

@@ -186,8 +186,8 @@ impl Connector {
 
     fn next_hop(&self, url: &Url, status: StatusCode, location: Option<&str>) -> Result<Url, Failure> {
         match status.as_u16() {
-            // Airship's 307 without Location means: the same request again, with the cookie. It is for all of them
-            // that method and body stay: Airship knows no GET, Adobe nothing else.
+            // A 307 without a Location asks for the same request again, with the cookie. Method and body stay as they are after
+            // every redirect, since no service takes more than one method.
             307 | 308 => self.policy.target(url, location).map_err(redirect_failure),
             301..=303 if location.is_some() => self.policy.target(url, location).map_err(redirect_failure),
             other => Err(Failure::new(

@@ -44,7 +44,7 @@ pub struct StreamPlacement {
 /// A stream that an instance wants to run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Wanted {
-    /// Its name.
+    /// The stream's name.
     pub stream: String,
     /// Number of shards.
     pub shards: u32,
@@ -239,7 +239,7 @@ impl Record {
         (!instance.is_empty()).then_some(instance)
     }
 
-    /// Partitions that state topics must have for all of them.
+    /// How many partitions the state topics need, so that each shard has one of its own.
     pub fn partition_count(&self) -> i32 {
         self.partitions().chain(self.retired.iter().copied()).max().map_or(1, |last| last.saturating_add(1))
     }

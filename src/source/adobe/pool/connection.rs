@@ -64,7 +64,7 @@ pub(super) struct Connection {
     events: UnboundedSender<Event>,
     closing: CancellationToken,
     streak: Streak,
-    /// When a refused token was last met without a pause.
+    /// When it last tried again at once after a refused token. Doing so more than once in a usual pause would hammer the service.
     last_free: Option<Instant>,
     last_event: Instant,
     resumed: bool,
@@ -110,7 +110,7 @@ impl Connection {
             streak: Streak::default(),
             last_free: None,
             last_event: Instant::now(),
-            // Once is enough to look for a gap.
+            // One connection is enough to look for a gap.
             resumed: number == 0,
         }
     }
@@ -189,7 +189,7 @@ impl Connection {
             }
             let refused = matches!(failure.class, Class::Unauthorized | Class::BadBody);
             if refused && !proven && self.target.is_some() {
-                // It was no stream after all.
+                // The response was no stream after all, so the reset is still to be made.
                 self.reset = reset;
             }
         }
@@ -210,14 +210,14 @@ impl Connection {
         loop {
             let ended = match closing_since {
                 None => tokio::select! {
-                    // What is there comes before what time says: the queue may have been full for long.
+                    // Bytes that have arrived are read before the clock is asked: a full queue may have kept us waiting.
                     biased;
                     () = closing.cancelled() => {
                         closing_since = Some(Instant::now());
                         continue;
                     }
                     ended = lines.read() => ended,
-                    // What may be a page is no replay that brings nothing.
+                    // While the response may still be a page, its silence does not mean that the replay is over.
                     () = self.idle(), if lines.is_open() => {
                         self.reached();
                         continue;
@@ -225,7 +225,7 @@ impl Connection {
                 },
                 Some(since) => {
                     let limit = since + CLOSING_LIMIT;
-                    // Blank lines go on for ever.
+                    // A quiet stream sends blank lines for ever, so they do not prolong the wait.
                     let quiet = since.max(self.last_event) + QUIET;
                     let end = if lines.has_rest() { limit } else { quiet.min(limit) };
                     match tokio::time::timeout_at(end, lines.read()).await {
@@ -255,7 +255,7 @@ impl Connection {
                 return match closing_since {
                     Some(since) => {
                         let late = since.elapsed() >= CLOSING_LIMIT;
-                        // We close it ourselves: that nothing comes is what is waited for.
+                        // We are closing the connection, and wait until nothing comes any more: silence is no loss here.
                         End::Closed { torn: late || loss.is_some_and(|loss| loss != Loss::Silence) }
                     }
                     None => {
@@ -325,7 +325,7 @@ impl Connection {
         if protocol::is_mended_by_a_token(failure.class, failures) {
             let usual = self.shared.adobe.reconnect_pause;
             if self.last_free.is_some_and(|at| at.elapsed() < usual) {
-                // Refusals of another kind or a few events in between make none of them the first.
+                // A refusal of another kind or a few events in between begin a new streak, but must not allow a retry at once.
                 failures += 1;
             } else {
                 self.last_free = Some(Instant::now());
@@ -361,7 +361,7 @@ impl Connection {
             error!(%stream, "the stream must be enabled, but its address has no /stream/ to tell where; check url");
             return;
         };
-        // Asked again where this is cut off, or fails.
+        // Unset again if the request fails or is cancelled, so that another connection asks.
         let mut unanswered = UnsetOnDrop(Some(&self.shared.enabling));
         let request = protocol::request(&self.shared.adobe, None);
         match self.shared.connector.ask(url, &request).await {

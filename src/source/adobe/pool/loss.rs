@@ -35,7 +35,7 @@ pub(super) fn loss(class: Class, has_rest: bool, compressed: bool) -> Option<Los
         Class::Ended => has_rest.then_some(Loss::BrokeOff),
         Class::Silence => Some(if has_rest { Loss::BrokeOff } else { Loss::Silence }),
         Class::Unauthorized => None,
-        // The service compresses every stream, so what is compressed may have been one for all it looks like.
+        // The service compresses every stream. So a compressed body may have been one, although it does not look so.
         Class::BadBody => compressed.then_some(Loss::BrokeOff),
         _ => Some(Loss::BrokeOff),
     }
