@@ -66,7 +66,7 @@ fn inflate(group: &mut BenchmarkGroup<'_, WallTime>, text: &[u8]) {
                 let mut framer = Framer::new(16 << 20);
                 let mut total = 0;
                 loop {
-                    // The framer's buffers, so that reads have the size that they have in a session.
+                    // The framer's buffers, so that reads have the size that they have in a reader.
                     match body.read(framer.buffer()).await.expect("sound gzip") {
                         0 => break,
                         count => total += count,

@@ -15,7 +15,7 @@
 //!  sink             one transaction: events, dead letters, id journal, checkpoint
 //! ```
 //!
-//! Imports run one way: `model` ← stages ← `shard` ← `supervisor` ← `main`. Stages never import one another;
+//! Imports run one way: `model` ← stages ← `shard` ← `plan` ← `config` and `supervisor` ← `cli` ← `main`. Stages never import one another;
 //! a test checks every `use crate::` against a table.
 
 mod admin;

@@ -4,7 +4,7 @@
 //! - A batch keeps its blocks until its outcome is known; after an abort the same blocks make the same batch, or, where
 //!   the time was not enough, its first half makes one, and the rest goes in front of what follows.
 //! - Ids, totals and position of a batch count only with its commit: an abort takes all of them back.
-//! - Knows neither signals nor other shards, nor what a session does to get its lines.
+//! - Knows neither signals nor other shards, nor what a reader does to get its lines.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

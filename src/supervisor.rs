@@ -36,7 +36,7 @@ const GIVES_UP: &str = "this process gives up all of its shards; run one instanc
 pub struct ShardFigures {
     /// Which shard.
     pub id: ShardId,
-    /// Of its session.
+    /// Of its reader.
     pub source: source::metrics::Metrics,
     /// Of itself.
     pub shard: shard::metrics::Metrics,

@@ -99,7 +99,7 @@ number in it an integer, in place.
 {{- /*
 Fails at a secret that is written out, for a ConfigMap is no place for it. {value, path, name, below}: `below` is whether the
 value is below `auth` or `properties`, where secrets are, and `name` its keys from there on. Which properties are secret, the
-program says too (config/properties.rs). Never prints the value.
+program says too (src/config/properties.rs). Never prints the value.
 */}}
 {{- define "tributary.noSecrets" -}}
 {{- $at := . }}

@@ -91,7 +91,7 @@ impl Cursor {
         }
     }
 
-    /// The position to commit, if `extent` says what the ids of then reach; `None` leaves the one that stands.
+    /// The position to commit; `extent` says which ids the window knows then. `None` keeps the committed position.
     pub(crate) fn position(&self, extent: Extent) -> Option<Position> {
         match self {
             Self::InLine(at) if at.offset.is_empty() => None,

@@ -74,7 +74,7 @@ pub struct Report {
 }
 
 impl Mark {
-    /// At this watermark, with no replay at work that was looked at.
+    /// At the watermark of a checkpoint; nothing is counted yet of a replay that it says is at work.
     pub(crate) fn at(watermark: Watermark) -> Self {
         Self { watermark, ..Self::default() }
     }
@@ -84,7 +84,7 @@ impl Mark {
         self.watermark.owed_from_ms.get_or_insert(self.watermark.received_ms.unwrap_or(0));
     }
 
-    /// No replay will come: on_unclean says so by now. Whether one was owed.
+    /// No replay will come: `on_unclean` is "continue" now, or --reset largest. Returns whether one was owed.
     pub(crate) fn forgive_replay(&mut self) -> bool {
         self.watermark.owed_from_ms.take().is_some()
     }
@@ -139,7 +139,7 @@ impl Mark {
         }
         self.is_known = true;
         self.counts.dropped_by_time += 1;
-        // Once nothing is owed, what is dropped so may as well be a late event that is new.
+        // If no replay is owed any more, an event dropped by its time may be a new one that came late.
         self.counts.doubtful += u64::from(self.watermark.owed_from_ms.is_none_or(|gap| received_ms >= gap));
         true
     }

@@ -131,7 +131,7 @@ impl<S: Sink> Shard<S> {
             uncovered_s = report.uncovered_ms / 1000, replay_owed,
             "replay: what was delivered before is reached"
         );
-        // Where another one follows, the last word is its own.
+        // If another replay follows, that one says what is missing.
         if !replay_owed && (counts.doubtful > 0 || report.uncovered_ms > 0) {
             warn!(
                 shard = %self.config.id, may_be_missing = counts.doubtful, uncovered_s = report.uncovered_ms / 1000,

@@ -42,7 +42,7 @@ pub struct Pipeline {
     dead_letter_topic: String,
     /// What is committed with the next batch.
     progress: Progress,
-    /// The part of it that is not made again with the batch.
+    /// `progress` before the first line that is still in the batch: what `roll_back` returns to.
     base: Progress,
     /// What replays had brought by the last commit.
     counted: ReplayCounts,

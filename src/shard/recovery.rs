@@ -34,8 +34,8 @@ impl<S: Sink> Shard<S> {
         mut attempted: Option<&Checkpoint>,
     ) -> Result<Recovered, Exit> {
         let mut too_slow = false;
-        // Whether an abort is not enough. A reopening may fail in its own claim, with an error that says that nothing counts:
-        // nothing of the claim. What became of the attempt before it only a reopening tells that succeeds.
+        // Whether only a reopening can tell if the attempted commit counts. A reopening may itself fail in its claim:
+        // that error speaks of the claim, not of the attempt. So this stays set until a reopening succeeds.
         let mut in_doubt = false;
         loop {
             too_slow |= matches!(error, SinkError::TooSlow { .. });

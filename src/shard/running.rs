@@ -1,7 +1,7 @@
 //! How long a shard has run: the clock that ids age by.
 //!
 //! It stands still while the shard is not running, while its stream is not connected, and while Kafka does not take what is
-//! written: what happened meanwhile comes, and comes again, afterwards. A step of the wall clock does nothing to it.
+//! written: events of that time arrive later, and so do their repeats. A step of the wall clock does not change it.
 
 use std::time::Duration;
 

@@ -45,14 +45,14 @@ pub(crate) fn heed(pause: Duration, failure: &Failure) -> Duration {
     failure.retry_after.map_or(pause, |wish| pause.max(wish.min(MAX_RETRY_AFTER)))
 }
 
-/// Whether a connection that ended like this after `open_for` shows by that time alone that the service is well: a stream
-/// may be quiet for long, and the service has had its `longest` pause from us. A page that is slow shows nothing.
+/// Whether a connection was open for so long that the service must be well, even if it brought no events: a stream
+/// may be quiet. `longest` is our longest pause between attempts. A page that loads slowly shows nothing.
 pub(crate) fn was_open_for_long(ended_by: Class, open_for: Duration, longest: Duration) -> bool {
     ended_by != Class::BadBody && open_for >= longest
 }
 
 /// Whether the service counts as away after this. The end of a stream that `was_open` is routine: a service that is away shows
-/// at the next attempt, and one that is quiet may answer that only with its next event. A page never was the stream.
+/// at the next attempt (a quiet service may answer it only with its next event). A page was never the stream.
 pub(crate) fn is_away(ended_by: Class, was_open: bool) -> bool {
     !was_open || ended_by == Class::BadBody
 }

@@ -114,7 +114,7 @@ impl Class {
     pub fn pace(self) -> Pace {
         match self {
             Self::Ended | Self::Network | Self::Silence | Self::BadBody | Self::ServerError => Pace::Quick,
-            // A rejected position is tried again a few times before it is given up, see `retry`.
+            // A rejected position is tried again a few times before it is given up, see `airship/retry`.
             Self::PositionRejected => Pace::Quick,
             Self::TooManyConnections | Self::RateLimited => Pace::Slow,
             Self::Unauthorized

@@ -1,6 +1,6 @@
 //! An open stream as blocks of whole lines: body, framer and vetting together.
 //!
-//! Invariant: what is no stream gives no block, and what is a refusal in place of events ends the blocks.
+//! Invariant: a response that is not the stream gives no block, and no block follows a line that is a refusal.
 
 use std::collections::VecDeque;
 use std::time::Duration;

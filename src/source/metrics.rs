@@ -1,4 +1,4 @@
-//! What a session counts. Handles are cheap to clone and live in the registry, see `telemetry`.
+//! What a reader counts. Handles are cheap to clone and live in the registry, see `telemetry`.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -41,7 +41,7 @@ impl ConnectionState {
     }
 }
 
-/// A session's metrics.
+/// A reader's metrics.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
     /// Bytes received from the service, as they came (compressed).
@@ -63,7 +63,7 @@ pub struct Metrics {
 /// Since when the service does not let us read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Outage {
-    /// By the clock that never steps.
+    /// By the monotonic clock.
     pub since: Instant,
     /// Milliseconds since the Unix epoch.
     pub since_ms: i64,
@@ -126,7 +126,7 @@ impl Metrics {
         *trouble = Some((reason, since_ms));
     }
 
-    /// No connection is open for what the service or the way to it did. That an attempt opens something ends nothing, only the
+    /// An outage begins, unless a connection is open. An attempt that opens something does not end it, only the
     /// stream does.
     pub fn went_away(&self, now_ms: i64) {
         if self.connections.get() == 0 {
@@ -135,7 +135,7 @@ impl Metrics {
         }
     }
 
-    /// Since when the stream is not to be had.
+    /// Since when there is an outage; `None` while there is none.
     pub fn outage(&self) -> Option<Outage> {
         *self.outage.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -186,7 +186,7 @@ impl Metrics {
         self.state.store(ConnectionState::Connected as i64, Ordering::Relaxed);
     }
 
-    /// Sets the state of what is not open. It counts only while no other connection is. While a person has to act, the
+    /// Sets the state of a connection that is not open; ignored while another one is. While a person has to act, the
     /// next attempt alone changes nothing: readiness would flap with each.
     pub fn set_state(&self, state: ConnectionState) {
         let attempt = state == ConnectionState::Connecting && self.state() == ConnectionState::NeedsOperator;

@@ -45,7 +45,7 @@ pub enum Note {
         /// Told when the note is committed: the latest received time among the events delivered by then.
         committed: oneshot::Sender<Option<i64>>,
     },
-    /// The replay has met what was delivered before it.
+    /// The replay has caught up with what was delivered before it.
     CaughtUp {
         /// Told what it came to.
         outcome: oneshot::Sender<CaughtUp>,
@@ -75,7 +75,7 @@ pub enum Loss {
     Unanswered,
 }
 
-/// What a replay came to that has met what was delivered before.
+/// What a replay achieved, told once it has caught up with what was delivered before it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CaughtUp {
     /// Whether the service really went back: whether what it sent was known.

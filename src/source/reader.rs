@@ -7,7 +7,7 @@ use super::queue::Input;
 use crate::model::checkpoint::Hold;
 use crate::model::types::Position;
 
-/// What a reader is connected to.
+/// What a reader works with besides its service.
 #[derive(Debug)]
 pub struct ReaderContext {
     /// Where the blocks go.
@@ -16,7 +16,7 @@ pub struct ReaderContext {
     pub metrics: Metrics,
     /// Longest line accepted, bytes; what exceeds it becomes a dead letter.
     pub max_line: usize,
-    /// Ends it.
+    /// Stops the reader.
     pub stop: CancellationToken,
 }
 

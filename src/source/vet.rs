@@ -19,7 +19,7 @@ use crate::model::block::{Block, lines};
 const MOST_LINES: usize = 100;
 const MOST_BYTES: usize = 256 << 10;
 
-/// So many times that is held back of what looks like the stream, as refusing it stops the stream for good.
+/// What looks like the stream may hold back so many times more, since refusing it would stop the stream for good.
 const PATIENCE: usize = 16;
 
 /// Bytes of a `Content-Type` that are shown.
@@ -165,7 +165,7 @@ impl Vetting {
             return Ok(());
         }
         let begins_as_event = line.starts_with(b"{");
-        // A page in one line is not so long. A broken event may be, and would be refused with each connect.
+        // So long a line is no page but a broken event, which would be refused at each connect: it counts as an event.
         let is_line = begins_as_event
             && (line.len() > MOST_BYTES || Names::of(line).is_some_and(|names| (self.marks.is_line)(&names)));
         if is_line && !self.is_markup_by_type() {
@@ -197,7 +197,7 @@ impl Vetting {
         }
     }
 
-    /// By how much more is held back than of what may be anything.
+    /// The factor by which more is held back where the response is labelled as a stream or looks like one.
     fn patience(&self) -> usize {
         let labelled = self.media_type.as_ref().is_some_and(|media| {
             let bare = media.split(';').next().unwrap_or_default();
@@ -265,7 +265,7 @@ fn is_json(text: &[u8]) -> bool {
     serde_json::from_slice::<IgnoredAny>(text).is_ok()
 }
 
-/// A media type without anything that such have not.
+/// A media type, without the characters that no media type has.
 fn shown(value: &str) -> String {
     let is_usual = |c: &char| c.is_ascii_alphanumeric() || "/+-.;=_ ".contains(*c);
     value.trim().to_ascii_lowercase().chars().filter(is_usual).take(SHOWN_TYPE).collect()

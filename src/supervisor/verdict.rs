@@ -10,7 +10,7 @@ use crate::shard::Exit;
 /// First and longest pause before a shard that ended unasked is opened again.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
-/// A shard that ran for so long ended for a new reason: its pauses begin anew.
+/// A shard that ran for so long before it ended is reopened after the first, shortest pause again.
 const LONG_RUN: Duration = Duration::from_secs(600);
 
 /// How the thread of a shard ended.

@@ -1,4 +1,4 @@
-//! The faults of the shared module, and the one invented line that looks like an event of Airship.
+//! The faults of `engine::fault`, and the one invented line that looks like an event of Airship.
 //!
 //! Invariant: the line is a pure function, so that a verifier can tell it from events.
 

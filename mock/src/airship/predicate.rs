@@ -1,4 +1,4 @@
-//! JSON predicates of filters (reference section 3.3): parsed from JSON, applied to JSON.
+//! JSON predicates of filters: parsed from JSON, applied to JSON.
 //! Ranges of versions are not evaluated; a predicate with one is refused.
 //!
 //! Invariant: what parses is within the grammar; unknown keys are refused. Knows no events.

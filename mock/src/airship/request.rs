@@ -1,4 +1,4 @@
-//! The request body: what a client asks for, and what is wrong with it (reference section 3).
+//! The request body: what a client asks for, and what is wrong with it.
 //!
 //! Invariant: what parses is complete and consistent. Pure; knows no HTTP and no log.
 

@@ -21,7 +21,7 @@ impl KafkaSink {
         self.settings.config.transaction_timeout.saturating_sub(self.begun.elapsed())
     }
 
-    /// Whatever fails after the transaction's time is over fails for that.
+    /// Turns `Abortable` and `OutcomeUnknown` into `TooSlow` once the transaction's time is over.
     pub(super) fn timed(&self, error: SinkError) -> SinkError {
         match error {
             SinkError::Abortable(reason) if self.time_left().is_zero() => {

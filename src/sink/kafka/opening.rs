@@ -59,7 +59,7 @@ impl KafkaSink {
         Ok(reader)
     }
 
-    /// Where the topics cannot be had, whoever was replaced is to learn that all the same: they may be gone for good.
+    /// Makes sure of the topics. If that fails, still asks whether a later instance took over, since they may be gone for good.
     fn ensure_topics(&mut self) -> Result<(), SinkError> {
         let ensured = self.topics.ensure(&self.required_topics());
         ensured.map_err(|error| match self.ask_announced() {
@@ -73,7 +73,7 @@ impl KafkaSink {
         self.check_announced(&self.reader()?)
     }
 
-    /// Has a checkpoint that says the shard was let go of, where nothing fences, written only by the instance that
+    /// Without transactions (nothing fences) a checkpoint that lets go of the shard may be written only by the instance that
     /// announced itself last: after a successor's claim it would say that the shard is free, and that nothing was lost.
     /// With transactions the successor's fence comes before its claim, so what an earlier instance still commits is true.
     pub(super) fn check_release(&self, checkpoint: &Checkpoint) -> Result<(), SinkError> {

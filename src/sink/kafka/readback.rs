@@ -181,7 +181,7 @@ impl Reader {
         self.committed.as_ref().ok_or_else(|| SinkError::Unusable("the reader is closed".into()))
     }
 
-    /// Low end, and the end of what is committed: with `Await` once no transaction is open below the high end that was
+    /// Low end, and the end of what is committed: with `WaitFor` once no transaction is open below the high end that was
     /// found first.
     fn stable_end(
         &self,

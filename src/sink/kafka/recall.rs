@@ -126,7 +126,7 @@ impl KafkaSink {
         )))
     }
 
-    /// Where a shard goes on that is opened again, and what was lost. Ids that were have to be written again.
+    /// Where a reopened shard goes on, and what Kafka lost of its state. Lost ids have to be written again.
     pub(super) fn make_good(
         &self,
         reader: &Reader,

@@ -38,7 +38,7 @@ pub(crate) struct Pool {
     shared: Arc<Shared>,
     schedule: Schedule,
     stop: CancellationToken,
-    /// When the shard was last known to be connected, as far as a deliberate reset has to wait for it.
+    /// When the last run committed its last checkpoint: it was connected until then, and a deliberate reset waits from there.
     last_seen_ms: Option<i64>,
 }
 
@@ -206,7 +206,7 @@ impl Pool {
     async fn caught_up(&mut self) {
         let (outcome, answer) = oneshot::channel();
         self.note(Note::CaughtUp { outcome }).await;
-        // A shard that does not answer takes nothing more, and whatever is owed stays so.
+        // A shard that does not answer has ended; a replay that is owed stays owed in its checkpoint.
         let Ok(outcome) = answer.await else { return };
         self.schedule.finished(outcome);
         if !outcome.went_back {
@@ -241,7 +241,7 @@ impl Pool {
     }
 
     /// A deliberate reset has no effect while the service still counts the connections of the last run.
-    /// Whether the time passed without a stop.
+    /// Waits until it has dropped them; `false` if told to stop before that.
     async fn wait_out_last_connection(&self) -> bool {
         let Some(last_seen_ms) = self.last_seen_ms else { return true };
         let since = Duration::from_millis(u64::try_from(now_ms() - last_seen_ms).unwrap_or(0));

@@ -1,4 +1,4 @@
-//! The types of event outside the app's in-app messages, with their bodies (reference sections 5.3 and 5.8).
+//! The types of event outside the app's in-app messages, with their bodies.
 //!
 //! Invariant: each text is a JSON object once its holes are filled. What the schema and the official examples write
 //! differently is here in both spellings: `<schema~example>` for a value, [`example`] for a whole body.

@@ -1,4 +1,4 @@
-//! The types of event of in-app messages, scenes and surveys, with their bodies (reference section 5.3).
+//! The types of event of in-app messages, scenes and surveys, with their bodies.
 //!
 //! Invariant: as in `kinds`. All are about app devices; either `app_defined_id` or the push keys are present.
 

@@ -51,7 +51,7 @@ pub(super) struct Shared {
 pub(super) enum Event {
     /// It ended in a way that may have lost what was on its way.
     Lost(Loss),
-    /// Its target is reached.
+    /// What the other connections wait for has happened.
     Reached,
 }
 
@@ -163,7 +163,7 @@ impl Connection {
                 let (limit, torn) = answer_limit(at.elapsed(), shared.endpoint.connect_timeout);
                 match tokio::time::timeout(limit, opening).await {
                     Ok(opened) => opened,
-                    // A redirect is asked for anew.
+                    // A redirect was followed meanwhile: its request is a new one, so something may be lost.
                     Err(_) => return End::Closed { torn: torn || asked.at() != Some(at) },
                 }
             }
@@ -299,7 +299,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Ends when a replay brought nothing for so long that it must be over.
+    /// Returns when a replay has brought nothing for `CATCH_UP_IDLE`; never returns if no replay is under way.
     async fn idle(&self) {
         match self.target {
             Some(Target::CaughtUp(_)) => tokio::time::sleep_until(self.last_event + CATCH_UP_IDLE).await,

@@ -22,13 +22,13 @@ pub(super) struct Schedule {
     interval_ms: i64,
     last_ms: Option<i64>,
     owed: bool,
-    /// Whether it is owed for more than silence.
+    /// Whether the replay is owed for another reason than silence.
     loud: bool,
     running: bool,
     futile: u32,
     /// Whether the replay at work was owed for silence alone.
     runs_for_silence: bool,
-    /// Replays in a row that were, and brought nothing back.
+    /// Replays in a row that were owed for silence alone and brought nothing back.
     vain: u32,
 }
 

@@ -44,7 +44,7 @@ impl CatchUp {
         Self { until_ms, patience, undated_since: None }
     }
 
-    /// Hits came, of which the last that tells it was received then.
+    /// A block of hits came; `received_ms` is the received time of its last hit that has one.
     pub(in crate::source) fn took(&mut self, received_ms: Option<i64>, now: Instant) -> Progress {
         match received_ms {
             // Where nothing was delivered before there is nothing to catch up with.
