@@ -1,7 +1,7 @@
 //! One round of a program to compare with. It says each commit on a line of its standard error that begins with the
 //! number of events, and runs until it is stopped.
 //!
-//! Beware: a bare program that waits with `flush(1 ms)`, spins for want of whole milliseconds (see `pause` in
+//! Beware: a bare program that waits with `flush(1 ms)` spins for want of whole milliseconds (see `pause` in
 //! `sink/kafka/blocking.rs`), so the slower Kafka is, the more CPU time it takes. Compare with a copy that sleeps instead.
 
 use std::io::{BufRead as _, BufReader};
