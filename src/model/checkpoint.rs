@@ -145,6 +145,7 @@ const HOLD_VERSION: u32 = 3;
 /// What stood in its place.
 #[derive(Deserialize)]
 struct Flags {
+    #[serde(default)]
     clean: bool,
     #[serde(default)]
     released: bool,
@@ -208,7 +209,13 @@ impl Checkpoint {
     /// The first checkpoint of a new opening by `owner`: one step on, with everything else as it was. Its times stay,
     /// since they date the position and not the claim.
     pub fn claimed_by(self, owner: &str) -> Self {
-        Self { sequence: self.sequence + 1, owner: owner.to_owned(), hold: Hold::Held, ..self }
+        Self {
+            version: VERSION,
+            sequence: self.sequence + 1,
+            owner: owner.to_owned(),
+            hold: Hold::Held,
+            ..self
+        }
     }
 
     /// The latest received time among the events delivered, where the service keeps the position.
@@ -285,115 +292,4 @@ impl Totals {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn delta(from: u64, to: &str) -> Delta {
-        let added = Totals { received: 3, delivered: 2, duplicates: 1, ..Totals::default() };
-        Delta {
-            from,
-            to: Some(Position::offset(to)),
-            processed_ms: Some(5),
-            added,
-            hold: Hold::Held,
-            ran_ms: 70,
-            ids: Ids { oldest: 1, written: 3, since_ms: 4 },
-        }
-    }
-
-    #[test]
-    fn a_delta_moves_only_the_checkpoint_it_was_built_on() {
-        let start = Checkpoint::initial("me", 1, 0);
-        let one = start.after(&delta(0, "a"), 10).unwrap();
-        assert_eq!((one.sequence, one.committed_ms, one.totals.received), (1, 10, 3));
-        assert_eq!(one.position, Some(Position::offset("a")));
-        assert_eq!(one.after(&delta(0, "b"), 11), Err(Misfit { from: 0, current: 1 }));
-        let idle = Delta { to: None, processed_ms: None, added: Totals::default(), ..delta(1, "") };
-        let two = one.after(&idle, 12).unwrap();
-        assert_eq!((two.position, two.processed_ms), (one.position, Some(5)), "an empty delta moves nothing");
-    }
-
-    #[test]
-    fn totals_of_an_earlier_release_are_read() {
-        let totals: Totals = serde_json::from_str(r#"{"received":3,"delivered":2}"#).unwrap();
-        assert_eq!(totals, Totals { received: 3, delivered: 2, ..Totals::default() });
-    }
-
-    #[test]
-    fn a_later_release_is_refused_and_said() {
-        let later = br#"{"version":9,"sequence":1,"owner":"x","anything":1}"#;
-        assert_eq!(
-            Checkpoint::decode(later).unwrap_err().to_string(),
-            "checkpoint version 9 was written by a later release; this one reads up to 3"
-        );
-        for other in ["{}", r#"{"version":9,"id":"an event"}"#] {
-            let error = Checkpoint::decode(other.as_bytes());
-            assert!(matches!(error, Err(DecodeError::Malformed(_))), "{other}");
-        }
-    }
-
-    #[test]
-    fn a_checkpoint_of_version_1_is_read() {
-        let old = r#"{"version":1,"sequence":7,"owner":"x","shards":1,"position":null,"processed_ms":null,
-            "committed_ms":5000,"clean":false,"totals":{}}"#;
-        let old = Checkpoint::decode(old.as_bytes()).unwrap();
-        assert_eq!((old.ran_ms, old.ids), (0, None));
-        assert_eq!(old.ids_since_ms(Duration::from_secs(2)), 3000, "counted back from the checkpoint");
-        let new = old.after(&delta(7, "a"), 6000).unwrap();
-        assert_eq!((new.ran_ms, new.ids_since_ms(Duration::from_secs(2))), (70, 4), "as it says itself");
-    }
-
-    #[test]
-    fn the_flags_of_older_versions_are_one_state() {
-        let hold = |flags: &str| {
-            let old = format!(
-                r#"{{"version":2,"sequence":7,"owner":"x","shards":1,"position":null,"processed_ms":null,
-                "committed_ms":5000,{flags},"totals":{{}}}}"#
-            );
-            Checkpoint::decode(old.as_bytes()).unwrap().hold
-        };
-        assert_eq!(hold(r#""clean":true,"released":true"#), Hold::Drained);
-        assert_eq!(hold(r#""clean":true"#), Hold::Drained, "version 1 knew no other stop");
-        assert_eq!(hold(r#""clean":false,"released":true"#), Hold::Released);
-        assert_eq!(hold(r#""clean":false,"released":false"#), Hold::Held);
-        assert_eq!(hold(r#""clean":false"#), Hold::Held);
-        let new = Checkpoint { hold: Hold::Drained, ..Checkpoint::initial("x", 1, 0) };
-        assert!(String::from_utf8(new.encode()).unwrap().contains(r#""hold":"drained""#));
-    }
-
-    #[test]
-    fn a_claim_carries_the_progress_it_found_and_no_other() {
-        let old = Checkpoint::initial("me", 1, 0);
-        let attempted = old.after(&delta(0, "a"), 10).unwrap();
-        assert!(attempted.clone().claimed_by("me").carries(&attempted), "it landed");
-        let lost = old.claimed_by("me");
-        assert_eq!(lost.sequence, attempted.sequence);
-        assert!(!lost.carries(&attempted), "it was lost, although a claim has its sequence now");
-        assert!(!lost.claimed_by("me").carries(&attempted));
-    }
-
-    proptest! {
-        #[test]
-        fn the_codec_keeps_everything(
-            sequence: u64, owner: String, shards: u32, offset in prop::option::of(any::<String>()),
-            position_ms: Option<i64>, processed_ms: Option<i64>, committed_ms: i64, hold in prop::sample::select(vec![Hold::Held, Hold::Released, Hold::Drained]),
-            counts: [u64; 5], ran_ms: u64, ids: Option<(u64, u64, i64)>,
-        ) {
-            let [received, delivered, duplicates, dead_letters, filtered] = counts;
-            let checkpoint = Checkpoint {
-                version: VERSION, sequence, owner, shards, position: offset.map(Position::offset),
-                position_ms, processed_ms, committed_ms, hold,
-                totals: Totals { received, delivered, duplicates, dead_letters, filtered }, ran_ms,
-                ids: ids.map(|(oldest, written, since_ms)| Ids { oldest, written, since_ms }),
-            };
-            prop_assert_eq!(Checkpoint::decode(&checkpoint.encode()).unwrap(), checkpoint);
-        }
-
-        #[test]
-        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
-            drop(Checkpoint::decode(&bytes));
-        }
-    }
-}
+mod tests;

@@ -83,7 +83,7 @@ pub(super) async fn announce(
                 return Err(Ended::Held);
             }
             Ok(Err(SinkError::Misconfigured(reason))) => {
-                error!(reason, "the configuration does not fit what Kafka holds; no stream was taken over");
+                error!(reason, "the configuration does not fit Kafka; no stream was taken over");
                 return Err(Ended::Misconfigured);
             }
             Ok(Err(error)) => {

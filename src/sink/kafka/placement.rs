@@ -93,11 +93,12 @@ impl Placement {
             let rules = announcer.state.rules(config);
             settings::uphold(&announcer.clients, &runtime, config.create_topics, &rules)?;
         }
-        announcer.check_transactions(config)?;
-        let mut attempt = 0;
+        let (mut attempt, mut is_checked) = (0, false);
         loop {
             attempt += 1;
-            match announcer.try_announce(announcement, partitions) {
+            let checked = if is_checked { Ok(()) } else { announcer.check_transactions(config) };
+            is_checked |= checked.is_ok();
+            match checked.and_then(|()| announcer.try_announce(announcement, partitions)) {
                 Err(SinkError::Fenced(reason)) if attempt < ATTEMPTS => {
                     debug!(
                         reason,
@@ -196,8 +197,8 @@ impl Announcer {
         state.chain([self.state.wanted_shards(&self.config)]).chain(others.iter().cloned()).collect()
     }
 
-    /// Has a broker look at the right and at the time that the shards' transactions take, with the record's own transactional
-    /// id. An instance whose shards cannot be opened must not take over those of one that works.
+    /// Has a broker look at the time that the shards' transactions take, and at the right where it is granted by prefix, with the
+    /// record's own transactional id. An instance whose shards cannot be opened must not take over those of one that works.
     fn check_transactions(&self, config: &Config) -> Result<(), SinkError> {
         if config.delivery != Delivery::ExactlyOnce {
             return Ok(());
