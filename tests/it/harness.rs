@@ -6,16 +6,19 @@
 //! - [`process`]: `tributary` (or any command) with its log, signals, memory, CPU time and metrics.
 //! - [`airship`], [`adobe`]: the mock service, the configuration of a run, and the oracle that says what must have arrived;
 //!   in their `scenes` a mock, a connector and the checks at the end in one.
+//! - [`settings`], [`expected`]: what the configurations, and what the oracles of scenes have in common.
 //! - [`wait`]: waiting for a condition. Nothing else in the tests may sleep.
 
 pub(crate) mod adobe;
 pub(crate) mod airship;
 pub(crate) mod broker;
+pub(crate) mod expected;
 pub(crate) mod http;
 pub(crate) mod listener;
 pub(crate) mod murmur2;
 pub(crate) mod process;
 pub(crate) mod reader;
 mod selftest;
+pub(crate) mod settings;
 pub(crate) mod wait;
 pub(crate) mod watchdog;

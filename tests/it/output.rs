@@ -75,7 +75,7 @@ impl Blind {
     #[track_caller]
     fn finish(mut self) {
         let expected = Expected::all(self.mock.log());
-        self.wait_delivered(expected.len() as u64);
+        self.wait_delivered(expected.len());
         let dropped = self.process.metrics().sum("tributary_log_lines_dropped_total", &[]);
         assert!(dropped >= 1.0, "{dropped} lines were dropped");
         self.process.sigterm();

@@ -100,8 +100,7 @@ fn this_machine_is_reached_directly() {
 #[test]
 fn each_hop_of_a_redirect_has_its_own_way() {
     let proxy = Proxy::answering("200 OK");
-    let location = Some(format!("https://{HOST}/api/events/"));
-    let fault = Armed::now(Fault::Redirect { code: 307, location, cookies: Vec::new() });
+    let fault = Armed::now(Fault::redirect(307, format!("https://{HOST}/api/events/")));
     let airship = Config { faults: vec![fault], ..all_at_once(EVENTS) };
     let hosts = format!("redirect_hosts = [\"127.0.0.1\", \"{HOST}\"]");
     let scene = setup("hops", airship, "HTTPS_PROXY", &proxy.with_password()).stream(&hosts).start(broker());

@@ -1,15 +1,15 @@
 //! No secret leaves the process but in the request that needs it: not by a redirect, a log, an error, a metric or the
 //! printed configuration.
 
-mod listener;
+mod echo;
 
 use crate::harness::airship::scenes::{Setup, all_at_once};
 use crate::harness::broker::broker;
+use crate::harness::listener::Listener;
 use crate::harness::process::{self, Process};
 use crate::harness::wait::{self, GENEROUS};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use listener::Listener;
 use std::fs;
 use tributary_mock::airship::{Armed, Config, Fault};
 
@@ -17,10 +17,6 @@ const EVENTS: u64 = 500;
 
 /// The credential in scenes without one of their own, see `Setup`.
 const TOKEN: &str = "Bearer token";
-
-fn to(code: u16, location: String) -> Fault {
-    Fault::Redirect { code, location: Some(location), cookies: Vec::new() }
-}
 
 #[test]
 fn a_redirect_to_a_strange_host_gets_nothing() {
@@ -40,7 +36,8 @@ fn a_redirect_to_a_strange_host_gets_nothing() {
     ];
     let codes = [301, 302, 303, 307, 308];
     let hops = locations.iter().zip(codes.iter().cycle());
-    let faults: Vec<_> = hops.map(|(location, code)| Armed::now(to(*code, location.clone()))).collect();
+    let faults: Vec<_> =
+        hops.map(|(location, code)| Armed::now(Fault::redirect(*code, location.clone()))).collect();
     let count = faults.len();
     let scene = Setup::new("stranger", Config { faults, ..all_at_once(EVENTS) }).start(broker());
     scene.wait_delivered(scene.mock_log().distinct(EVENTS));
@@ -50,20 +47,20 @@ fn a_redirect_to_a_strange_host_gets_nothing() {
     let refused =
         log.iter().filter(|line| line.contains("not in redirect_hosts; the credential was not sent"));
     assert_eq!(refused.count(), count, "{log:#?}");
-    assert_eq!(stranger.heard(), Vec::<String>::new(), "not so much as a connection");
+    assert_eq!(stranger.heard(), Vec::new(), "not so much as a connection");
 }
 
 #[test]
 fn a_redirect_to_an_allowed_host_gets_the_credential() {
     let friend = Listener::closing();
-    let faults = vec![Armed::now(to(307, format!("http://{}/api/events/", friend.address())))];
+    let faults = vec![Armed::now(Fault::redirect(307, format!("http://{}/api/events/", friend.address())))];
     let setup = Setup::new("friend", Config { faults, ..all_at_once(EVENTS) })
         .stream("redirect_hosts = [\"127.0.0.1\", \"127.0.0.2\"]");
     let scene = setup.start(broker());
     scene.wait_delivered(scene.mock_log().distinct(EVENTS));
     let heard = friend.heard();
     assert_eq!(heard.len(), 1, "what listens would have heard: {heard:?}");
-    assert!(heard[0].starts_with("POST /api/events/") && heard[0].contains(TOKEN), "{heard:?}");
+    assert!(heard[0].head.starts_with("POST /api/events/") && heard[0].head.contains(TOKEN), "{heard:?}");
 }
 
 /// Secrets as they may show: themselves, and as Basic credentials are written.
@@ -169,7 +166,7 @@ fn nothing_shows_them_when_all_is_well() {
 
 #[test]
 fn an_echoed_credential_is_hidden() {
-    let echo = Listener::echoing();
+    let echo = echo::echoing();
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), FILE).unwrap();
     let url = format!("http://{}", echo.address());
@@ -181,7 +178,7 @@ fn an_echoed_credential_is_hidden() {
             process.metrics().sum("tributary_reconnects_total", &[class, &stream]) >= 24.0
         });
     }
-    let heard = echo.heard().join("\n");
+    let heard = echo.heard().into_iter().map(|heard| heard.head).collect::<String>();
     for sent in [ENV, FILE, VALUE, &BASE64_STANDARD.encode(format!("app:{BASIC}"))] {
         assert!(heard.contains(sent), "{sent} was sent, and so echoed");
     }

@@ -161,6 +161,11 @@ fn default_times() -> u64 {
 }
 
 impl Fault {
+    /// A redirect without cookies.
+    pub fn redirect(code: u16, location: impl Into<String>) -> Self {
+        Self::Redirect { code, location: Some(location.into()), cookies: Vec::new() }
+    }
+
     /// The name in JSON, flags and statistics.
     pub fn name(&self) -> &'static str {
         match self {

@@ -9,11 +9,12 @@ pub(crate) mod scenes;
 
 use crate::harness::airship::progress::{Checkpoint, Progress};
 use crate::harness::airship::{LIMIT, RUNTIME};
-use crate::harness::broker::{broker, free_port, unique_prefix};
+use crate::harness::broker::broker;
 use crate::harness::process::{self, Process};
+use crate::harness::settings::Settings;
 use crate::harness::wait::wait_until;
 use std::fmt::Display;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tributary_mock::adobe::{self, Handle, Stats};
 use tributary_mock::airship::Epoch;
@@ -112,11 +113,11 @@ impl Deref for Service {
     }
 }
 
-/// A configuration with one Adobe stream into one topic of the shared broker, in small batches. Fields may be changed
-/// before [`Setup::start`].
+/// A configuration with one Adobe stream into one topic of the shared broker, in small batches. Fields, also those of its
+/// [`Settings`], may be changed before [`Setup::start`].
 #[derive(Clone)]
 pub(crate) struct Setup {
-    pub(crate) prefix: String,
+    pub(crate) settings: Settings,
     pub(crate) url: String,
     pub(crate) token_url: String,
     pub(crate) connections: u32,
@@ -126,21 +127,30 @@ pub(crate) struct Setup {
     pub(crate) silence: &'static str,
     pub(crate) topic: String,
     pub(crate) partitions: i32,
-    pub(crate) delivery: &'static str,
-    pub(crate) transaction_timeout: &'static str,
-    pub(crate) commit_interval: &'static str,
-    pub(crate) max_events: usize,
-    pub(crate) window: &'static str,
-    pub(crate) max_ids: usize,
     /// More lines for the `[[stream]]`.
     pub(crate) more: String,
+}
+
+impl Deref for Setup {
+    type Target = Settings;
+
+    fn deref(&self) -> &Settings {
+        &self.settings
+    }
+}
+
+impl DerefMut for Setup {
+    fn deref_mut(&mut self) -> &mut Settings {
+        &mut self.settings
+    }
 }
 
 impl Setup {
     /// One connection to `service`, in mode `continue`.
     #[track_caller]
     pub(crate) fn new(test: &str, service: &Service) -> Self {
-        let prefix = unique_prefix(test);
+        // An open transaction that is left behind must end by fencing, not by its timeout.
+        let settings = Settings { transaction_timeout: "10m", ..Settings::new(broker(), test) };
         Self {
             url: service.stream_url(),
             token_url: service.token_url(),
@@ -149,17 +159,10 @@ impl Setup {
             replay_interval: "100ms",
             reconnect_pause: "200ms",
             silence: "60s",
-            topic: format!("{prefix}.hits"),
+            topic: format!("{}.hits", settings.prefix),
             partitions: 3,
-            delivery: "exactly_once",
-            // An open transaction that is left behind must end by fencing, not by its timeout.
-            transaction_timeout: "10m",
-            commit_interval: "50ms",
-            max_events: 200,
-            window: "30m",
-            max_ids: 1_000_000,
             more: String::new(),
-            prefix,
+            settings,
         }
     }
 
@@ -173,26 +176,13 @@ impl Setup {
         Self { on_unclean: "replay", ..self }
     }
 
-    pub(crate) fn checkpoints(&self) -> String {
-        format!("{}.checkpoints", self.prefix)
-    }
-
     /// The text of the configuration file, with a port of its own for the metrics.
     pub(crate) fn toml(&self) -> String {
-        let Self { prefix, url, token_url, connections, on_unclean, replay_interval, .. } = self;
-        let Self { reconnect_pause, silence, topic, partitions, delivery, transaction_timeout, .. } = self;
-        let Self { commit_interval, max_events, window, max_ids, more, .. } = self;
-        let (bootstrap, port) = (broker().bootstrap(), free_port());
+        let Self { url, token_url, connections, on_unclean, replay_interval, .. } = self;
+        let Self { reconnect_pause, silence, topic, partitions, more, .. } = self;
+        let head = self.settings.toml();
         format!(
-            r#"delivery = "{delivery}"
-shutdown = {{ timeout = "30s" }}
-kafka = {{ bootstrap_servers = "{bootstrap}", transaction_timeout = "{transaction_timeout}" }}
-state = {{ prefix = "{prefix}" }}
-commit = {{ interval = "{commit_interval}", max_events = {max_events} }}
-dedupe = {{ window = "{window}", max_ids = {max_ids} }}
-admin = {{ listen = "127.0.0.1:{port}" }}
-
-[[stream]]
+            r#"{head}[[stream]]
 name = "{STREAM}"
 kind = "adobe"
 url = "{url}"

@@ -9,12 +9,13 @@ mod partitioner;
 pub(crate) mod progress;
 pub(crate) mod scenes;
 
-use crate::harness::broker::{Broker, free_port, unique_prefix};
+use crate::harness::broker::Broker;
 use crate::harness::process::{self, Process};
+use crate::harness::settings::Settings;
 use crate::harness::wait;
 use oracle::Expectation;
 use progress::Progress;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Runtime;
@@ -77,20 +78,27 @@ pub(crate) struct Stream {
     pub(crate) shards: u32,
 }
 
-/// A configuration of the connector. Fields may be changed before [`Setup::start`].
+/// A configuration with Airship streams. Fields, also those of its [`Settings`], may be changed before
+/// [`Setup::start`].
 #[derive(Clone)]
 pub(crate) struct Setup {
-    pub(crate) prefix: String,
-    pub(crate) bootstrap: String,
+    pub(crate) settings: Settings,
     pub(crate) streams: Vec<Stream>,
     pub(crate) partitions: i32,
-    pub(crate) delivery: &'static str,
-    pub(crate) transaction_timeout: &'static str,
-    pub(crate) shutdown_timeout: &'static str,
-    pub(crate) commit_interval: &'static str,
-    pub(crate) max_events: usize,
-    pub(crate) window: &'static str,
-    pub(crate) max_ids: usize,
+}
+
+impl Deref for Setup {
+    type Target = Settings;
+
+    fn deref(&self) -> &Settings {
+        &self.settings
+    }
+}
+
+impl DerefMut for Setup {
+    fn deref_mut(&mut self) -> &mut Settings {
+        &mut self.settings
+    }
 }
 
 impl Setup {
@@ -102,26 +110,20 @@ impl Setup {
 
     /// The same on another broker.
     pub(crate) fn at(broker: &Broker, test: &str, mock: &Mock) -> Self {
-        let prefix = unique_prefix(test);
+        let settings = Settings::new(broker, test);
         let stream = Stream {
             name: STREAM.to_owned(),
             url: format!("{}/api/events/", mock.url()),
-            topic: format!("{prefix}.events"),
+            topic: format!("{}.events", settings.prefix),
             shards: 1,
         };
-        Self {
-            prefix,
-            bootstrap: broker.bootstrap().to_owned(),
-            streams: vec![stream],
-            partitions: 3,
-            delivery: "exactly_once",
-            transaction_timeout: "30s",
-            shutdown_timeout: "30s",
-            commit_interval: "50ms",
-            max_events: 200,
-            window: "30m",
-            max_ids: 1_000_000,
-        }
+        Self { settings, streams: vec![stream], partitions: 3 }
+    }
+
+    /// The same with other settings.
+    pub(crate) fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(&mut self.settings);
+        self
     }
 
     /// The topic of the first stream.
@@ -129,34 +131,12 @@ impl Setup {
         &self.streams[0].topic
     }
 
-    pub(crate) fn dead_letters(&self) -> String {
-        format!("{}.dead-letters", self.prefix)
-    }
-
-    pub(crate) fn checkpoints(&self) -> String {
-        format!("{}.checkpoints", self.prefix)
-    }
-
     /// The text of the configuration file, with a port of its own for the metrics.
     pub(crate) fn toml(&self) -> String {
-        let Self { prefix, bootstrap, partitions, delivery, transaction_timeout, shutdown_timeout, .. } =
-            self;
-        let Self { commit_interval, max_events, window, max_ids, .. } = self;
-        let port = free_port();
-        let mut text = format!(
-            r#"delivery = "{delivery}"
-shutdown = {{ timeout = "{shutdown_timeout}" }}
-kafka = {{ bootstrap_servers = "{bootstrap}", transaction_timeout = "{transaction_timeout}" }}
-state = {{ prefix = "{prefix}" }}
-commit = {{ interval = "{commit_interval}", max_events = {max_events} }}
-dedupe = {{ window = "{window}", max_ids = {max_ids} }}
-admin = {{ listen = "127.0.0.1:{port}" }}
-"#
-        );
+        let (mut text, partitions) = (self.settings.toml(), self.partitions);
         for Stream { name, url, topic, shards } in &self.streams {
             text += &format!(
-                r#"
-[[stream]]
+                r#"[[stream]]
 name = "{name}"
 kind = "airship"
 url = "{url}"
@@ -168,6 +148,7 @@ headers = "cloudevents"
 partitions = {partitions}
 shards = {shards}
 backoff = {{ min = "20ms", max = "200ms" }}
+
 "#
             );
         }

@@ -37,6 +37,7 @@ pub(crate) enum Isolation {
 /// A record as it lies in the topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Message {
+    pub(crate) topic: String,
     pub(crate) partition: i32,
     pub(crate) offset: i64,
     pub(crate) key: Option<Vec<u8>>,
@@ -64,6 +65,7 @@ impl Message {
             headers.iter().map(|h| (h.key.to_owned(), h.value.unwrap_or_default().to_vec())).collect()
         });
         Self {
+            topic: message.topic().to_owned(),
             partition: message.partition(),
             offset: message.offset(),
             key: message.key().map(<[u8]>::to_vec),

@@ -140,7 +140,7 @@ fn slow_kafka() {
     broker.resume();
     let expected = Expected::all(&scene.mock_log());
     wait::wait_until(RECOVER, "everything to arrive", || delivered(&scene) >= expected.len() as f64);
-    let (peak, ids) = (scene.process.peak_rss_bytes(), expected.len() as u64);
+    let (peak, ids) = (scene.process.peak_rss_bytes(), expected.len());
     let paused = paused.as_secs();
     println!("{ids} ids, {paused} s paused, RSS {} KiB, at most {} KiB", at_resume >> 10, peak >> 10);
     assert!(peak < BASE + PER_ID * ids, "peak RSS {} KiB", peak >> 10);

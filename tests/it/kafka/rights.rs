@@ -102,7 +102,7 @@ fn the_least_rights_are_enough_and_each_missing_one_is_named() {
     let with_case = |(left_out, ..): &(&str, &str, bool)| {
         let setup = setup(&broker, &address, "rights-less", &mock);
         let delivery = if *left_out == OF_LEAST { "at_least_once" } else { setup.delivery };
-        Setup { delivery, ..setup }
+        setup.with(|settings| settings.delivery = delivery)
     };
     let setups: Vec<Setup> = cases.iter().map(with_case).collect();
     let lists = cases.iter().zip(&setups).flat_map(|((left_out, ..), setup)| rights(setup, left_out));

@@ -3,7 +3,7 @@
 
 use super::{Scene, TAKEN_OVER};
 use crate::harness::airship::progress::{Checkpoint, Progress};
-use crate::harness::airship::{LIMIT, Setup, stop};
+use crate::harness::airship::{LIMIT, stop};
 use crate::harness::broker::broker;
 use crate::harness::process::Process;
 use crate::harness::reader::{Isolation, read_all};
@@ -27,7 +27,7 @@ fn scene(test: &str, hold_at: u64) -> Scene {
 
 #[track_caller]
 fn start(scene: &Scene, delivery: &'static str) -> Process {
-    Setup { delivery, ..scene.setup.clone() }.start()
+    scene.setup.clone().with(|settings| settings.delivery = delivery).start()
 }
 
 #[track_caller]

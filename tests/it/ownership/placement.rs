@@ -128,7 +128,7 @@ fn an_instance_whose_transactions_no_broker_takes_disturbs_nobody() {
     running.wait_for_log("connected", LIMIT);
 
     // Brokers take 15 minutes unless they are told otherwise.
-    let mut refused = Setup { transaction_timeout: "20m", ..scene.setup.clone() }.start();
+    let mut refused = scene.setup.clone().with(|settings| settings.transaction_timeout = "20m").start();
     let why = refused.wait_for_log("transaction.max.timeout.ms", LIMIT);
     assert!(why.contains("no transaction of 1200 s") && why.contains("no stream was taken over"), "{why}");
     assert_eq!(refused.wait_exit(LIMIT).code(), Some(MISCONFIGURED));

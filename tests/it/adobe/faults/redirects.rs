@@ -1,6 +1,6 @@
 //! Redirects: those of the service arrive with everything that is needed, loops end, and strangers get nothing.
 
-use crate::harness::adobe::scenes::{SECRET, Setup, all_at_once, held, redirect};
+use crate::harness::adobe::scenes::{SECRET, Setup, all_at_once, held};
 use crate::harness::listener::{Heard, Listener};
 use crate::harness::wait::{self, GENEROUS};
 use tributary_mock::adobe::{Config, Seen};
@@ -59,14 +59,14 @@ fn owned((name, value): (&str, &str)) -> (String, String) {
 fn relative_ones_and_five_hops_are_followed_and_a_loop_ends() {
     let name = &Config::default().names[0];
     let relative = vec![
-        redirect(302, format!("../../2/stream/{name}")),
-        redirect(302, format!("/api/1/stream/{name}")),
-        redirect(302, "?maxConnections=1&beta=true"),
-        redirect(302, name.as_str()),
+        Armed::now(Fault::redirect(302, format!("../../2/stream/{name}"))),
+        Armed::now(Fault::redirect(302, format!("/api/1/stream/{name}"))),
+        Armed::now(Fault::redirect(302, "?maxConnections=1&beta=true")),
+        Armed::now(Fault::redirect(302, name.as_str())),
         // No address at all: the same one again.
         Armed::now(Fault::Redirect { code: 307, location: None, cookies: Vec::new() }),
     ];
-    let endless = vec![redirect(302, format!("/api/1/stream/{name}")).times(0)];
+    let endless = vec![Armed::now(Fault::redirect(302, format!("/api/1/stream/{name}"))).times(0)];
     let mut scene = Setup::new("hops")
         .add("five", Config { faults: relative, ..all_at_once(HITS) }, "")
         .add("endless", Config { faults: endless, ..all_at_once(HITS) }, "")
@@ -108,7 +108,7 @@ fn a_stranger_gets_nothing() {
     ];
     let count = locations.len();
     let hops = locations.iter().zip(CODES.iter().cycle());
-    let faults = hops.map(|(location, code)| redirect(*code, location.clone())).collect();
+    let faults = hops.map(|(location, code)| Armed::now(Fault::redirect(*code, location.clone()))).collect();
     let setup = Setup::new("strangers").add("stream", Config { faults, ..all_at_once(HITS) }, "").add(
         "token",
         held(HITS, HITS),
@@ -118,7 +118,7 @@ fn a_stranger_gets_nothing() {
     let token = format!("http://{address}/ims/token/v3");
     let mut scene = setup.start_after(|mocks| {
         for code in CODES {
-            mocks.of("token").arm_token(redirect(code, token.clone()));
+            mocks.of("token").arm_token(Armed::now(Fault::redirect(code, token.clone())));
         }
     });
     scene.wait_mock("token", "all redirects", |stats| stats.faults.get("redirect") == Some(&5));
@@ -135,7 +135,7 @@ fn a_stranger_gets_nothing() {
 fn an_allowed_host_gets_the_token_and_never_the_secret() {
     let friend = Listener::closing();
     let location = format!("http://{}/elsewhere", friend.address());
-    let faults = vec![redirect(302, location)];
+    let faults = vec![Armed::now(Fault::redirect(302, location))];
     let keys = "redirect_hosts = [\"127.0.0.1\", \"127.0.0.2\"]";
     let mut scene = Setup::one("friend", Config { faults, ..all_at_once(HITS) }, keys).start();
     scene.finish_all();

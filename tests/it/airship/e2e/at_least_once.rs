@@ -9,7 +9,7 @@ use crate::harness::wait::wait_until;
 const EVENTS: u64 = 5_000;
 
 fn setup(test: &str, mock: &Mock) -> Setup {
-    Setup { delivery: "at_least_once", ..Setup::new(test, mock) }
+    Setup::new(test, mock).with(|settings| settings.delivery = "at_least_once")
 }
 
 #[test]

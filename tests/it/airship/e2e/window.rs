@@ -22,7 +22,7 @@ fn mock() -> Mock {
 }
 
 fn setup(broker: &Broker, test: &str, mock: &Mock) -> Setup {
-    Setup { window: "10s", ..Setup::at(broker, test, mock) }
+    Setup::at(broker, test, mock).with(|settings| settings.window = "10s")
 }
 
 /// Waits until the last commit is longer ago than the window, by the clock.

@@ -38,7 +38,7 @@ fn expired(name: &str, on_expired: &str, days: u128) -> Scene {
 fn an_expired_position_begins_anew_and_says_so() {
     let scene = expired("expired", "earliest", 8);
     let expected = Expected::of(&scene.mock_log(), [0..HALF, OLDEST..EVENTS]);
-    scene.wait_delivered(expected.len() as u64);
+    scene.wait_delivered(expected.len());
     assert_eq!(scene.metric("tributary_positions_abandoned_total"), 1.0);
     let gaps = |labels: &[&str]| scene.process.metrics().sum("tributary_possible_gaps_total", labels);
     assert_eq!(gaps(&["reason=\"position_given_up\""]), 1.0);

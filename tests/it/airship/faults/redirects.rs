@@ -13,7 +13,7 @@ fn pinned(name: &str, pin: Pin, pin_cookies: u8) -> Ended {
     let faults = vec![Armed::after(500, Fault::CutMidGzip {}).times(2)];
     let scene = Setup::new(name, Config { pin, pin_cookies, faults, ..all_at_once(EVENTS) }).start(broker());
     let expected = Expected::all(&scene.mock_log());
-    scene.wait_delivered(expected.len() as u64);
+    scene.wait_delivered(expected.len());
     assert_eq!(scene.reconnects("redirect"), 0.0, "a redirect that is followed is no failure");
     let ended = scene.finish(broker(), &expected);
     ended.assert_no_dead_letters();
@@ -50,8 +50,7 @@ fn with_several_cookies() {
 
 #[test]
 fn other_codes_keep_method_and_body() {
-    let to_itself =
-        |code| Fault::Redirect { code, location: Some("/api/events/".into()), cookies: Vec::new() };
+    let to_itself = |code| Fault::redirect(code, "/api/events/");
     let codes = [301, 302, 303, 307, 308];
     let faults = codes.map(|code| Armed::now(to_itself(code))).to_vec();
     let scene = Setup::new("redirect-codes", Config { faults, ..all_at_once(EVENTS) }).start(broker());

@@ -31,7 +31,7 @@ fn refused(name: &str, faults: &[Fault], class: &str) -> Ended {
     scene.interrupt(faults.iter().cloned().map(Armed::now));
     scene.mock.release(EVENTS);
     let expected = Expected::all(&scene.mock_log());
-    scene.wait_delivered(expected.len() as u64);
+    scene.wait_delivered(expected.len());
     assert_eq!(scene.reconnects(class), faults.len() as f64, "refusals seen as {class}");
     assert_eq!(scene.metric("tributary_reconnects_total"), faults.len() as f64 + 1.0, "and one orderly end");
     let ended = scene.finish(broker(), &expected);
@@ -100,7 +100,7 @@ fn no_data_yet() {
     let faults = [ErrorBody::Json, ErrorBody::Html].map(|body| Armed::now(status(404, body)));
     let scene = Setup::new("404", Config { faults: faults.into(), ..held(EVENTS, EVENTS) }).start(broker());
     let expected = Expected::all(&scene.mock_log());
-    scene.wait_delivered(expected.len() as u64);
+    scene.wait_delivered(expected.len());
     assert_eq!(scene.reconnects("no_data"), 2.0);
     let ended = scene.finish(broker(), &expected);
     assert_eq!(ended.stats.faults["status"], 2);
@@ -134,7 +134,7 @@ fn a_bad_request_without_a_position() {
     let scene = Setup::new("400", Config { faults: refusals, ..held(EVENTS, EVENTS) }).start(broker());
     wait::wait_until(GENEROUS, "not ready", || scene.process.get("/ready").status == 503);
     let expected = Expected::all(&scene.mock_log());
-    scene.wait_delivered(expected.len() as u64);
+    scene.wait_delivered(expected.len());
     assert_eq!(scene.reconnects("rejected"), 3.0);
     assert_eq!(scene.reconnects("position_rejected"), 0.0, "no position was sent");
     let ended = scene.finish(broker(), &expected);
@@ -151,7 +151,7 @@ fn too_many_connections_while_a_broken_one_lingers() {
     let config = Config { max_streams: 1, linger, faults, ..held(EVENTS, EVENTS) };
     let scene = Setup::new("402", config).start(broker());
     let expected = Expected::all(&scene.mock_log());
-    scene.wait_delivered(expected.len() as u64);
+    scene.wait_delivered(expected.len());
     let refused = scene.reconnects("too_many_connections");
     let ended = scene.finish(broker(), &expected);
     ended.assert_no_dead_letters();
@@ -186,7 +186,7 @@ fn a_rotated_token_mends_a_401_without_a_restart() {
     wait::wait_until(GENEROUS, "ready", || scene.process.get("/ready").status == 200);
     scene.mock.release(EVENTS);
     let expected = Expected::all(&scene.mock_log());
-    scene.wait_delivered(expected.len() as u64);
+    scene.wait_delivered(expected.len());
     assert_eq!(scene.reconnects("unauthorized"), refused() as f64);
     let ended = scene.finish(broker(), &expected);
     ended.assert_no_dead_letters();

@@ -14,7 +14,7 @@ fn endings(fault: Fault, class: &str) {
     // Only `stall` needs it so short; the mock sends keep-alives more often.
     let scene = setup.stream("silence = \"2s\"").start(broker());
     let expected = Expected::all(&scene.mock_log());
-    scene.wait_delivered(expected.len() as u64);
+    scene.wait_delivered(expected.len());
     assert_eq!(scene.reconnects(class), 3.0, "endings seen as {class}");
     let ended = scene.finish(broker(), &expected);
     ended.assert_no_dead_letters();
@@ -67,7 +67,7 @@ fn a_connect_that_is_dropped() {
     let faults = vec![Armed::now(Fault::Drop {}).times(2), Armed::after(500, Fault::Eof {})];
     let scene = Setup::new("drop", Config { faults, ..lively(EVENTS) }).start(broker());
     let expected = Expected::all(&scene.mock_log());
-    scene.wait_delivered(expected.len() as u64);
+    scene.wait_delivered(expected.len());
     assert_eq!(scene.reconnects("network"), 2.0);
     let ended = scene.finish(broker(), &expected);
     ended.assert_no_dead_letters();

@@ -34,7 +34,7 @@ fn missing_topics_are_one_error() {
         broker().create_topic(&format!("{prefix}.{name}"), 1, &[]);
     }
     let expected = Expected::all(&scene.mock_log());
-    scene.wait_delivered(expected.len() as u64);
+    scene.wait_delivered(expected.len());
     scene.stop();
     expected.check(&reader::read_all(broker(), &scene.events(), Isolation::Committed));
 }
@@ -97,19 +97,19 @@ fn a_late_first_event_after_a_resume_is_a_possible_gap() {
     let old = Config { epoch: epoch(3 * HOUR_MS), ..all_at_once(EVENTS) };
     let mut scene = Setup::new("gap", old.clone()).start(broker());
     let first = Expected::all(&scene.mock_log());
-    scene.wait_delivered(first.len() as u64);
+    scene.wait_delivered(first.len());
     assert_eq!(scene.metric("tributary_possible_gaps_total"), 0.0);
     scene.stop();
     // The same service after two hours of which nothing is left.
     scene.move_to(Config { epoch: epoch(HOUR_MS), events: 2 * EVENTS, seed: 7, ..old });
     let second = Expected::of(&scene.mock_log(), std::iter::once(EVENTS..2 * EVENTS));
-    scene.wait_delivered(second.len() as u64);
+    scene.wait_delivered(second.len());
     assert_eq!(scene.metric("tributary_possible_gaps_total"), 1.0);
     let line = scene.process.wait_for_log("possible gap", GENEROUS);
     assert!(line.contains("\"level\":\"WARN\"") && line.contains("much later"), "{line}");
     scene.stop();
     let count = reader::read_all(broker(), &scene.events(), Isolation::Committed).len();
-    assert_eq!(count, first.len() + second.len());
+    assert_eq!(count as u64, first.len() + second.len());
 }
 
 #[test]

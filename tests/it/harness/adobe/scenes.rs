@@ -5,16 +5,17 @@
 
 pub(crate) mod scene;
 
+pub(crate) use crate::harness::expected::{Expected, bytes};
 pub(crate) use scene::Scene;
 
-use crate::harness::broker::{broker, free_port, unique_prefix};
-use crate::harness::reader::Message;
+use crate::harness::broker::{broker, unique_prefix};
+use crate::harness::settings;
 use std::collections::BTreeMap;
 use std::time::Duration;
-use toml::{Table, Value};
-use tributary_mock::adobe::{Config, Log};
+use toml::Table;
+use tributary_mock::adobe::{Config, Hit, Log};
 use tributary_mock::airship::Epoch;
-use tributary_mock::fault::{Armed, ErrorBody, Fault};
+use tributary_mock::fault::{ErrorBody, Fault};
 
 /// The credential of streams that say nothing else.
 pub(crate) const CLIENT: &str = "client-5e21";
@@ -69,11 +70,6 @@ pub(crate) fn status(code: u16, body: ErrorBody, words: &str) -> Fault {
     Fault::Status { code, body, message: Some(words.to_owned()), retry_after: None }
 }
 
-/// A redirect of one connect.
-pub(crate) fn redirect(code: u16, location: impl Into<String>) -> Armed {
-    Armed::now(Fault::Redirect { code, location: Some(location.into()), cookies: Vec::new() })
-}
-
 impl Setup {
     /// Without a stream.
     pub(crate) fn new(test_name: &str) -> Self {
@@ -116,23 +112,14 @@ impl Setup {
     /// The connector's configuration for these services.
     #[track_caller]
     fn configuration(&self, mocks: &Mocks) -> String {
-        let (prefix, port, bootstrap) = (&self.prefix, free_port(), broker().bootstrap());
-        let mut config: Table = format!(
-            r#"
-            kafka = {{ bootstrap_servers = "{bootstrap}" }}
-            state = {{ prefix = "{prefix}" }}
-            admin = {{ listen = "127.0.0.1:{port}" }}
-            commit = {{ interval = "50ms" }}
-            "#
-        )
-        .parse()
-        .expect("TOML");
+        let prefix = &self.prefix;
+        let mut head = settings::least(broker(), prefix);
+        settings::merge(&mut head, settings::table(r#"commit = { interval = "50ms" }"#));
         let streams = self.streams.iter().map(|stream| {
             let mock = &mocks.0[&stream.name];
-            Value::Table(stream.table(prefix, &mock.url(), &mock.adobe().path()))
+            stream.table(prefix, &mock.url(), &mock.adobe().path())
         });
-        config.insert("stream".into(), Value::Array(streams.collect()));
-        toml::to_string(&config).expect("a configuration")
+        settings::file(head, streams)
     }
 }
 
@@ -140,7 +127,7 @@ impl Stream {
     #[track_caller]
     fn table(&self, prefix: &str, base: &str, path: &str) -> Table {
         let (name, pause) = (&self.name, PAUSE.as_millis());
-        let mut table: Table = format!(
+        let mut table = settings::table(&format!(
             r#"
             name = "{name}"
             kind = "adobe"
@@ -153,11 +140,9 @@ impl Stream {
             partitions = 2
             "#,
             auth = ims(base, &format!("{{ value = \"{SECRET}\" }}")),
-        )
-        .parse()
-        .expect("TOML");
+        ));
         let keys = self.keys.replace("{mock}", base).replace("{prefix}", prefix);
-        table.extend(keys.parse::<Table>().expect("TOML"));
+        table.extend(settings::table(&keys));
         table
     }
 }
@@ -180,60 +165,21 @@ impl Mocks {
     }
 }
 
-/// Hits that must arrive, by id.
-#[derive(Clone, Default)]
-pub(crate) struct Expected(BTreeMap<String, Vec<u8>>);
-
 impl Expected {
-    /// Everything in the log.
-    pub(crate) fn all(log: &Log) -> Self {
-        Self::only(log, |_| true)
-    }
-
     /// The hits that `wanted` says.
-    pub(crate) fn only(log: &Log, wanted: impl Fn(&tributary_mock::adobe::Hit) -> bool) -> Self {
+    pub(crate) fn only(log: &Log, wanted: impl Fn(&Hit) -> bool) -> Self {
         let hits = log.expected(0..log.len()).filter(|expected| wanted(&expected.hit));
-        Self(hits.map(|expected| (id(expected.hit.id), expected.line)).collect())
+        hits.map(|expected| (id(expected.hit.id), expected.line)).collect()
     }
+}
 
-    /// Adds a hit that a fault invented.
-    pub(crate) fn add(&mut self, id: String, line: Vec<u8>) {
-        self.0.insert(id, line);
-    }
-
-    pub(crate) fn len(&self) -> u64 {
-        self.0.len() as u64
-    }
-
-    /// Nothing lost, nothing twice, every byte equal.
-    #[track_caller]
-    pub(crate) fn check(&self, stream: &str, messages: &[Message]) {
-        let mut missing = self.0.clone();
-        for message in messages {
-            let id = message.header("ce_id").expect("every hit has its id");
-            let line = missing.remove(id).unwrap_or_else(|| match self.0.contains_key(id) {
-                true => {
-                    panic!("{stream}: {id} came twice, again at {}/{}", message.partition, message.offset)
-                }
-                false => panic!("{stream}: {id} was never sent: {}", String::from_utf8_lossy(bytes(message))),
-            });
-            assert!(
-                bytes(message) == line,
-                "{stream}: {id} was changed on the way:\n{}",
-                String::from_utf8_lossy(bytes(message))
-            );
-        }
-        let (lost, all) = (missing.len(), self.len());
-        assert!(missing.is_empty(), "{stream}: {lost} of {all} lost, such as {:?}", missing.keys().next());
+impl From<&Log> for Expected {
+    fn from(log: &Log) -> Self {
+        Self::only(log, |_| true)
     }
 }
 
 /// A hit's id as the events have it.
 pub(crate) fn id((high, low): (u64, u64)) -> String {
     format!("{high}-{low}")
-}
-
-/// A record's value.
-pub(crate) fn bytes(message: &Message) -> &[u8] {
-    message.value.as_deref().unwrap_or_default()
 }

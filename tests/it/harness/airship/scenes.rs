@@ -6,11 +6,10 @@
 pub(crate) mod scene;
 mod settings;
 
+pub(crate) use crate::harness::expected::{Expected, bytes};
 pub(crate) use scene::{Ended, Scene};
 pub(crate) use settings::Setup;
 
-use crate::harness::reader::Message;
-use std::collections::BTreeMap;
 use std::ops::Range;
 use tributary_mock::airship::{self, Armed, Epoch, Fault, Log};
 
@@ -44,61 +43,16 @@ pub(crate) fn three_times(fault: Fault) -> Vec<Armed> {
     vec![Armed::after(400, fault).times(3)]
 }
 
-/// Events that must arrive, by id.
-#[derive(Clone, Default)]
-pub(crate) struct Expected(BTreeMap<String, Vec<u8>>);
-
 impl Expected {
-    /// Everything in the log.
-    pub(crate) fn all(log: &Log) -> Self {
-        Self::of(log, std::iter::once(0..log.len()))
-    }
-
     /// What stands at `positions`, which are asked for in this order: of several copies the first one counts.
     pub(crate) fn of(log: &Log, positions: impl IntoIterator<Item = Range<u64>>) -> Self {
-        let mut events = BTreeMap::new();
-        for line in positions.into_iter().flat_map(|range| log.expected(range)) {
-            events.entry(line.id).or_insert(line.line);
-        }
-        Self(events)
-    }
-
-    /// Adds an event that a fault invented.
-    pub(crate) fn add(&mut self, id: String, line: Vec<u8>) {
-        self.0.insert(id, line);
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Nothing lost, nothing twice, every byte equal.
-    #[track_caller]
-    pub(crate) fn check(&self, messages: &[Message]) {
-        let mut missing = self.0.clone();
-        for message in messages {
-            let id = message.header("ce_id").expect("every event has its id");
-            let line = missing.remove(id).unwrap_or_else(|| match self.0.contains_key(id) {
-                true => panic!("{id} came twice, again at {}/{}", message.partition, message.offset),
-                false => panic!("{id} was never sent: {}", String::from_utf8_lossy(bytes(message))),
-            });
-            assert!(
-                bytes(message) == line,
-                "{id} was changed on the way:\n{}",
-                String::from_utf8_lossy(bytes(message))
-            );
-        }
-        assert!(
-            missing.is_empty(),
-            "{} of {} lost, such as {:?}",
-            missing.len(),
-            self.len(),
-            missing.keys().next()
-        );
+        let lines = positions.into_iter().flat_map(|range| log.expected(range));
+        lines.map(|line| (line.id, line.line)).collect()
     }
 }
 
-/// A record's value.
-pub(crate) fn bytes(message: &Message) -> &[u8] {
-    message.value.as_deref().unwrap_or_default()
+impl From<&Log> for Expected {
+    fn from(log: &Log) -> Self {
+        Self::of(log, std::iter::once(0..log.len()))
+    }
 }

@@ -1,8 +1,9 @@
 //! A running scene, and its end with all checks that every test wants.
 
-use super::{Expected, Mocks, Setup, bytes};
+use super::{Expected, Mocks, Setup};
 use crate::harness::airship::check_shards;
 use crate::harness::broker::broker;
+use crate::harness::expected;
 use crate::harness::process::{self, Process};
 use crate::harness::reader::{self, Isolation, Message};
 use crate::harness::wait::{self, GENEROUS};
@@ -144,16 +145,14 @@ impl Scene {
         self.stop();
         for (name, expected) in &expected {
             self.check(name, expected);
-            let letters = self.dead_letters(name);
-            let letters: Vec<_> = letters.iter().map(|m| String::from_utf8_lossy(bytes(m))).collect();
-            assert!(letters.is_empty(), "dead letters of {name}: {letters:?}");
+            expected::assert_no_dead_letters(&self.dead_letters(name));
         }
     }
 
     /// Compares what lies in Kafka of a stream.
     #[track_caller]
     pub(crate) fn check(&self, name: &str, expected: &Expected) {
-        expected.check(name, &self.events(name));
+        expected.check(&self.events(name));
     }
 
     /// What is committed to a stream's topic.

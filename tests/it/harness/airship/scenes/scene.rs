@@ -1,8 +1,9 @@
 //! A running scene, and its end with all checks that every test wants.
 
-use super::{Expected, Setup, bytes};
+use super::{Expected, Setup};
 use crate::harness::airship::check_shards;
 use crate::harness::broker::Broker;
+use crate::harness::expected;
 use crate::harness::process::{self, Process};
 use crate::harness::reader::{self, Isolation, Message};
 use crate::harness::wait;
@@ -108,7 +109,7 @@ impl Scene {
     /// Waits for `expected`, stops the connector in order and compares what lies in Kafka then.
     #[track_caller]
     pub(crate) fn finish(mut self, broker: &Broker, expected: &Expected) -> Ended {
-        self.wait_delivered(expected.len() as u64);
+        self.wait_delivered(expected.len());
         let dead = self.metric("tributary_dead_letters_total");
         let delivered = self.metric("tributary_events_delivered_total");
         self.stop();
@@ -139,8 +140,7 @@ impl Ended {
     /// No line was refused: what is no event never got that far.
     #[track_caller]
     pub(crate) fn assert_no_dead_letters(&self) {
-        let texts: Vec<_> = self.dead_letters.iter().map(|m| String::from_utf8_lossy(bytes(m))).collect();
-        assert!(texts.is_empty(), "dead letters: {texts:?}");
+        expected::assert_no_dead_letters(&self.dead_letters);
     }
 
     /// Log lines that contain `part`.

@@ -1,8 +1,9 @@
 //! The configuration of a scene: working defaults, with what a test wants otherwise on top.
 
 use super::Scene;
-use crate::harness::broker::{Broker, free_port, unique_prefix};
-use toml::{Table, Value};
+use crate::harness::broker::{Broker, unique_prefix};
+use crate::harness::settings;
+use toml::Table;
 use tributary_mock::airship;
 
 /// A scene before it starts.
@@ -25,14 +26,14 @@ impl Setup {
     /// Keys outside of the stream, in TOML.
     #[track_caller]
     pub(crate) fn top(mut self, toml: &str) -> Self {
-        merge(&mut self.top, toml.parse().expect("TOML"));
+        settings::merge(&mut self.top, settings::table(toml));
         self
     }
 
     /// Keys of the stream, in TOML.
     #[track_caller]
     pub(crate) fn stream(mut self, toml: &str) -> Self {
-        self.stream.extend(toml.parse::<Table>().expect("TOML"));
+        self.stream.extend(settings::table(toml));
         self
     }
 
@@ -61,21 +62,10 @@ impl Setup {
 
     /// The connector's configuration for a service at `url`.
     pub(crate) fn configuration(&self, broker: &Broker, url: &str) -> String {
-        let (prefix, port, bootstrap) = (&self.prefix, free_port(), broker.bootstrap());
-        let mut config: Table = format!(
-            r#"
-            [kafka]
-            bootstrap_servers = "{bootstrap}"
-            [state]
-            prefix = "{prefix}"
-            [admin]
-            listen = "127.0.0.1:{port}"
-            "#
-        )
-        .parse()
-        .expect("TOML");
-        merge(&mut config, self.top.clone());
-        let mut stream: Table = format!(
+        let prefix = &self.prefix;
+        let mut head = settings::least(broker, prefix);
+        settings::merge(&mut head, self.top.clone());
+        let mut stream = settings::table(&format!(
             r#"
             name = "s"
             kind = "airship"
@@ -88,21 +78,9 @@ impl Setup {
             partitions = 3
             backoff = {{ min = "10ms", max = "200ms" }}
             "#
-        )
-        .parse()
-        .expect("TOML");
+        ));
         stream.extend(self.stream.clone());
         stream.retain(|key, _| !self.left_out.contains(&key));
-        config.insert("stream".into(), Value::Array(vec![Value::Table(stream)]));
-        toml::to_string(&config).expect("a configuration")
-    }
-}
-
-fn merge(base: &mut Table, over: Table) {
-    for (key, value) in over {
-        match (base.get_mut(&key), value) {
-            (Some(Value::Table(base)), Value::Table(over)) => merge(base, over),
-            (_, value) => drop(base.insert(key, value)),
-        }
+        settings::file(head, [stream])
     }
 }
