@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
 use super::loss::{CLOSING_LIMIT, QUIET, answer_limit, loss, unopened};
-use super::target::{Progress, Target};
+use super::target::{Reached, Target};
 use crate::clock::now_ms;
 use crate::model::block::Block;
 use crate::model::errors::chain;
@@ -284,9 +284,9 @@ impl Connection {
             && !is_blank
         {
             match replay.took(received_ms, Instant::now()) {
-                Progress::Behind => {}
-                Progress::There => self.reached(),
-                Progress::Undated => {
+                Reached::Behind => {}
+                Reached::There => self.reached(),
+                Reached::Undated => {
                     warn!(
                         stream = %self.shared.endpoint.stream, connection = self.number,
                         "the hits of the replay tell no time in {} that could be compared with what was delivered: the \

@@ -29,7 +29,7 @@ pub(in crate::source) struct CatchUp {
 
 /// Where a replay is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::source) enum Progress {
+pub(in crate::source) enum Reached {
     /// Before what was delivered.
     Behind,
     /// There.
@@ -45,20 +45,20 @@ impl CatchUp {
     }
 
     /// A block of hits came; `received_ms` is the received time of its last hit that has one.
-    pub(in crate::source) fn took(&mut self, received_ms: Option<i64>, now: Instant) -> Progress {
+    pub(in crate::source) fn took(&mut self, received_ms: Option<i64>, now: Instant) -> Reached {
         match received_ms {
             // Where nothing was delivered before there is nothing to catch up with.
-            Some(received_ms) if self.until_ms.is_none_or(|until| received_ms >= until) => Progress::There,
+            Some(received_ms) if self.until_ms.is_none_or(|until| received_ms >= until) => Reached::There,
             Some(_) => {
                 self.undated_since = None;
-                Progress::Behind
+                Reached::Behind
             }
             None => {
                 let since = *self.undated_since.get_or_insert(now);
                 if now.saturating_duration_since(since) < self.patience {
-                    Progress::Behind
+                    Reached::Behind
                 } else {
-                    Progress::Undated
+                    Reached::Undated
                 }
             }
         }
@@ -75,9 +75,9 @@ mod tests {
     fn a_replay_has_caught_up_with_the_latest_received_time() {
         let now = Instant::now();
         let mut replay = CatchUp::new(Some(5_000), PATIENCE);
-        assert_eq!(replay.took(Some(4_999), now), Progress::Behind);
-        assert_eq!(replay.took(Some(5_000), now), Progress::There);
-        assert_eq!(CatchUp::new(None, PATIENCE).took(Some(1), now), Progress::There);
+        assert_eq!(replay.took(Some(4_999), now), Reached::Behind);
+        assert_eq!(replay.took(Some(5_000), now), Reached::There);
+        assert_eq!(CatchUp::new(None, PATIENCE).took(Some(1), now), Reached::There);
     }
 
     #[test]
@@ -86,15 +86,15 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         for until_ms in [None, Some(5_000)] {
             let mut replay = CatchUp::new(until_ms, PATIENCE);
-            assert_eq!(replay.took(None, at(100)), Progress::Behind);
-            assert_eq!(replay.took(None, at(159)), Progress::Behind);
-            assert_eq!(replay.took(None, at(160)), Progress::Undated);
+            assert_eq!(replay.took(None, at(100)), Reached::Behind);
+            assert_eq!(replay.took(None, at(159)), Reached::Behind);
+            assert_eq!(replay.took(None, at(160)), Reached::Undated);
         }
         let mut replay = CatchUp::new(Some(5_000), PATIENCE);
-        assert_eq!(replay.took(None, at(0)), Progress::Behind);
-        assert_eq!(replay.took(Some(1), at(59)), Progress::Behind, "a time among them");
-        assert_eq!(replay.took(None, at(60)), Progress::Behind);
-        assert_eq!(replay.took(None, at(119)), Progress::Behind);
-        assert_eq!(replay.took(None, at(120)), Progress::Undated);
+        assert_eq!(replay.took(None, at(0)), Reached::Behind);
+        assert_eq!(replay.took(Some(1), at(59)), Reached::Behind, "a time among them");
+        assert_eq!(replay.took(None, at(60)), Reached::Behind);
+        assert_eq!(replay.took(None, at(119)), Reached::Behind);
+        assert_eq!(replay.took(None, at(120)), Reached::Undated);
     }
 }
