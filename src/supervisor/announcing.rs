@@ -8,7 +8,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
-use super::{Ended, Event, ShardFigures};
+use super::run::Event;
+use super::{Ended, ShardFigures};
 use crate::event::route;
 use crate::plan::{Plan, Stream};
 use crate::sink::SinkError;

@@ -40,7 +40,15 @@ pub(super) struct Starter {
     /// Whether the placement record knew the shard before this process announced itself.
     pub(super) was_known: bool,
     pub(super) runtime: Handle,
+    pub(super) orders: Orders,
+}
+
+/// By what a shard is told to end. Each start has its own.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Orders {
+    /// In order: what is queued is committed.
     pub(super) stop: CancellationToken,
+    /// At once.
     pub(super) abandon: CancellationToken,
 }
 
@@ -53,7 +61,7 @@ impl Starter {
     fn start(&self) -> Result<Exit, Exit> {
         let id = self.figures.id.clone();
         // While Kafka is away nothing was received: a stop then has nothing to wait for.
-        let opening = self.stop.clone();
+        let opening = self.orders.stop.clone();
         let config = shard::Config {
             id: id.clone(),
             batch: self.plan.batch,
@@ -66,12 +74,18 @@ impl Starter {
             error!(shard = %id, %error, "the configured fields cannot be used");
             Exit::Misconfigured
         })?;
-        let shard =
-            Shard::open(config, sink, pipeline, self.figures.shard.clone(), self.abandon.clone(), &opening)?;
+        let shard = Shard::open(
+            config,
+            sink,
+            pipeline,
+            self.figures.shard.clone(),
+            self.orders.abandon.clone(),
+            &opening,
+        )?;
         let (waiting, connections) =
             (self.figures.shard.queue_bytes.clone(), self.figures.source.connections.clone());
         // Lives longer than the queue, so that a reader which waits to hand something over sees that nobody takes it.
-        let mut reader = ReaderGuard::new(&self.stop, &self.runtime);
+        let mut reader = ReaderGuard::new(&self.orders.stop, &self.runtime);
         let (input, output) = queue(self.stream.source.queue_bytes, waiting, connections);
         let (metrics, stop) = (self.figures.source.clone(), reader.stop.clone());
         let source = self.stream.source.clone();

@@ -86,24 +86,17 @@ impl Streak {
     }
 }
 
-/// Which shards have ended for good, and how.
-#[derive(Clone, Debug)]
+/// How shards have ended for good.
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Tally {
-    ended: Vec<bool>,
     fenced: bool,
     misconfigured: bool,
     timed_out: bool,
 }
 
 impl Tally {
-    /// Of so many shards.
-    pub(super) fn new(shards: usize) -> Self {
-        Self { ended: vec![false; shards], fenced: false, misconfigured: false, timed_out: false }
-    }
-
     /// A shard has ended for good.
-    pub(super) fn count(&mut self, number: usize, ending: &Ending) {
-        self.count_stopped(number);
+    pub(super) fn count(&mut self, ending: &Ending) {
         match ending {
             Ending::Exit(Exit::Stopped) => {}
             Ending::Exit(Exit::Fenced) => self.fenced = true,
@@ -112,13 +105,6 @@ impl Tally {
             Ending::Exit(Exit::Overtaken | Exit::Abandoned) | Ending::Panicked | Ending::NoThread => {
                 self.timed_out = true;
             }
-        }
-    }
-
-    /// A shard that was about to be opened again is not.
-    pub(super) fn count_stopped(&mut self, number: usize) {
-        if let Some(ended) = self.ended.get_mut(number) {
-            *ended = true;
         }
     }
 
@@ -132,13 +118,8 @@ impl Tally {
         self.timed_out = true;
     }
 
-    /// Whether all have ended.
-    pub(super) fn is_complete(&self) -> bool {
-        self.ended.iter().all(|ended| *ended)
-    }
-
     /// How the run ended.
-    pub(super) fn verdict(&self) -> Ended {
+    pub(super) fn verdict(self) -> Ended {
         if self.misconfigured {
             Ended::Misconfigured
         } else if self.fenced {
@@ -177,12 +158,8 @@ mod tests {
     #[test]
     fn the_verdict_names_what_the_operator_has_to_know() {
         let verdict = |endings: &[Ending]| {
-            let mut tally = Tally::new(endings.len());
-            for (number, ending) in endings.iter().enumerate() {
-                assert!(!tally.is_complete());
-                tally.count(number, ending);
-            }
-            assert!(tally.is_complete());
+            let mut tally = Tally::default();
+            endings.iter().for_each(|ending| tally.count(ending));
             tally.verdict()
         };
         let [stopped, overtaken, abandoned, panicked, no_thread, fenced, misconfigured] = ALL;

@@ -1,0 +1,185 @@
+//! Shards at work: each is started, started again when it ends unasked, and drained within a bounded time.
+
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::Ended;
+use super::starter::{Orders, Starter};
+use super::verdict::{self, Consequence, Ending, Streak, Tally};
+use crate::{shard, task};
+
+const GIVES_UP: &str = "this process gives up all of its shards; run one instance for a set of streams";
+
+/// Shards at work.
+pub(super) struct Run {
+    slots: Vec<Slot>,
+    drain: CancellationToken,
+    abandon: CancellationToken,
+    shutdown_timeout: Duration,
+    happened: (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>),
+    tally: Tally,
+}
+
+/// One shard, and what is remembered of its ends.
+struct Slot {
+    starter: Starter,
+    streak: Streak,
+    started: Instant,
+    at: At,
+}
+
+/// What a shard does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum At {
+    /// Nothing.
+    Rest,
+    /// It has a thread.
+    Work,
+    /// It waits for its next start.
+    Pause,
+}
+
+/// What happens to a shard, by its number.
+pub(super) enum Event {
+    /// It ended.
+    Ended(usize, Ending),
+    /// The pause before it is opened again is over.
+    Due(usize),
+    /// An instance of this name announced itself for one of the streams.
+    TakenOver(String),
+}
+
+impl Run {
+    pub(super) fn new(starters: Vec<Starter>, drain: CancellationToken, shutdown_timeout: Duration) -> Self {
+        let slots = starters.into_iter().map(|starter| Slot {
+            starter,
+            streak: Streak::default(),
+            started: Instant::now(),
+            at: At::Rest,
+        });
+        Self {
+            slots: slots.collect(),
+            drain,
+            abandon: CancellationToken::new(),
+            shutdown_timeout,
+            happened: mpsc::unbounded_channel(),
+            tally: Tally::default(),
+        }
+    }
+
+    /// Where others say what happens.
+    pub(super) fn events(&self) -> mpsc::UnboundedSender<Event> {
+        self.happened.0.clone()
+    }
+
+    pub(super) fn start_all(&mut self) {
+        for number in 0..self.slots.len() {
+            self.start(number);
+        }
+    }
+
+    /// Starts a shard in a thread of its own, which always says how it ended.
+    fn start(&mut self, number: usize) {
+        let slot = &mut self.slots[number];
+        (slot.started, slot.at) = (Instant::now(), At::Work);
+        slot.starter.orders = Orders { stop: self.drain.child_token(), abandon: self.abandon.child_token() };
+        let starter = slot.starter.clone();
+        // A reset that was asked for on the command line is made once, and not again when the shard restarts.
+        slot.starter.stream.source.service.forget_reset();
+        let events = self.happened.0.clone();
+        let name = format!("shard-{}", slot.starter.figures.id);
+        let started = task::spawn_thread(name, move || {
+            let ending = Ending::of(|| starter.run());
+            // Nobody listens any more only when the process is ending.
+            drop(events.send(Event::Ended(number, ending)));
+        });
+        if let Err(error) = started {
+            error!(shard = %slot.starter.figures.id, %error, "cannot start a thread for the shard");
+            drop(self.happened.0.send(Event::Ended(number, Ending::NoThread)));
+        }
+    }
+
+    /// Until every shard has ended for good.
+    pub(super) async fn supervise(&mut self) -> Ended {
+        let mut deadline = None;
+        while !(self.drain.is_cancelled() && self.slots.iter().all(|slot| slot.at == At::Rest)) {
+            let timed_out = async {
+                match deadline {
+                    Some(deadline) => tokio::time::sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                event = self.happened.1.recv() => match event {
+                    Some(event) => self.heed(event),
+                    // `Run` holds a sender itself, so the channel never closes.
+                    None => break,
+                },
+                () = self.drain.cancelled(), if deadline.is_none() => {
+                    info!(timeout_s = self.shutdown_timeout.as_secs(), "stopping: committing what is queued");
+                    deadline = Some(Instant::now() + self.shutdown_timeout);
+                }
+                () = timed_out => {
+                    warn!("shutdown.timeout is over; what is not committed comes again after the next start");
+                    self.abandon.cancel();
+                    self.tally.time_out();
+                    break;
+                }
+            }
+        }
+        self.tally.verdict()
+    }
+
+    fn heed(&mut self, event: Event) {
+        match event {
+            Event::Ended(number, ending) => self.ended(number, ending),
+            Event::Due(number) if self.drain.is_cancelled() => self.slots[number].at = At::Rest,
+            Event::Due(number) => self.start(number),
+            Event::TakenOver(instance) => {
+                error!(instance, "{GIVES_UP}");
+                self.tally.take_over();
+                self.drain.cancel();
+            }
+        }
+    }
+
+    fn ended(&mut self, number: usize, ending: Ending) {
+        let slot = &mut self.slots[number];
+        slot.at = At::Rest;
+        let id = &slot.starter.figures.id;
+        slot.starter.figures.shard.health.ended(ending.to_string());
+        match verdict::consequence(&ending, self.drain.is_cancelled()) {
+            Consequence::Done => self.tally.count(&ending),
+            Consequence::EndAll => {
+                match ending {
+                    Ending::Exit(shard::Exit::Fenced) => error!(shard = %id, reason = %ending, "{GIVES_UP}"),
+                    _ => error!(shard = %id, reason = %ending, "this process ends"),
+                }
+                self.tally.count(&ending);
+                self.drain.cancel();
+            }
+            Consequence::Restart => {
+                let pause = slot.streak.pause(slot.started.elapsed(), rand::random());
+                error!(
+                    shard = %id, reason = %ending, pause_ms = pause.as_millis() as u64,
+                    "the shard ended unasked; it is opened again, the others run on"
+                );
+                slot.starter.figures.shard.restarts.inc();
+                slot.at = At::Pause;
+                let (events, drain) = (self.happened.0.clone(), self.drain.clone());
+                drop(task::spawn(&Handle::current(), "restart", async move {
+                    tokio::select! {
+                        () = drain.cancelled() => {}
+                        () = tokio::time::sleep(pause) => {}
+                    }
+                    drop(events.send(Event::Due(number)));
+                }));
+            }
+        }
+    }
+}
