@@ -12,9 +12,11 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::now_ms;
 use crate::model::types::ShardId;
 use crate::plan::Plan;
 use crate::sink::kafka::placement::Placement;
+use crate::sink::kafka::placement::record::Who;
 use crate::{shard, source};
 
 mod announcing;
@@ -86,6 +88,7 @@ fn starters(
     placement: &Arc<Placement>,
     instance: &Arc<str>,
 ) -> Vec<Starter> {
+    let who = Who { instance, process: instance, now_ms: now_ms() };
     plan.streams
         .iter()
         .flat_map(|stream| std::iter::repeat_n(stream, stream.shards as usize))
@@ -97,7 +100,7 @@ fn starters(
             instance: Arc::clone(instance),
             partition: placement.partition(&figures.id),
             placement: Arc::clone(placement),
-            was_known: placement.was_known(&figures.id),
+            was_known: placement.was_known(&figures.id, who),
             runtime: Handle::current(),
             orders: Orders::default(),
         })

@@ -1,6 +1,6 @@
 //! The announcement of this instance before it fences anybody, and the look for those of others.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -10,11 +10,12 @@ use tracing::{debug, error};
 
 use super::run::Event;
 use super::{Ended, ShardFigures};
+use crate::clock::now_ms;
 use crate::event::route;
 use crate::plan::{Plan, Stream};
 use crate::sink::SinkError;
 use crate::sink::kafka::config::TopicSpec;
-use crate::sink::kafka::placement::record::Wanted;
+use crate::sink::kafka::placement::record::{Wanted, Who};
 use crate::sink::kafka::placement::{Announcement, Placement, Watcher};
 use crate::sink::kafka::topics::Wanted as WantedTopic;
 
@@ -54,22 +55,19 @@ pub(super) async fn announce(
     let only_if_free: Arc<[String]> = resets.map(|stream| stream.name().to_string()).collect();
     let topics: Arc<[WantedTopic]> = plan.streams.iter().flat_map(known_topics).collect();
     let names = streams.iter().map(|wanted| wanted.stream.as_str()).collect::<Vec<_>>().join(", ");
-    let found_first = Arc::new(OnceLock::new());
     let mut pause = PLACEMENT_PAUSES.0;
     loop {
         let stopped = stop.clone();
         let (plan, instance, runtime) = (Arc::clone(plan), Arc::clone(instance), Handle::current());
         let (streams, only_if_free, topics) =
             (Arc::clone(&streams), Arc::clone(&only_if_free), Arc::clone(&topics));
-        let found_first = Arc::clone(&found_first);
         let announced = tokio::task::spawn_blocking(move || {
             let announcement = Announcement {
                 streams: &streams,
                 only_if_free: &only_if_free,
                 topics: &topics,
-                instance: &instance,
+                who: Who { instance: &instance, process: &instance, now_ms: now_ms() },
                 stop: &stopped,
-                found_first: &found_first,
             };
             Placement::announce(&plan.kafka, announcement, runtime)
         });

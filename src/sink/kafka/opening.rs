@@ -55,6 +55,8 @@ impl KafkaSink {
             let reason = explain(fence, &error);
             SinkError::Unusable(format!("cannot open the transactional id {id}: {reason}{right}"))
         })?;
+        // Whoever announced itself before this fence is known by now, and whoever does it from now on fences this one.
+        self.check_announced(&reader)?;
         self.producer = Some(producer);
         Ok(reader)
     }
@@ -91,9 +93,12 @@ impl KafkaSink {
     /// has the fence. Tells whether the record knows of this one; otherwise it was lost.
     fn check_announced(&self, reader: &Reader) -> Result<bool, SinkError> {
         let stream = &self.settings.shard.stream;
-        match placement::instance_of(reader, &self.state(), stream)? {
-            Some(instance) if instance != self.settings.instance => {
+        match placement::standing(reader, &self.state(), &self.settings.shard)? {
+            Some((instance, _)) if instance != self.settings.instance => {
                 Err(SinkError::Fenced(format!("instance {instance} announced itself for stream {stream}")))
+            }
+            Some((_, partition)) if partition != Some(self.settings.partition) => {
+                Err(SinkError::Fenced(format!("stream {stream} was placed anew by another instance")))
             }
             announced => Ok(announced.is_some()),
         }

@@ -6,7 +6,6 @@
 //! - An instance that was fenced reads the record to learn why: if a later instance announced itself, that one is the rightful
 //!   successor; otherwise the broker timed a transaction out, or a predecessor has not noticed yet that its time is over.
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use rdkafka::error::KafkaError;
@@ -35,7 +34,7 @@ pub(crate) mod record;
 mod restoring;
 mod watching;
 
-use record::{Existing, PlacementError, Record, VERSION, Wanted};
+use record::{Existing, PlacementError, Record, VERSION, Wanted, Who};
 pub(crate) use watching::Watcher;
 
 /// The key of the record, which is the only one in its partition.
@@ -57,7 +56,6 @@ const ATTEMPTS: u32 = 50;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Placement {
     record: Record,
-    before: Record,
 }
 
 /// What an announcement is made of.
@@ -69,12 +67,10 @@ pub struct Announcement<'a> {
     pub only_if_free: &'a [String],
     /// Topics that are made sure of beside the state topics, so that all missing ones are named at once.
     pub topics: &'a [WantedTopic],
-    /// This instance's name, unlike any other's.
-    pub instance: &'a str,
+    /// Who announces itself.
+    pub who: Who<'a>,
     /// Whether nobody waits for it any more: an instance that is told to stop must not take anything over.
     pub stop: &'a CancellationToken,
-    /// The record as this instance first found it. An announcement whose answer was lost may stand there when it is made again.
-    pub found_first: &'a OnceLock<Record>,
 }
 
 impl Placement {
@@ -126,20 +122,23 @@ impl Placement {
         self.record.partition_count()
     }
 
-    /// Whether the record knew the shard before this announcement, so that it should have a checkpoint.
-    pub fn was_known(&self, shard: &ShardId) -> bool {
-        self.record.partition(shard) == self.before.partition(shard)
+    /// Whether the shard was opened before this announcement, so that it should have a checkpoint.
+    pub fn was_known(&self, shard: &ShardId, who: Who<'_>) -> bool {
+        !self.record.is_new(&shard.stream, who)
     }
 }
 
-/// The instance that announced itself last for a stream; `None` where the record does not know the stream.
-pub(super) fn instance_of(
+/// The instance that announced itself last for a shard's stream, and where the state of the shard is; `None` where the
+/// record does not know the stream.
+pub(super) fn standing(
     reader: &Reader,
     state: &StateTopics,
-    stream: &str,
-) -> Result<Option<String>, SinkError> {
+    shard: &ShardId,
+) -> Result<Option<(String, Option<i32>)>, SinkError> {
     let found = read(reader, state)?;
-    Ok(found.and_then(|(record, _)| record.instance(stream).map(str::to_owned)))
+    Ok(found.and_then(|(record, _)| {
+        record.instance(&shard.stream).map(|instance| (instance.to_owned(), record.partition(shard)))
+    }))
 }
 
 /// The record, and when the broker took it, by its clock.
@@ -239,7 +238,7 @@ impl Announcer {
         let producer = self.fenced()?;
         let reader = self.reader()?;
         let before = self.found(&reader)?;
-        let record = before.announce(announcement.streams, announcement.instance).map_err(refused)?;
+        let record = before.announce(announcement.streams, announcement.who).map_err(refused)?;
         self.report_hosts(&before, announcement.streams);
         report_starts_anew(&before, announcement.streams);
         for stream in announcement.only_if_free {
@@ -255,7 +254,6 @@ impl Announcer {
             return Err(SinkError::Unusable("told to stop before the announcement".into()));
         }
         let began_ms = now_ms();
-        let found_first = announcement.found_first.get_or_init(|| before).clone();
         self.write(&producer, &record)?;
         let written_ms = now_ms();
         // If another instance has announced itself since, that shows when the first shard is opened.
@@ -269,8 +267,8 @@ impl Announcer {
                 None => {}
             }
         }
-        info!(instance = announcement.instance, "announced in the placement record");
-        Ok(Placement { record, before: found_first })
+        info!(instance = announcement.who.instance, "announced in the placement record");
+        Ok(Placement { record })
     }
 
     /// What an earlier release left, which kept no record.

@@ -14,9 +14,16 @@ use crate::model::types::{ShardId, SourceId};
 /// The version that this program writes. Later ones are refused.
 pub(crate) const VERSION: u32 = 1;
 
+/// What stands for the instance of a stream that the members of the consumer group share. No single instance is called so.
+pub(crate) const GROUP: &str = "group";
+
+/// So long after their placement shards of a shared stream may be opened for the first time: whoever opens one is not the
+/// one who placed it.
+const FIRST_OPENINGS_MS: i64 = 10 * 60_000;
+
 /// The record, JSON in Kafka.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Record {
+pub(crate) struct Record {
     /// Format version.
     pub version: u32,
     /// The streams by name, those that are gone included.
@@ -28,17 +35,35 @@ pub struct Record {
 
 /// What is recorded of one stream.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct StreamPlacement {
+pub(crate) struct StreamPlacement {
     /// The partition of each shard, by its index; so there are as many as the stream has shards.
     pub partitions: Vec<i32>,
-    /// The instance that announced itself last: it runs the stream, and every other gives it up.
+    /// The instance that announced itself last: it runs the stream, and every other gives it up. [`GROUP`] where the members
+    /// of the consumer group share it.
     pub instance: String,
+    /// The process that placed the shards; empty where that is not known.
+    #[serde(default)]
+    pub placed_by: String,
+    /// When it did so, milliseconds since the Unix epoch, by its clock; 0 where that is not known.
+    #[serde(default)]
+    pub placed_ms: i64,
     /// What the stream's positions belong to; `None` where an earlier release began it.
     #[serde(default)]
     pub source: Option<SourceId>,
     /// The words with which it was started anew.
     #[serde(default)]
     pub started_anew: BTreeSet<String>,
+}
+
+/// Who announces itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Who<'a> {
+    /// The name under which it runs the streams: its own, or [`GROUP`].
+    pub instance: &'a str,
+    /// The name of its process, unlike any other's.
+    pub process: &'a str,
+    /// When this is, milliseconds since the Unix epoch.
+    pub now_ms: i64,
 }
 
 /// A stream that an instance wants to run.
@@ -56,7 +81,7 @@ pub struct Wanted {
 
 /// A checkpoint where it was found, for clusters that have no record yet.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Existing {
+pub(crate) struct Existing {
     /// Its key, `<stream>/<index>`.
     pub key: String,
     /// The partition in which it stands.
@@ -68,7 +93,7 @@ pub struct Existing {
 /// Why a stream cannot be run as it is configured. Nothing was changed and nobody was fenced.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum PlacementError {
+pub(crate) enum PlacementError {
     /// The number of shards is another one than before.
     #[error(
         "stream {stream} was cut into {was} shards and is now configured with {now}; changing the number is not supported \
@@ -124,7 +149,7 @@ impl Record {
     /// Checkpoints know neither the instance, nor the source, nor the words with which a stream was started anew. So after a
     /// loss another source is not noticed, and a word that was used before has its effect once more. Instances that run
     /// bring all of that back ([`Self::restore`]); for streams that do not run it is lost.
-    pub fn of_checkpoints(existing: &[Existing]) -> Result<Self, PlacementError> {
+    pub(crate) fn of_checkpoints(existing: &[Existing]) -> Result<Self, PlacementError> {
         let mut latest: BTreeMap<&str, &Existing> = BTreeMap::new();
         for found in existing {
             let age = |found: &Existing| (found.checkpoint.committed_ms, found.checkpoint.sequence);
@@ -159,6 +184,8 @@ impl Record {
                 partitions: (0..count).map(place).collect(),
                 // Nobody announced itself yet.
                 instance: String::new(),
+                placed_by: String::new(),
+                placed_ms: 0,
                 source: None,
                 started_anew: BTreeSet::new(),
             };
@@ -168,8 +195,8 @@ impl Record {
         Ok(record)
     }
 
-    /// The record after `instance` announced itself for `wanted`. From then on it runs these streams.
-    pub fn announce(&self, wanted: &[Wanted], instance: &str) -> Result<Self, PlacementError> {
+    /// The record after `who` announced itself for `wanted`. From then on it runs these streams.
+    pub(crate) fn announce(&self, wanted: &[Wanted], who: Who<'_>) -> Result<Self, PlacementError> {
         let mut record = self.clone();
         record.version = VERSION;
         for stream in wanted {
@@ -180,24 +207,41 @@ impl Record {
             if self.starts_anew(stream) {
                 record.retired.extend(known.take().into_iter().flat_map(|left| left.partitions));
             }
-            let partitions = match known {
+            let placed = match known {
                 Some(known) => known.accept(stream)?,
-                None => {
-                    let mut taken: BTreeSet<i32> =
-                        record.partitions().chain(record.retired.clone()).collect();
-                    (0..stream.shards).map(|_| free(&mut taken)).collect()
-                }
+                None => record.place(stream, who),
             };
-            let (instance, source) = (instance.to_owned(), Some(stream.source.clone()));
-            let placement = StreamPlacement { partitions, instance, source, started_anew };
+            let (instance, source) = (who.instance.to_owned(), Some(stream.source.clone()));
+            let placement = StreamPlacement { instance, source, started_anew, ..placed };
             record.streams.insert(stream.stream.clone(), placement);
         }
         Ok(record)
     }
 
+    /// A stream that is not known yet, on partitions that nobody has.
+    fn place(&self, stream: &Wanted, who: Who<'_>) -> StreamPlacement {
+        let mut taken: BTreeSet<i32> = self.partitions().chain(self.retired.clone()).collect();
+        StreamPlacement {
+            partitions: (0..stream.shards).map(|_| free(&mut taken)).collect(),
+            instance: String::new(),
+            placed_by: who.process.to_owned(),
+            placed_ms: who.now_ms,
+            source: None,
+            started_anew: BTreeSet::new(),
+        }
+    }
+
+    /// Whether a shard may be opened by `who` without a checkpoint although nothing was lost.
+    pub(crate) fn is_new(&self, stream: &str, who: Who<'_>) -> bool {
+        self.streams.get(stream).is_none_or(|known| {
+            let is_young = who.now_ms.saturating_sub(known.placed_ms) < FIRST_OPENINGS_MS;
+            known.placed_by == who.process || (who.instance == GROUP && is_young)
+        })
+    }
+
     /// The record after its topic was lost, and with it what `instance` announced, as `own` remembers it. What was announced
     /// since by others stays.
-    pub fn restore(&self, own: &Self, instance: &str) -> Result<Self, PlacementError> {
+    pub(crate) fn restore(&self, own: &Self, instance: &str) -> Result<Self, PlacementError> {
         let mut record = self.clone();
         for (stream, placement) in own.streams.iter().filter(|(_, known)| known.instance == instance) {
             if self.instance(stream).is_some() {
@@ -220,7 +264,7 @@ impl Record {
     }
 
     /// Whether an announcement for `wanted` leaves behind what is known of the stream: with a word that was not used before.
-    pub fn starts_anew(&self, wanted: &Wanted) -> bool {
+    pub(crate) fn starts_anew(&self, wanted: &Wanted) -> bool {
         let known = self.streams.get(&wanted.stream);
         wanted
             .start_anew
@@ -229,18 +273,18 @@ impl Record {
     }
 
     /// The partition of a shard.
-    pub fn partition(&self, shard: &ShardId) -> Option<i32> {
+    pub(crate) fn partition(&self, shard: &ShardId) -> Option<i32> {
         self.streams.get(&*shard.stream)?.partitions.get(shard.index as usize).copied()
     }
 
     /// The instance that runs a stream; `None` where nobody announced itself.
-    pub fn instance(&self, stream: &str) -> Option<&str> {
+    pub(crate) fn instance(&self, stream: &str) -> Option<&str> {
         let instance = self.streams.get(stream)?.instance.as_str();
         (!instance.is_empty()).then_some(instance)
     }
 
     /// How many partitions the state topics need, so that each shard has one of its own.
-    pub fn partition_count(&self) -> i32 {
+    pub(crate) fn partition_count(&self) -> i32 {
         self.partitions().chain(self.retired.iter().copied()).max().map_or(1, |last| last.saturating_add(1))
     }
 
@@ -250,20 +294,18 @@ impl Record {
 }
 
 impl StreamPlacement {
-    /// The partitions, if the stream is still the same.
-    fn accept(self, wanted: &Wanted) -> Result<Vec<i32>, PlacementError> {
+    /// Itself, if the stream is still the same.
+    fn accept(self, wanted: &Wanted) -> Result<Self, PlacementError> {
         let stream = wanted.stream.clone();
         let was = u32::try_from(self.partitions.len()).unwrap_or(u32::MAX);
-        if let Some(was) = self.source
-            && !was.is_same(&wanted.source)
-        {
-            let now = Box::new(wanted.source.clone());
-            return Err(PlacementError::SourceChanged { stream, was: Box::new(was), now });
+        if let Some(was) = self.source.as_ref().filter(|was| !was.is_same(&wanted.source)) {
+            let (was, now) = (Box::new(was.clone()), Box::new(wanted.source.clone()));
+            return Err(PlacementError::SourceChanged { stream, was, now });
         }
         if was != wanted.shards {
             return Err(PlacementError::ShardsChanged { stream, was, now: wanted.shards });
         }
-        Ok(self.partitions)
+        Ok(self)
     }
 }
 

@@ -12,6 +12,10 @@ fn wanted(stream: &str, shards: u32) -> Wanted {
     Wanted { stream: stream.into(), shards, source: source("app"), start_anew: None }
 }
 
+fn who(instance: &str) -> Who<'_> {
+    Who { instance, process: instance, now_ms: 1_000_000 }
+}
+
 fn existing(key: &str, partition: i32, shards: u32, committed_ms: i64) -> Existing {
     let checkpoint = Checkpoint::initial("old", shards, committed_ms);
     Existing { key: key.into(), partition, checkpoint }
@@ -26,7 +30,7 @@ fn known_shards_stay_and_new_ones_take_what_is_free() {
     let found = [existing("a/0", 0, 1, 5), existing("b/0", 2, 1, 5), existing("gone/0", 1, 1, 5)];
     let record = Record::of_checkpoints(&found).unwrap();
     assert_eq!(record.instance("a"), None, "nobody announced itself");
-    let record = record.announce(&[wanted("new", 2), wanted("b", 1), wanted("a", 1)], "me").unwrap();
+    let record = record.announce(&[wanted("new", 2), wanted("b", 1), wanted("a", 1)], who("me")).unwrap();
     assert_eq!((partition(&record, "a", 0), partition(&record, "b", 0)), (Some(0), Some(2)));
     assert_eq!(partition(&record, "new", 0), Some(3), "also the partition of a removed stream is left alone");
     assert_eq!(partition(&record, "new", 1), Some(4));
@@ -37,8 +41,8 @@ fn known_shards_stay_and_new_ones_take_what_is_free() {
 
 #[test]
 fn the_number_of_shards_is_judged_for_the_stream_as_a_whole() {
-    let record = Record::default().announce(&[wanted("a", 1)], "me").unwrap();
-    let refused = record.announce(&[wanted("b", 1), wanted("a", 2)], "you").unwrap_err();
+    let record = Record::default().announce(&[wanted("a", 1)], who("me")).unwrap();
+    let refused = record.announce(&[wanted("b", 1), wanted("a", 2)], who("you")).unwrap_err();
     assert_eq!(refused, PlacementError::ShardsChanged { stream: "a".into(), was: 1, now: 2 });
     assert!(refused.to_string().contains("--start-anew a=WORD"), "{refused}");
     // An earlier release left a second shard behind that its stream no longer has.
@@ -46,29 +50,30 @@ fn the_number_of_shards_is_judged_for_the_stream_as_a_whole() {
     let record = Record::of_checkpoints(&found).unwrap();
     assert_eq!(record.streams["a"].partitions, [0], "the latest one says how many there are");
     assert_eq!(record.retired, BTreeSet::from([1]));
-    assert!(record.announce(&[wanted("a", 2)], "me").is_err());
+    assert!(record.announce(&[wanted("a", 2)], who("me")).is_err());
 }
 
 #[test]
 fn a_stream_belongs_to_its_source() {
-    let record = Record::default().announce(&[wanted("a", 1)], "me").unwrap();
+    let record = Record::default().announce(&[wanted("a", 1)], who("me")).unwrap();
     let other = Wanted { source: source("other"), ..wanted("a", 1) };
-    let refused = record.announce(std::slice::from_ref(&other), "you").unwrap_err();
+    let refused = record.announce(std::slice::from_ref(&other), who("you")).unwrap_err();
     let text = refused.to_string();
     assert!(text.contains("app key app") && text.contains("app key other"), "{text}");
     let elsewhere = SourceId { host: "connect.asnapieu.com".into(), ..source("app") };
-    let moved = record.announce(&[Wanted { source: elsewhere.clone(), ..wanted("a", 1) }], "you").unwrap();
+    let moved =
+        record.announce(&[Wanted { source: elsewhere.clone(), ..wanted("a", 1) }], who("you")).unwrap();
     assert_eq!(moved.streams["a"].source, Some(elsewhere), "another host is the same source");
     let other = Wanted { start_anew: Some("once".into()), ..other };
-    let anew = record.announce(std::slice::from_ref(&other), "you").unwrap();
+    let anew = record.announce(std::slice::from_ref(&other), who("you")).unwrap();
     assert_eq!(partition(&anew, "a", 0), Some(1), "what was known is left behind");
     assert_eq!(anew.retired, BTreeSet::from([0]));
     assert_eq!(
-        anew.announce(&[other], "you").unwrap(),
+        anew.announce(&[other], who("you")).unwrap(),
         anew,
         "a restart with the same words changes nothing"
     );
-    let more = anew.announce(&[wanted("b", 1)], "you").unwrap();
+    let more = anew.announce(&[wanted("b", 1)], who("you")).unwrap();
     assert_eq!(partition(&more, "b", 0), Some(2), "a retired partition is nobody's");
 }
 
@@ -77,7 +82,7 @@ fn a_stream_belongs_to_its_source() {
 fn a_word_counts_once_whatever_was_known_of_the_stream() {
     let anew = Wanted { start_anew: Some("once".into()), ..wanted("a", 1) };
     let announce =
-        |record: &Record, wanted: &Wanted| record.announce(std::slice::from_ref(wanted), "me").unwrap();
+        |record: &Record, wanted: &Wanted| record.announce(std::slice::from_ref(wanted), who("me")).unwrap();
     let first = announce(&Record::default(), &anew);
     assert_eq!(partition(&first, "a", 0), Some(0), "there was nothing to leave behind");
     assert_eq!(announce(&first, &anew), first, "a restart with the same words changes nothing");
@@ -90,9 +95,9 @@ fn a_word_counts_once_whatever_was_known_of_the_stream() {
 #[test]
 fn a_record_that_was_lost_is_put_together_by_those_who_announced_themselves() {
     let anew = Wanted { start_anew: Some("once".into()), ..wanted("a", 2) };
-    let first = Record::default().announce(&[wanted("gone", 1), anew.clone()], "old").unwrap();
-    let mine = first.announce(std::slice::from_ref(&anew), "me").unwrap();
-    let yours = mine.announce(&[wanted("b", 1)], "you").unwrap();
+    let first = Record::default().announce(&[wanted("gone", 1), anew.clone()], who("old")).unwrap();
+    let mine = first.announce(std::slice::from_ref(&anew), who("me")).unwrap();
+    let yours = mine.announce(&[wanted("b", 1)], who("you")).unwrap();
     let none = Record::default();
     let restored = none.restore(&mine, "me").unwrap().restore(&yours, "you").unwrap();
     assert_eq!(restored.streams["a"], mine.streams["a"], "with its words");
@@ -103,9 +108,9 @@ fn a_record_that_was_lost_is_put_together_by_those_who_announced_themselves() {
     // Checkpoints tell where shards are, and not who runs them.
     let found = Record::of_checkpoints(&[existing("a/0", 1, 2, 5), existing("a/1", 2, 2, 5)]).unwrap();
     assert_eq!(found.restore(&mine, "me").unwrap().streams["a"], mine.streams["a"]);
-    let taken_over = none.announce(&[wanted("a", 2)], "later").unwrap();
+    let taken_over = none.announce(&[wanted("a", 2)], who("later")).unwrap();
     assert_eq!(taken_over.restore(&mine, "me").unwrap(), taken_over, "a later instance is the rightful one");
-    let in_the_way = none.announce(&[wanted("c", 2)], "other").unwrap();
+    let in_the_way = none.announce(&[wanted("c", 2)], who("other")).unwrap();
     assert!(matches!(in_the_way.restore(&mine, "me"), Err(PlacementError::Shared { partition: 1, .. })));
 }
 
@@ -131,10 +136,10 @@ proptest! {
         for (name, shards, word) in steps {
             let stream = format!("s{name}");
             let wanted = Wanted { start_anew: word.map(|word| word.to_string()), ..wanted(&stream, shards) };
-            let announced = record.announce(std::slice::from_ref(&wanted), "me");
+            let announced = record.announce(std::slice::from_ref(&wanted), who("me"));
             let Ok(next) = announced else { continue };
             // A word has its effect once: what is announced again stays.
-            prop_assert_eq!(&next.announce(&[wanted], "me").unwrap(), &next);
+            prop_assert_eq!(&next.announce(&[wanted], who("me")).unwrap(), &next);
             if word.is_some_and(|word| said.insert((stream.clone(), word))) {
                 *epochs.entry(stream.clone()).or_default() += 1;
             }
