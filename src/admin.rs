@@ -1,4 +1,4 @@
-//! `/live`, `/ready` and `/metrics` for probes and Prometheus.
+//! `/live`, `/ready` and `/metrics` for probes and Prometheus, and `/api/status`, which is what `/ready` says, whatever it is.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,6 +12,7 @@ use axum::{Json, Router};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 
+use crate::sink::kafka::group::Seat;
 use crate::sink::kafka::reach::Reach;
 use crate::supervisor::ShardFigures;
 use crate::task;
@@ -28,6 +29,7 @@ struct Served {
     registry: Arc<Registry>,
     figures: Arc<[ShardFigures]>,
     reach: Reach,
+    seat: Option<Seat>,
 }
 
 /// Begins to serve; the address that was bound is returned, for port 0.
@@ -35,6 +37,7 @@ pub(crate) async fn serve(
     listen: SocketAddr,
     figures: &[ShardFigures],
     reach: &Reach,
+    seat: Option<&Seat>,
 ) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind(listen).await?;
     let bound = listener.local_addr()?;
@@ -42,20 +45,33 @@ pub(crate) async fn serve(
         registry: Arc::new(metrics::registry(figures, reach)),
         figures: figures.into(),
         reach: reach.clone(),
+        seat: seat.cloned(),
     };
     let router = Router::new()
         .route("/live", get(|| async { "live\n" }))
         .route("/ready", get(ready))
         .route("/metrics", get(metrics))
+        .route("/api/status", get(status))
         .with_state(served);
     drop(task::spawn(&tokio::runtime::Handle::current(), "admin", connections::serve(listener, router)));
     Ok(bound)
 }
 
 async fn ready(State(served): State<Served>) -> impl IntoResponse {
-    let page = readiness::Page::of(&served.figures, &served.reach);
+    let page = served.page();
     let status = if page.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(page))
+}
+
+/// The same page for whoever wants to know how things are, rather than whether to send traffic.
+async fn status(State(served): State<Served>) -> impl IntoResponse {
+    Json(served.page())
+}
+
+impl Served {
+    fn page(&self) -> readiness::Page {
+        readiness::Page::of(&self.figures, &self.reach, self.seat.as_ref())
+    }
 }
 
 async fn metrics(State(served): State<Served>) -> impl IntoResponse {

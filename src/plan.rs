@@ -8,6 +8,7 @@ use crate::model::types::SourceId;
 use crate::shard::batch;
 use crate::sink::kafka;
 use crate::sink::kafka::config::{EventHeaders, TopicSpec};
+use crate::sink::kafka::group::Group;
 use crate::source;
 
 /// Everything that runs in this process.
@@ -23,6 +24,8 @@ pub struct Plan {
     pub dedupe: dedupe::Config,
     /// Limit for committing what is queued when told to stop.
     pub shutdown_timeout: Duration,
+    /// How the shards are shared with other instances; `None` where this process runs all of them.
+    pub group: Option<Group>,
 }
 
 /// One stream.

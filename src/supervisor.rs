@@ -4,7 +4,7 @@
 //! What the end of a shard does is decided in `verdict`:
 //! - told to stop, it ends with everything queued committed;
 //! - one that ends unasked, by a panic too, is opened again alone, after a pause that grows; the others run on;
-//! - one that a later instance took over ends all of them: a process runs all of its shards or none;
+//! - one that a later instance took over ends all of them, unless the consumer group shares the shards;
 //! - one that can never work as it is configured ends the process.
 
 use std::sync::Arc;
@@ -15,16 +15,19 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::now_ms;
 use crate::model::types::ShardId;
 use crate::plan::Plan;
+use crate::sink::kafka::group::Seat;
 use crate::sink::kafka::placement::Placement;
-use crate::sink::kafka::placement::record::Who;
+use crate::sink::kafka::placement::record::{GROUP, Who};
 use crate::{shard, source};
 
 mod announcing;
+mod membership;
 mod run;
 mod starter;
 mod verdict;
 
 use announcing::{announce, watch};
+use membership::Membership;
 use run::Run;
 use starter::{Orders, Starter};
 
@@ -63,21 +66,55 @@ pub fn figures(plan: &Plan) -> Vec<ShardFigures> {
 }
 
 /// Runs all shards until `stop` is cancelled and they have drained, or until they have to end.
-pub async fn run(plan: Arc<Plan>, figures: &[ShardFigures], stop: CancellationToken) -> Ended {
-    let instance: Arc<str> = shard::new_name();
-    let placement = match announce(&plan, figures, &instance, &stop).await {
+///
+/// With a group, `seat` tells how this process stands in it.
+pub async fn run(
+    plan: Arc<Plan>,
+    figures: &[ShardFigures],
+    seat: Option<&Seat>,
+    stop: CancellationToken,
+) -> Ended {
+    let process: Arc<str> = shard::new_name();
+    // The members of the group share the streams, so none of them is called the one that runs them.
+    let instance: Arc<str> = if plan.group.is_some() { GROUP.into() } else { Arc::clone(&process) };
+    let names = Names { process, instance };
+    let placement = match announce(&plan, figures, &names, &stop).await {
         Ok(placement) => Arc::new(placement),
         Err(ended) => return ended,
     };
     let drain = stop.child_token();
-    let starters = starters(&plan, figures, &placement, &instance);
-    let mut run = Run::new(starters, drain.clone(), plan.shutdown_timeout);
-    run.start_all();
-    let watch = watch(&plan, &instance, drain, run.events());
-    tokio::select! {
+    let starters = starters(&plan, figures, &placement, &names);
+    let mut run = Run::new(starters, drain.clone(), plan.shutdown_timeout, plan.group.is_some());
+    run.begin();
+    let membership = match (&plan.group, seat) {
+        (Some(group), Some(seat)) => Some(Membership::join(&plan.kafka, group, seat, run.events())),
+        _ => None,
+    };
+    let watch = watch(&plan, &names.instance, drain, run.events());
+    let ended = tokio::select! {
         ended = run.supervise() => ended,
         // Never ends by itself.
         ended = watch => ended,
+    };
+    // All shards have let go, so nobody has to wait for them.
+    drop(run);
+    if let Some(membership) = membership {
+        membership.leave().await;
+    }
+    ended
+}
+
+/// How this process is called in the placement record.
+struct Names {
+    /// The process, unlike any other.
+    process: Arc<str>,
+    /// Who runs the streams: this process alone, or the group.
+    instance: Arc<str>,
+}
+
+impl Names {
+    fn who(&self) -> Who<'_> {
+        Who { instance: &self.instance, process: &self.process, now_ms: now_ms() }
     }
 }
 
@@ -86,9 +123,8 @@ fn starters(
     plan: &Arc<Plan>,
     figures: &[ShardFigures],
     placement: &Arc<Placement>,
-    instance: &Arc<str>,
+    names: &Names,
 ) -> Vec<Starter> {
-    let who = Who { instance, process: instance, now_ms: now_ms() };
     plan.streams
         .iter()
         .flat_map(|stream| std::iter::repeat_n(stream, stream.shards as usize))
@@ -97,10 +133,10 @@ fn starters(
             plan: Arc::clone(plan),
             stream: stream.clone(),
             figures: figures.clone(),
-            instance: Arc::clone(instance),
+            instance: Arc::clone(&names.instance),
             partition: placement.partition(&figures.id),
             placement: Arc::clone(placement),
-            was_known: placement.was_known(&figures.id, who),
+            was_known: placement.was_known(&figures.id, names.who()),
             runtime: Handle::current(),
             orders: Orders::default(),
         })

@@ -46,7 +46,7 @@ pub(crate) fn measure(arguments: &Arguments, broker: &Broker) {
         task::spawn(
             runtime.handle(),
             "supervisor",
-            async move { supervisor::run(plan, &figures, stop).await },
+            async move { supervisor::run(plan, &figures, None, stop).await },
         )
     };
     let wait = |events: u64| {

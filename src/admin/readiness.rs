@@ -2,17 +2,33 @@
 
 use serde::Serialize;
 
+use crate::shard::health::LIMIT;
 use crate::shard::readiness::{Readiness, View};
+use crate::sink::kafka::group::{Seat, Sitting};
 use crate::sink::kafka::reach::{Reach, Trouble};
 use crate::supervisor::ShardFigures;
 
 /// The page.
 #[derive(Debug, Serialize)]
 pub(super) struct Page {
-    /// Whether every shard is ready.
+    /// Whether every shard is ready, those of other instances included, which this one could take over.
     pub(super) ready: bool,
     kafka: Kafka,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<Group>,
     shards: Vec<Shard>,
+}
+
+/// How this instance stands in the consumer group that shares the shards.
+#[derive(Debug, Serialize)]
+struct Group {
+    instance_id: String,
+    /// Whether the group has told it which shards it has, be it none.
+    joined: bool,
+    #[serde(flatten)]
+    why: Why,
+    #[serde(skip)]
+    ready: bool,
 }
 
 /// Whether Kafka answered when it was last asked.
@@ -46,17 +62,38 @@ struct Why {
 
 impl Page {
     /// How everything is now.
-    pub(super) fn of(figures: &[ShardFigures], reach: &Reach) -> Self {
+    pub(super) fn of(figures: &[ShardFigures], reach: &Reach, seat: Option<&Seat>) -> Self {
         let shards: Vec<Shard> = figures.iter().map(|figures| Shard::of(figures, reach)).collect();
         let trouble = reach.trouble();
-        Self { ready: shards.iter().all(|shard| shard.ready), kafka: Kafka::of(trouble), shards }
+        let group = seat.map(Group::of);
+        let ready = shards.iter().all(|shard| shard.ready) && group.as_ref().is_none_or(|group| group.ready);
+        Self { ready, kafka: Kafka::of(trouble), group, shards }
     }
 }
 
 impl Kafka {
     fn of(trouble: Option<Trouble>) -> Self {
-        let why = |trouble: Trouble| Why { reason: Some(trouble.reason), since: date(trouble.since_ms) };
-        Self { answers: trouble.is_none(), why: trouble.map(why).unwrap_or_default() }
+        Self { answers: trouble.is_none(), why: trouble.map(Why::of).unwrap_or_default() }
+    }
+}
+
+impl Why {
+    fn of(trouble: Trouble) -> Self {
+        Self { reason: Some(trouble.reason), since: date(trouble.since_ms) }
+    }
+}
+
+impl Group {
+    fn of(seat: &Seat) -> Self {
+        let Sitting { joined, was_joined, trouble } = seat.get();
+        // A member that has to join once more does so within seconds.
+        let passes = trouble.as_ref().is_none_or(|trouble| trouble.since.elapsed() < LIMIT);
+        Self {
+            instance_id: seat.instance_id().to_owned(),
+            joined,
+            why: trouble.map(Why::of).unwrap_or_default(),
+            ready: joined || (was_joined && passes),
+        }
     }
 }
 
@@ -100,7 +137,7 @@ mod tests {
         }
         both[1].source.failed("401: wrong token".into(), 1_764_073_921_500);
         let reach = Reach::default();
-        let page = |reach: &Reach| serde_json::to_value(Page::of(&both, reach)).unwrap();
+        let page = |reach: &Reach| serde_json::to_value(Page::of(&both, reach, None)).unwrap();
         let first = json!({ "shard": "mobile/0", "ready": false, "state": "connecting",
                             "oldest_uncommitted_seconds": 0.0 });
         let second = json!({ "shard": "mobile/1", "ready": false, "state": "connecting", "reason": "401: wrong token",
@@ -111,5 +148,26 @@ mod tests {
         let kafka = page(&reach)["kafka"].clone();
         assert_eq!((&kafka["answers"], &kafka["reason"]), (&json!(false), &json!("connection refused")));
         assert!(kafka["since"].as_str().unwrap().ends_with('Z'), "{kafka}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_spare_is_ready_once_it_has_joined_and_while_it_comes_back_soon() {
+        let figures = [ShardFigures {
+            id: ShardId { stream: "mobile".into(), index: 0 },
+            source: Default::default(),
+            shard: Default::default(),
+        }];
+        figures[0].shard.health.standby();
+        let (reach, seat) = (Reach::default(), Seat::new("pod-1"));
+        let page = || serde_json::to_value(Page::of(&figures, &reach, Some(&seat))).unwrap();
+        assert_eq!((&page()["ready"], &page()["group"]["joined"]), (&json!(false), &json!(false)));
+        seat.joins();
+        let spare = json!({ "ready": true, "kafka": { "answers": true }, "group": { "instance_id": "pod-1", "joined": true },
+            "shards": [{ "shard": "mobile/0", "ready": true, "state": "standby", "oldest_uncommitted_seconds": 0.0 }] });
+        assert_eq!(page(), spare);
+        seat.loses("expired");
+        assert_eq!((&page()["ready"], &page()["group"]["reason"]), (&json!(true), &json!("expired")));
+        tokio::time::advance(LIMIT).await;
+        assert_eq!(page()["ready"], json!(false));
     }
 }

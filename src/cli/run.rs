@@ -15,6 +15,7 @@ use crate::cli::status::Status;
 use crate::config::Config;
 use crate::plan::Plan;
 use crate::shard::health::LIMIT;
+use crate::sink::kafka::group::Seat;
 use crate::sink::kafka::reach::Reach;
 use crate::source::{Service, adobe};
 use crate::supervisor::{self, Ended};
@@ -91,6 +92,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 /// Has every Adobe stream begin with a reset.
 fn request_reset(config: &mut Config, reset: Reset) -> anyhow::Result<()> {
+    if config.plan.group.is_some() {
+        bail!(
+            "--reset is for ownership = \"static\": stop all instances, start one with TRIBUTARY_OWNERSHIP=static and --reset, \
+             and stop it again before the group starts"
+        );
+    }
     let mut found = false;
     for stream in &mut config.plan.streams {
         if let Service::Adobe(adobe) = &mut stream.source.service {
@@ -125,15 +132,16 @@ async fn connect(config: &Config, status: Option<Status>) -> anyhow::Result<Ende
     let plan = Arc::new(config.plan.clone());
     let figures = supervisor::figures(&plan);
     let reach = watch_kafka(&plan, &stop)?;
+    let seat = plan.group.as_ref().map(|group| Seat::new(&group.instance_id));
     if let Some(listen) = config.admin {
-        let bound = admin::serve(listen, &figures, &reach)
+        let bound = admin::serve(listen, &figures, &reach, seat.as_ref())
             .await
             .with_context(|| format!("cannot listen at admin.listen {listen}"))?;
         info!(%bound, "serving /live, /ready and /metrics");
     }
     info!(version = env!("CARGO_PKG_VERSION"), shards = figures.len(), "starting");
     let drawing = status.as_ref().map(|status| status.draw(&figures, &reach));
-    let ended = supervisor::run(plan, &figures, stop).await;
+    let ended = supervisor::run(plan, &figures, seat.as_ref(), stop).await;
     if let (Some(status), Some(drawing)) = (status, drawing) {
         drawing.abort();
         status.clear();

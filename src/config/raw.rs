@@ -17,7 +17,7 @@ use super::stream::Stream;
 use super::units::{Size, Span};
 
 /// The configuration of Tributary: carries HTTP event streams into Kafka, exactly once.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[schemars(title = "Tributary configuration")]
 #[schemars(extend("required" = ["kafka", "stream"]))]
@@ -27,6 +27,12 @@ pub(super) struct Raw {
     pub(super) delivery: Delivery,
     /// Who runs a shard: this process all of them, or the members of a Kafka consumer group.
     pub(super) ownership: Ownership,
+    /// With `ownership = "group"`, this process's name among the instances: a stable one, as that of a pod, lets a quick restart
+    /// keep its shards. Default: the host's name.
+    pub(super) instance_id: Option<String>,
+    /// With `ownership = "group"`, how long an instance may say nothing before its shards go to others. Brokers take 6 s to
+    /// 30 min unless they are configured otherwise.
+    pub(super) session_timeout: Span,
     /// How the process ends.
     pub(super) shutdown: Shutdown,
     /// How Kafka is reached.
@@ -45,6 +51,25 @@ pub(super) struct Raw {
     #[serde(deserialize_with = "read_apart")]
     #[schemars(length(min = 1))]
     pub(super) stream: Vec<Stream>,
+}
+
+impl Default for Raw {
+    fn default() -> Self {
+        Self {
+            delivery: Delivery::default(),
+            ownership: Ownership::default(),
+            instance_id: None,
+            session_timeout: Span::seconds(10),
+            shutdown: Shutdown::default(),
+            kafka: Kafka::default(),
+            state: State::default(),
+            commit: Commit::default(),
+            dedupe: Dedupe::default(),
+            queue: Queue::default(),
+            admin: Admin::default(),
+            stream: Vec::new(),
+        }
+    }
 }
 
 /// Streams are read one by one, since which keys are known depends on `kind`.
@@ -70,7 +95,7 @@ pub(super) enum Ownership {
     /// This process runs all shards.
     #[default]
     Static,
-    /// The members of a Kafka consumer group share the shards. Not supported by this version yet.
+    /// The members of a Kafka consumer group share the shards.
     Group,
 }
 

@@ -17,6 +17,7 @@ use crate::event::dedupe;
 use crate::plan::{self, Plan};
 use crate::shard::batch;
 use crate::sink::kafka;
+use crate::sink::kafka::group::Group;
 
 /// The journal is kept at least so long: a stop may last as long as the service keeps events (7 days), and the ids of before
 /// it are needed after it.
@@ -25,6 +26,10 @@ const SHORTEST_JOURNAL: Duration = Duration::from_secs(8 * 86_400);
 const JOURNAL_BYTES_PER_ID: u64 = 320;
 /// Room in the journal besides, for batches that were aborted.
 const JOURNAL_SPARE_BYTES: u64 = 64 << 20;
+/// An instance could not say often enough that it lives.
+const SHORTEST_SESSION: Duration = Duration::from_secs(1);
+/// What librdkafka takes.
+const LONGEST_SESSION: Duration = Duration::from_secs(3_600);
 /// librdkafka refuses a shorter `transaction.timeout.ms`.
 const SHORTEST_TRANSACTION: Duration = Duration::from_secs(1);
 /// Milliseconds of `transaction.timeout.ms` are a signed 32-bit number.
@@ -54,7 +59,7 @@ pub(super) fn resolve(raw: &mut Raw) {
 /// Judges every value. `numbers` are the streams' indices in the configuration, since a stream of an unknown
 /// kind is not in `raw`.
 pub(super) fn validate(raw: &Raw, numbers: &[usize], errors: &mut Errors) -> Option<Config> {
-    ownership(raw, errors);
+    let group = group(raw, errors);
     let kafka = kafka(raw, errors);
     let batch = commit(raw, errors);
     let dedupe = dedupe(&raw.dedupe, errors);
@@ -87,6 +92,7 @@ pub(super) fn validate(raw: &Raw, numbers: &[usize], errors: &mut Errors) -> Opt
             batch,
             dedupe,
             shutdown_timeout: raw.shutdown.timeout.0,
+            group,
         },
         admin: admin?,
         effective: raw.clone(),
@@ -101,9 +107,32 @@ fn state_topics(raw: &Raw) -> Vec<String> {
     own.into_iter().chain(names.map(|name| format!("{prefix}.{name}.intake"))).collect()
 }
 
-fn ownership(raw: &Raw, errors: &mut Errors) {
-    let message = "`group` is not supported by this version yet; use \"static\"";
-    errors.add_if(raw.ownership == raw::Ownership::Group, &Path::top("ownership"), message);
+fn group(raw: &Raw, errors: &mut Errors) -> Option<Group> {
+    let session = raw.session_timeout;
+    let in_range = (SHORTEST_SESSION..=LONGEST_SESSION).contains(&session.0);
+    errors.add_if(!in_range, &Path::top("session_timeout"), "must be between 1s and 1h");
+    let given = raw.instance_id.as_deref();
+    let legal = given.is_none_or(is_topic);
+    let message = "expected up to 249 letters, digits, `.`, `_` and `-`";
+    errors.add_if(!legal, &Path::top("instance_id"), message);
+    if raw.ownership == raw::Ownership::Static {
+        let message = "is for ownership = \"group\"; with \"static\" it has no effect";
+        errors.add_if(given.is_some(), &Path::top("instance_id"), message);
+        return None;
+    }
+    Some(Group {
+        instance_id: given.map_or_else(host_name, str::to_owned),
+        session_timeout: session.0,
+        release_timeout: raw.shutdown.timeout.0,
+    })
+}
+
+/// The host's name, with what an instance id may not hold replaced.
+fn host_name() -> String {
+    let name = gethostname::gethostname();
+    let allowed = |letter: char| if is_topic(letter.encode_utf8(&mut [0; 4])) { letter } else { '-' };
+    let name: String = name.to_string_lossy().chars().map(allowed).take(LONGEST_TOPIC).collect();
+    if name.is_empty() { "tributary".to_owned() } else { name }
 }
 
 fn kafka(raw: &Raw, errors: &mut Errors) -> Option<kafka::config::Config> {

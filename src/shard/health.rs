@@ -24,6 +24,8 @@ pub enum Phase {
     Open,
     /// It takes none any more.
     Ended,
+    /// Another instance runs it, or none yet: the group has not given it to this one.
+    Standby,
 }
 
 /// How a shard is.
@@ -102,6 +104,11 @@ impl Health {
     pub fn ended(&self, why: impl Into<String>) {
         let mut state = self.lock();
         (state.phase, state.trouble) = (Phase::Ended, Some(Trouble::new(why)));
+    }
+
+    /// The shard is not this instance's to run.
+    pub fn standby(&self) {
+        *self.lock() = State { phase: Phase::Standby, ..State::default() };
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -29,6 +29,7 @@ pub(crate) mod client;
 pub(crate) mod config;
 pub(crate) mod delivery;
 mod failing;
+pub mod group;
 mod headers;
 pub(crate) mod journal;
 pub(crate) mod oauth;

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, error};
 
 use super::run::Event;
-use super::{Ended, ShardFigures};
+use super::{Ended, Names, ShardFigures};
 use crate::clock::now_ms;
 use crate::event::route;
 use crate::plan::{Plan, Stream};
@@ -47,18 +47,19 @@ fn wanted(stream: &Stream) -> Wanted {
 pub(super) async fn announce(
     plan: &Arc<Plan>,
     figures: &[ShardFigures],
-    instance: &Arc<str>,
+    names: &Names,
     stop: &CancellationToken,
 ) -> Result<Placement, Ended> {
     let streams: Arc<[Wanted]> = plan.streams.iter().map(wanted).collect();
     let resets = plan.streams.iter().filter(|stream| stream.source.service.resets());
     let only_if_free: Arc<[String]> = resets.map(|stream| stream.name().to_string()).collect();
     let topics: Arc<[WantedTopic]> = plan.streams.iter().flat_map(known_topics).collect();
-    let names = streams.iter().map(|wanted| wanted.stream.as_str()).collect::<Vec<_>>().join(", ");
+    let stream_names = streams.iter().map(|wanted| wanted.stream.as_str()).collect::<Vec<_>>().join(", ");
     let mut pause = PLACEMENT_PAUSES.0;
     loop {
         let stopped = stop.clone();
-        let (plan, instance, runtime) = (Arc::clone(plan), Arc::clone(instance), Handle::current());
+        let (plan, runtime) = (Arc::clone(plan), Handle::current());
+        let (process, instance) = (Arc::clone(&names.process), Arc::clone(&names.instance));
         let (streams, only_if_free, topics) =
             (Arc::clone(&streams), Arc::clone(&only_if_free), Arc::clone(&topics));
         let announced = tokio::task::spawn_blocking(move || {
@@ -66,7 +67,7 @@ pub(super) async fn announce(
                 streams: &streams,
                 only_if_free: &only_if_free,
                 topics: &topics,
-                who: Who { instance: &instance, process: &instance, now_ms: now_ms() },
+                who: Who { instance: &instance, process: &process, now_ms: now_ms() },
                 stop: &stopped,
             };
             Placement::announce(&plan.kafka, announcement, runtime)
@@ -86,12 +87,12 @@ pub(super) async fn announce(
                 return Err(Ended::Misconfigured);
             }
             Ok(Err(error)) => {
-                error!(reason = %error, streams = names, "{CANNOT_ANNOUNCE}");
+                error!(reason = %error, streams = stream_names, "{CANNOT_ANNOUNCE}");
                 for figures in figures {
                     figures.shard.health.failed(error.to_string());
                 }
             }
-            Err(error) => error!(%error, streams = names, "{CANNOT_ANNOUNCE}"),
+            Err(error) => error!(%error, streams = stream_names, "{CANNOT_ANNOUNCE}"),
         }
         tokio::select! {
             () = stop.cancelled() => return Err(Ended::Stopped),

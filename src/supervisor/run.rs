@@ -1,5 +1,7 @@
 //! Shards at work: each is started, started again when it ends unasked, and drained within a bounded time.
 
+use std::convert::Infallible;
+use std::sync::mpsc as guard;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -13,6 +15,10 @@ use super::starter::{Orders, Starter};
 use super::verdict::{self, Consequence, Ending, Streak, Tally};
 use crate::{shard, task};
 
+/// The least pause before a shared shard that was fenced is opened again: longer than the group needs to tell that it is
+/// another instance's now, which would otherwise be fenced in turn.
+const FENCED_PAUSE: Duration = Duration::from_secs(3);
+
 const GIVES_UP: &str = "this process gives up all of its shards; run one instance for a set of streams";
 
 /// Shards at work.
@@ -21,6 +27,8 @@ pub(super) struct Run {
     drain: CancellationToken,
     abandon: CancellationToken,
     shutdown_timeout: Duration,
+    /// Whether the consumer group says which shards are this instance's. Otherwise all are.
+    is_shared: bool,
     happened: (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>),
     tally: Tally,
 }
@@ -31,7 +39,14 @@ struct Slot {
     streak: Streak,
     started: Instant,
     at: At,
+    /// Whether this instance is to run it.
+    is_ours: bool,
+    /// Whoever waits until it has let go: dropped then.
+    awaited: Vec<Released>,
 }
+
+/// Held for as long as a shard has not let go.
+pub(super) type Released = guard::Sender<Infallible>;
 
 /// What a shard does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,21 +67,37 @@ pub(super) enum Event {
     Due(usize),
     /// An instance of this name announced itself for one of the streams.
     TakenOver(String),
+    /// The shards of these numbers are this instance's from now on.
+    Assigned(Vec<i32>),
+    /// They are to let go, in order.
+    Revoked(Vec<i32>, Released),
+    /// They are to end at once: others may have them already.
+    Lost(Vec<i32>),
+    /// Another process has taken this one's name in the group.
+    Replaced,
 }
 
 impl Run {
-    pub(super) fn new(starters: Vec<Starter>, drain: CancellationToken, shutdown_timeout: Duration) -> Self {
+    pub(super) fn new(
+        starters: Vec<Starter>,
+        drain: CancellationToken,
+        shutdown_timeout: Duration,
+        is_shared: bool,
+    ) -> Self {
         let slots = starters.into_iter().map(|starter| Slot {
             starter,
             streak: Streak::default(),
             started: Instant::now(),
             at: At::Rest,
+            is_ours: !is_shared,
+            awaited: Vec::new(),
         });
         Self {
             slots: slots.collect(),
             drain,
             abandon: CancellationToken::new(),
             shutdown_timeout,
+            is_shared,
             happened: mpsc::unbounded_channel(),
             tally: Tally::default(),
         }
@@ -77,9 +108,22 @@ impl Run {
         self.happened.0.clone()
     }
 
-    pub(super) fn start_all(&mut self) {
+    /// Starts all shards that are this instance's from the beginning.
+    pub(super) fn begin(&mut self) {
         for number in 0..self.slots.len() {
-            self.start(number);
+            self.go_on(number);
+        }
+    }
+
+    /// Starts a shard that rests, if it is this instance's.
+    fn go_on(&mut self, number: usize) {
+        let slot = &mut self.slots[number];
+        if self.drain.is_cancelled() || slot.at != At::Rest {
+            return;
+        }
+        match slot.is_ours {
+            true => self.start(number),
+            false => slot.starter.figures.shard.health.standby(),
         }
     }
 
@@ -138,8 +182,17 @@ impl Run {
     fn heed(&mut self, event: Event) {
         match event {
             Event::Ended(number, ending) => self.ended(number, ending),
-            Event::Due(number) if self.drain.is_cancelled() => self.slots[number].at = At::Rest,
-            Event::Due(number) => self.start(number),
+            Event::Due(number) => {
+                self.slots[number].at = At::Rest;
+                self.go_on(number);
+            }
+            Event::Assigned(partitions) => self.assign(&partitions),
+            Event::Revoked(partitions, released) => self.release(&partitions, Some(&released)),
+            Event::Lost(partitions) => self.release(&partitions, None),
+            Event::Replaced => {
+                self.tally.take_over();
+                self.drain.cancel();
+            }
             Event::TakenOver(instance) => {
                 error!(instance, "{GIVES_UP}");
                 self.tally.take_over();
@@ -148,13 +201,58 @@ impl Run {
         }
     }
 
+    fn assign(&mut self, partitions: &[i32]) {
+        for partition in partitions {
+            let Some(number) = self.slots.iter().position(|slot| slot.starter.partition == *partition) else {
+                info!(
+                    partition,
+                    "this instance was given a shard that its configuration does not have: that of a stream which is gone, or of \
+                     one that only other instances know, which then waits until all have the same configuration"
+                );
+                continue;
+            };
+            info!(shard = %self.slots[number].starter.figures.id, "assigned");
+            self.slots[number].is_ours = true;
+            self.go_on(number);
+        }
+    }
+
+    /// Has shards let go: in order, or at once where nobody waits for that.
+    fn release(&mut self, partitions: &[i32], released: Option<&Released>) {
+        let slots = self.slots.iter_mut().filter(|slot| partitions.contains(&slot.starter.partition));
+        for slot in slots {
+            slot.is_ours = false;
+            let orders = &slot.starter.orders;
+            let id = &slot.starter.figures.id;
+            match released {
+                Some(released) => {
+                    info!(shard = %id, "revoked: what is queued is committed, then another instance has it");
+                    slot.awaited.push(released.clone());
+                }
+                None => {
+                    warn!(shard = %id, "lost: it ends at once; what is not committed comes again elsewhere");
+                    orders.abandon.cancel();
+                }
+            }
+            orders.stop.cancel();
+            if slot.at != At::Work {
+                slot.awaited.clear();
+                slot.starter.figures.shard.health.standby();
+            }
+        }
+    }
+
     fn ended(&mut self, number: usize, ending: Ending) {
         let slot = &mut self.slots[number];
         slot.at = At::Rest;
+        slot.awaited.clear();
         let id = &slot.starter.figures.id;
         slot.starter.figures.shard.health.ended(ending.to_string());
-        match verdict::consequence(&ending, self.drain.is_cancelled()) {
-            Consequence::Done => self.tally.count(&ending),
+        let is_told = slot.starter.orders.stop.is_cancelled();
+        match verdict::consequence(&ending, is_told, self.is_shared) {
+            Consequence::Done if self.drain.is_cancelled() => self.tally.count(&ending),
+            // Given back to the group, which may have returned it meanwhile.
+            Consequence::Done => self.go_on(number),
             Consequence::EndAll => {
                 match ending {
                     Ending::Exit(shard::Exit::Fenced) => error!(shard = %id, reason = %ending, "{GIVES_UP}"),
@@ -165,6 +263,8 @@ impl Run {
             }
             Consequence::Restart => {
                 let pause = slot.streak.pause(slot.started.elapsed(), rand::random());
+                let is_fenced = ending == Ending::Exit(shard::Exit::Fenced);
+                let pause = if is_fenced { pause.max(FENCED_PAUSE) } else { pause };
                 error!(
                     shard = %id, reason = %ending, pause_ms = pause.as_millis() as u64,
                     "the shard ended unasked; it is opened again, the others run on"

@@ -35,13 +35,15 @@ pub(super) enum Consequence {
     EndAll,
 }
 
-/// What follows from `ending`; `asked` tells whether the shards were told to stop.
-pub(super) fn consequence(ending: &Ending, asked: bool) -> Consequence {
+/// What follows from `ending`; `asked` tells whether the shard was told to stop, `is_shared` whether the consumer group says who
+/// runs it: a fence is then no reason to end, since the group decides.
+pub(super) fn consequence(ending: &Ending, asked: bool, is_shared: bool) -> Consequence {
     match ending {
-        Ending::Exit(Exit::Fenced | Exit::Misconfigured) => Consequence::EndAll,
+        Ending::Exit(Exit::Misconfigured) => Consequence::EndAll,
+        Ending::Exit(Exit::Fenced) if !is_shared => Consequence::EndAll,
         // What was not committed comes again after the next start, whatever the reason.
         _ if asked => Consequence::Done,
-        Ending::Exit(Exit::Stopped | Exit::Overtaken | Exit::Abandoned)
+        Ending::Exit(Exit::Stopped | Exit::Overtaken | Exit::Abandoned | Exit::Fenced)
         | Ending::Panicked
         | Ending::NoThread => Consequence::Restart,
     }
@@ -148,11 +150,14 @@ mod tests {
 
     #[test]
     fn every_end_has_its_consequence() {
-        let unasked = ALL.map(|ending| consequence(&ending, false));
-        let asked = ALL.map(|ending| consequence(&ending, true));
+        let unasked = ALL.map(|ending| consequence(&ending, false, false));
+        let asked = ALL.map(|ending| consequence(&ending, true, false));
         let (restart, done, end_all) = (Consequence::Restart, Consequence::Done, Consequence::EndAll);
         assert_eq!(unasked, [restart, restart, restart, restart, restart, end_all, end_all]);
         assert_eq!(asked, [done, done, done, done, done, end_all, end_all]);
+        let shared = [false, true].map(|asked| ALL.map(|ending| consequence(&ending, asked, true)));
+        assert_eq!(shared[0], [restart, restart, restart, restart, restart, restart, end_all]);
+        assert_eq!(shared[1], [done, done, done, done, done, done, end_all]);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::clock::now_ms;
 use crate::model::figure::{Figure, Value};
 use crate::output;
+use crate::shard::health::Phase;
 use crate::shard::readiness::{Readiness, View};
 use crate::sink::kafka::reach::Reach;
 use crate::supervisor::ShardFigures;
@@ -63,6 +64,12 @@ impl Shards {
         let mut ready = encoder.encode_descriptor("tributary_ready", help, None, MetricType::Gauge)?;
         for (labels, readiness) in &judged {
             ConstGauge::new(i64::from(readiness.ready)).encode(ready.encode_family(labels)?)?;
+        }
+        let help = "1 while the shard is this instance's to run";
+        let mut owned = encoder.encode_descriptor("tributary_shard_owned", help, None, MetricType::Gauge)?;
+        for figures in &self.figures {
+            let is_owned = figures.shard.health.get().phase != Phase::Standby;
+            ConstGauge::new(i64::from(is_owned)).encode(owned.encode_family(&labels(figures))?)?;
         }
         let help = "Age of the oldest line that is not committed";
         let name = "tributary_oldest_uncommitted";

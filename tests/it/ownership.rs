@@ -2,6 +2,7 @@
 
 mod deliveries;
 mod endings;
+mod group;
 mod lost;
 mod placement;
 mod takeovers;

@@ -8,6 +8,8 @@ fn every_problem_is_reported_at_once() {
 deliver = "exactly_once"
 delivery = "exactly"
 ownership = "group"
+session_timeout = "10ms"
+instance_id = "a b"
 shutdown = 5
 
 [kafka]
@@ -68,6 +70,7 @@ topic = "a b.checkpoints"
         "commit.max_events: expected a whole number, 0 or more, found -1",
         "deliver: unknown key; did you mean `delivery`?",
         "delivery: unknown value `exactly`; did you mean `exactly_once`?",
+        "instance_id: expected up to 249 letters, digits, `.`, `_` and `-`",
         "kafka.bootstrap_servers: missing: this key is required",
         "kafka.create_topics: expected true or false, found a string",
         "kafka.properties.acks: owned by the connector: no event may be lost, repeated or put out of order, so the connector sets it",
@@ -76,7 +79,7 @@ topic = "a b.checkpoints"
         "kafka.properties.\"sasl.password\".envv: unknown key; did you mean `env`?",
         "kafka.properties.\"transactional.id\": owned by the connector: fencing rests on it: it is <state.prefix>.<stream>.<shard>",
         "kafka.transaction_timeout: expected a duration such as \"100ms\", \"30s\" or \"2h 30m\": time unit needed, for example 30sec or 30ms",
-        "ownership: `group` is not supported by this version yet; use \"static\"",
+        "session_timeout: must be between 1s and 1h",
         "shutdown: expected a table, found a whole number",
         "state.prefix: expected the beginning of a topic name: letters, digits, `.`, `_` and `-`",
         "state.replication_factor: must be 1 or more",

@@ -26,6 +26,7 @@ use crate::web::oauth::Grant;
 mod addresses;
 mod causes;
 mod failures;
+mod member;
 
 pub(super) use addresses::explain_admin;
 pub(super) use causes::{Served, explain, with_causes};
@@ -241,11 +242,11 @@ impl Clients {
         Ok(Arc::clone(self.tokens.get_or_init(|| tokens)))
     }
 
-    fn create<T: FromClientConfigAndContext<Context>>(
-        &self,
-        config: &ClientConfig,
-        context: Context,
-    ) -> Result<T, SinkError> {
+    fn create<C, T>(&self, config: &ClientConfig, context: C) -> Result<T, SinkError>
+    where
+        C: ClientContext,
+        T: FromClientConfigAndContext<C>,
+    {
         config.create_with_context(context).map_err(|error| match error {
             // Its description quotes the value, which may be secret.
             KafkaError::ClientConfig(_, _, name, _) => SinkError::Unusable(format!(

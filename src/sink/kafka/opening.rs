@@ -16,6 +16,7 @@ use crate::model::checkpoint::{Checkpoint, Hold};
 use crate::model::types::ShardId;
 use crate::sink::kafka::client::{Sizes, explain};
 use crate::sink::kafka::placement;
+use crate::sink::kafka::placement::record::GROUP;
 use crate::sink::kafka::readback::{OpenTransactions, Reader};
 use crate::sink::{Known, Opened, Reopened, Seed, SinkError};
 
@@ -130,6 +131,10 @@ impl KafkaSink {
             return SinkError::OutcomeUnknown(format!("the producer failed: {reason}"));
         }
         match self.ask_announced() {
+            // The group says who is to have the shard; whether it is still this instance is for the supervisor to wait for.
+            Ok(_) if self.settings.instance == GROUP => SinkError::Fenced(format!(
+                "another member of the group opened the shard, or the broker ended the transaction: {reason}"
+            )),
             Ok(_) => SinkError::OutcomeUnknown(format!(
                 "the broker ended the transaction, or an earlier instance opened the shard again: {reason}"
             )),

@@ -34,7 +34,7 @@ pub(crate) mod record;
 mod restoring;
 mod watching;
 
-use record::{Existing, PlacementError, Record, VERSION, Wanted, Who};
+use record::{Existing, GROUP, PlacementError, Record, VERSION, Wanted, Who};
 pub(crate) use watching::Watcher;
 
 /// The key of the record, which is the only one in its partition.
@@ -80,7 +80,8 @@ impl Placement {
         announcement: Announcement<'_>,
         runtime: Handle,
     ) -> Result<Self, SinkError> {
-        let mut announcer = Announcer::new(config, runtime.clone());
+        let is_shared = announcement.who.instance == GROUP;
+        let mut announcer = Announcer::new(config, runtime.clone(), is_shared);
         // So many partitions are enough in a cluster that knows no other streams.
         let shards: u32 = announcement.streams.iter().map(|stream| stream.shards).sum();
         let partitions = i32::try_from(shards).unwrap_or(i32::MAX);
@@ -94,7 +95,11 @@ impl Placement {
             attempt += 1;
             let checked = if is_checked { Ok(()) } else { announcer.check_transactions(config) };
             is_checked |= checked.is_ok();
-            match checked.and_then(|()| announcer.try_announce(announcement, partitions)) {
+            let placed = checked.and_then(|()| match announcer.stands(announcement)? {
+                Some(placement) => Ok(placement),
+                None => announcer.try_announce(announcement, partitions),
+            });
+            match placed {
                 Err(SinkError::Fenced(reason)) if attempt < ATTEMPTS => {
                     debug!(
                         reason,
@@ -174,17 +179,19 @@ struct Announcer {
     topics: Topics,
     state: StateTopics,
     runtime: Handle,
+    /// Whether the shards are shared by the consumer group, which takes a partition of `<prefix>.shards` for each.
+    is_shared: bool,
 }
 
 impl Announcer {
-    fn new(config: &Config, runtime: Handle) -> Self {
+    fn new(config: &Config, runtime: Handle, is_shared: bool) -> Self {
         // Whatever is asked of events: two announcements at once must not undo each other. And short, since whoever reads the
         // record waits for an announcement that is under way: its commit may be answered before readers see it.
         let transaction_timeout = config.transaction_timeout.min(LONGEST_TRANSACTION);
         let config = Config { delivery: Delivery::ExactlyOnce, transaction_timeout, ..config.clone() };
         let clients = Clients::new(config.clone(), runtime.clone());
         let topics = Topics::new(clients.clone(), runtime.clone(), &config);
-        Self { state: StateTopics::new(&config.prefix), config, clients, topics, runtime }
+        Self { state: StateTopics::new(&config.prefix), config, clients, topics, runtime, is_shared }
     }
 
     fn reader(&self) -> Result<Reader, SinkError> {
@@ -193,7 +200,8 @@ impl Announcer {
 
     fn wanted(&self, others: &[WantedTopic], partitions: i32) -> Vec<WantedTopic> {
         let state = self.state.wanted(&self.config, partitions).into_iter();
-        state.chain([self.state.wanted_shards(&self.config)]).chain(others.iter().cloned()).collect()
+        let shards = self.state.wanted_shards(&self.config, if self.is_shared { partitions } else { 1 });
+        state.chain([shards]).chain(others.iter().cloned()).collect()
     }
 
     /// Has a broker look at the time that the shards' transactions take, and at the right where it is granted by prefix, with the
@@ -227,6 +235,20 @@ impl Announcer {
             Some((record, _)) => Ok(record),
             None => self.of_checkpoints(reader),
         }
+    }
+
+    /// Where the members of the group share everything already, one more changes nothing, and so disturbs nobody.
+    fn stands(&mut self, announcement: Announcement<'_>) -> Result<Option<Placement>, SinkError> {
+        if !self.is_shared || !announcement.only_if_free.is_empty() {
+            return Ok(None);
+        }
+        let Some((record, _)) = read(&self.reader()?, &self.state)? else { return Ok(None) };
+        let same = record.announce(announcement.streams, announcement.who).is_ok_and(|after| after == record);
+        if same {
+            self.topics.ensure(&self.wanted(&[], record.partition_count()))?;
+            info!(instance = announcement.who.instance, "the placement record has all streams already");
+        }
+        Ok(same.then_some(Placement { record }))
     }
 
     /// Fences other announcers, reads, decides, commits.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::KafkaSink;
 use crate::sink::SinkError;
 use crate::sink::kafka::client::{BATCH_BYTES, Sizes};
+use crate::sink::kafka::placement::record::GROUP;
 use crate::sink::kafka::topics::Wanted;
 
 /// Batches are not cut to less: every event has more, so each is alone in its batch then.
@@ -17,11 +18,16 @@ impl KafkaSink {
         let state = state
             .wanted(config, self.settings.placement.partition_count())
             .into_iter()
-            .chain([state.wanted_shards(config)]);
+            .chain([state.wanted_shards(config, self.shared_partitions())]);
         let spec = self.settings.topic_spec;
         let events = self.settings.topics.iter().map(|name| Wanted::event(name, spec));
         let dead_letters = Wanted::event(&self.settings.dead_letter_topic, Default::default());
         state.chain(events).chain([dead_letters]).collect()
+    }
+
+    /// Partitions of the topic that the consumer group hands out.
+    fn shared_partitions(&self) -> i32 {
+        if self.settings.instance == GROUP { self.settings.placement.partition_count() } else { 1 }
     }
 
     /// Has those looked up again with the next fence, and made again where they were deleted under way; topics that events

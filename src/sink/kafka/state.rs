@@ -31,8 +31,8 @@ impl StateTopics {
         [&self.checkpoints, &self.ids, &self.shards].iter().any(|name| *name == topic)
     }
 
-    /// The topic of the placement record, as it must be.
-    pub fn wanted_shards(&self, config: &Config) -> Wanted {
+    /// The topic of the placement record, as it must be, with a partition for each shard that the consumer group shares.
+    pub fn wanted_shards(&self, config: &Config, partitions: i32) -> Wanted {
         Wanted {
             name: self.shards.clone(),
             spec: TopicSpec { replication_factor: config.state_replication_factor, ..TopicSpec::default() },
@@ -42,7 +42,7 @@ impl StateTopics {
                 // So each announcement tells the broker's time.
                 ("message.timestamp.type", "LogAppendTime"),
             ],
-            at_least: 1,
+            at_least: partitions,
         }
     }
 

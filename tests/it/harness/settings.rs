@@ -16,6 +16,8 @@ pub(crate) struct Settings {
     pub(crate) max_events: usize,
     pub(crate) window: &'static str,
     pub(crate) max_ids: usize,
+    /// More lines, outside of all tables.
+    pub(crate) more: String,
 }
 
 impl Settings {
@@ -31,6 +33,7 @@ impl Settings {
             max_events: 200,
             window: "30m",
             max_ids: 1_000_000,
+            more: String::new(),
         }
     }
 
@@ -45,7 +48,7 @@ impl Settings {
     /// The head of the file, with a port of its own for the metrics. Ends with an empty line.
     pub(crate) fn toml(&self) -> String {
         let Self { prefix, bootstrap, delivery, transaction_timeout, shutdown_timeout, .. } = self;
-        let Self { commit_interval, max_events, window, max_ids, .. } = self;
+        let Self { commit_interval, max_events, window, max_ids, more, .. } = self;
         let port = free_port();
         format!(
             r#"delivery = "{delivery}"
@@ -55,6 +58,7 @@ state = {{ prefix = "{prefix}" }}
 commit = {{ interval = "{commit_interval}", max_events = {max_events} }}
 dedupe = {{ window = "{window}", max_ids = {max_ids} }}
 admin = {{ listen = "127.0.0.1:{port}" }}
+{more}
 
 "#
         )

@@ -6,6 +6,7 @@
 use tokio::runtime::Handle;
 use tracing::error;
 
+use super::record::GROUP;
 use super::{Announcer, Placement, refused};
 use crate::sink::SinkError;
 use crate::sink::kafka::config::Config;
@@ -18,7 +19,7 @@ impl Placement {
         instance: &str,
         runtime: Handle,
     ) -> Result<(), SinkError> {
-        let mut announcer = Announcer::new(config, runtime);
+        let mut announcer = Announcer::new(config, runtime, instance == GROUP);
         announcer.restore(self, instance).map_err(|failed| match failed {
             // Another instance changes the record at this moment; it takes over nothing by that.
             SinkError::Fenced(reason) => SinkError::Unusable(reason),

@@ -1,0 +1,301 @@
+//! The consumer group whose members share the shards: who owns partition *i* of `<prefix>.shards` is to run the shard that has
+//! partition *i* of the state topics.
+//!
+//! Invariants:
+//! - The group says who *should* run a shard. Who *may* write to it is decided by the fence alone.
+//! - Before a partition is given back in order, its shard has let go, or the time for it is over.
+//! - Nothing is read from the topic, and no offset is committed.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rdkafka::ClientContext;
+use rdkafka::client::OAuthToken;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode as Code;
+use rdkafka::{Statistics, TopicPartitionList};
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use super::StateTopics;
+use super::client::{Clients, Context, with_causes};
+use super::config::Config;
+use super::reach::Trouble;
+use crate::sink::SinkError;
+
+/// How soon a stop is noticed.
+const STEP: Duration = Duration::from_millis(100);
+
+/// How long a member that leaves waits until its partitions are taken from it.
+const LEAVING: Duration = Duration::from_secs(2);
+
+/// Before the next attempt when there is no client.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// How a process takes part in the group.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Group {
+    /// `group.instance.id`: the name under which a quick restart is the same member.
+    pub instance_id: String,
+    /// `session.timeout.ms`: after this a member that says nothing is taken for dead.
+    pub session_timeout: Duration,
+    /// The longest that the giving back of a shard may take.
+    pub release_timeout: Duration,
+}
+
+impl Group {
+    /// Between two signs of life. The others learn of a rebalance with the answer to theirs, so it is short.
+    pub(crate) fn heartbeat(&self) -> Duration {
+        (self.session_timeout / 12).clamp(Duration::from_millis(100), Duration::from_secs(1))
+    }
+}
+
+/// What the group says of partitions.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Change {
+    /// They are this member's.
+    Assigned(Vec<i32>),
+    /// They are to be given back, and the call returns when their shards have let go.
+    Revoked(Vec<i32>),
+    /// Others may have them already.
+    Lost(Vec<i32>),
+}
+
+/// How a membership ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Left {
+    /// It was told to.
+    Told,
+    /// Another process of the same instance id joined.
+    Replaced,
+}
+
+/// What is known of the membership. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Seat {
+    instance_id: Arc<str>,
+    sitting: Arc<Mutex<Sitting>>,
+}
+
+/// What is known of a membership at one moment.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Sitting {
+    /// Whether the group has told this member which partitions it has, be it none.
+    pub joined: bool,
+    /// Whether it ever did.
+    pub was_joined: bool,
+    /// What is wrong, if anything is.
+    pub trouble: Option<Trouble>,
+}
+
+impl Seat {
+    /// Of the member with this name, which has not joined yet.
+    pub fn new(instance_id: &str) -> Self {
+        Self { instance_id: instance_id.into(), sitting: Arc::default() }
+    }
+
+    /// The member's name.
+    pub fn instance_id(&self) -> &str {
+        &self.instance_id
+    }
+
+    /// What is known now.
+    pub fn get(&self) -> Sitting {
+        self.lock().clone()
+    }
+
+    pub(crate) fn joins(&self) {
+        *self.lock() = Sitting { joined: true, was_joined: true, trouble: None };
+    }
+
+    pub(crate) fn loses(&self, reason: impl Into<String>) {
+        let mut sitting = self.lock();
+        sitting.joined = false;
+        Trouble::note(&mut sitting.trouble, reason);
+    }
+
+    fn fails(&self, reason: impl Into<String>) {
+        Trouble::note(&mut self.lock().trouble, reason);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Sitting> {
+        self.sitting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+type Owner = dyn Fn(Change) + Send + Sync;
+
+/// Takes part in the group.
+pub(crate) struct Member {
+    group: Group,
+    topic: String,
+    clients: Clients,
+    seat: Seat,
+    owner: Arc<Owner>,
+}
+
+impl Member {
+    /// Not a member yet. `owner` is called from the thread that runs it.
+    pub(crate) fn new(
+        config: &Config,
+        group: &Group,
+        runtime: Handle,
+        seat: Seat,
+        owner: impl Fn(Change) + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            group: group.clone(),
+            topic: StateTopics::new(&config.prefix).shards,
+            clients: Clients::new(config.clone(), runtime),
+            seat,
+            owner: Arc::new(owner),
+        }
+    }
+
+    /// Joins, and stays a member until `stop`. Blocks. What fails is tried again.
+    pub(crate) fn run(&self, stop: &CancellationToken) -> Left {
+        let mut joined: Option<BaseConsumer<GroupContext>> = None;
+        while !stop.is_cancelled() {
+            let Some(consumer) = &joined else {
+                joined = self.join(stop);
+                continue;
+            };
+            let Some(Err(failed)) = consumer.poll(STEP) else { continue };
+            if failed.rdkafka_error_code() == Some(Code::FencedInstanceId) {
+                error!(
+                    instance_id = self.group.instance_id,
+                    "another process with this instance_id has joined the group; each needs an instance_id of its own"
+                );
+                return Left::Replaced;
+            }
+            let reason = with_causes(failed.to_string(), &consumer.context().inner);
+            let advice = advice(&failed);
+            warn!(reason, topic = self.topic, "the consumer group that shares the shards{advice}");
+            self.seat.fails(format!("consumer group {}: {reason}{advice}", self.topic));
+            if consumer.client().fatal_error().is_some() || consumer.context().inner.was_refused() {
+                // With the secrets and files as they are now.
+                joined = None;
+            }
+        }
+        if let Some(consumer) = joined {
+            self.leave(consumer);
+        }
+        Left::Told
+    }
+
+    fn join(&self, stop: &CancellationToken) -> Option<BaseConsumer<GroupContext>> {
+        let context = |inner| GroupContext { inner, seat: self.seat.clone(), owner: Arc::clone(&self.owner) };
+        let joined = self.clients.member(&self.topic, &self.group, context).and_then(|consumer| {
+            let subscribed = consumer.subscribe(&[&self.topic]);
+            subscribed.map_err(|error| SinkError::Unusable(format!("cannot join the group: {error}")))?;
+            Ok(consumer)
+        });
+        match joined {
+            Ok(consumer) => Some(consumer),
+            Err(failed) => {
+                warn!(reason = %failed, topic = self.topic, "cannot join the consumer group; trying again");
+                self.seat.fails(failed.to_string());
+                let until = Instant::now() + PAUSE;
+                while !stop.is_cancelled() && Instant::now() < until {
+                    std::thread::sleep(STEP);
+                }
+                None
+            }
+        }
+    }
+
+    /// Leaves at once, so that the others need not wait for the session to expire: closing alone would keep the seat, since
+    /// a member with an instance id may be about to come back.
+    fn leave(&self, consumer: BaseConsumer<GroupContext>) {
+        consumer.unsubscribe();
+        let until = Instant::now() + LEAVING;
+        while Instant::now() < until && consumer.assignment().is_ok_and(|left| left.count() > 0) {
+            drop(consumer.poll(STEP));
+        }
+        // Waits for the answer to its departure.
+        drop(consumer);
+        info!(instance_id = self.group.instance_id, "left the consumer group");
+    }
+}
+
+/// What an operator can do.
+fn advice(failed: &KafkaError) -> &'static str {
+    match failed.rdkafka_error_code() {
+        Some(Code::GroupAuthorizationFailed) => "; it takes READ on the group of this name",
+        Some(Code::TopicAuthorizationFailed) => "; it takes READ on the topic of this name",
+        Some(Code::InvalidSessionTimeout) => {
+            "; the brokers take no such session_timeout: see their group.min.session.timeout.ms and \
+             group.max.session.timeout.ms"
+        }
+        Some(Code::InconsistentGroupProtocol) => {
+            "; consumers that are no instances of Tributary are members of this group: take them out, or set another \
+             state.prefix"
+        }
+        _ => "",
+    }
+}
+
+/// What the member's client tells.
+pub(crate) struct GroupContext {
+    inner: Context,
+    seat: Seat,
+    owner: Arc<Owner>,
+}
+
+impl ClientContext for GroupContext {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
+        self.inner.generate_oauth_token(config)
+    }
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.inner.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.inner.error(error, reason);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        self.inner.stats(statistics);
+    }
+}
+
+impl ConsumerContext for GroupContext {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            Rebalance::Assign(_) => {}
+            Rebalance::Revoke(taken) if consumer.assignment_lost() => {
+                self.seat.loses("the group took this member for dead, and gave its shards to others");
+                (self.owner)(Change::Lost(numbers(taken)));
+            }
+            Rebalance::Revoke(taken) => (self.owner)(Change::Revoked(numbers(taken))),
+            Rebalance::Error(error) => self.seat.fails(error.to_string()),
+        }
+    }
+
+    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        let Rebalance::Assign(given) = rebalance else { return };
+        // The placement record is read by others, and at other times.
+        if let Err(error) = consumer.pause(given) {
+            warn!(%error, "the topic of the shards is read although nothing is wanted of it");
+        }
+        self.seat.joins();
+        (self.owner)(Change::Assigned(numbers(given)));
+    }
+}
+
+impl AsRef<Context> for GroupContext {
+    fn as_ref(&self) -> &Context {
+        &self.inner
+    }
+}
+
+fn numbers(partitions: &TopicPartitionList) -> Vec<i32> {
+    partitions.elements().iter().map(|element| element.partition()).collect()
+}

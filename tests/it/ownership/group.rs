@@ -1,0 +1,197 @@
+//! Instances that share the shards by a consumer group: whatever happens to any of them, nothing is lost and nothing comes twice.
+
+use crate::harness::airship::oracle::{Expectation, Found};
+use crate::harness::airship::progress::Progress;
+use crate::harness::airship::{LIMIT, Mock, STREAM, Setup, count_log, service, stop};
+use crate::harness::broker::broker;
+use crate::harness::process::Process;
+use crate::harness::wait::wait_until;
+use std::cell::Cell;
+use std::time::Duration;
+use tributary_mock::airship;
+
+const SHARDS: u32 = 8;
+
+/// Events that come with each look at what is waited for.
+const STEP: u64 = 5;
+
+/// What the shared broker takes at least.
+const SESSION: Duration = Duration::from_secs(6);
+
+/// A stream of several shards, which members of a group share. Events come only while something is waited for.
+struct Group {
+    mock: Mock,
+    setup: Setup,
+    events: u64,
+    made: Cell<u64>,
+}
+
+impl Group {
+    #[track_caller]
+    fn new(test: &str, events: u64) -> Self {
+        let config = airship::Config { hold_at: Some(0), duplicate_every: 10, ..service(events) };
+        let mock = Mock::start(config);
+        let mut setup = Setup::new(test, &mock);
+        setup.streams[0].shards = SHARDS;
+        setup.transaction_timeout = "10m";
+        Self { mock, setup, events, made: Cell::new(0) }
+    }
+
+    /// Starts a member of this name.
+    #[track_caller]
+    fn start(&self, name: &str) -> Process {
+        let lines = format!(
+            "ownership = \"group\"\ninstance_id = \"{name}\"\nsession_timeout = \"{}s\"",
+            SESSION.as_secs()
+        );
+        self.setup.clone().with(|settings| settings.more = lines).start()
+    }
+
+    /// Waits, and lets events come meanwhile.
+    #[track_caller]
+    fn wait(&self, what: &str, mut holds: impl FnMut() -> bool) {
+        wait_until(LIMIT, what, || {
+            let made = (self.made.get() + STEP).min(self.events);
+            self.made.set(made);
+            self.mock.release(made);
+            holds()
+        });
+    }
+
+    /// Waits until the members have all shards among them, each once.
+    #[track_caller]
+    fn wait_shared(&self, members: &[&Process]) {
+        self.wait("all shards to be shared", || {
+            let owned: Vec<f64> = members.iter().map(|member| owned(member)).collect();
+            owned.iter().sum::<f64>() == f64::from(SHARDS) && members.iter().all(|member| is_ready(member))
+        });
+    }
+
+    /// Makes what is left, waits until all of it is committed, stops the members and compares.
+    #[track_caller]
+    fn finish(&self, mut members: Vec<Process>) {
+        self.mock.release(self.events);
+        let expectation = self.setup.expectation(&self.mock);
+        for shard in 0..SHARDS {
+            let lines = expectation.lines_of(shard) as u64;
+            Progress::of(broker(), &self.setup, STREAM, shard)
+                .wait_for(&format!("all events of shard {shard}"), |at| at.delivered >= lines);
+        }
+        members.iter_mut().for_each(stop);
+        check(&expectation);
+    }
+}
+
+#[track_caller]
+fn check(expectation: &Expectation) {
+    assert_eq!(expectation.check(), Found { records: expectation.len(), repeats: 0 });
+}
+
+/// Shards that a process says are its own.
+fn owned(process: &Process) -> f64 {
+    process.metrics().sum("tributary_shard_owned", &[])
+}
+
+fn is_ready(process: &Process) -> bool {
+    process.get("/ready").status == 200
+}
+
+#[test]
+fn members_share_and_one_that_stops_hands_over() {
+    let group = Group::new("group-share", 20_000);
+    let mut first = group.start("a");
+    group.wait_shared(&[&first]);
+    assert_eq!(owned(&first), f64::from(SHARDS));
+    let second = group.start("b");
+    let third = group.start("c");
+    group.wait("each to have some", || [&first, &second, &third].iter().all(|member| owned(member) >= 2.0));
+    group.wait_shared(&[&first, &second, &third]);
+    let stayed = |process: &Process| count_log(process, "\"revoked");
+    assert!(stayed(&first) <= 6, "only what moves is revoked: {}", first.log().join("\n"));
+    let before = owned(&second);
+    stop(&mut first);
+    group.wait_shared(&[&second, &third]);
+    assert!(owned(&second) >= before, "what it had stays");
+    assert_eq!(stayed(&second) + stayed(&third), 0, "a rebalance stops no shard that stays");
+    group.finish(vec![second, third]);
+}
+
+#[test]
+fn a_spare_is_ready_and_takes_over_from_the_dead() {
+    let group = Group::new("group-dead", 10_000);
+    let mut members: Vec<Process> = (0..SHARDS).map(|number| group.start(&format!("m{number}"))).collect();
+    let spare = group.start("spare");
+    group.wait("each shard to have an instance", || {
+        let owned: Vec<f64> = members.iter().chain([&spare]).map(owned).collect();
+        owned.iter().sum::<f64>() == f64::from(SHARDS) && owned.iter().all(|owned| *owned <= 1.0)
+    });
+    group.wait("all to be ready", || members.iter().chain([&spare]).all(is_ready));
+    let idle = members.iter().chain([&spare]).filter(|member| owned(member) == 0.0).count();
+    assert_eq!(idle, 1, "one more than there are shards");
+    // The one that has nothing is not killed.
+    let victim = members.iter().position(|member| owned(member) > 0.0).expect("a shard");
+    let mut dead = members.remove(victim);
+    dead.kill9();
+    members.push(spare);
+    group.wait("the spare to take over", || {
+        members.iter().map(owned).sum::<f64>() == f64::from(SHARDS) && members.iter().all(is_ready)
+    });
+    group.finish(members);
+}
+
+/// A member that comes back under its name before its session expires has its shards again, and nobody else is disturbed.
+#[test]
+fn a_quick_restart_moves_nothing() {
+    let group = Group::new("group-quick", 10_000);
+    let mut first = group.start("a");
+    let second = group.start("b");
+    group.wait("both to have half", || owned(&first) == 4.0 && owned(&second) == 4.0);
+    group.wait_shared(&[&first, &second]);
+    let opened = count_log(&second, "\"opened\"");
+    first.kill9();
+    let first = group.start("a");
+    group.wait_shared(&[&first, &second]);
+    assert_eq!((owned(&first), owned(&second)), (4.0, 4.0));
+    assert_eq!(count_log(&second, "\"opened\""), opened, "the other one noticed nothing");
+    group.finish(vec![first, second]);
+}
+
+/// A member that stood still for longer than its session wakes up to find its shards with others; what it still tries is fenced.
+#[test]
+fn one_that_stood_still_gives_way() {
+    let group = Group::new("group-still", 10_000);
+    let first = group.start("a");
+    let second = group.start("b");
+    group.wait("both to have half", || owned(&first) == 4.0 && owned(&second) == 4.0);
+    first.sigstop();
+    group.wait("the other one to have all", || owned(&second) == f64::from(SHARDS) && is_ready(&second));
+    first.sigcont();
+    group.wait("it to notice", || count_log(&first, "\"lost: it ends at once") > 0);
+    group.wait_shared(&[&first, &second]);
+    group.finish(vec![first, second]);
+}
+
+#[test]
+fn two_of_one_name_are_one_too_many() {
+    let group = Group::new("group-name", 2_000);
+    let mut first = group.start("a");
+    group.wait_shared(&[&first]);
+    let second = group.start("a");
+    group.wait("the first to give up", || first.exited().is_some());
+    assert_eq!(first.wait_exit(LIMIT).code(), Some(super::TAKEN_OVER), "{}", first.log().join("\n"));
+    assert!(count_log(&first, "another process with this instance_id") == 1);
+    group.wait_shared(&[&second]);
+    group.finish(vec![second]);
+}
+
+/// All start at the same moment on a cluster that knows nothing.
+#[test]
+fn members_that_start_at_once_agree() {
+    let group = Group::new("group-race", 5_000);
+    let members: Vec<Process> = ["a", "b", "c"].map(|name| group.start(name)).into();
+    group.wait_shared(&members.iter().collect::<Vec<_>>());
+    for member in &members {
+        assert_eq!(member.metrics().sum("tributary_possible_gaps_total", &[]), 0.0, "nothing was lost");
+    }
+    group.finish(members);
+}
