@@ -43,11 +43,9 @@ pub(crate) fn measure(arguments: &Arguments, broker: &Broker) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     let running = {
         let (plan, figures, stop) = (Arc::clone(&plan), figures.clone(), stop.clone());
-        task::spawn(
-            runtime.handle(),
-            "supervisor",
-            async move { supervisor::run(plan, &figures, None, stop).await },
-        )
+        task::spawn(runtime.handle(), "supervisor", async move {
+            supervisor::run(plan, &figures, None, stop).await
+        })
     };
     let wait = |events: u64| {
         while delivered.get() < events {

@@ -1,5 +1,6 @@
 //! Who runs a shard: starts at the same moment, takeovers, changed streams, and shards that end unasked.
 
+mod campaign;
 mod deliveries;
 mod endings;
 mod group;

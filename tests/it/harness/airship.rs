@@ -172,6 +172,12 @@ backoff = {{ min = "20ms", max = "200ms" }}
         Expectation::distinct(self, &self.streams[0], mock.log())
     }
 
+    /// What the first `lines` of `mock` must have brought.
+    pub(crate) fn expectation_of(&self, mock: &Mock, lines: u64) -> Expectation {
+        let first = (0..lines).filter(|position| !mock.log().entry(*position).is_duplicate);
+        Expectation::of(self, &self.streams[0], mock.log(), first)
+    }
+
     /// What shard 0 of the first stream committed, from the beginning.
     #[track_caller]
     pub(crate) fn progress(&self) -> Progress<'static> {

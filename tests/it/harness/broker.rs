@@ -13,6 +13,7 @@ mod ports;
 mod private;
 mod run;
 mod tls;
+mod ways;
 
 pub(crate) use admin::watermarks;
 pub(crate) use distant::distant_broker;
@@ -20,6 +21,7 @@ pub(crate) use listeners::guarded_broker;
 pub(crate) use ports::free_port;
 pub(crate) use private::{PrivateBroker, Right, acl_broker, private_broker, scram_broker};
 pub(crate) use tls::Tls;
+pub(crate) use ways::{Way, broker_with_ways};
 
 use rdkafka::admin::AdminClient;
 use rdkafka::client::DefaultClientContext;
