@@ -147,6 +147,21 @@ program says too (src/config/properties.rs). Never prints the value.
 {{- $config }}
 {{- end }}
 
+{{- /* "true" where instances share the work by Kafka's group protocol, else empty. */}}
+{{- define "tributary.shared" -}}
+{{- $ownership := dig "ownership" "static" (include "tributary.config" . | fromToml) }}
+{{- if eq $ownership "group" }}true{{ end }}
+{{- end }}
+
+{{- /* How many pods there are to be. */}}
+{{- define "tributary.replicas" -}}
+{{- $replicas := int .Values.replicaCount }}
+{{- if and (gt $replicas 1) (not (include "tributary.shared" .)) }}
+{{- fail (printf "replicaCount is %d, but with ownership = \"static\" a second instance would take the streams away from the first: set ownership = \"group\" in config" $replicas) }}
+{{- end }}
+{{- $replicas }}
+{{- end }}
+
 {{- /* shutdown.timeout in whole seconds, rounded up. */}}
 {{- define "tributary.shutdownSeconds" -}}
 {{- $text := dig "shutdown" "timeout" "20s" (include "tributary.config" . | fromToml) | toString }}
@@ -176,7 +191,7 @@ program says too (src/config/properties.rs). Never prints the value.
 
 {{- /* What the chart depends on is not to be set behind its back. */}}
 {{- define "tributary.guards" -}}
-{{- $variable := "^TRIBUTARY_((CONFIG|LOG|ADMIN|SHUTDOWN)$|(ADMIN|SHUTDOWN)__)" }}
+{{- $variable := "^TRIBUTARY_((CONFIG|LOG|ADMIN|SHUTDOWN|OWNERSHIP)$|(ADMIN|SHUTDOWN)__)" }}
 {{- range .Values.extraEnv }}
 {{- if regexMatch $variable .name }}
 {{- fail (printf "extraEnv: %s is the chart's; use log, admin.listen or config" .name) }}
@@ -195,7 +210,7 @@ program says too (src/config/properties.rs). Never prints the value.
 {{- end }}
 {{- end }}
 {{- range .Values.extraArgs }}
-{{- if regexMatch "^(--set=)?(shutdown|admin)[.=]" . }}
+{{- if regexMatch "^(--set=)?(shutdown|admin|ownership)[.=]" . }}
 {{- fail (printf "extraArgs: %s is the chart's; use admin.listen or config" .) }}
 {{- end }}
 {{- end }}

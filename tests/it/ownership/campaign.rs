@@ -146,16 +146,19 @@ impl Campaign {
             Fault::StoodStill => {
                 self.members[number].sigstop();
                 self.wait_shared(Some(number));
+                let noticed = self.noticed(number);
                 self.members[number].sigcont();
-                self.wait_noticed(number);
+                self.wait("the member to notice", || self.noticed(number) > noticed);
             }
             Fault::CutOff => {
+                let noticed = self.noticed(number);
                 self.ways[number].cut();
                 // The stream still flows into it, and nothing of it may ever be seen.
                 self.wait_shared(Some(number));
                 self.pass(away / 4);
+                // It may have noticed by its own clock already.
                 self.ways[number].mend();
-                self.wait_noticed(number);
+                self.wait("the member to notice", || self.noticed(number) > noticed);
             }
         }
     }
@@ -178,10 +181,10 @@ impl Campaign {
         self.members[number] = self.start(number);
     }
 
-    #[track_caller]
-    fn wait_noticed(&self, number: usize) {
-        let lost = || count_log(&self.members[number], "lost: it ends at once");
-        self.wait("the member to notice", || lost() > 0);
+    /// By a word of the group, whichever comes first, or by a fence.
+    fn noticed(&self, number: usize) -> usize {
+        let words = ["lost: it ends at once", "revoked: what is queued", "fenced: another instance"];
+        words.map(|word| count_log(&self.members[number], word)).iter().sum()
     }
 
     fn count(&mut self, number: usize) {
