@@ -87,7 +87,9 @@ pub async fn run(
     let mut run = Run::new(starters, drain.clone(), plan.shutdown_timeout, plan.group.is_some());
     run.begin();
     let membership = match (&plan.group, seat) {
-        (Some(group), Some(seat)) => Some(Membership::join(&plan.kafka, group, seat, run.events())),
+        (Some(group), Some(seat)) => {
+            Some(Membership::join(&plan.kafka, group, &placement, seat, run.events()))
+        }
         _ => None,
     };
     let watch = watch(&plan, &names.instance, drain, run.events());

@@ -10,7 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Unit;
 
-use super::health::{Health, Phase};
+use super::health::Health;
 use super::mark::ReplayCounts;
 use super::progress::Added;
 use crate::model::checkpoint::Checkpoint;
@@ -227,9 +227,6 @@ impl Metrics {
 
     /// Everything that is counted, at `now_ms`, milliseconds since the Unix epoch.
     pub fn figures(&self, now_ms: i64) -> Vec<Figure> {
-        // What another instance does with the shard is not known here.
-        let is_ours = self.health.get().phase != Phase::Standby;
-        let dated = |ms: i64| if is_ours { ms } else { 0 };
         let seconds = Some(Unit::Seconds);
         let dead_letters =
             DeadLetterReason::ALL.iter().map(|reason| reason.name()).zip(counts(&self.dead_letters));
@@ -289,13 +286,13 @@ impl Metrics {
             Figure::age(
                 "tributary_stream_lag",
                 "Now minus the processing time of the last committed event",
-                dated(self.last_processed_ms()),
+                self.last_processed_ms(),
                 now_ms,
             ),
             Figure::age(
                 "tributary_checkpoint_age",
                 "Since the last checkpoint was committed",
-                dated(self.last_commit_ms()),
+                self.last_commit_ms(),
                 now_ms,
             ),
             Figure::bytes("tributary_queue", "Lines that wait for the shard", &self.queue_bytes),

@@ -1,6 +1,7 @@
 //! This process's place in the consumer group, which says which shards it is to run.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tracing::{error, warn};
 use super::run::Event;
 use crate::sink::kafka::config::Config;
 use crate::sink::kafka::group::{Change, Group, Left, Member, Seat};
+use crate::sink::kafka::placement::Placement;
 use crate::task;
 
 /// How long leaving may take: when Kafka is away, nobody hears of it.
@@ -28,13 +30,14 @@ impl Membership {
     pub(super) fn join(
         config: &Config,
         group: &Group,
+        placement: &Arc<Placement>,
         seat: &Seat,
         events: mpsc::UnboundedSender<Event>,
     ) -> Self {
         let (stop, (say, left)) = (CancellationToken::new(), oneshot::channel());
         let (release_timeout, changes) = (group.release_timeout, events.clone());
         let tell = move |change| tell(change, &changes, release_timeout);
-        let member = Member::new(config, group, Handle::current(), seat.clone(), tell);
+        let member = Member::new(config, group, Arc::clone(placement), Handle::current(), seat.clone(), tell);
         let told = stop.clone();
         let started = task::spawn_thread("group".into(), move || {
             if member.run(&told) == Left::Replaced {

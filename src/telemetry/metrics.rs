@@ -38,7 +38,12 @@ impl Shards {
         let now_ms = now_ms();
         let of = |figures: &ShardFigures| {
             let counted = figures.shard.figures(now_ms).into_iter();
-            (labels(figures), counted.chain(figures.source.figures(now_ms)).collect::<Vec<_>>())
+            let mut counted: Vec<Figure> = counted.chain(figures.source.figures(now_ms)).collect();
+            if !is_owned(figures) {
+                // How old things are where another instance has the shard is not known here.
+                counted.iter_mut().for_each(forget_age);
+            }
+            (labels(figures), counted)
         };
         // Each shard has the same figures in the same order.
         let shards: Vec<(Labels, Vec<Figure>)> = self.figures.iter().map(of).collect();
@@ -68,8 +73,7 @@ impl Shards {
         let help = "1 while the shard is this instance's to run";
         let mut owned = encoder.encode_descriptor("tributary_shard_owned", help, None, MetricType::Gauge)?;
         for figures in &self.figures {
-            let is_owned = figures.shard.health.get().phase != Phase::Standby;
-            ConstGauge::new(i64::from(is_owned)).encode(owned.encode_family(&labels(figures))?)?;
+            ConstGauge::new(i64::from(is_owned(figures))).encode(owned.encode_family(&labels(figures))?)?;
         }
         let help = "Age of the oldest line that is not committed";
         let name = "tributary_oldest_uncommitted";
@@ -80,6 +84,17 @@ impl Shards {
         let help = "1 while Kafka answers what it is asked every few seconds";
         let answers = encoder.encode_descriptor("tributary_kafka_answers", help, None, MetricType::Gauge)?;
         ConstGauge::new(i64::from(self.reach.trouble().is_none())).encode(answers)
+    }
+}
+
+/// Whether the shard is this instance's to run.
+fn is_owned(figures: &ShardFigures) -> bool {
+    figures.shard.health.get().phase != Phase::Standby
+}
+
+fn forget_age(figure: &mut Figure) {
+    if let Value::Seconds(age) = &mut figure.value {
+        *age = None;
     }
 }
 

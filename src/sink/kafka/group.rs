@@ -24,6 +24,8 @@ use tracing::{error, info, warn};
 use super::StateTopics;
 use super::client::{Clients, Context, with_causes};
 use super::config::Config;
+use super::placement::Placement;
+use super::placement::record::GROUP;
 use super::reach::Trouble;
 use crate::sink::SinkError;
 
@@ -131,8 +133,11 @@ type Owner = dyn Fn(Change) + Send + Sync;
 
 /// Takes part in the group.
 pub(crate) struct Member {
+    config: Config,
     group: Group,
     topic: String,
+    placement: Arc<Placement>,
+    runtime: Handle,
     clients: Clients,
     seat: Seat,
     owner: Arc<Owner>,
@@ -143,14 +148,18 @@ impl Member {
     pub(crate) fn new(
         config: &Config,
         group: &Group,
+        placement: Arc<Placement>,
         runtime: Handle,
         seat: Seat,
         owner: impl Fn(Change) + Send + Sync + 'static,
     ) -> Self {
         Self {
+            config: config.clone(),
             group: group.clone(),
             topic: StateTopics::new(&config.prefix).shards,
-            clients: Clients::new(config.clone(), runtime),
+            placement,
+            clients: Clients::new(config.clone(), runtime.clone()),
+            runtime,
             seat,
             owner: Arc::new(owner),
         }
@@ -176,6 +185,9 @@ impl Member {
             let advice = advice(&failed);
             warn!(reason, topic = self.topic, "the consumer group that shares the shards{advice}");
             self.seat.fails(format!("consumer group {}: {reason}{advice}", self.topic));
+            if failed.rdkafka_error_code() == Some(Code::UnknownTopicOrPartition) {
+                self.restore();
+            }
             if consumer.client().fatal_error().is_some() || consumer.context().inner.was_refused() {
                 // With the secrets and files as they are now.
                 joined = None;
@@ -205,6 +217,13 @@ impl Member {
                 }
                 None
             }
+        }
+    }
+
+    /// Makes the topic again where it was deleted: without it nobody would be given a shard any more.
+    fn restore(&self) {
+        if let Err(failed) = self.placement.restore(&self.config, GROUP, self.runtime.clone()) {
+            warn!(reason = %failed, topic = self.topic, "cannot make the topic of the shards again");
         }
     }
 

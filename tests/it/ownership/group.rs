@@ -184,6 +184,21 @@ fn two_of_one_name_are_one_too_many() {
     group.finish(vec![second]);
 }
 
+/// The topic that hands out the shards is deleted under them: it is made again, and so is the record in it.
+#[test]
+fn the_topic_of_the_shards_is_made_again() {
+    let group = Group::new("group-topic", 10_000);
+    let first = group.start("a");
+    let second = group.start("b");
+    group.wait("both to have half", || owned(&first) == 4.0 && owned(&second) == 4.0);
+    broker().delete_topic(&format!("{}.shards", group.setup.prefix));
+    group.wait("it to be noticed", || {
+        [&first, &second].iter().any(|member| count_log(member, "the placement record was lost") > 0)
+    });
+    group.wait_shared(&[&first, &second]);
+    group.finish(vec![first, second]);
+}
+
 /// All start at the same moment on a cluster that knows nothing.
 #[test]
 fn members_that_start_at_once_agree() {
