@@ -111,7 +111,7 @@ impl Campaign {
     /// Shards that the members other than `except` say are theirs.
     fn owned(&self, except: Option<usize>) -> f64 {
         let others = self.members.iter().enumerate().filter(|(number, _)| Some(*number) != except);
-        others.map(|(_, member)| member.metrics().sum("tributary_shard_owned", &[])).sum()
+        others.map(|(_, member)| owned(member)).sum()
     }
 
     #[track_caller]
@@ -133,6 +133,10 @@ impl Campaign {
         // Sometimes it is back before the others have noticed.
         let away = Duration::from_millis(self.random.random_range(0..9_000));
         println!("{fault:?} {} for {away:?}", NAMES[number]);
+        if matches!(fault, Fault::StoodStill | Fault::CutOff) {
+            // One that was started a moment ago has nothing to lose yet.
+            self.wait("the member to have a shard", || owned(&self.members[number]) > 0.0);
+        }
         match fault {
             Fault::Killed => {
                 self.members[number].kill9();
@@ -219,6 +223,11 @@ impl Campaign {
             self.fenced
         );
     }
+}
+
+/// Shards that a process says are its own.
+fn owned(process: &Process) -> f64 {
+    process.metrics().sum("tributary_shard_owned", &[])
 }
 
 fn number(name: &str, otherwise: u64) -> u64 {
