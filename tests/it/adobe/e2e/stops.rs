@@ -10,6 +10,9 @@ const HITS: u64 = 500;
 
 const STOPS: usize = 2;
 
+/// Whether a stop meets hits on their way is left to chance: there are more stops until one does.
+const MOST_STOPS: usize = 20;
+
 #[test]
 fn an_idle_stop_is_in_order_and_needs_no_replay() {
     let modes = [("continue", 1), ("replay", 8)];
@@ -53,7 +56,7 @@ fn stops_under_load_lose_nothing_with_replays() {
 fn stops_under_load_repeat_nothing_without_replays() {
     let (service, setup) = stopped_under_load("continue");
     let found = setup.judge(&service, Repeats::Forbidden);
-    eprintln!("{STOPS} stops: {} hits are missing", found.missing.len());
+    eprintln!("{} hits are missing", found.missing.len());
     let connections = u64::from(setup.connections);
     let streams = service.stats().streams;
     found.check_in_flight(&service.sent(), |stream| stream <= streams - connections);
@@ -68,7 +71,10 @@ fn stopped_under_load(mode: &'static str) -> (Service, Setup) {
     let mut flow = Flow::new(&service);
     // Whether the last stop was not in order, which the next process says, and how many were not.
     let (mut unclean, mut troubled) = (0, 0);
-    for stopped in 0..STOPS {
+    for stopped in 0..MOST_STOPS {
+        if stopped >= STOPS && troubled > 0 {
+            break;
+        }
         let mut process = setup.start();
         let delivered = || process.metrics().sum("tributary_events_delivered_total", &[]);
         flow.until("hits to be delivered", || service.open_streams() == 2 && delivered() >= 300.0);
@@ -90,6 +96,6 @@ fn stopped_under_load(mode: &'static str) -> (Service, Setup) {
         setup.wait_delivered(all);
     }
     stop(&mut process);
-    assert_eq!(count_log(&process, "possible gap"), unclean, "after the last of {STOPS} stops");
+    assert_eq!(count_log(&process, "possible gap"), unclean, "after the last stop");
     (service, setup)
 }
