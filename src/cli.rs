@@ -11,6 +11,7 @@ use crate::config::{Config, Sources};
 use crate::output::{self, OutputError};
 use crate::telemetry::log;
 
+mod checkpoints;
 mod demo;
 mod exit;
 mod mock;
@@ -45,6 +46,8 @@ enum Command {
     Tail(tail::Arguments),
     /// Print the effective configuration, secrets hidden, or its JSON Schema
     Config(ConfigArguments),
+    /// Look at what is committed of each shard: positions, totals, ages, who holds what
+    Checkpoints(checkpoints::Arguments),
     /// Run the mock service alone
     Mock(Box<mock::Arguments>),
     /// Ask a running connector, or any URL, whether it is well: for container health checks
@@ -95,6 +98,7 @@ impl Cli {
             Command::Tail(arguments) => tail::run(&arguments),
             Command::Mock(arguments) => mock::run(*arguments),
             Command::Probe(arguments) => probe::run(&arguments),
+            Command::Checkpoints(arguments) => checkpoints::run(&arguments),
             Command::Config(arguments) => print_config(&arguments),
         }
     }

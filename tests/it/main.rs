@@ -10,6 +10,7 @@
 mod admin;
 mod adobe;
 mod airship;
+mod checkpoints;
 mod demo;
 mod documents;
 mod harness;

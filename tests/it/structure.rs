@@ -23,7 +23,7 @@ const TABLE: [(&str, &[&str]); 15] = [
     ("sink", &["model", "clock", "failpoint", "web"]),
     ("shard", &["model", "clock", "source", "event", "sink", "failpoint"]),
     ("plan", &["model", "source", "event", "sink", "shard"]),
-    ("supervisor", &["plan", "shard", "model", "source", "event", "sink", "task", "failpoint"]),
+    ("supervisor", &["plan", "shard", "model", "source", "event", "sink", "task", "clock", "failpoint"]),
     ("config", &["plan", "model", "source", "event", "sink", "shard", "web"]),
     ("telemetry", &["clock", "supervisor", "shard", "sink", "model", "output"]),
     ("admin", &["supervisor", "shard", "sink", "task", "telemetry"]),

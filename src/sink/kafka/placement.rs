@@ -30,10 +30,12 @@ use crate::model::types::ShardId;
 use crate::sink::SinkError;
 
 mod clock;
+mod overview;
 pub(crate) mod record;
 mod restoring;
 mod watching;
 
+pub(crate) use overview::{Row, overview};
 use record::{Existing, GROUP, PlacementError, Record, VERSION, Wanted, Who};
 pub(crate) use watching::Watcher;
 
