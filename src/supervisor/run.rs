@@ -250,7 +250,11 @@ impl Run {
         slot.starter.figures.shard.health.ended(ending.to_string());
         let is_told = slot.starter.orders.stop.is_cancelled();
         match verdict::consequence(&ending, is_told, self.is_shared) {
-            Consequence::Done if self.drain.is_cancelled() => self.tally.count(&ending),
+            Consequence::Done if self.drain.is_cancelled() => {
+                if verdict::counts(&ending, slot.is_ours, self.is_shared) {
+                    self.tally.count(&ending);
+                }
+            }
             // Given back to the group, which may have returned it meanwhile.
             Consequence::Done => self.go_on(number),
             Consequence::EndAll => {

@@ -49,6 +49,12 @@ pub(super) fn consequence(ending: &Ending, asked: bool, is_shared: bool) -> Cons
     }
 }
 
+/// Whether an ending at the stop of the process says something of that stop: a shard that another member of the group has by now
+/// does not, however it ended here.
+pub(super) fn counts(ending: &Ending, is_ours: bool, is_shared: bool) -> bool {
+    is_ours && !(is_shared && *ending == Ending::Exit(Exit::Fenced))
+}
+
 impl Ending {
     /// Runs a shard to its end.
     pub(super) fn of(run: impl FnOnce() -> Exit) -> Self {
@@ -158,6 +164,14 @@ mod tests {
         let shared = [false, true].map(|asked| ALL.map(|ending| consequence(&ending, asked, true)));
         assert_eq!(shared[0], [restart, restart, restart, restart, restart, restart, end_all]);
         assert_eq!(shared[1], [done, done, done, done, done, done, end_all]);
+    }
+
+    #[test]
+    fn what_others_have_by_now_says_nothing_of_a_stop() {
+        let (fenced, abandoned) = (Ending::Exit(Exit::Fenced), Ending::Exit(Exit::Abandoned));
+        assert!(counts(&abandoned, true, true) && !counts(&abandoned, false, true), "one that was lost");
+        assert!(!counts(&fenced, true, true), "it was about to be lost");
+        assert!(counts(&fenced, true, false));
     }
 
     #[test]

@@ -171,6 +171,22 @@ fn one_that_stood_still_gives_way() {
     group.finish(vec![first, second]);
 }
 
+/// It wakes up to find both: that it is to stop, and that another member has its shards. It stops in order all the same.
+#[test]
+fn one_that_wakes_up_to_its_stop_ends_in_order() {
+    let group = Group::new("group-wake", 10_000);
+    let mut first = group.start("a");
+    let second = group.start("b");
+    group.wait("both to have half", || owned(&first) == 4.0 && owned(&second) == 4.0);
+    first.sigstop();
+    group.wait("the other one to have all", || owned(&second) == f64::from(SHARDS) && is_ready(&second));
+    first.sigterm();
+    first.sigcont();
+    group.wait("its end", || first.exited().is_some());
+    assert_eq!(first.wait_exit(LIMIT).code(), Some(0), "{}", first.log().join("\n"));
+    group.finish(vec![second]);
+}
+
 #[test]
 fn two_of_one_name_are_one_too_many() {
     let group = Group::new("group-name", 2_000);
