@@ -12,12 +12,11 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::now_ms;
 use crate::model::types::ShardId;
 use crate::plan::Plan;
 use crate::sink::kafka::group::Seat;
 use crate::sink::kafka::placement::Placement;
-use crate::sink::kafka::placement::record::{GROUP, Who};
+use crate::sink::kafka::placement::record::GROUP;
 use crate::{shard, source};
 
 mod announcing;
@@ -74,6 +73,10 @@ pub async fn run(
     seat: Option<&Seat>,
     stop: CancellationToken,
 ) -> Ended {
+    if plan.group.is_some() {
+        // None is this instance's until the group says so.
+        figures.iter().for_each(|figures| figures.shard.health.standby());
+    }
     let process: Arc<str> = shard::new_name();
     // The members of the group share the streams, so none of them is called the one that runs them.
     let instance: Arc<str> = if plan.group.is_some() { GROUP.into() } else { Arc::clone(&process) };
@@ -114,12 +117,6 @@ struct Names {
     instance: Arc<str>,
 }
 
-impl Names {
-    fn who(&self) -> Who<'_> {
-        Who { instance: &self.instance, process: &self.process, now_ms: now_ms() }
-    }
-}
-
 /// One for each shard, in the order of the configuration.
 fn starters(
     plan: &Arc<Plan>,
@@ -138,7 +135,7 @@ fn starters(
             instance: Arc::clone(&names.instance),
             partition: placement.partition(&figures.id),
             placement: Arc::clone(placement),
-            was_known: placement.was_known(&figures.id, names.who()),
+            process: Arc::clone(&names.process),
             runtime: Handle::current(),
             orders: Orders::default(),
         })

@@ -95,7 +95,9 @@ impl View {
             Phase::Opening if is_away => return verdict(false, "kafka unreachable", self.kafka.as_ref()),
             Phase::Opening => return verdict(false, "opening", trouble.as_ref().or(self.kafka.as_ref())),
             Phase::Standby if is_away => return verdict(false, "kafka unreachable", self.kafka.as_ref()),
-            Phase::Standby => return verdict(true, "standby", self.kafka.as_ref()),
+            Phase::Standby => {
+                return verdict(true, "standby", trouble.as_ref().or(self.kafka.as_ref()));
+            }
             Phase::Open => {}
         }
         if is_away {

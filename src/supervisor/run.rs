@@ -212,7 +212,12 @@ impl Run {
                 continue;
             };
             info!(shard = %self.slots[number].starter.figures.id, "assigned");
-            self.slots[number].is_ours = true;
+            let slot = &mut self.slots[number];
+            slot.is_ours = true;
+            if slot.at == At::Pause {
+                // Nobody else has it, and it is not open yet.
+                slot.starter.figures.shard.health.opening(slot.starter.plan.batch.interval);
+            }
             self.go_on(number);
         }
     }

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::ShardFigures;
+use crate::clock::now_ms;
 use crate::event::dedupe::Window;
 use crate::event::extract::{ConfigError, Extractor};
 use crate::event::route::Router;
@@ -17,6 +18,7 @@ use crate::plan::{Plan, Stream};
 use crate::shard::pipeline::Pipeline;
 use crate::shard::{self, Exit, Shard};
 use crate::sink::kafka::placement::Placement;
+use crate::sink::kafka::placement::record::Who;
 use crate::sink::kafka::{KafkaSink, Settings};
 use crate::source::queue::queue;
 use crate::source::reader::ReaderContext;
@@ -37,8 +39,8 @@ pub(super) struct Starter {
     pub(super) partition: i32,
     /// What this process announced.
     pub(super) placement: Arc<Placement>,
-    /// Whether the placement record knew the shard before this process announced itself.
-    pub(super) was_known: bool,
+    /// This process's own name.
+    pub(super) process: Arc<str>,
     pub(super) runtime: Handle,
     pub(super) orders: Orders,
 }
@@ -106,6 +108,7 @@ impl Starter {
     fn sink(&self, router: &Router) -> KafkaSink {
         let mut source = self.stream.source.endpoint.url.clone();
         source.set_query(None);
+        let who = Who { instance: &self.instance, process: &self.process, now_ms: now_ms() };
         let settings = Settings {
             config: self.plan.kafka.clone(),
             shard: self.figures.id.clone(),
@@ -119,7 +122,7 @@ impl Starter {
             dead_letter_topic: self.stream.dead_letter_topic.clone(),
             window: self.plan.dedupe.window,
             instance: self.instance.to_string(),
-            was_known: self.was_known,
+            was_known: self.placement.was_known(&self.figures.id, who),
         };
         KafkaSink::new(settings, shard::new_name().to_string(), self.runtime.clone())
     }

@@ -116,12 +116,18 @@ impl Seat {
 
     pub(crate) fn loses(&self, reason: impl Into<String>) {
         let mut sitting = self.lock();
-        sitting.joined = false;
+        // It dates from now, whatever was wrong before.
+        let trouble = if sitting.joined { None } else { sitting.trouble.take() };
+        (sitting.joined, sitting.trouble) = (false, trouble);
         Trouble::note(&mut sitting.trouble, reason);
     }
 
+    /// What fails while it is a member passes, or costs it its seat.
     fn fails(&self, reason: impl Into<String>) {
-        Trouble::note(&mut self.lock().trouble, reason);
+        let mut sitting = self.lock();
+        if !sitting.joined {
+            Trouble::note(&mut sitting.trouble, reason);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Sitting> {
@@ -168,7 +174,12 @@ impl Member {
     /// Joins, and stays a member until `stop`. Blocks. What fails is tried again.
     pub(crate) fn run(&self, stop: &CancellationToken) -> Left {
         let mut joined: Option<BaseConsumer<GroupContext>> = None;
+        let mut restore_at: Option<Instant> = None;
         while !stop.is_cancelled() {
+            if restore_at.is_some_and(|at| Instant::now() >= at) {
+                // librdkafka says only once that the topic is gone, so a failure has to be remembered here.
+                restore_at = (!self.restore()).then(|| Instant::now() + PAUSE);
+            }
             let Some(consumer) = &joined else {
                 joined = self.join(stop);
                 continue;
@@ -184,13 +195,15 @@ impl Member {
             let reason = with_causes(failed.to_string(), &consumer.context().inner);
             let advice = advice(&failed);
             warn!(reason, topic = self.topic, "the consumer group that shares the shards{advice}");
-            self.seat.fails(format!("consumer group {}: {reason}{advice}", self.topic));
+            let reason = format!("consumer group {}: {reason}{advice}", self.topic);
+            self.seat.fails(reason.clone());
             if failed.rdkafka_error_code() == Some(Code::UnknownTopicOrPartition) {
-                self.restore();
+                restore_at = Some(Instant::now());
             }
             if consumer.client().fatal_error().is_some() || consumer.context().inner.was_refused() {
                 // With the secrets and files as they are now.
                 joined = None;
+                self.seat.loses(reason);
             }
         }
         if let Some(consumer) = joined {
@@ -220,11 +233,13 @@ impl Member {
         }
     }
 
-    /// Makes the topic again where it was deleted: without it nobody would be given a shard any more.
-    fn restore(&self) {
-        if let Err(failed) = self.placement.restore(&self.config, GROUP, self.runtime.clone()) {
-            warn!(reason = %failed, topic = self.topic, "cannot make the topic of the shards again");
+    /// Makes the topic again where it was deleted: without it nobody would be given a shard any more. Tells whether it is there.
+    fn restore(&self) -> bool {
+        let restored = self.placement.restore(&self.config, GROUP, self.runtime.clone());
+        if let Err(failed) = &restored {
+            warn!(reason = %failed, topic = self.topic, "cannot make the topic of the shards again; trying again");
         }
+        restored.is_ok()
     }
 
     /// Leaves at once, so that the others need not wait for the session to expire: closing alone would keep the seat, since

@@ -79,11 +79,26 @@ impl KafkaSink {
     /// Without transactions (nothing fences) a checkpoint that lets go of the shard may be written only by the instance that
     /// announced itself last: after a successor's claim it would say that the shard is free, and that nothing was lost.
     /// With transactions the successor's fence comes before its claim, so what an earlier instance still commits is true.
+    ///
+    /// Members of a group have announced themselves under one name, so there the claim itself is looked for.
     pub(super) fn check_release(&self, checkpoint: &Checkpoint) -> Result<(), SinkError> {
         if self.transactional() || checkpoint.hold == Hold::Held {
             return Ok(());
         }
-        self.ask_announced().map(drop)
+        let reader = self.reader()?;
+        self.check_announced(&reader)?;
+        if self.settings.instance != GROUP {
+            return Ok(());
+        }
+        let (state, partition) = (self.state(), self.settings.partition);
+        let found =
+            reader.checkpoint(&state.checkpoints, partition, &self.key(), OpenTransactions::PassOver)?;
+        match found {
+            Some(found) if found.owner != self.owner => {
+                Err(SinkError::Overtaken(format!("opening {} has claimed the shard", found.owner)))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn reader(&self) -> Result<Reader, SinkError> {

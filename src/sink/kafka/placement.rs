@@ -247,6 +247,7 @@ impl Announcer {
         let Some((record, _)) = read(&self.reader()?, &self.state)? else { return Ok(None) };
         let same = record.announce(announcement.streams, announcement.who).is_ok_and(|after| after == record);
         if same {
+            self.topics.forget_all();
             self.topics.ensure(&self.wanted(&[], record.partition_count()))?;
             info!(instance = announcement.who.instance, "the placement record has all streams already");
         }

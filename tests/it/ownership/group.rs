@@ -12,6 +12,9 @@ use tributary_mock::airship;
 
 const SHARDS: u32 = 8;
 
+/// What a member says of a shard that it has let go of in order.
+const LET_GO: &str = "stopped; everything received is committed";
+
 /// Events that come with each look at what is waited for.
 const STEP: u64 = 5;
 
@@ -171,6 +174,28 @@ fn one_that_stood_still_gives_way() {
     group.finish(vec![first, second]);
 }
 
+/// Without transactions nothing but the look at the claim keeps it from saying that the shard is free.
+#[test]
+fn without_transactions_one_that_wakes_up_does_not_let_go_of_what_others_hold() {
+    let mut group = Group::new("group-least", 10_000);
+    group.setup.delivery = "at_least_once";
+    let mut first = group.start("a");
+    let second = group.start("b");
+    group.wait("both to have half", || owned(&first) == 4.0 && owned(&second) == 4.0);
+    group.wait_shared(&[&first, &second]);
+    let let_go = count_log(&first, LET_GO);
+    first.sigstop();
+    group.wait("the other one to have all", || owned(&second) == f64::from(SHARDS) && is_ready(&second));
+    first.sigterm();
+    first.sigcont();
+    group.wait("its end", || first.exited().is_some());
+    assert_eq!(first.wait_exit(LIMIT).code(), Some(0), "{}", first.log().join("\n"));
+    assert_eq!(count_log(&first, LET_GO), let_go, "{}", first.log().join("\n"));
+    group.wait_shared(&[&second]);
+    let mut second = second;
+    stop(&mut second);
+}
+
 /// It wakes up to find both: that it is to stop, and that another member has its shards. It stops in order all the same.
 #[test]
 fn one_that_wakes_up_to_its_stop_ends_in_order() {
@@ -207,6 +232,7 @@ fn the_topic_of_the_shards_is_made_again() {
     let first = group.start("a");
     let second = group.start("b");
     group.wait("both to have half", || owned(&first) == 4.0 && owned(&second) == 4.0);
+    group.wait_shared(&[&first, &second]);
     broker().delete_topic(&format!("{}.shards", group.setup.prefix));
     group.wait("it to be noticed", || {
         [&first, &second].iter().any(|member| count_log(member, "the placement record was lost") > 0)

@@ -11,8 +11,17 @@ use crate::sink::kafka::group::Group;
 /// How soon new partitions of the topic are noticed, by whoever hands them out.
 const METADATA_REFRESH: Duration = Duration::from_secs(5);
 
-/// The least that librdkafka takes between two polls: longer than any release of shards.
-const LONGEST_POLL: Duration = Duration::from_secs(300);
+/// Time between two polls of the client, unless a release of shards or the session may take longer: librdkafka's default.
+const USUAL_POLL: Duration = Duration::from_secs(300);
+
+/// The longest that librdkafka takes.
+const LONGEST_POLL: Duration = Duration::from_secs(86_400);
+
+/// How long a member may not poll: while shards let go it does not. librdkafka refuses less than the session's timeout.
+fn poll_limit(group: &Group) -> Duration {
+    let release = group.release_timeout.saturating_mul(2);
+    USUAL_POLL.max(release).max(group.session_timeout).min(LONGEST_POLL)
+}
 
 impl Clients {
     /// A member of the group named `name`, which is yet to subscribe.
@@ -35,8 +44,7 @@ impl Clients {
             .set("partition.assignment.strategy", "cooperative-sticky")
             .set("session.timeout.ms", millis(group.session_timeout))
             .set("heartbeat.interval.ms", millis(group.heartbeat()))
-            // While shards let go the client is not polled.
-            .set("max.poll.interval.ms", millis(LONGEST_POLL.max(group.release_timeout * 2)))
+            .set("max.poll.interval.ms", millis(poll_limit(group)))
             .set("topic.metadata.refresh.interval.ms", millis(METADATA_REFRESH))
             .set("allow.auto.create.topics", "false")
             .set("enable.auto.commit", "false")
@@ -46,5 +54,43 @@ impl Clients {
         let own = consumer.client().context();
         await_token((**own).as_ref(), || drop(consumer.poll(TOKEN_POLL)))?;
         Ok(consumer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::ClientContext;
+    use tokio::runtime::Handle;
+
+    use super::*;
+
+    struct Alone(Context);
+
+    impl ClientContext for Alone {}
+
+    impl ConsumerContext for Alone {}
+
+    impl AsRef<Context> for Alone {
+        fn as_ref(&self) -> &Context {
+            &self.0
+        }
+    }
+
+    #[tokio::test]
+    async fn librdkafka_takes_whatever_the_configuration_takes() {
+        let toml = r#"
+            kafka = { bootstrap_servers = "localhost:1" }
+            stream = [{ name = "s", kind = "airship", app_key = "app", auth = { bearer = { env = "TOKEN" } } }]
+        "#;
+        let clients = Clients::new(crate::config::parse(toml).unwrap().plan.kafka, Handle::current());
+        let (hour, year) = (Duration::from_secs(3_600), Duration::from_secs(365 * 86_400));
+        for (session_timeout, release_timeout) in [
+            (Duration::from_secs(1), Duration::from_secs(1)),
+            (hour, Duration::from_secs(20)),
+            (Duration::from_secs(10), year),
+        ] {
+            let group = Group { instance_id: "a".into(), session_timeout, release_timeout };
+            assert!(clients.member("g", &group, Alone).is_ok(), "{group:?}");
+        }
     }
 }

@@ -235,7 +235,8 @@ impl Record {
     pub(crate) fn is_new(&self, stream: &str, who: Who<'_>) -> bool {
         self.streams.get(stream).is_none_or(|known| {
             let is_young = who.now_ms.saturating_sub(known.placed_ms) < FIRST_OPENINGS_MS;
-            known.placed_by == who.process || (who.instance == GROUP && is_young)
+            // Where shards are shared, nobody knows which of them were opened by others meanwhile.
+            if who.instance == GROUP { is_young } else { known.placed_by == who.process }
         })
     }
 
