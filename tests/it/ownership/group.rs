@@ -174,9 +174,9 @@ fn one_that_stood_still_gives_way() {
     group.finish(vec![first, second]);
 }
 
-/// Without transactions nothing but the look at the claim keeps it from saying that the shard is free.
+/// Without transactions nothing fences it; it is told that its shards are lost, and says of none that it is free.
 #[test]
-fn without_transactions_one_that_wakes_up_does_not_let_go_of_what_others_hold() {
+fn without_transactions_too_one_that_wakes_up_to_its_stop_ends_in_order() {
     let mut group = Group::new("group-least", 10_000);
     group.setup.delivery = "at_least_once";
     let mut first = group.start("a");
