@@ -248,7 +248,7 @@ impl Topics {
         let has_new = absent.len() < missing.len();
         there.extend(missing.into_iter().filter(|topic| !absent.contains_key(&topic.name)));
         let names: Vec<&str> = there.iter().map(|topic| topic.name.as_str()).collect();
-        let accepted = self.read_limits(&names, has_new);
+        let accepted = self.read_limits(&names, has_new)?;
         let found = names.into_iter().zip(accepted).map(|(name, accepts)| (name.to_owned(), Ok(accepts)));
         Ok(found.chain(absent.into_iter().map(|(name, absence)| (name, Err(absence)))).collect())
     }
@@ -328,13 +328,17 @@ impl Topics {
     }
 
     /// What topics take. Some may just have been created: not every broker knows them at once.
-    fn read_limits(&mut self, names: &[&str], has_new: bool) -> Vec<Accepts> {
+    ///
+    /// Only what may not be asked is guessed: an event that is taken for too large becomes a dead letter, so a request that
+    /// failed for a moment is made again.
+    fn read_limits(&mut self, names: &[&str], has_new: bool) -> Result<Vec<Accepts>, SinkError> {
         if let Some(max_bytes) = self.max_message_bytes {
             let max_bytes = |name: &&str| max_bytes.min(self.lowered_limit(name));
-            return names
-                .iter()
-                .map(|name| Accepts { max_bytes: max_bytes(name), needs_key: false })
-                .collect();
+            let accepts = |name| Accepts { max_bytes: max_bytes(name), needs_key: false };
+            return Ok(names.iter().map(accepts).collect());
+        }
+        if names.is_empty() {
+            return Ok(Vec::new());
         }
         let mut described = self.cluster.describe(names);
         let mut pauses = DESCRIBE_PAUSES.iter().filter(|_| has_new);
@@ -344,13 +348,22 @@ impl Topics {
             std::thread::sleep(Duration::from_millis(*pause));
             described = self.cluster.describe(names);
         }
-        let described = described.unwrap_or_else(|error| {
-            warn!(
-                reason = %error,
-                "cannot read the topics' configuration; assuming Kafka's default; kafka.max_message_bytes sets it"
-            );
-            Vec::new()
-        });
+        let described = match described {
+            Ok(described) => described,
+            Err(error) if self.cluster.refuses_changes().is_some() => {
+                warn!(
+                    reason = %error,
+                    "cannot read the topics' configuration; assuming Kafka's default; kafka.max_message_bytes sets it"
+                );
+                Vec::new()
+            }
+            Err(error) => {
+                return Err(SinkError::Unusable(format!(
+                    "cannot read the topics' configuration: {error}; brokers that do not answer this take \
+                     kafka.max_message_bytes instead"
+                )));
+            }
+        };
         let answered = !described.is_empty();
         let mut described = described.into_iter();
         let mut denied = Vec::new();
@@ -370,6 +383,6 @@ impl Topics {
                  default; kafka.max_message_bytes sets it"
             );
         }
-        accepts
+        Ok(accepts)
     }
 }
