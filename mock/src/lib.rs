@@ -132,8 +132,12 @@ impl Handle {
         self.shared.counters.snapshot()
     }
 
-    /// Waits until the statistics are as `holds` wants them; for ever, if they never are. `holds` must not call this
+    /// Waits until the statistics are as `holds` wants them, for two minutes. `holds` must not call this
     /// handle, since the statistics are locked meanwhile.
+    ///
+    /// # Panics
+    ///
+    /// If they do not become so: it is made for tests.
     pub async fn wait_for(&self, holds: impl Fn(&Stats) -> bool) -> Stats {
         self.shared.counters.wait_for(holds).await
     }

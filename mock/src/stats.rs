@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use serde::Serialize;
 use tokio::sync::Notify;
@@ -72,6 +73,9 @@ pub struct Seen {
     pub body: String,
 }
 
+/// How long `wait_for` waits.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// Requests and faults that are kept.
 const KEPT: usize = 1_000;
 
@@ -94,8 +98,15 @@ impl Counters {
         self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Waits until `holds` says so.
+    /// Waits until `holds` says so, for `PATIENCE` at most: a test that waits for what never comes says what came instead.
     pub(crate) async fn wait_for(&self, holds: impl Fn(&Stats) -> bool) -> Stats {
+        let Ok(stats) = tokio::time::timeout(PATIENCE, self.until(holds)).await else {
+            panic!("what was waited for has not come in {PATIENCE:?}, but: {:#?}", self.snapshot())
+        };
+        stats
+    }
+
+    async fn until(&self, holds: impl Fn(&Stats) -> bool) -> Stats {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);

@@ -56,8 +56,12 @@ impl Handle {
         self.0.counters.snapshot().adobe
     }
 
-    /// Waits until the statistics are as `holds` wants them; for ever, if they never are. `holds` must not call any
+    /// Waits until the statistics are as `holds` wants them, for two minutes. `holds` must not call any
     /// handle, since the statistics are locked meanwhile.
+    ///
+    /// # Panics
+    ///
+    /// If they do not become so: it is made for tests.
     pub async fn wait_for(&self, holds: impl Fn(&Stats) -> bool) -> Stats {
         self.0.counters.wait_for(|stats| holds(&stats.adobe)).await.adobe
     }
@@ -156,7 +160,9 @@ impl Handle {
         }
     }
 
-    /// Ends the `n`-th of the connections that are open, from 0, with `fault`. Returns its number, if there is one.
+    /// Ends the `n`-th of the connections that are open, from 0, with `fault`. Returns its number; `None` if fewer are
+    /// open, which ends nothing.
+    #[must_use = "fewer connections may be open"]
     pub fn disconnect_one(&self, n: usize, fault: Fault) -> Option<u64> {
         let number = self.connections().get(n)?.number;
         self.arm(Armed::now(fault).on(number));

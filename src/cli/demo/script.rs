@@ -77,7 +77,7 @@ fn airship(number: u32, mock: &tributary_mock::Handle) -> &'static str {
 fn adobe(number: u32, mock: &tributary_mock::adobe::Handle) -> &'static str {
     match number % 3 {
         0 => {
-            mock.disconnect_one(0, Fault::Reset {});
+            break_one(mock, Fault::Reset {});
             "the service resets one of two connections: what was on its way is lost, until a replay brings it back"
         }
         1 => {
@@ -87,8 +87,15 @@ fn adobe(number: u32, mock: &tributary_mock::adobe::Handle) -> &'static str {
         }
         _ => {
             mock.arm(busy());
-            mock.disconnect_one(0, Fault::CutMidLine {});
+            break_one(mock, Fault::CutMidLine {});
             "the service cuts a connection in the middle of a line, and answers 503 three times"
         }
+    }
+}
+
+/// Breaks a connection: the next one to be opened, if none is now.
+fn break_one(mock: &tributary_mock::adobe::Handle, fault: Fault) {
+    if mock.disconnect_one(0, fault.clone()).is_none() {
+        mock.arm(Armed::now(fault));
     }
 }

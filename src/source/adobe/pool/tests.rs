@@ -21,6 +21,9 @@ mod undated;
 
 const HITS: u64 = 600;
 
+/// How long to wait for hits.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 /// What came out of the queue.
 #[derive(Debug, Default)]
 struct Taken {
@@ -127,7 +130,9 @@ fn take(output: &Output, delivered_ms: Option<i64>, distinct: &watch::Sender<usi
 impl Running {
     /// Waits until so many hits have come out of the queue.
     async fn has(&self, hits: usize) {
-        self.distinct.clone().wait_for(|distinct| *distinct >= hits).await.unwrap();
+        let mut distinct = self.distinct.clone();
+        let all = tokio::time::timeout(PATIENCE, distinct.wait_for(|distinct| *distinct >= hits)).await;
+        drop(all.expect("hits go on coming out").expect("the shard goes on"));
     }
 
     /// Waits until every hit has come out of the queue.
@@ -192,8 +197,8 @@ async fn a_refused_token_is_replaced_at_once_and_once() {
 async fn a_connection_that_broke_off_is_made_good_by_a_replay() {
     let mock = service(Service { hold_at: Some(300), ..Service::default() }).await;
     let running = start(&mock, 3, OnUnclean::Replay, Resume::default());
-    mock.adobe().wait_for(|stats| stats.hits - stats.duplicates == 300).await;
-    mock.adobe().disconnect_one(1, Fault::Reset {});
+    mock.adobe().wait_for(|stats| stats.hits - stats.duplicates == 300 && stats.open_streams == 3).await;
+    mock.adobe().disconnect_one(1, Fault::Reset {}).expect("three are open");
     mock.adobe().wait_for(|stats| stats.faults.get("reset") == Some(&1)).await;
     mock.adobe().release(HITS);
     mock.adobe().wait_for(|stats| stats.resets_honoured == 1 && stats.open_streams == 3).await;

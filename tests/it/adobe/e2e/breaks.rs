@@ -138,7 +138,7 @@ fn reset_with_hits_in_flight(mode: &'static str) -> (Service, Setup, usize) {
         service.positions().iter().all(|at| *at >= readable)
             && HELD_BACK.contains(&held_back(&service, readable))
     });
-    service.disconnect_one(0, Fault::Reset {});
+    service.disconnect_one(0, Fault::Reset {}).expect("all are open");
     let replays = if mode == "replay" { 1 } else { 0 };
     flow.until("a reset and what follows", || {
         service.fired("reset") == 1

@@ -71,7 +71,7 @@ fn a_replay_waits_until_the_service_has_noticed_that_all_is_closed() {
     setup.reconnect_pause = "1s";
     let mut flow = Flow::new(&service);
     let mut process = begin(&setup, &service, &mut flow);
-    service.disconnect_one(1, Fault::CutMidGzip {});
+    service.disconnect_one(1, Fault::CutMidGzip {}).expect("all are open");
     flow.until("the replay", || count_log(&process, REACHED) > 0);
     service.wait_open(3);
     end(&mut process, &setup, &mut flow);
@@ -92,7 +92,7 @@ fn a_reset_that_had_no_effect_is_made_again_after_a_longer_pause() {
     setup.reconnect_pause = "500ms";
     let mut flow = Flow::new(&service);
     let mut process = begin(&setup, &service, &mut flow);
-    service.disconnect_one(1, Fault::CutMidLine {});
+    service.disconnect_one(1, Fault::CutMidLine {}).expect("all are open");
     flow.until("a reset without effect and the pause after it", || {
         count_log(&process, "waiting until the service has noticed") == 2
     });

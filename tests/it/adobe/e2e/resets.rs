@@ -27,7 +27,7 @@ fn smallest_reads_all_again_and_drops_what_was_delivered() {
     let mut process = setup.start_reset("smallest");
     flow.until("the replay", || process.log().iter().any(|line| line.contains(REACHED)));
     service.wait_open(2);
-    service.disconnect_one(0, Fault::Eof {});
+    service.disconnect_one(0, Fault::Eof {}).expect("all are open");
     flow.until("a new connection", || service.fired("eof") == 1 && service.open_streams() == 2);
     let all = flow.release(HITS);
     let last = setup.wait_delivered(all);
