@@ -5,6 +5,7 @@ pub mod checkpoint;
 pub(crate) mod errors;
 pub(crate) mod figure;
 pub(crate) mod hide;
+pub(crate) mod legacy;
 pub(crate) mod member;
 pub(crate) mod mend;
 pub(crate) mod numbers;

@@ -24,6 +24,8 @@ pub struct Plan {
     pub dedupe: dedupe::Config,
     /// Limit for committing what is queued when told to stop.
     pub shutdown_timeout: Duration,
+    /// Which configuration this is: where two have another number of shards of a stream, the higher one decides.
+    pub generation: u64,
     /// How the shards are shared with other instances; `None` where this process runs all of them.
     pub group: Option<Group>,
 }

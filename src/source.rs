@@ -80,6 +80,11 @@ impl Service {
         }
     }
 
+    /// Whether a stream without a position begins with the oldest event that the service holds.
+    pub fn begins_at_oldest(&self) -> bool {
+        matches!(self, Self::Airship(airship::Config { start: airship::Start::Earliest, .. }))
+    }
+
     /// Whether the service's position is moved on purpose with this start.
     pub fn resets(&self) -> bool {
         matches!(self, Self::Adobe(adobe::Config { reset: Some(_), .. }))

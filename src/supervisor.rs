@@ -87,7 +87,12 @@ pub async fn run(
     };
     let drain = stop.child_token();
     let starters = starters(&plan, figures, &placement, &names);
-    let mut run = Run::new(starters, drain.clone(), plan.shutdown_timeout, plan.group.is_some());
+    let mut run = Run::new(
+        starters,
+        drain.clone(),
+        plan.shutdown_timeout,
+        seat.filter(|_| plan.group.is_some()).cloned(),
+    );
     run.begin();
     let membership = match (&plan.group, seat) {
         (Some(group), Some(seat)) => {
@@ -133,7 +138,7 @@ fn starters(
             stream: stream.clone(),
             figures: figures.clone(),
             instance: Arc::clone(&names.instance),
-            partition: placement.partition(&figures.id),
+            place: placement.place(&figures.id, stream.shards),
             placement: Arc::clone(placement),
             process: Arc::clone(&names.process),
             runtime: Handle::current(),

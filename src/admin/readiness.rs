@@ -25,6 +25,9 @@ struct Group {
     instance_id: String,
     /// Whether the group has told it which shards it has, be it none.
     joined: bool,
+    /// Numbers of shards that it was given and does not know from its configuration: they stand still.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unknown_shards: Vec<i32>,
     #[serde(flatten)]
     why: Why,
     #[serde(skip)]
@@ -85,12 +88,13 @@ impl Why {
 
 impl Group {
     fn of(seat: &Seat) -> Self {
-        let Sitting { joined, was_joined, trouble } = seat.get();
+        let Sitting { joined, was_joined, trouble, unknown, .. } = seat.get();
         // A member that has to join once more does so within seconds.
         let passes = trouble.as_ref().is_none_or(|trouble| trouble.since.elapsed() < LIMIT);
         Self {
             instance_id: seat.instance_id().to_owned(),
             joined,
+            unknown_shards: unknown,
             why: trouble.map(Why::of).unwrap_or_default(),
             ready: joined || (was_joined && passes),
         }

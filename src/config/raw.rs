@@ -27,6 +27,9 @@ pub(super) struct Raw {
     pub(super) delivery: Delivery,
     /// Who runs a shard: this process all of them, or the members of a Kafka consumer group.
     pub(super) ownership: Ownership,
+    /// Which configuration this is. Where one with a higher number brings another number of shards of a stream, the stream is cut
+    /// anew; instances of a lower one leave it to the others.
+    pub(super) generation: u64,
     /// With `ownership = "group"`, this process's name among the instances: a stable one, as that of a pod, lets a quick restart
     /// keep its shards. Default: the host's name.
     pub(super) instance_id: Option<String>,
@@ -58,6 +61,7 @@ impl Default for Raw {
         Self {
             delivery: Delivery::default(),
             ownership: Ownership::default(),
+            generation: 0,
             instance_id: None,
             session_timeout: Span::seconds(10),
             shutdown: Shutdown::default(),

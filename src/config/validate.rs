@@ -92,6 +92,7 @@ pub(super) fn validate(raw: &Raw, numbers: &[usize], errors: &mut Errors) -> Opt
             batch,
             dedupe,
             shutdown_timeout: raw.shutdown.timeout.0,
+            generation: raw.generation,
             group,
         },
         admin: admin?,

@@ -64,6 +64,9 @@ pub struct Checkpoint {
     pub owner: String,
     /// Number of shards the stream was cut into.
     pub shards: u32,
+    /// How often the number of shards had been changed by then.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cut: u32,
     /// Where to resume; `None` until the first line with a position.
     pub position: Option<Position>,
     /// How old the position is, milliseconds since the Unix epoch: when the service processed the event that stands there or,
@@ -159,6 +162,7 @@ impl Checkpoint {
             sequence: 0,
             owner: owner.into(),
             shards,
+            cut: 0,
             position: None,
             position_ms: None,
             processed_ms: None,
@@ -180,6 +184,7 @@ impl Checkpoint {
             sequence: self.sequence + 1,
             owner: self.owner.clone(),
             shards: self.shards,
+            cut: self.cut,
             position: delta.to.clone().or_else(|| self.position.clone()),
             position_ms: match delta.to {
                 Some(_) => Some(delta.processed_ms.unwrap_or(now_ms)),
@@ -266,6 +271,10 @@ impl Checkpoint {
         }
         Ok(checkpoint)
     }
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl Flags {

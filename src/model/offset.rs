@@ -4,6 +4,9 @@
 //! Invariant: what cannot be an offset is none at all, and so moves nothing. An offset is opaque: text as it stands, or
 //! an integer of 64 bits as it is written.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 use super::member::{self, Scalar};
 
 /// The member that holds it, at the top of each line.
@@ -23,6 +26,19 @@ pub(crate) fn is_usable(text: &[u8]) -> bool {
         !text.trim().is_empty() && !text.contains(is_broken)
     };
     text.iter().all(u8::is_ascii_graphic) || std::str::from_utf8(text).is_ok_and(is_sound)
+}
+
+/// The number that an offset stands for, where it is a decimal, plain or in base64url: the spellings of the service's
+/// examples. Only so can it be told which of two offsets comes first.
+pub(crate) fn number(text: &str) -> Option<u128> {
+    let decimal = |text: &str| -> Option<u128> {
+        let is_decimal = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        is_decimal.then(|| text.parse().ok()).flatten()
+    };
+    decimal(text).or_else(|| {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        decimal(std::str::from_utf8(&bytes).ok()?)
+    })
 }
 
 /// The offset in a line, given without its line end.
@@ -55,6 +71,15 @@ mod tests {
             assert_eq!(of_line(line.as_bytes()).as_deref(), Some(offset), "{line}");
         }
         assert_eq!(of_line(b"{\"x\":\"\xff\",\"offset\":\"8\"}").as_deref(), Some("8"));
+    }
+
+    #[test]
+    fn decimals_can_be_compared() {
+        assert_eq!(number("1000022468589"), Some(1_000_022_468_589));
+        assert_eq!(number("MTAwMDAwMDAyMjg1NA"), Some(1_000_000_022_854));
+        for text in ["", "-5", "+5", "12a", "YWJj", "340282366920938463463374607431768211456"] {
+            assert_eq!(number(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub enum Phase {
     Ended,
     /// Another instance runs it, or none yet: the group has not given it to this one.
     Standby,
+    /// There is no such shard any more: a later configuration has cut the stream into another number.
+    Superseded,
 }
 
 /// How a shard is.
@@ -109,6 +111,14 @@ impl Health {
     /// The shard is not this instance's to run.
     pub fn standby(&self) {
         *self.lock() = State { phase: Phase::Standby, ..State::default() };
+    }
+
+    /// There is no such shard any more, and why.
+    pub fn superseded(&self, why: impl Into<String>) {
+        let mut state = self.lock();
+        let trouble = state.trouble.take().filter(|_| state.phase == Phase::Superseded);
+        *state = State { phase: Phase::Superseded, trouble, ..State::default() };
+        Trouble::note(&mut state.trouble, why);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

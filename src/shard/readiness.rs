@@ -98,6 +98,8 @@ impl View {
             Phase::Standby => {
                 return verdict(true, "standby", trouble.as_ref().or(self.kafka.as_ref()));
             }
+            // Whoever waits to be brought up to date is not to be missed meanwhile: a rollout takes one after the other.
+            Phase::Superseded => return verdict(true, "superseded", trouble.as_ref()),
             Phase::Open => {}
         }
         if is_away {

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::Refused;
 use super::kafka::client::{Clients, Context, Sizes};
 use super::kafka::config::{Config, Delivery, EventHeaders, TopicSpec};
-use super::kafka::placement::Placement;
+use super::kafka::placement::{Place, Placement};
 use super::kafka::topics::Topics;
 use super::{Known, Opened, Reopened, Seed, Sink, SinkError, Topic};
 use crate::model::checkpoint::{Checkpoint, Hold};
@@ -31,6 +31,7 @@ pub(crate) mod delivery;
 mod failing;
 pub mod group;
 mod headers;
+mod inheriting;
 pub(crate) mod journal;
 pub(crate) mod oauth;
 mod opening;
@@ -58,8 +59,8 @@ pub struct Settings {
     pub shard: ShardId,
     /// Number of shards of the stream.
     pub shards: u32,
-    /// Partition of the state topics that belongs to the shard, see `placement`.
-    pub partition: i32,
+    /// Where its state is, see `placement`.
+    pub(crate) place: Place,
     /// What this process announced.
     pub placement: Arc<Placement>,
     /// `ce_source`: where the events come from.
@@ -76,6 +77,8 @@ pub struct Settings {
     pub window: Duration,
     /// This process's name in the placement record, where it announced itself.
     pub instance: String,
+    /// Whether the stream, with no position, begins with the oldest event that the service holds.
+    pub begins_at_oldest: bool,
     /// Whether the record knew the shard before, so that it should have a checkpoint.
     pub was_known: bool,
 }

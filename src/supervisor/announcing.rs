@@ -34,13 +34,20 @@ fn known_topics(stream: &Stream) -> Vec<WantedTopic> {
     events.chain([WantedTopic::event(&stream.dead_letter_topic, TopicSpec::default())]).collect()
 }
 
-fn wanted(stream: &Stream) -> Wanted {
+/// What a stream wants in the record.
+pub(super) fn wanted(stream: &Stream, generation: u64) -> Wanted {
     Wanted {
+        generation,
         stream: stream.name().to_string(),
         shards: stream.shards,
         source: stream.source_id.clone(),
         start_anew: stream.start_anew.clone(),
     }
+}
+
+/// What all streams of this configuration want in the record.
+fn all_wanted(plan: &Plan) -> Arc<[Wanted]> {
+    plan.streams.iter().map(|stream| wanted(stream, plan.generation)).collect()
 }
 
 /// Announces this instance in the placement record, waiting for Kafka where it cannot be used.
@@ -50,7 +57,7 @@ pub(super) async fn announce(
     names: &Names,
     stop: &CancellationToken,
 ) -> Result<Placement, Ended> {
-    let streams: Arc<[Wanted]> = plan.streams.iter().map(wanted).collect();
+    let streams: Arc<[Wanted]> = all_wanted(plan);
     let resets = plan.streams.iter().filter(|stream| stream.source.service.resets());
     let only_if_free: Arc<[String]> = resets.map(|stream| stream.name().to_string()).collect();
     let topics: Arc<[WantedTopic]> = plan.streams.iter().flat_map(known_topics).collect();
@@ -102,21 +109,20 @@ pub(super) async fn announce(
     }
 }
 
-/// Looks now and then whether another instance announced itself. A fence shows only to those that write with transactions,
-/// and only when they write: an instance of quiet streams would hold its connections for ever.
+/// Looks now and then whether another instance announced itself, or a stream was placed anew. A fence shows only to those that
+/// write with transactions, and only when they write: an instance of quiet streams would hold its connections for ever.
 pub(super) async fn watch(
     plan: &Arc<Plan>,
     instance: &Arc<str>,
     drain: CancellationToken,
     events: mpsc::UnboundedSender<Event>,
 ) -> Ended {
-    let streams: Arc<[String]> = plan.streams.iter().map(|stream| stream.name().to_string()).collect();
+    let streams = all_wanted(plan);
     let new_watcher = || Watcher::new(&plan.kafka, Handle::current());
     let mut watcher = new_watcher();
     while !drain.is_cancelled() {
         tokio::time::sleep(WATCH_INTERVAL).await;
-        let streams = Arc::clone(&streams);
-        let looked = tokio::task::spawn_blocking(move || (watcher.instances(&streams), watcher)).await;
+        let looked = tokio::task::spawn_blocking(move || (watcher.look(), watcher)).await;
         let found = match looked {
             Ok((found, back)) => {
                 watcher = back;
@@ -128,12 +134,14 @@ pub(super) async fn watch(
             }
         };
         match found {
-            Ok(instances) => {
-                if let Some(other) = instances.into_iter().find(|other| **other != **instance) {
-                    drop(events.send(Event::TakenOver(other)));
+            Ok(Some(placement)) => {
+                if let Some(other) = placement.other_instance(&streams, instance) {
+                    drop(events.send(Event::TakenOver(other.to_owned())));
                     break;
                 }
+                drop(events.send(Event::Recorded(Arc::new(placement))));
             }
+            Ok(None) => {}
             Err(reason) => debug!(reason, "cannot look whether another instance announced itself"),
         }
     }

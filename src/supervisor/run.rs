@@ -1,6 +1,8 @@
 //! Shards at work: each is started, started again when it ends unasked, and drained within a bounded time.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::sync::mpsc as guard;
 use std::time::Duration;
 
@@ -13,7 +15,11 @@ use tracing::{error, info, warn};
 use super::Ended;
 use super::starter::{Orders, Starter};
 use super::verdict::{self, Consequence, Ending, Streak, Tally};
+use crate::sink::kafka::group::Seat;
+use crate::sink::kafka::placement::Placement;
 use crate::{shard, task};
+
+mod sharing;
 
 /// The least pause before a shared shard that was fenced is opened again: longer than the group needs to tell that it is
 /// another instance's now, which would otherwise be fenced in turn.
@@ -27,8 +33,10 @@ pub(super) struct Run {
     drain: CancellationToken,
     abandon: CancellationToken,
     shutdown_timeout: Duration,
-    /// Whether the consumer group says which shards are this instance's. Otherwise all are.
-    is_shared: bool,
+    /// This instance's seat in the consumer group that says which shards are its own. Without one all are.
+    seat: Option<Seat>,
+    /// The partitions that the group has given to this instance.
+    owned: BTreeSet<i32>,
     happened: (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>),
     tally: Tally,
 }
@@ -41,6 +49,8 @@ struct Slot {
     at: At,
     /// Whether this instance is to run it.
     is_ours: bool,
+    /// Why it is left to others, if it is.
+    superseded: Option<String>,
     /// Whoever waits until it has let go: dropped then.
     awaited: Vec<Released>,
 }
@@ -75,6 +85,8 @@ pub(super) enum Event {
     Lost(Vec<i32>),
     /// Another process has taken this one's name in the group.
     Replaced,
+    /// This is what the placement record says.
+    Recorded(Arc<Placement>),
 }
 
 impl Run {
@@ -82,14 +94,15 @@ impl Run {
         starters: Vec<Starter>,
         drain: CancellationToken,
         shutdown_timeout: Duration,
-        is_shared: bool,
+        seat: Option<Seat>,
     ) -> Self {
         let slots = starters.into_iter().map(|starter| Slot {
+            superseded: starter.why_superseded(),
             starter,
             streak: Streak::default(),
             started: Instant::now(),
             at: At::Rest,
-            is_ours: !is_shared,
+            is_ours: seat.is_none(),
             awaited: Vec::new(),
         });
         Self {
@@ -97,10 +110,15 @@ impl Run {
             drain,
             abandon: CancellationToken::new(),
             shutdown_timeout,
-            is_shared,
+            seat,
+            owned: BTreeSet::new(),
             happened: mpsc::unbounded_channel(),
             tally: Tally::default(),
         }
+    }
+
+    fn is_shared(&self) -> bool {
+        self.seat.is_some()
     }
 
     /// Where others say what happens.
@@ -110,6 +128,7 @@ impl Run {
 
     /// Starts all shards that are this instance's from the beginning.
     pub(super) fn begin(&mut self) {
+        self.take_seat();
         for number in 0..self.slots.len() {
             self.go_on(number);
         }
@@ -121,9 +140,11 @@ impl Run {
         if self.drain.is_cancelled() || slot.at != At::Rest {
             return;
         }
-        match slot.is_ours {
-            true => self.start(number),
-            false => slot.starter.figures.shard.health.standby(),
+        let health = &slot.starter.figures.shard.health;
+        match (&slot.superseded, slot.is_ours) {
+            (Some(reason), _) => health.superseded(reason),
+            (None, true) => self.start(number),
+            (None, false) => health.standby(),
         }
     }
 
@@ -193,6 +214,7 @@ impl Run {
                 self.tally.take_over();
                 self.drain.cancel();
             }
+            Event::Recorded(placement) => self.place_anew(&placement),
             Event::TakenOver(instance) => {
                 error!(instance, "{GIVES_UP}");
                 self.tally.take_over();
@@ -201,62 +223,17 @@ impl Run {
         }
     }
 
-    fn assign(&mut self, partitions: &[i32]) {
-        for partition in partitions {
-            let Some(number) = self.slots.iter().position(|slot| slot.starter.partition == *partition) else {
-                info!(
-                    partition,
-                    "this instance was given a shard that its configuration does not have: that of a stream which is gone, or of \
-                     one that only other instances know, which then waits until all have the same configuration"
-                );
-                continue;
-            };
-            info!(shard = %self.slots[number].starter.figures.id, "assigned");
-            let slot = &mut self.slots[number];
-            slot.is_ours = true;
-            if slot.at == At::Pause {
-                // Nobody else has it, and it is not open yet.
-                slot.starter.figures.shard.health.opening(slot.starter.plan.batch.interval);
-            }
-            self.go_on(number);
-        }
-    }
-
-    /// Has shards let go: in order, or at once where nobody waits for that.
-    fn release(&mut self, partitions: &[i32], released: Option<&Released>) {
-        let slots = self.slots.iter_mut().filter(|slot| partitions.contains(&slot.starter.partition));
-        for slot in slots {
-            slot.is_ours = false;
-            let orders = &slot.starter.orders;
-            let id = &slot.starter.figures.id;
-            match released {
-                Some(released) => {
-                    info!(shard = %id, "revoked: what is queued is committed, then another instance has it");
-                    slot.awaited.push(released.clone());
-                }
-                None => {
-                    warn!(shard = %id, "lost: it ends at once; what is not committed comes again elsewhere");
-                    orders.abandon.cancel();
-                }
-            }
-            orders.stop.cancel();
-            if slot.at != At::Work {
-                slot.awaited.clear();
-                slot.starter.figures.shard.health.standby();
-            }
-        }
-    }
-
     fn ended(&mut self, number: usize, ending: Ending) {
+        let is_shared = self.is_shared();
         let slot = &mut self.slots[number];
         slot.at = At::Rest;
         slot.awaited.clear();
         let id = &slot.starter.figures.id;
         slot.starter.figures.shard.health.ended(ending.to_string());
         let is_told = slot.starter.orders.stop.is_cancelled();
-        match verdict::consequence(&ending, is_told, self.is_shared) {
+        match verdict::consequence(&ending, is_told, is_shared) {
             Consequence::Done if self.drain.is_cancelled() => {
-                if verdict::counts(&ending, slot.is_ours, self.is_shared) {
+                if verdict::counts(&ending, slot.is_ours, is_shared) {
                     self.tally.count(&ending);
                 }
             }

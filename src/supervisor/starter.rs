@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::ShardFigures;
+use super::announcing::wanted;
 use crate::clock::now_ms;
 use crate::event::dedupe::Window;
 use crate::event::extract::{ConfigError, Extractor};
@@ -17,8 +18,8 @@ use crate::failpoint;
 use crate::plan::{Plan, Stream};
 use crate::shard::pipeline::Pipeline;
 use crate::shard::{self, Exit, Shard};
-use crate::sink::kafka::placement::Placement;
 use crate::sink::kafka::placement::record::Who;
+use crate::sink::kafka::placement::{Place, Placement};
 use crate::sink::kafka::{KafkaSink, Settings};
 use crate::source::queue::queue;
 use crate::source::reader::ReaderContext;
@@ -35,9 +36,9 @@ pub(super) struct Starter {
     pub(super) figures: ShardFigures,
     /// This process's name in the placement record.
     pub(super) instance: Arc<str>,
-    /// Partition of the state topics that belongs to the shard.
-    pub(super) partition: i32,
-    /// What this process announced.
+    /// Where the shard's state is; `None` where a later configuration has cut the stream into another number of shards.
+    pub(super) place: Option<Place>,
+    /// What is recorded of all streams.
     pub(super) placement: Arc<Placement>,
     /// This process's own name.
     pub(super) process: Arc<str>,
@@ -55,6 +56,20 @@ pub(super) struct Orders {
 }
 
 impl Starter {
+    /// The partition of the shard, which is its number in the consumer group.
+    pub(super) fn partition(&self) -> Option<i32> {
+        self.place.as_ref().map(|place| place.partition)
+    }
+
+    /// Why the shard is left to others, if it is.
+    pub(super) fn why_superseded(&self) -> Option<String> {
+        if self.place.is_some() {
+            return None;
+        }
+        let why = self.placement.why_superseded(&wanted(&self.stream, self.plan.generation));
+        Some(why.unwrap_or_else(|| "the placement record has another number of shards of this stream".into()))
+    }
+
     /// Opens the shard, connects, and takes lines until the end.
     pub(super) fn run(&self) -> Exit {
         self.start().unwrap_or_else(|exit| exit)
@@ -71,7 +86,11 @@ impl Starter {
             on_unclean: self.stream.source.service.on_unclean(),
         };
         let router = Router::new(self.stream.route.clone());
-        let sink = self.sink(&router);
+        let Some(place) = self.place.clone() else {
+            error!(shard = %id, "a later configuration has cut the stream into another number of shards");
+            return Err(Exit::Abandoned);
+        };
+        let sink = self.sink(&router, place);
         let pipeline = self.pipeline(router).map_err(|error| {
             error!(shard = %id, %error, "the configured fields cannot be used");
             Exit::Misconfigured
@@ -105,7 +124,7 @@ impl Starter {
         Ok(shard.run(&output))
     }
 
-    fn sink(&self, router: &Router) -> KafkaSink {
+    fn sink(&self, router: &Router, place: Place) -> KafkaSink {
         let mut source = self.stream.source.endpoint.url.clone();
         source.set_query(None);
         let who = Who { instance: &self.instance, process: &self.process, now_ms: now_ms() };
@@ -113,7 +132,7 @@ impl Starter {
             config: self.plan.kafka.clone(),
             shard: self.figures.id.clone(),
             shards: self.stream.shards,
-            partition: self.partition,
+            place,
             placement: Arc::clone(&self.placement),
             source: source.to_string(),
             topics: router.known_topics().map(str::to_owned).collect(),
@@ -122,6 +141,7 @@ impl Starter {
             dead_letter_topic: self.stream.dead_letter_topic.clone(),
             window: self.plan.dedupe.window,
             instance: self.instance.to_string(),
+            begins_at_oldest: self.stream.source.service.begins_at_oldest(),
             was_known: self.placement.was_known(&self.figures.id, who),
         };
         KafkaSink::new(settings, shard::new_name().to_string(), self.runtime.clone())

@@ -89,7 +89,7 @@ impl Shards {
 
 /// Whether the shard is this instance's to run.
 fn is_owned(figures: &ShardFigures) -> bool {
-    figures.shard.health.get().phase != Phase::Standby
+    !matches!(figures.shard.health.get().phase, Phase::Standby | Phase::Superseded)
 }
 
 fn forget_age(figure: &mut Figure) {

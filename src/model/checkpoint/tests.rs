@@ -112,11 +112,11 @@ proptest! {
     fn the_codec_keeps_everything(
         sequence: u64, owner: String, shards: u32, offset in prop::option::of(any::<String>()),
         position_ms: Option<i64>, processed_ms: Option<i64>, committed_ms: i64, hold in prop::sample::select(vec![Hold::Held, Hold::Released, Hold::Drained]),
-        counts: [u64; 5], ran_ms: u64, ids: Option<(u64, u64, i64)>,
+        counts: [u64; 5], cut: u32, ran_ms: u64, ids: Option<(u64, u64, i64)>,
     ) {
         let [received, delivered, duplicates, dead_letters, filtered] = counts;
         let checkpoint = Checkpoint {
-            version: VERSION, sequence, owner, shards, position: offset.map(Position::offset),
+            version: VERSION, sequence, owner, shards, cut, position: offset.map(Position::offset),
             position_ms, processed_ms, committed_ms, hold,
             totals: Totals { received, delivered, duplicates, dead_letters, filtered }, ran_ms,
             ids: ids.map(|(oldest, written, since_ms)| Ids { oldest, written, since_ms }),

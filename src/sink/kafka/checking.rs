@@ -83,7 +83,7 @@ impl KafkaSink {
         Err(SinkError::OutcomeUnknown(format!(
             "{topic} partition {} ends before what was written to it: the topic was deleted and made again, or its latest \
              records were deleted",
-            self.settings.partition
+            self.settings.place.partition
         )))
     }
 
@@ -94,7 +94,7 @@ impl KafkaSink {
     }
 
     fn ends(&self, topic: &str) -> Result<Option<Ends>, SinkError> {
-        let partition = self.settings.partition;
+        let partition = self.settings.place.partition;
         let ends = self.producer()?.client().fetch_watermarks(topic, partition, REQUEST_TIMEOUT);
         match ends.map_err(|error| (error.rdkafka_error_code(), error)) {
             Ok(ends) => Ok(Some(ends)),

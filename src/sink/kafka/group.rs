@@ -92,6 +92,10 @@ pub struct Sitting {
     pub was_joined: bool,
     /// What is wrong, if anything is.
     pub trouble: Option<Trouble>,
+    /// Whether it stays outside, since there is no shard that it could run.
+    pub idle: bool,
+    /// Partitions that it was given and whose shards its configuration does not have: they stand still.
+    pub unknown: Vec<i32>,
 }
 
 impl Seat {
@@ -111,7 +115,8 @@ impl Seat {
     }
 
     pub(crate) fn joins(&self) {
-        *self.lock() = Sitting { joined: true, was_joined: true, trouble: None };
+        let mut sitting = self.lock();
+        (sitting.joined, sitting.was_joined, sitting.trouble) = (true, true, None);
     }
 
     pub(crate) fn loses(&self, reason: impl Into<String>) {
@@ -120,6 +125,26 @@ impl Seat {
         let trouble = if sitting.joined { None } else { sitting.trouble.take() };
         (sitting.joined, sitting.trouble) = (false, trouble);
         Trouble::note(&mut sitting.trouble, reason);
+    }
+
+    /// Whether there is no shard that it could run, so that it is to stay outside.
+    pub(crate) fn set_idle(&self, idle: bool) {
+        self.lock().idle = idle;
+    }
+
+    /// Partitions that it has and that stand still.
+    pub(crate) fn set_unknown(&self, unknown: Vec<i32>) {
+        self.lock().unknown = unknown;
+    }
+
+    fn is_idle(&self) -> bool {
+        self.lock().idle
+    }
+
+    /// It is outside because it wants to be.
+    fn rests(&self) {
+        let mut sitting = self.lock();
+        (sitting.joined, sitting.was_joined, sitting.trouble) = (false, true, None);
     }
 
     /// What fails while it is a member passes, or costs it its seat.
@@ -179,6 +204,14 @@ impl Member {
             if restore_at.is_some_and(|at| Instant::now() >= at) {
                 // librdkafka says only once that the topic is gone, so a failure has to be remembered here.
                 restore_at = (!self.restore()).then(|| Instant::now() + PAUSE);
+            }
+            if self.seat.is_idle() {
+                if let Some(consumer) = joined.take() {
+                    self.leave(consumer);
+                }
+                self.seat.rests();
+                std::thread::sleep(STEP);
+                continue;
             }
             let Some(consumer) = &joined else {
                 joined = self.join(stop);

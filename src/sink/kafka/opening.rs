@@ -13,15 +13,14 @@ use super::checking::Seen;
 use super::{KafkaSink, Settings};
 use crate::clock::now_ms;
 use crate::model::checkpoint::{Checkpoint, Hold};
-use crate::model::types::ShardId;
 use crate::sink::kafka::client::{Sizes, explain};
 use crate::sink::kafka::placement;
-use crate::sink::kafka::placement::record::GROUP;
+use crate::sink::kafka::placement::record::{GROUP, transactional_id};
 use crate::sink::kafka::readback::{OpenTransactions, Reader};
 use crate::sink::{Known, Opened, Reopened, Seed, SinkError};
 
 /// Limit of `init_transactions`: long enough for a broker to finish a dead producer's transaction.
-const INIT_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const INIT_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl KafkaSink {
     pub(super) fn key(&self) -> String {
@@ -33,8 +32,8 @@ impl KafkaSink {
         self.producer = None;
         self.ensure_topics()?;
         let reader = self.reader()?;
-        let ShardId { stream, index } = &self.settings.shard;
-        let id = format!("{}.{stream}.{index}", self.settings.config.prefix);
+        let Settings { config, shard, place, .. } = &self.settings;
+        let id = transactional_id(&config.prefix, shard, place.cut);
         self.sizes = self.fitting_sizes();
         let producer = self.clients.producer(&id, self.sizes)?;
         // Whoever had the shard may have written with transactions, whatever is asked of this one's events.
@@ -90,7 +89,7 @@ impl KafkaSink {
         if self.settings.instance != GROUP {
             return Ok(());
         }
-        let (state, partition) = (self.state(), self.settings.partition);
+        let (state, partition) = (self.state(), self.settings.place.partition);
         let found =
             reader.checkpoint(&state.checkpoints, partition, &self.key(), OpenTransactions::PassOver)?;
         match found {
@@ -113,7 +112,7 @@ impl KafkaSink {
             Some((instance, _)) if instance != self.settings.instance => {
                 Err(SinkError::Fenced(format!("instance {instance} announced itself for stream {stream}")))
             }
-            Some((_, partition)) if partition != Some(self.settings.partition) => {
+            Some((_, partition)) if partition != Some(self.settings.place.partition) => {
                 Err(SinkError::Fenced(format!("stream {stream} was placed anew by another instance")))
             }
             announced => Ok(announced.is_some()),
@@ -122,20 +121,29 @@ impl KafkaSink {
 
     /// Writes a checkpoint under this opening's name, so that every later opening can see that it came after.
     pub(super) fn claim(&mut self, found: Option<Checkpoint>) -> Result<Checkpoint, SinkError> {
-        let shards = self.settings.shards;
         let claimed = match found {
-            None => Checkpoint::initial(&self.owner, shards, now_ms()),
+            None => self.fresh(),
             Some(found) => found.claimed_by(&self.owner),
         };
         self.begin_batch()?;
         self.commit_batch(&mut std::iter::empty(), &claimed)?;
+        self.report_opened(&claimed);
+        Ok(claimed)
+    }
+
+    /// The first checkpoint of a shard that begins with nothing.
+    pub(super) fn fresh(&self) -> Checkpoint {
+        let Settings { shards, place, .. } = &self.settings;
+        Checkpoint { cut: place.cut, ..Checkpoint::initial(&self.owner, *shards, now_ms()) }
+    }
+
+    pub(super) fn report_opened(&self, claimed: &Checkpoint) {
         info!(
             shard = self.key(),
             sequence = claimed.sequence,
             position = claimed.position.as_ref().map(tracing::field::display),
             "opened"
         );
-        Ok(claimed)
     }
 
     /// A fenced producer was taken over by a later instance, or timed out by the broker, or met a predecessor that has not
@@ -160,12 +168,24 @@ impl KafkaSink {
 
     pub(super) fn open_shard(&mut self, seed: Seed<'_>) -> Result<Opened, SinkError> {
         let reader = self.fence()?;
-        let (state, partition) = (self.state(), self.settings.partition);
+        let (state, partition) = (self.state(), self.settings.place.partition);
         let found =
             reader.checkpoint(&state.checkpoints, partition, &self.key(), OpenTransactions::WaitFor)?;
         let has_all_ids = match &found {
             Some(found) => self.read_ids(&reader, found, seed)?,
-            None => self.check_is_new(&reader).map(|()| true)?,
+            None => {
+                // Without transactions the ids may have been written and the checkpoint not.
+                if self.transactional() || self.settings.place.before.is_empty() {
+                    self.check_is_new(&reader)?;
+                }
+                if let Some(mut inherited) = self.inherit(&reader, seed)? {
+                    let checkpoint = self.claim_inheritance(&mut inherited)?;
+                    self.settings.was_known = true;
+                    let has_all_ids = inherited.has_all_ids;
+                    return Ok(Opened { checkpoint, left: None, has_all_ids, checkpoint_missing: false });
+                }
+                true
+            }
         };
         let checkpoint_missing = found.is_none() && self.settings.was_known;
         // A claim of this very opening may have landed although its answer was lost; it says nothing of the last stop.
@@ -182,7 +202,7 @@ impl KafkaSink {
     pub(super) fn reopen_shard(&mut self, known: Known<'_>) -> Result<Reopened, SinkError> {
         self.forget_required_topics();
         let reader = self.fence()?;
-        let (state, partition) = (self.state(), self.settings.partition);
+        let (state, partition) = (self.state(), self.settings.place.partition);
         let found =
             reader.checkpoint(&state.checkpoints, partition, &self.key(), OpenTransactions::WaitFor)?;
         // One that is older than what we committed is what is left of a topic that lost its end.

@@ -30,12 +30,14 @@ use crate::model::types::ShardId;
 use crate::sink::SinkError;
 
 mod clock;
+mod cutting;
 mod overview;
 pub(crate) mod record;
 mod restoring;
 mod watching;
 
 pub(crate) use overview::{Row, overview};
+pub(crate) use record::Place;
 use record::{Existing, GROUP, PlacementError, Record, VERSION, Wanted, Who};
 pub(crate) use watching::Watcher;
 
@@ -119,9 +121,30 @@ impl Placement {
         }
     }
 
-    /// The partition of the state topics that belongs to a shard which was announced.
-    pub fn partition(&self, shard: &ShardId) -> i32 {
-        self.record.partition(shard).unwrap_or_default()
+    /// Where a shard has its state; `None` where a later configuration has cut its stream into another number than `shards`.
+    pub(crate) fn place(&self, shard: &ShardId, shards: u32) -> Option<Place> {
+        self.record.place_of(shard, shards)
+    }
+
+    /// Another instance than `own` that announced itself for one of these streams.
+    pub fn other_instance(&self, streams: &[Wanted], own: &str) -> Option<&str> {
+        let instances = streams.iter().filter_map(|wanted| self.record.instance(&wanted.stream));
+        instances.into_iter().find(|instance| *instance != own)
+    }
+
+    /// Why a stream is left to others; `None` where it is not.
+    pub fn why_superseded(&self, wanted: &Wanted) -> Option<String> {
+        self.record.why_superseded(wanted).map(|superseded| superseded.to_string())
+    }
+
+    /// Whether the members of the consumer group have announced themselves for a stream.
+    pub fn is_shared(&self, stream: &str) -> bool {
+        self.record.instance(stream) == Some(GROUP)
+    }
+
+    /// Whether a partition is that of a shard that nobody runs any more.
+    pub fn is_past(&self, partition: i32) -> bool {
+        self.record.is_past(partition)
     }
 
     /// How many partitions the state topics need for all that are known.
@@ -263,7 +286,8 @@ impl Announcer {
         let producer = self.fenced()?;
         let reader = self.reader()?;
         let before = self.found(&reader)?;
-        let record = before.announce(announcement.streams, announcement.who).map_err(refused)?;
+        let mut record = before.announce(announcement.streams, announcement.who).map_err(refused)?;
+        self.forget_cuts(&reader, &before, &mut record)?;
         self.report_hosts(&before, announcement.streams);
         report_starts_anew(&before, announcement.streams);
         for stream in announcement.only_if_free {

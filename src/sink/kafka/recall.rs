@@ -83,12 +83,8 @@ impl KafkaSink {
         found: &Checkpoint,
         seed: Seed<'_>,
     ) -> Result<bool, SinkError> {
-        let (topic, partition) = (self.state().ids, self.settings.partition);
-        let needed = Needed {
-            since_ms: found.ids_since_ms(self.settings.window),
-            numbers: found.ids.map(|ids| ids.oldest..ids.written),
-            ran_ms: found.ran_ms,
-        };
+        let (topic, partition) = (self.state().ids, self.settings.place.partition);
+        let needed = Needed::of(found, self.settings.window);
         let mut count = 0;
         let lacks = reader.ids(&topic, partition, &self.key(), &needed, &mut |dated, first, ids| {
             count += ids.len();
@@ -114,7 +110,7 @@ impl KafkaSink {
 
     /// Refuses to begin anew a shard of which the journal knows ids: its checkpoint is lost, and with it the place to go on.
     pub(super) fn check_is_new(&self, reader: &Reader) -> Result<(), SinkError> {
-        let (state, partition) = (self.state(), self.settings.partition);
+        let (state, partition) = (self.state(), self.settings.place.partition);
         if reader.next_id(&state.ids, partition, &self.key())?.is_none() {
             return Ok(());
         }
@@ -133,7 +129,7 @@ impl KafkaSink {
         found: Option<Checkpoint>,
         known: Known<'_>,
     ) -> Result<(Checkpoint, Lost), SinkError> {
-        let (state, partition) = (self.state(), self.settings.partition);
+        let (state, partition) = (self.state(), self.settings.place.partition);
         let next_id = reader.next_id(&state.ids, partition, &self.key())?;
         let mut stands = standing(found, known, next_id);
         stands.lost.journal |= self.seen.ids_lost;

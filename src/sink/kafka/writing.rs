@@ -47,7 +47,7 @@ impl KafkaSink {
     ) -> Result<(), SinkError> {
         let record: BaseRecord<'_, [u8], [u8], usize> = BaseRecord::with_opaque_to(topic, STATE);
         let record = record.key(key.as_bytes()).payload(payload).timestamp(committed_ms);
-        self.enqueue(record.partition(self.settings.partition))
+        self.enqueue(record.partition(self.settings.place.partition))
     }
 
     /// Waits until every record is acknowledged.

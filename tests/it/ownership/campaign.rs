@@ -134,8 +134,10 @@ impl Campaign {
         let away = Duration::from_millis(self.random.random_range(0..9_000));
         println!("{fault:?} {} for {away:?}", NAMES[number]);
         if matches!(fault, Fault::StoodStill | Fault::CutOff) {
-            // One that was started a moment ago has nothing to lose yet.
-            self.wait("the member to have a shard", || owned(&self.members[number]) > 0.0);
+            // One that was started a moment ago, or was struck just now, has nothing to lose yet, and the others have all.
+            self.wait("the member to have a shard", || {
+                owned(&self.members[number]) > 0.0 && self.owned(None) == f64::from(SHARDS)
+            });
         }
         match fault {
             Fault::Killed => {

@@ -8,11 +8,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::checkpoint::Checkpoint;
 use crate::model::types::{ShardId, SourceId};
 
-/// The version that this program writes. Later ones are refused.
-pub(crate) const VERSION: u32 = 1;
+mod cuts;
+mod lost;
+
+use cuts::Numbers;
+pub(crate) use cuts::Place;
+pub(crate) use cuts::{Cut, transactional_id};
+pub(crate) use lost::Existing;
+
+/// The latest version that this program knows. Later ones are refused.
+pub(crate) const VERSION: u32 = 2;
+
+/// The version of a record in which no stream was cut anew: releases that know nothing of that read it.
+const UNCUT: u32 = 1;
 
 /// What stands for the instance of a stream that the members of the consumer group share. No single instance is called so.
 pub(crate) const GROUP: &str = "group";
@@ -53,6 +63,15 @@ pub(crate) struct StreamPlacement {
     /// The words with which it was started anew.
     #[serde(default)]
     pub started_anew: BTreeSet<String>,
+    /// The latest configuration that announced itself with this number of shards.
+    #[serde(default)]
+    pub generation: u64,
+    /// How often it was cut anew.
+    #[serde(default)]
+    pub cut: u32,
+    /// The cuts before, latest first, of which the shards begin with what was left.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<Cut>,
 }
 
 /// Who announces itself.
@@ -75,19 +94,10 @@ pub struct Wanted {
     pub shards: u32,
     /// What it reads.
     pub source: SourceId,
+    /// Which configuration this is; a later one has a higher number.
+    pub generation: u64,
     /// A word that has everything left behind which is known of it, once for each word.
     pub start_anew: Option<String>,
-}
-
-/// A checkpoint where it was found, for clusters that have no record yet.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Existing {
-    /// Its key, `<stream>/<index>`.
-    pub key: String,
-    /// The partition in which it stands.
-    pub partition: i32,
-    /// The latest one of this key there.
-    pub checkpoint: Checkpoint,
 }
 
 /// Why a stream cannot be run as it is configured. Nothing was changed and nobody was fenced.
@@ -96,8 +106,8 @@ pub(crate) struct Existing {
 pub(crate) enum PlacementError {
     /// The number of shards is another one than before.
     #[error(
-        "stream {stream} was cut into {was} shards and is now configured with {now}; changing the number is not supported \
-         yet. Set shards = {was}, give the stream another name, or begin it anew with --start-anew {stream}=WORD, where each word has its effect once"
+        "stream {stream} was cut into {was} shards and is now configured with {now}, by configurations of the same generation \
+         ({generation}). Set a higher generation to cut it anew, with nothing lost and nothing twice; or set shards = {was}"
     )]
     ShardsChanged {
         /// The stream.
@@ -106,6 +116,25 @@ pub(crate) enum PlacementError {
         was: u32,
         /// Shards configured.
         now: u32,
+        /// The generation of both.
+        generation: u64,
+    },
+    /// A later configuration has another number of shards.
+    #[error(
+        "stream {stream} was cut into {was} shards by configuration generation {by}; this one is of generation {ours}, with {now} \
+         shards, and leaves the stream to later ones. Bring it up to date; or set a generation above {by} to cut the stream anew"
+    )]
+    Superseded {
+        /// The stream.
+        stream: String,
+        /// Shards by now.
+        was: u32,
+        /// Shards configured here.
+        now: u32,
+        /// The later generation.
+        by: u64,
+        /// The generation configured here.
+        ours: u64,
     },
     /// The stream's positions belong to another source.
     #[error(
@@ -138,96 +167,57 @@ pub(crate) enum PlacementError {
 
 impl Default for Record {
     fn default() -> Self {
-        Self { version: VERSION, streams: BTreeMap::new(), retired: BTreeSet::new() }
+        Self { version: UNCUT, streams: BTreeMap::new(), retired: BTreeSet::new() }
     }
 }
 
 impl Record {
-    /// What an earlier release left behind, which had checkpoints and no record, or what is left of a record that was lost.
-    /// Of a shard that has checkpoints in several partitions the latest one counts.
-    ///
-    /// Checkpoints know neither the instance, nor the source, nor the words with which a stream was started anew. So after a
-    /// loss another source is not noticed, and a word that was used before has its effect once more. Instances that run
-    /// bring all of that back ([`Self::restore`]); for streams that do not run it is lost.
-    pub(crate) fn of_checkpoints(existing: &[Existing]) -> Result<Self, PlacementError> {
-        let mut latest: BTreeMap<&str, &Existing> = BTreeMap::new();
-        for found in existing {
-            let age = |found: &Existing| (found.checkpoint.committed_ms, found.checkpoint.sequence);
-            let known = latest.entry(&found.key).or_insert(found);
-            if age(found) > age(known) {
-                *known = found;
-            }
-        }
-        let mut holders: BTreeMap<i32, &str> = BTreeMap::new();
-        for found in latest.values() {
-            if let Some(first) = holders.insert(found.partition, &found.key) {
-                let (first, second) = (first.to_owned(), found.key.clone());
-                return Err(PlacementError::Shared { partition: found.partition, first, second });
-            }
-        }
-        let mut streams: BTreeMap<&str, BTreeMap<u32, &Existing>> = BTreeMap::new();
-        for (key, found) in &latest {
-            if let Some((stream, index)) = key.rsplit_once('/')
-                && let Ok(index) = index.parse()
-            {
-                streams.entry(stream).or_default().insert(index, found);
-            }
-        }
-        // Whatever stands in a partition, even of a key that is no shard's, is in nobody else's way.
-        let mut taken: BTreeSet<i32> = existing.iter().map(|found| found.partition).collect();
-        let mut record = Self::default();
-        for (stream, shards) in streams {
-            let newest = shards.values().max_by_key(|found| found.checkpoint.committed_ms);
-            let count = newest.map_or(0, |found| found.checkpoint.shards);
-            let place = |index| shards.get(&index).map_or_else(|| free(&mut taken), |found| found.partition);
-            let placement = StreamPlacement {
-                partitions: (0..count).map(place).collect(),
-                // Nobody announced itself yet.
-                instance: String::new(),
-                placed_by: String::new(),
-                placed_ms: 0,
-                source: None,
-                started_anew: BTreeSet::new(),
-            };
-            record.streams.insert(stream.to_owned(), placement);
-        }
-        record.retired = taken.difference(&record.partitions().collect()).copied().collect();
-        Ok(record)
-    }
-
     /// The record after `who` announced itself for `wanted`. From then on it runs these streams.
     pub(crate) fn announce(&self, wanted: &[Wanted], who: Who<'_>) -> Result<Self, PlacementError> {
         let mut record = self.clone();
-        record.version = VERSION;
         for stream in wanted {
             let mut known = record.streams.remove(&stream.stream);
             let mut started_anew = known.as_ref().map(|known| known.started_anew.clone()).unwrap_or_default();
             // Also where nothing is known yet: the argument stays where restarts repeat it.
             started_anew.extend(stream.start_anew.clone());
             if self.starts_anew(stream) {
-                record.retired.extend(known.take().into_iter().flat_map(|left| left.partitions));
+                record.retired.extend(known.take().iter().flat_map(StreamPlacement::all_partitions));
             }
-            let placed = match known {
-                Some(known) => known.accept(stream)?,
-                None => record.place(stream, who),
+            let is_new_cut = known.as_ref().is_some_and(|known| known.compare(stream) == Numbers::Changed);
+            let placed = match known.map(|known| (known.clone(), known.accept(stream))) {
+                // The others run it. This member waits, and takes the rest.
+                Some((known, Err(PlacementError::Superseded { .. }))) if who.instance == GROUP => {
+                    record.streams.insert(stream.stream.clone(), known);
+                    continue;
+                }
+                Some((_, accepted)) if is_new_cut => self.cut_anew(accepted?, stream, who),
+                Some((_, accepted)) => accepted?,
+                None => {
+                    // Its transactional ids go on being those of the last cut, so whoever is at work is fenced.
+                    let cut = self.streams.get(&stream.stream).map_or(0, |left| left.cut);
+                    StreamPlacement { cut, generation: stream.generation, ..record.place(stream, who) }
+                }
             };
             let (instance, source) = (who.instance.to_owned(), Some(stream.source.clone()));
             let placement = StreamPlacement { instance, source, started_anew, ..placed };
             record.streams.insert(stream.stream.clone(), placement);
         }
+        record.settle_version();
         Ok(record)
     }
 
     /// A stream that is not known yet, on partitions that nobody has.
     fn place(&self, stream: &Wanted, who: Who<'_>) -> StreamPlacement {
-        let mut taken: BTreeSet<i32> = self.partitions().chain(self.retired.clone()).collect();
         StreamPlacement {
-            partitions: (0..stream.shards).map(|_| free(&mut taken)).collect(),
+            partitions: self.free(stream.shards),
             instance: String::new(),
             placed_by: who.process.to_owned(),
             placed_ms: who.now_ms,
             source: None,
             started_anew: BTreeSet::new(),
+            generation: 0,
+            cut: 0,
+            before: Vec::new(),
         }
     }
 
@@ -238,30 +228,6 @@ impl Record {
             // Where shards are shared, nobody knows which of them were opened by others meanwhile.
             if who.instance == GROUP { is_young } else { known.placed_by == who.process }
         })
-    }
-
-    /// The record after its topic was lost, and with it what `instance` announced, as `own` remembers it. What was announced
-    /// since by others stays.
-    pub(crate) fn restore(&self, own: &Self, instance: &str) -> Result<Self, PlacementError> {
-        let mut record = self.clone();
-        for (stream, placement) in own.streams.iter().filter(|(_, known)| known.instance == instance) {
-            if self.instance(stream).is_some() {
-                continue;
-            }
-            for (other, known) in self.streams.iter().filter(|(other, _)| *other != stream) {
-                let shared =
-                    placement.partitions.iter().find(|partition| known.partitions.contains(partition));
-                if let Some(partition) = shared {
-                    let (first, second) = (other.clone(), stream.clone());
-                    return Err(PlacementError::Shared { partition: *partition, first, second });
-                }
-            }
-            record.streams.insert(stream.clone(), placement.clone());
-        }
-        let used: BTreeSet<i32> = record.partitions().collect();
-        record.retired.extend(&own.retired);
-        record.retired.retain(|partition| !used.contains(partition));
-        Ok(record)
     }
 
     /// Whether an announcement for `wanted` leaves behind what is known of the stream: with a word that was not used before.
@@ -290,23 +256,7 @@ impl Record {
     }
 
     fn partitions(&self) -> impl Iterator<Item = i32> + '_ {
-        self.streams.values().flat_map(|stream| stream.partitions.iter().copied())
-    }
-}
-
-impl StreamPlacement {
-    /// Itself, if the stream is still the same.
-    fn accept(self, wanted: &Wanted) -> Result<Self, PlacementError> {
-        let stream = wanted.stream.clone();
-        let was = u32::try_from(self.partitions.len()).unwrap_or(u32::MAX);
-        if let Some(was) = self.source.as_ref().filter(|was| !was.is_same(&wanted.source)) {
-            let (was, now) = (Box::new(was.clone()), Box::new(wanted.source.clone()));
-            return Err(PlacementError::SourceChanged { stream, was, now });
-        }
-        if was != wanted.shards {
-            return Err(PlacementError::ShardsChanged { stream, was, now: wanted.shards });
-        }
-        Ok(self)
+        self.streams.values().flat_map(StreamPlacement::all_partitions)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use tokio::runtime::Handle;
 
-use super::read;
+use super::{Placement, read};
 use crate::sink::SinkError;
 use crate::sink::kafka::StateTopics;
 use crate::sink::kafka::client::Clients;
@@ -23,15 +23,14 @@ impl Watcher {
         Self { config: config.clone(), clients: Clients::new(config.clone(), runtime), reader: None }
     }
 
-    /// The instances that announced themselves last for these streams. Blocks.
-    pub(crate) fn instances(&mut self, streams: &[String]) -> Result<Vec<String>, SinkError> {
+    /// What is recorded now; `None` where there is no record. Blocks.
+    pub(crate) fn look(&mut self) -> Result<Option<Placement>, SinkError> {
         let reader = match self.reader.take() {
             Some(reader) => reader,
             None => Reader::new(&self.clients, self.config.transaction_timeout)?,
         };
         let found = read(&reader, &StateTopics::new(&self.config.prefix))?;
         self.reader = Some(reader);
-        let Some((record, _)) = found else { return Ok(Vec::new()) };
-        Ok(streams.iter().filter_map(|stream| record.instance(stream)).map(str::to_owned).collect())
+        Ok(found.map(|(record, _)| Placement { record }))
     }
 }

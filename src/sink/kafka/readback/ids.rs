@@ -1,12 +1,14 @@
 //! Reading the id journal back, and finding out from the journal itself whether it is complete.
 
 use std::ops::{ControlFlow, Range};
+use std::time::Duration;
 
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::{OpenTransactions, REQUEST_TIMEOUT, Reader, TAIL};
+use crate::model::checkpoint::Checkpoint;
 use crate::model::errors::chain;
 use crate::model::types::{Dated, EventId};
 use crate::sink::kafka::client::explain;
@@ -22,6 +24,17 @@ pub(crate) struct Needed {
     pub numbers: Option<Range<u64>>,
     /// How long the shard had run: the date of ids that have no other.
     pub ran_ms: u64,
+}
+
+impl Needed {
+    /// Those of a shard that goes on from `checkpoint`. `window` is for checkpoints that do not say what is needed.
+    pub(crate) fn of(checkpoint: &Checkpoint, window: Duration) -> Self {
+        Self {
+            since_ms: checkpoint.ids_since_ms(window),
+            numbers: checkpoint.ids.map(|ids| ids.oldest..ids.written),
+            ran_ms: checkpoint.ran_ms,
+        }
+    }
 }
 
 /// What of the needed ids the journal lacks.

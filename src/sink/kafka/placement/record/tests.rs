@@ -3,13 +3,14 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::checkpoint::Checkpoint;
 
 fn source(name: &str) -> SourceId {
     SourceId { kind: "airship".into(), name: name.into(), host: "connect.urbanairship.com".into() }
 }
 
 fn wanted(stream: &str, shards: u32) -> Wanted {
-    Wanted { stream: stream.into(), shards, source: source("app"), start_anew: None }
+    Wanted { stream: stream.into(), shards, source: source("app"), generation: 0, start_anew: None }
 }
 
 fn who(instance: &str) -> Who<'_> {
@@ -43,8 +44,8 @@ fn known_shards_stay_and_new_ones_take_what_is_free() {
 fn the_number_of_shards_is_judged_for_the_stream_as_a_whole() {
     let record = Record::default().announce(&[wanted("a", 1)], who("me")).unwrap();
     let refused = record.announce(&[wanted("b", 1), wanted("a", 2)], who("you")).unwrap_err();
-    assert_eq!(refused, PlacementError::ShardsChanged { stream: "a".into(), was: 1, now: 2 });
-    assert!(refused.to_string().contains("--start-anew a=WORD"), "{refused}");
+    assert_eq!(refused, PlacementError::ShardsChanged { stream: "a".into(), was: 1, now: 2, generation: 0 });
+    assert!(refused.to_string().contains("Set a higher generation"), "{refused}");
     // An earlier release left a second shard behind that its stream no longer has.
     let found = [existing("a/0", 0, 1, 9), existing("a/1", 1, 2, 5)];
     let record = Record::of_checkpoints(&found).unwrap();
@@ -124,23 +125,121 @@ fn two_shards_on_one_partition_are_an_error() {
     assert_eq!((partition(&record, "a", 0), partition(&record, "b", 0)), (Some(1), Some(0)));
 }
 
+/// The same, by a later configuration.
+fn later(generation: u64, shards: u32) -> Wanted {
+    Wanted { generation, ..wanted("a", shards) }
+}
+
+fn announce(record: &Record, wanted: &Wanted, instance: &str) -> Result<Record, PlacementError> {
+    record.announce(std::slice::from_ref(wanted), who(instance))
+}
+
+#[test]
+fn a_later_configuration_cuts_the_stream_anew() {
+    let two = announce(&Record::default(), &wanted("a", 2), GROUP).unwrap();
+    assert_eq!((two.version, two.streams["a"].cut), (1, 0), "an older release reads it");
+    let five = announce(&two, &later(3, 5), GROUP).unwrap();
+    assert_eq!(five.streams["a"].partitions, [2, 3, 4, 5, 6], "nobody's so far");
+    assert_eq!(five.streams["a"].before, [Cut { number: 0, partitions: vec![0, 1] }]);
+    assert_eq!((five.version, five.streams["a"].cut, five.streams["a"].generation), (2, 1, 3));
+    assert_eq!(announce(&five, &later(3, 5), GROUP).unwrap(), five, "it is one step");
+    let one = announce(&five, &later(4, 1), GROUP).unwrap();
+    assert_eq!(one.streams["a"].before.len(), 2, "whether each of the five was opened is not known here");
+    assert_eq!(one.streams["a"].before[0], Cut { number: 1, partitions: vec![2, 3, 4, 5, 6] });
+    assert_eq!(one.partition_count(), 8);
+    let mut opened = one.clone();
+    opened.forget_cuts("a", 1);
+    assert_eq!((opened.streams["a"].before.len(), &opened.retired), (1, &BTreeSet::from([0, 1])));
+    assert!(opened.is_past(0) && opened.is_past(2) && !opened.is_past(7));
+    let back = announce(&opened, &later(5, 2), GROUP).unwrap();
+    assert_eq!(back.streams["a"].partitions, [8, 9], "not those of the same number before");
+}
+
+#[test]
+fn an_earlier_configuration_waits_or_agrees() {
+    let two = announce(&Record::default(), &later(2, 2), GROUP).unwrap();
+    let agrees = announce(&two, &later(1, 2), GROUP).unwrap();
+    assert_eq!(agrees, two, "side by side until the rollout is over");
+    assert_eq!(announce(&two, &later(7, 2), GROUP).unwrap().streams["a"].generation, 7);
+    let five = announce(&two, &later(3, 5), GROUP).unwrap();
+    let mut both = vec![later(2, 2), wanted("b", 1)];
+    let rest = five.announce(&both, who(GROUP)).unwrap();
+    assert_eq!(rest.streams["a"], five.streams["a"], "it waits with this stream");
+    assert_eq!(rest.streams["b"].partitions, [7], "and has the others");
+    let shard = ShardId { stream: "a".into(), index: 0 };
+    assert_eq!(rest.place_of(&shard, 2), None);
+    assert_eq!(rest.place_of(&shard, 5).map(|place| (place.partition, place.cut)), Some((2, 1)));
+    let why = rest.why_superseded(&both.remove(0)).unwrap().to_string();
+    assert!(why.contains("5 shards by configuration generation 3; this one is of generation 2"), "{why}");
+    assert_eq!(rest.why_superseded(&later(3, 5)), None);
+    let alone = announce(&five, &later(2, 2), "me").unwrap_err();
+    assert!(matches!(alone, PlacementError::Superseded { by: 3, ours: 2, .. }), "{alone}");
+    let contradicts = announce(&five, &later(3, 4), GROUP).unwrap_err();
+    assert!(matches!(contradicts, PlacementError::ShardsChanged { generation: 3, .. }), "{contradicts}");
+    let other = Wanted { source: source("other"), ..later(4, 1) };
+    assert!(matches!(announce(&five, &other, GROUP), Err(PlacementError::SourceChanged { .. })));
+}
+
+#[test]
+fn transactional_ids_of_two_cuts_are_unlike() {
+    let id = |cut| transactional_id("t", &ShardId { stream: "a".into(), index: 1 }, cut);
+    assert_eq!([id(0), id(1), id(10)], ["t.a.1", "t.a.1~1", "t.a.1~10"]);
+}
+
+#[test]
+fn checkpoints_tell_which_cut_they_are_of() {
+    let of = |key: &str, partition, shards, cut, committed_ms| {
+        let mut found = existing(key, partition, shards, committed_ms);
+        found.checkpoint.cut = cut;
+        found
+    };
+    // The old ones were used last: only the cut tells.
+    let found = [of("a/0", 0, 2, 0, 90), of("a/1", 1, 2, 0, 95), of("a/2", 4, 3, 1, 50)];
+    let record = Record::of_checkpoints(&found).unwrap();
+    let placed = &record.streams["a"];
+    assert_eq!((placed.cut, placed.partitions[2], placed.partitions.len()), (1, 4, 3));
+    assert_eq!(
+        placed.before,
+        [Cut { number: 0, partitions: vec![0, 1] }],
+        "two of the three begin with them"
+    );
+    assert!(placed.partitions[..2].iter().all(|partition| ![0, 1, 4].contains(partition)));
+}
+
+#[test]
+fn what_is_out_of_date_is_not_brought_back() {
+    let two = announce(&Record::default(), &wanted("a", 2), GROUP).unwrap();
+    let five = announce(&two, &later(3, 5), GROUP).unwrap();
+    let lost = Record::default();
+    let stale = lost.restore(&two, GROUP).unwrap();
+    assert_eq!(stale.restore(&five, GROUP).unwrap().streams["a"], five.streams["a"], "whoever is first");
+    assert_eq!(five.restore(&two, GROUP).unwrap(), five);
+    let anew = Wanted { start_anew: Some("w".into()), ..wanted("a", 2) };
+    let anew = two.announce(&[anew], Who { now_ms: 2_000_000, ..who(GROUP) }).unwrap();
+    assert_eq!(stale.restore(&anew, GROUP).unwrap().streams["a"], anew.streams["a"], "started anew since");
+}
+
 proptest! {
     #[test]
     fn no_partition_is_ever_shared(
-        steps in prop::collection::vec((0u8..5, 1u32..4, prop::option::of(0u8..3)), 1..30),
+        steps in prop::collection::vec((0u8..5, 1u32..4, prop::option::of(0u8..3), 0u64..9), 1..30),
     ) {
         let mut record = Record::default();
         let mut given: BTreeMap<i32, (String, u32, usize)> = BTreeMap::new();
         let mut epochs: BTreeMap<String, usize> = BTreeMap::new();
         let mut said: BTreeSet<(String, u8)> = BTreeSet::new();
-        for (name, shards, word) in steps {
+        for (name, shards, word, generation) in steps {
             let stream = format!("s{name}");
-            let wanted = Wanted { start_anew: word.map(|word| word.to_string()), ..wanted(&stream, shards) };
+            let start_anew = word.map(|word| word.to_string());
+            let wanted = Wanted { start_anew, generation, ..wanted(&stream, shards) };
             let announced = record.announce(std::slice::from_ref(&wanted), who("me"));
             let Ok(next) = announced else { continue };
             // A word has its effect once: what is announced again stays.
             prop_assert_eq!(&next.announce(&[wanted], who("me")).unwrap(), &next);
             if word.is_some_and(|word| said.insert((stream.clone(), word))) {
+                *epochs.entry(stream.clone()).or_default() += 1;
+            }
+            if record.streams.get(&stream).is_some_and(|was| was.cut < next.streams[&stream].cut) {
                 *epochs.entry(stream.clone()).or_default() += 1;
             }
             for (index, partition) in next.streams[&stream].partitions.iter().enumerate() {

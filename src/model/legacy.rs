@@ -1,0 +1,195 @@
+//! What shards leave to those that take their place when a stream is cut into another number: pure decisions.
+//!
+//! Invariant: whoever begins with it misses nothing that one of them had not delivered, and knows the recent ids of all.
+
+use super::checkpoint::{Checkpoint, Ids, Totals};
+use super::offset;
+use super::types::{Dated, EventId, Position, Run};
+
+/// Ids that were committed together, as old as their shard says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Group {
+    /// How long the shard that took them had run since, milliseconds.
+    age_ms: u64,
+    dated: Dated,
+    ids: Vec<EventId>,
+}
+
+/// What is left behind by the shards before.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Legacy {
+    left: Vec<Checkpoint>,
+    groups: Vec<Group>,
+}
+
+impl Legacy {
+    /// One of them left this.
+    pub(crate) fn add(&mut self, left: Checkpoint) {
+        self.left.push(left);
+    }
+
+    /// A shard that had run for `ran_ms` left these ids.
+    pub(crate) fn add_ids(&mut self, ran_ms: u64, dated: Dated, ids: &[EventId]) {
+        let age_ms = ran_ms.saturating_sub(dated.ran_ms);
+        self.groups.push(Group { age_ms, dated, ids: ids.to_vec() });
+    }
+
+    /// Whether nothing was left: no shard of the stream was ever opened.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.left.is_empty()
+    }
+
+    /// The first checkpoint of a shard that takes their place. `fresh` is that of one that begins with nothing, and
+    /// `begins_at_oldest` tells whether it would begin with the oldest event that the service holds.
+    ///
+    /// The first shard takes the totals of all, so that the sum over the stream stays.
+    pub(crate) fn checkpoint(&self, fresh: Checkpoint, is_first: bool, begins_at_oldest: bool) -> Checkpoint {
+        let least = self.least_advanced(begins_at_oldest);
+        let sum = || self.left.iter().fold(Totals::default(), |sum, left| sum.plus(left.totals));
+        Checkpoint {
+            position: least.and_then(|least| least.position.clone()),
+            position_ms: least.and_then(Checkpoint::position_dated_ms),
+            processed_ms: least.and_then(|least| least.processed_ms),
+            totals: if is_first { sum() } else { Totals::default() },
+            ran_ms: self.ran_ms(),
+            ids: Some(Ids { oldest: 0, written: self.ids() as u64, since_ms: fresh.committed_ms }),
+            ..fresh
+        }
+    }
+
+    /// The ids of all, oldest first, numbered anew.
+    pub(crate) fn runs(&mut self) -> Vec<Run<'_>> {
+        let ran_ms = self.ran_ms();
+        self.groups.sort_by_key(|group| std::cmp::Reverse(group.age_ms));
+        let mut first = 0;
+        let number = |group: &Group| {
+            let number = first;
+            first += group.ids.len() as u64;
+            number
+        };
+        let firsts: Vec<u64> = self.groups.iter().map(number).collect();
+        let runs = self.groups.iter().zip(firsts).map(|(group, first)| Run {
+            dated: Dated { ran_ms: ran_ms.saturating_sub(group.age_ms), ..group.dated },
+            first,
+            ids: &group.ids,
+        });
+        runs.collect()
+    }
+
+    /// How many ids there are.
+    pub(crate) fn ids(&self) -> usize {
+        self.groups.iter().map(|group| group.ids.len()).sum()
+    }
+
+    /// How far apart the positions are, milliseconds: what the ids have to cover.
+    pub(crate) fn apart_ms(&self) -> i64 {
+        let dated = || self.left.iter().filter_map(Checkpoint::position_dated_ms);
+        dated().max().zip(dated().min()).map_or(0, |(latest, earliest)| latest.saturating_sub(earliest))
+    }
+
+    /// How many shards were opened and never got a position.
+    pub(crate) fn without_position(&self) -> usize {
+        self.left.iter().filter(|left| left.position.is_none()).count()
+    }
+
+    /// As long as the one that ran longest.
+    fn ran_ms(&self) -> u64 {
+        self.left.iter().map(|left| left.ran_ms).max().unwrap_or(0)
+    }
+
+    /// The one that had got least far. Offsets are opaque: they are compared as numbers only where all of them are such, else
+    /// by when the service processed what stands there.
+    ///
+    /// One that never got a position has delivered nothing. Where it would have begun with the oldest event it is the least
+    /// advanced; otherwise nobody knows where it would have begun, and the others tell.
+    fn least_advanced(&self, begins_at_oldest: bool) -> Option<&Checkpoint> {
+        if begins_at_oldest && self.without_position() > 0 {
+            return None;
+        }
+        let placed = || self.left.iter().filter(|left| left.position.is_some());
+        let numbers: Option<Vec<u128>> = placed().map(number).collect();
+        match numbers {
+            Some(numbers) => placed().zip(numbers).min_by_key(|(_, number)| *number).map(|(least, _)| least),
+            None => placed().min_by_key(|left| left.position_dated_ms()),
+        }
+    }
+}
+
+fn number(checkpoint: &Checkpoint) -> Option<u128> {
+    match checkpoint.position.as_ref()? {
+        Position::Offset { offset } => offset::number(offset),
+        Position::Watermark(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn left(offset: Option<&str>, position_ms: i64, ran_ms: u64) -> Checkpoint {
+        let position = offset.map(Position::offset);
+        let position_ms = position.is_some().then_some(position_ms);
+        let totals = Totals { delivered: 10, ..Totals::default() };
+        Checkpoint { position, position_ms, ran_ms, totals, ..Checkpoint::initial("old", 2, 0) }
+    }
+
+    fn legacy(left: impl IntoIterator<Item = Checkpoint>) -> Legacy {
+        Legacy { left: left.into_iter().collect(), groups: Vec::new() }
+    }
+
+    fn begins(legacy: &Legacy, begins_at_oldest: bool) -> Option<String> {
+        let checkpoint = legacy.checkpoint(Checkpoint::initial("new", 3, 5), true, begins_at_oldest);
+        checkpoint.position.map(|position| position.to_string())
+    }
+
+    #[test]
+    fn the_least_advanced_position_is_that_of_all_new_shards() {
+        let numbers = legacy([left(Some("1000"), 1, 0), left(Some("999"), 2, 0)]);
+        assert_eq!(
+            begins(&numbers, false).as_deref(),
+            Some("999"),
+            "as numbers, not as texts, nor by their times"
+        );
+        let both = legacy([left(Some("MTAwMA"), 2, 0), left(Some("1001"), 1, 0)]);
+        assert_eq!(begins(&both, false).as_deref(), Some("MTAwMA"));
+        let opaque = legacy([left(Some("x"), 2, 0), left(Some("1"), 1, 0), left(Some("y"), 3, 0)]);
+        assert_eq!(begins(&opaque, false).as_deref(), Some("1"), "by their times");
+        assert_eq!((opaque.apart_ms(), numbers.apart_ms()), (2, 1));
+    }
+
+    #[test]
+    fn a_shard_that_never_read_anything_has_everything_before_it() {
+        let legacy = legacy([left(Some("7"), 1, 0), left(None, 0, 0)]);
+        assert_eq!(begins(&legacy, true), None, "the oldest event that is held");
+        assert_eq!(
+            begins(&legacy, false).as_deref(),
+            Some("7"),
+            "nobody knows what came before its first connect"
+        );
+        assert_eq!(legacy.without_position(), 1);
+    }
+
+    #[test]
+    fn the_totals_of_the_stream_stay() {
+        let legacy = legacy([left(None, 0, 0), left(None, 0, 0)]);
+        let delivered =
+            |is_first| legacy.checkpoint(Checkpoint::initial("new", 3, 5), is_first, false).totals.delivered;
+        assert_eq!((delivered(true), delivered(false)), (20, 0));
+    }
+
+    #[test]
+    fn the_ids_of_all_stand_in_the_order_of_their_age() {
+        let mut legacy = legacy([left(None, 0, 10_000), left(None, 0, 100)]);
+        let dated = |ran_ms| Dated { committed_ms: 1, ran_ms, received_ms: None };
+        let ids = |range: std::ops::Range<u128>| range.map(EventId).collect::<Vec<_>>();
+        legacy.add_ids(10_000, dated(9_000), &ids(0..2));
+        legacy.add_ids(10_000, dated(10_000), &ids(2..3));
+        legacy.add_ids(100, dated(50), &ids(3..6));
+        let checkpoint = legacy.checkpoint(Checkpoint::initial("new", 3, 5), false, false);
+        assert_eq!(checkpoint.ids, Some(Ids { oldest: 0, written: 6, since_ms: 5 }));
+        assert_eq!(checkpoint.ran_ms, 10_000);
+        let runs = legacy.runs();
+        let found: Vec<_> = runs.iter().map(|run| (run.dated.ran_ms, run.first, run.ids.to_vec())).collect();
+        assert_eq!(found, [(9_000, 0, ids(0..2)), (9_950, 2, ids(3..6)), (10_000, 5, ids(2..3))]);
+    }
+}

@@ -1,0 +1,198 @@
+//! The number of a stream's shards is changed by a later configuration, under input: nothing is lost and nothing comes twice,
+//! whoever is killed in the middle of it.
+
+use super::MISCONFIGURED;
+use crate::harness::airship::{LIMIT, Mock, Setup, count_log, service, stop};
+use crate::harness::broker::broker;
+use crate::harness::expected::Expected;
+use crate::harness::process::Process;
+use crate::harness::reader::{Isolation, read_all};
+use crate::harness::wait::wait_until;
+use std::cell::Cell;
+use std::time::Duration;
+use tributary_mock::airship;
+
+/// Events that come with each look at what is waited for.
+const STEP: u64 = 5;
+
+/// What the shared broker takes at least.
+const SESSION: Duration = Duration::from_secs(6);
+
+const CHANGED: &str = "the number of shards is changed";
+const INHERITED: &str = "the number of shards was changed: it begins";
+
+/// One stream, and how often it was cut.
+struct Stream {
+    mock: Mock,
+    setup: Setup,
+    events: u64,
+    made: Cell<u64>,
+}
+
+impl Stream {
+    #[track_caller]
+    fn new(test: &str, events: u64) -> Self {
+        let config = airship::Config { hold_at: Some(0), duplicate_every: 10, ..service(events) };
+        let mock = Mock::start(config);
+        let mut setup = Setup::new(test, &mock);
+        setup.transaction_timeout = "10m";
+        Self { mock, setup, events, made: Cell::new(0) }
+    }
+
+    fn configured(&self, shards: u32, more: String) -> Setup {
+        let mut setup = self.setup.clone().with(|settings| settings.more = more);
+        setup.streams[0].shards = shards;
+        setup
+    }
+
+    /// A member of the group with the configuration of this generation.
+    fn member(&self, name: &str, generation: u64, shards: u32) -> Setup {
+        let session = SESSION.as_secs();
+        let more = format!(
+            "ownership = \"group\"\ninstance_id = \"{name}\"\nsession_timeout = \"{session}s\"\ngeneration = {generation}"
+        );
+        self.configured(shards, more)
+    }
+
+    /// Waits, and lets events come meanwhile.
+    #[track_caller]
+    fn wait(&self, what: &str, mut holds: impl FnMut() -> bool) {
+        wait_until(LIMIT, what, || {
+            let made = (self.made.get() + STEP).min(self.events);
+            self.made.set(made);
+            self.mock.release(made);
+            holds()
+        });
+    }
+
+    /// Waits until the members have so many shards among them.
+    #[track_caller]
+    fn wait_shared(&self, members: &[&Process], shards: u32) {
+        self.wait(&format!("all {shards} shards to be shared"), || {
+            let owned: f64 = members.iter().map(|member| owned(member)).sum();
+            owned == f64::from(shards) && members.iter().all(|member| member.get("/ready").status == 200)
+        });
+    }
+
+    /// Makes what is left, waits until all of it is there, stops the members and compares.
+    #[track_caller]
+    fn finish(&self, members: Vec<Process>) {
+        self.mock.release(self.events);
+        let expected = Expected::all(self.mock.log());
+        let read = || read_all(broker(), self.setup.topic(), Isolation::Committed);
+        wait_until(LIMIT, "all events", || read().len() as u64 >= expected.len());
+        for mut member in members {
+            stop(&mut member);
+        }
+        expected.check(&read());
+    }
+}
+
+fn owned(process: &Process) -> f64 {
+    process.metrics().sum("tributary_shard_owned", &[])
+}
+
+/// 2, then 5, then 1, with somebody killed in the middle of each change.
+#[test]
+fn members_of_a_later_configuration_cut_it_anew() {
+    let stream = Stream::new("cuts-members", 20_000);
+    let start = |name, generation, shards| stream.member(name, generation, shards).start();
+    let (mut a, mut b) = (start("a", 1, 2), start("b", 1, 2));
+    stream.wait_shared(&[&a, &b], 2);
+    stream.wait("something to be there", || stream.made.get() > 500);
+
+    // The first one to say so dies in its announcement; it is dead before anything was changed, or after.
+    let mut first = stream.member("c", 2, 5).start_with("before_placement=1:pause");
+    stream.wait("the announcement", || count_log(&first, CHANGED) == 1);
+    first.kill9();
+    stream.wait_shared(&[&a, &b], 2);
+    // The second one dies in the first transaction of a new shard.
+    let mut second = stream.member("c", 2, 5).start_with("before_commit=1:pause");
+    stream.wait("a new shard to begin", || count_log(&second, INHERITED) > 0);
+    second.kill9();
+    a.kill9();
+    let c = start("c", 2, 5);
+    stream.wait_shared(&[&c], 5);
+    stream.wait("the other one to see it", || b.get("/ready").body.contains("\"superseded\""));
+    let page = b.get("/ready");
+    assert_eq!(page.status, 200, "a rollout must not find two that are not ready: {}", page.body);
+    assert!(page.body.contains("configuration generation 2; this one is of generation 1"), "{}", page.body);
+    assert_eq!(owned(&b), 0.0);
+    let a = start("a", 2, 5);
+    stream.wait_shared(&[&a, &c], 5);
+    stream.wait("both to have some", || owned(&a) > 0.0 && owned(&c) > 0.0);
+    stop(&mut b);
+
+    // Before each of the five was opened, so that what lies two cuts back is needed as well.
+    let mut d = stream.member("d", 3, 3).start();
+    stream.wait("the change", || count_log(&d, INHERITED) > 0);
+    d.kill9();
+    let e = start("e", 4, 1);
+    stream.wait_shared(&[&e], 1);
+    stream.wait("the others to let go", || owned(&a) + owned(&c) == 0.0);
+    let late = stream.made.get() + 1_000;
+    stream.wait("some more events", || stream.made.get() >= late.min(stream.events));
+    stream.finish(vec![a, c, e]);
+}
+
+/// Whoever had both numbers at once would have two truths.
+#[test]
+fn the_same_generation_with_other_numbers_is_refused() {
+    let stream = Stream::new("cuts-refused", 2_000);
+    let first = stream.member("a", 1, 2).start();
+    stream.wait_shared(&[&first], 2);
+    let mut second = stream.member("b", 1, 3).start();
+    stream.wait("it to be refused", || second.exited().is_some());
+    assert_eq!(second.wait_exit(LIMIT).code(), Some(MISCONFIGURED));
+    let log = second.log().join("\n");
+    assert!(log.contains("Set a higher generation to cut it anew"), "{log}");
+    stream.wait_shared(&[&first], 2);
+    stream.finish(vec![first]);
+}
+
+/// One process after the other, without a group; and the old one is taken over by the new one.
+#[test]
+fn a_process_alone_cuts_it_anew() {
+    let stream = Stream::new("cuts-alone", 8_000);
+    let alone =
+        |generation: u64, shards| stream.configured(shards, format!("generation = {generation}")).start();
+    let mut two = alone(0, 2);
+    stream.wait_shared(&[&two], 2);
+    stream.wait("something to be there", || stream.made.get() > 300);
+    let three = alone(1, 3);
+    stream.wait("the old one to give up", || two.exited().is_some());
+    assert_eq!(two.wait_exit(LIMIT).code(), Some(super::TAKEN_OVER));
+    stream.wait_shared(&[&three], 3);
+    let mut late = alone(0, 2);
+    stream.wait("an earlier configuration to be refused", || late.exited().is_some());
+    assert_eq!(late.wait_exit(LIMIT).code(), Some(MISCONFIGURED));
+    let mut three = three;
+    stop(&mut three);
+    let one = alone(2, 1);
+    stream.wait_shared(&[&one], 1);
+    stream.finish(vec![one]);
+}
+
+/// Without transactions nothing fences the old ones, so some may come twice; none is lost.
+#[test]
+fn without_transactions_nothing_is_lost() {
+    let mut stream = Stream::new("cuts-least", 8_000);
+    stream.setup.delivery = "at_least_once";
+    let a = stream.member("a", 1, 2).start();
+    stream.wait_shared(&[&a], 2);
+    stream.wait("something to be there", || stream.made.get() > 500);
+    let b = stream.member("b", 2, 3).start();
+    stream.wait_shared(&[&b], 3);
+    stream.wait("the old one to let go", || owned(&a) == 0.0);
+    stream.mock.release(stream.events);
+    let expected = Expected::all(stream.mock.log());
+    let ids = || {
+        let messages = read_all(broker(), stream.setup.topic(), Isolation::Committed);
+        let ids = messages.iter().filter_map(|message| message.header("ce_id").map(str::to_owned));
+        ids.collect::<std::collections::BTreeSet<String>>()
+    };
+    wait_until(LIMIT, "all events", || ids().len() as u64 >= expected.len());
+    for mut member in [a, b] {
+        stop(&mut member);
+    }
+}
