@@ -136,7 +136,9 @@ impl Campaign {
         if matches!(fault, Fault::StoodStill | Fault::CutOff) {
             // One that was started a moment ago, or was struck just now, has nothing to lose yet, and the others have all.
             self.wait("the member to have a shard", || {
-                owned(&self.members[number]) > 0.0 && self.owned(None) == f64::from(SHARDS)
+                // Asked once: it may lose them between two questions.
+                let own = owned(&self.members[number]);
+                own > 0.0 && own + self.owned(Some(number)) == f64::from(SHARDS)
             });
         }
         match fault {
