@@ -153,6 +153,15 @@ program says too (src/config/properties.rs). Never prints the value.
 {{- if eq $ownership "group" }}true{{ end }}
 {{- end }}
 
+{{- /*
+The configuration's generation: the release's revision, where instances of two revisions meet in a rollout and the configuration
+does not say it itself. Else empty.
+*/}}
+{{- define "tributary.generation" -}}
+{{- $config := include "tributary.config" . | fromToml }}
+{{- if and (include "tributary.shared" .) (not (hasKey $config "generation")) }}{{ .Release.Revision }}{{ end }}
+{{- end }}
+
 {{- /* How many pods there are to be. */}}
 {{- define "tributary.replicas" -}}
 {{- $replicas := int .Values.replicaCount }}
@@ -191,7 +200,7 @@ program says too (src/config/properties.rs). Never prints the value.
 
 {{- /* What the chart depends on is not to be set behind its back. */}}
 {{- define "tributary.guards" -}}
-{{- $variable := "^TRIBUTARY_((CONFIG|LOG|ADMIN|SHUTDOWN|OWNERSHIP)$|(ADMIN|SHUTDOWN)__)" }}
+{{- $variable := "^TRIBUTARY_((CONFIG|LOG|ADMIN|SHUTDOWN|OWNERSHIP|GENERATION)$|(ADMIN|SHUTDOWN)__)" }}
 {{- range .Values.extraEnv }}
 {{- if regexMatch $variable .name }}
 {{- fail (printf "extraEnv: %s is the chart's; use log, admin.listen or config" .name) }}
@@ -210,7 +219,7 @@ program says too (src/config/properties.rs). Never prints the value.
 {{- end }}
 {{- end }}
 {{- range .Values.extraArgs }}
-{{- if regexMatch "^(--set=)?(shutdown|admin|ownership)[.=]" . }}
+{{- if regexMatch "^(--set=)?(shutdown|admin|ownership|generation)[.=]" . }}
 {{- fail (printf "extraArgs: %s is the chart's; use admin.listen or config" .) }}
 {{- end }}
 {{- end }}
@@ -222,6 +231,10 @@ program says too (src/config/properties.rs). Never prints the value.
   value: {{ .Values.admin.listen | quote }}
 - name: TRIBUTARY_LOG
   value: {{ .Values.log | quote }}
+{{- with include "tributary.generation" . }}
+- name: TRIBUTARY_GENERATION
+  value: {{ . | quote }}
+{{- end }}
 {{- range $name, $from := .Values.secrets.env }}
 - name: {{ $name }}
   valueFrom:

@@ -41,6 +41,10 @@ impl<S: Sink> Shard<S> {
             too_slow |= matches!(error, SinkError::TooSlow { .. });
             in_doubt |= !error.can_be_aborted();
             self.report(&error)?;
+            if in_doubt && self.abandon.is_cancelled() {
+                // Another instance may have the shard by now: an opening would fence the rightful one.
+                return Err(Exit::Abandoned);
+            }
             let cleared = if in_doubt {
                 let known = Known { last: &self.checkpoint, attempted };
                 self.sink.reopen(known).map(|reopened| self.reopened(reopened, attempted))

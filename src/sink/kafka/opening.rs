@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rdkafka::producer::Producer;
 use rdkafka::types::RDKafkaErrorCode as Code;
+use tokio::time::Instant;
 use tracing::info;
 
 use super::checking::Seen;
@@ -21,6 +22,12 @@ use crate::sink::{Known, Opened, Reopened, Seed, SinkError};
 
 /// Limit of `init_transactions`: long enough for a broker to finish a dead producer's transaction.
 pub(super) const INIT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a member of a group that was fenced waits for the claim of whoever did it: reading back comes before the claim.
+const CLAIM_WAIT: Duration = Duration::from_secs(3);
+
+/// Between two looks for it.
+const CLAIM_LOOK: Duration = Duration::from_millis(100);
 
 impl KafkaSink {
     pub(super) fn key(&self) -> String {
@@ -155,14 +162,34 @@ impl KafkaSink {
         }
         match self.ask_announced() {
             // The group says who is to have the shard; whether it is still this instance is for the supervisor to wait for.
-            Ok(_) if self.settings.instance == GROUP => SinkError::Fenced(format!(
-                "another member of the group opened the shard, or the broker ended the transaction: {reason}"
-            )),
+            Ok(_) if self.settings.instance == GROUP && self.is_claimed_by_another() => {
+                SinkError::Fenced(format!("another member of the group opened the shard: {reason}"))
+            }
             Ok(_) => SinkError::OutcomeUnknown(format!(
                 "the broker ended the transaction, or an earlier instance opened the shard again: {reason}"
             )),
             Err(fenced @ SinkError::Fenced(_)) => fenced,
             Err(error) => SinkError::OutcomeUnknown(format!("{reason}; {error}")),
+        }
+    }
+
+    /// Waits whether another opening claims the shard. Members have announced themselves under one name, so only a claim tells a
+    /// takeover from a transaction that the broker ended. Where nothing can be read, nobody knows better.
+    fn is_claimed_by_another(&self) -> bool {
+        let until = Instant::now() + CLAIM_WAIT;
+        let (state, partition, key) = (self.state(), self.settings.place.partition, self.key());
+        let claimed = |reader: &Reader| {
+            let open = OpenTransactions::PassOver;
+            let found = reader.checkpoint(&state.checkpoints, partition, &key, open);
+            found.map(|found| found.is_some_and(|found| found.owner != self.owner))
+        };
+        let Ok(reader) = self.reader() else { return true };
+        loop {
+            match claimed(&reader) {
+                Ok(false) if Instant::now() < until => std::thread::sleep(CLAIM_LOOK),
+                Ok(claimed) => return claimed,
+                Err(_) => return true,
+            }
         }
     }
 

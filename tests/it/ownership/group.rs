@@ -252,3 +252,22 @@ fn members_that_start_at_once_agree() {
     }
     group.finish(members);
 }
+
+/// Nobody else has claimed the shard, so it was the broker that ended the transaction: the batch is kept, and goes on.
+#[test]
+fn a_transaction_that_timed_out_is_no_takeover() {
+    let mut group = Group::new("group-timeout", 2_000);
+    group.setup.streams[0].shards = 1;
+    group.setup.transaction_timeout = "1s";
+    let lines = "ownership = \"group\"\ninstance_id = \"a\"".to_owned();
+    let setup = group.setup.clone().with(|settings| settings.more = lines);
+    let mut member = setup.start_with("before_commit=5:stall");
+    group.wait("the transaction to time out", || count_log(&member, "the broker ended the transaction") > 0);
+    group.mock.release(group.events);
+    let expectation = group.setup.expectation(&group.mock);
+    Progress::of(broker(), &group.setup, STREAM, 0)
+        .wait_for("all events", |at| at.delivered >= expectation.len() as u64);
+    assert_eq!(count_log(&member, "\"connected\""), 1, "the stream goes on: {}", member.log().join("\n"));
+    stop(&mut member);
+    check(&expectation);
+}
