@@ -25,6 +25,7 @@ mod run;
 mod starter;
 mod verdict;
 
+pub(crate) use announcing::place_unknown;
 use announcing::{announce, watch};
 use membership::Membership;
 use run::Run;

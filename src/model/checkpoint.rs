@@ -62,6 +62,9 @@ pub struct Checkpoint {
     pub sequence: u64,
     /// The opening of the sink that wrote it; another value than one's own means that another took over.
     pub owner: String,
+    /// The instance that holds the shard with it, for whoever looks; `None` in what older releases wrote.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
     /// Number of shards the stream was cut into.
     pub shards: u32,
     /// How often the number of shards had been changed by then.
@@ -161,6 +164,7 @@ impl Checkpoint {
             version: VERSION,
             sequence: 0,
             owner: owner.into(),
+            instance: None,
             shards,
             cut: 0,
             position: None,
@@ -183,6 +187,7 @@ impl Checkpoint {
             version: VERSION,
             sequence: self.sequence + 1,
             owner: self.owner.clone(),
+            instance: self.instance.clone(),
             shards: self.shards,
             cut: self.cut,
             position: delta.to.clone().or_else(|| self.position.clone()),
@@ -211,16 +216,30 @@ impl Checkpoint {
             == (&other.position, other.totals, other.committed_ms)
     }
 
-    /// The first checkpoint of a new opening by `owner`: one step on, with everything else as it was. Its times stay,
-    /// since they date the position and not the claim.
-    pub fn claimed_by(self, owner: &str) -> Self {
+    /// The first checkpoint of a new opening by `owner`, of this instance: one step on, with everything else as it was. Its times
+    /// stay, since they date the position and not the claim.
+    pub fn claimed_by(self, owner: &str, instance: Option<&str>) -> Self {
         Self {
             version: VERSION,
             sequence: self.sequence + 1,
             owner: owner.to_owned(),
+            instance: instance.map(str::to_owned),
             hold: Hold::Held,
             ..self
         }
+    }
+
+    /// The step to a position that somebody says, at `now_ms`; `None` is where a stream begins that has none. How old it is, nobody
+    /// knows.
+    pub fn moved_to(self, position: Option<Position>, now_ms: i64) -> Self {
+        Self { position, position_ms: None, processed_ms: None, committed_ms: now_ms, ..self }
+    }
+
+    /// Knowing no ids any more: what was delivered may be delivered again.
+    pub fn without_ids(self) -> Self {
+        let written = self.ids.map_or(0, |ids| ids.written);
+        let ids = Ids { oldest: written, written, since_ms: self.committed_ms };
+        Self { ids: Some(ids), ..self }
     }
 
     /// The latest received time among the events delivered, where the service keeps the position.

@@ -28,6 +28,7 @@ mod checking;
 pub(crate) mod client;
 pub(crate) mod config;
 pub(crate) mod delivery;
+pub(crate) mod editing;
 mod failing;
 pub mod group;
 mod headers;
@@ -57,8 +58,6 @@ pub struct Settings {
     pub config: Config,
     /// The shard.
     pub shard: ShardId,
-    /// Number of shards of the stream.
-    pub shards: u32,
     /// Where its state is, see `placement`.
     pub(crate) place: Place,
     /// What this process announced.
@@ -77,6 +76,8 @@ pub struct Settings {
     pub window: Duration,
     /// This process's name in the placement record, where it announced itself.
     pub instance: String,
+    /// How this instance is called in its checkpoints, for whoever looks: in a group by its member's name.
+    pub holder: String,
     /// Whether the stream, with no position, begins with the oldest event that the service holds.
     pub begins_at_oldest: bool,
     /// Whether the record knew the shard before, so that it should have a checkpoint.

@@ -113,7 +113,7 @@ impl MemorySink {
         self.ordinals.clear();
         let mut cluster = self.cluster.lock().unwrap();
         let claimed = match cluster.checkpoint.take() {
-            Some(found) => found.claimed_by("memory"),
+            Some(found) => found.claimed_by("memory", None),
             None => Checkpoint::initial("memory", 1, 0),
         };
         cluster.checkpoint = Some(claimed.clone());

@@ -15,7 +15,7 @@ use crate::event::route;
 use crate::plan::{Plan, Stream};
 use crate::sink::SinkError;
 use crate::sink::kafka::config::TopicSpec;
-use crate::sink::kafka::placement::record::{Wanted, Who};
+use crate::sink::kafka::placement::record::{GROUP, Wanted, Who};
 use crate::sink::kafka::placement::{Announcement, Placement, Watcher};
 use crate::sink::kafka::topics::Wanted as WantedTopic;
 
@@ -50,6 +50,23 @@ fn all_wanted(plan: &Plan) -> Arc<[Wanted]> {
     plan.streams.iter().map(|stream| wanted(stream, plan.generation)).collect()
 }
 
+/// Has the streams of this configuration placed that the record does not know, so that they have checkpoints before they run.
+/// Whoever runs the others is not disturbed. Blocks.
+pub(crate) fn place_unknown(plan: &Plan, runtime: &Handle) -> Result<(), SinkError> {
+    let topics: Vec<WantedTopic> = plan.streams.iter().flat_map(known_topics).collect();
+    let process = crate::shard::new_name();
+    let instance = if plan.group.is_some() { GROUP } else { &process };
+    let announcement = Announcement {
+        streams: &all_wanted(plan),
+        only_unknown: true,
+        only_if_free: &[],
+        topics: &topics,
+        who: Who { instance, process: &process, now_ms: now_ms() },
+        stop: &CancellationToken::new(),
+    };
+    Placement::announce(&plan.kafka, announcement, runtime.clone()).map(drop)
+}
+
 /// Announces this instance in the placement record, waiting for Kafka where it cannot be used.
 pub(super) async fn announce(
     plan: &Arc<Plan>,
@@ -72,6 +89,7 @@ pub(super) async fn announce(
         let announced = tokio::task::spawn_blocking(move || {
             let announcement = Announcement {
                 streams: &streams,
+                only_unknown: false,
                 only_if_free: &only_if_free,
                 topics: &topics,
                 who: Who { instance: &instance, process: &process, now_ms: now_ms() },

@@ -131,7 +131,6 @@ impl Starter {
         let settings = Settings {
             config: self.plan.kafka.clone(),
             shard: self.figures.id.clone(),
-            shards: self.stream.shards,
             place,
             placement: Arc::clone(&self.placement),
             source: source.to_string(),
@@ -141,6 +140,7 @@ impl Starter {
             dead_letter_topic: self.stream.dead_letter_topic.clone(),
             window: self.plan.dedupe.window,
             instance: self.instance.to_string(),
+            holder: self.plan.group.as_ref().map_or(&*self.process, |group| &group.instance_id).to_owned(),
             begins_at_oldest: self.stream.source.service.begins_at_oldest(),
             was_known: self.placement.was_known(&self.figures.id, who),
         };

@@ -116,7 +116,7 @@ proptest! {
     ) {
         let [received, delivered, duplicates, dead_letters, filtered] = counts;
         let checkpoint = Checkpoint {
-            version: VERSION, sequence, owner, shards, cut, position: offset.map(Position::offset),
+            version: VERSION, sequence, owner, instance: None, shards, cut, position: offset.map(Position::offset),
             position_ms, processed_ms, committed_ms, hold,
             totals: Totals { received, delivered, duplicates, dead_letters, filtered }, ran_ms,
             ids: ids.map(|(oldest, written, since_ms)| Ids { oldest, written, since_ms }),

@@ -130,7 +130,7 @@ impl KafkaSink {
     pub(super) fn claim(&mut self, found: Option<Checkpoint>) -> Result<Checkpoint, SinkError> {
         let claimed = match found {
             None => self.fresh(),
-            Some(found) => found.claimed_by(&self.owner),
+            Some(found) => found.claimed_by(&self.owner, Some(&self.settings.holder)),
         };
         self.begin_batch()?;
         self.commit_batch(&mut std::iter::empty(), &claimed)?;
@@ -140,8 +140,9 @@ impl KafkaSink {
 
     /// The first checkpoint of a shard that begins with nothing.
     pub(super) fn fresh(&self) -> Checkpoint {
-        let Settings { shards, place, .. } = &self.settings;
-        Checkpoint { cut: place.cut, ..Checkpoint::initial(&self.owner, *shards, now_ms()) }
+        let Settings { place, holder, .. } = &self.settings;
+        let initial = Checkpoint::initial(&self.owner, place.shards, now_ms());
+        Checkpoint { cut: place.cut, instance: Some(holder.clone()), ..initial }
     }
 
     pub(super) fn report_opened(&self, claimed: &Checkpoint) {

@@ -11,7 +11,6 @@ use std::time::Duration;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::types::RDKafkaErrorCode as Code;
-use serde::Deserialize;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -32,13 +31,16 @@ use crate::sink::SinkError;
 mod clock;
 mod cutting;
 mod overview;
+mod reading;
 pub(crate) mod record;
 mod restoring;
 mod watching;
 
 pub(crate) use overview::{Row, overview};
+use reading::read;
+pub(super) use reading::{recorded, standing};
 pub(crate) use record::Place;
-use record::{Existing, GROUP, PlacementError, Record, VERSION, Wanted, Who};
+use record::{Existing, GROUP, PlacementError, Record, Wanted, Who};
 pub(crate) use watching::Watcher;
 
 /// The key of the record, which is the only one in its partition.
@@ -67,6 +69,8 @@ pub struct Placement {
 pub struct Announcement<'a> {
     /// The streams.
     pub streams: &'a [Wanted],
+    /// Whether only those of them are placed that the record does not know, and the others are left as they are.
+    pub only_unknown: bool,
     /// Streams that are refused unless their last owner has let go of them.
     pub only_if_free: &'a [String],
     /// Topics that are made sure of beside the state topics, so that all missing ones are named at once.
@@ -158,45 +162,6 @@ impl Placement {
     }
 }
 
-/// The instance that announced itself last for a shard's stream, and where the state of the shard is; `None` where the
-/// record does not know the stream.
-pub(super) fn standing(
-    reader: &Reader,
-    state: &StateTopics,
-    shard: &ShardId,
-) -> Result<Option<(String, Option<i32>)>, SinkError> {
-    let found = read(reader, state)?;
-    Ok(found.and_then(|(record, _)| {
-        record.instance(&shard.stream).map(|instance| (instance.to_owned(), record.partition(shard)))
-    }))
-}
-
-/// The record, and when the broker took it, by its clock.
-fn read(reader: &Reader, state: &StateTopics) -> Result<Option<(Record, Option<i64>)>, SinkError> {
-    let Some(value) = reader.last_value(&state.shards, PARTITION, KEY, OpenTransactions::WaitFor)? else {
-        return Ok(None);
-    };
-    let unreadable = |error| {
-        SinkError::Unusable(format!("the placement record in {} cannot be read: {error}", state.shards))
-    };
-    // In a later version everything else may be different, so the version alone is read first.
-    let Versioned { version } = serde_json::from_slice(&value.bytes).map_err(unreadable)?;
-    if version > VERSION {
-        return Err(SinkError::Misconfigured(format!(
-            "the placement record in {} is of version {version}, written by a later release; this one reads up to {VERSION}",
-            state.shards
-        )));
-    }
-    let record: Record = serde_json::from_slice(&value.bytes).map_err(unreadable)?;
-    Ok(Some((record, value.appended_ms)))
-}
-
-/// What every version of the record has.
-#[derive(Deserialize)]
-struct Versioned {
-    version: u32,
-}
-
 /// Makes one announcement.
 struct Announcer {
     config: Config,
@@ -264,7 +229,7 @@ impl Announcer {
 
     /// Where the members of the group share everything already, one more changes nothing, and so disturbs nobody.
     fn stands(&mut self, announcement: Announcement<'_>) -> Result<Option<Placement>, SinkError> {
-        if !self.is_shared || !announcement.only_if_free.is_empty() {
+        if !self.is_shared || announcement.only_unknown || !announcement.only_if_free.is_empty() {
             return Ok(None);
         }
         let Some((record, _)) = read(&self.reader()?, &self.state)? else { return Ok(None) };
@@ -286,10 +251,16 @@ impl Announcer {
         let producer = self.fenced()?;
         let reader = self.reader()?;
         let before = self.found(&reader)?;
-        let mut record = before.announce(announcement.streams, announcement.who).map_err(refused)?;
+        let is_meant =
+            |stream: &&Wanted| !(announcement.only_unknown && before.streams.contains_key(&stream.stream));
+        let streams: Vec<Wanted> = announcement.streams.iter().filter(is_meant).cloned().collect();
+        if streams.is_empty() {
+            return Ok(Placement { record: before });
+        }
+        let mut record = before.announce(&streams, announcement.who).map_err(refused)?;
         self.forget_cuts(&reader, &before, &mut record)?;
-        self.report_hosts(&before, announcement.streams);
-        report_starts_anew(&before, announcement.streams);
+        self.report_hosts(&before, &streams);
+        report_starts_anew(&before, &streams);
         for stream in announcement.only_if_free {
             self.check_free(&reader, &before, stream)?;
         }

@@ -20,6 +20,10 @@ pub(crate) struct Row {
     pub partition: i32,
     /// Who announced itself for the stream last: an instance, or the group.
     pub instance: String,
+    /// The latest configuration that announced this number of shards.
+    pub generation: u64,
+    /// How often the number was changed.
+    pub cut: u32,
     /// `None` where it was never opened, or its checkpoint is lost.
     pub checkpoint: Option<Checkpoint>,
 }
@@ -36,7 +40,8 @@ pub(crate) fn overview(config: &Config, runtime: Handle) -> Result<Option<Vec<Ro
             let key = Checkpoint::key(&shard);
             let checkpoint =
                 reader.checkpoint(&state.checkpoints, *partition, &key, OpenTransactions::PassOver)?;
-            rows.push(Row { shard, partition: *partition, instance: placed.instance.clone(), checkpoint });
+            let (instance, generation, cut) = (placed.instance.clone(), placed.generation, placed.cut);
+            rows.push(Row { shard, partition: *partition, instance, generation, cut, checkpoint });
         }
     }
     Ok(Some(rows))

@@ -25,6 +25,8 @@ pub(crate) struct Cut {
 pub(crate) struct Place {
     /// Its partition of the state topics, which is also its number in the consumer group.
     pub partition: i32,
+    /// How many shards the stream has.
+    pub(crate) shards: u32,
     /// Which cut of the stream it is of.
     pub(crate) cut: u32,
     /// The cuts before, latest first, for as long as the record keeps them.
@@ -131,9 +133,14 @@ impl Record {
     /// Where the shard of a stream that is configured with so many shards has its state; `None` where the record has another
     /// number.
     pub(crate) fn place_of(&self, shard: &ShardId, shards: u32) -> Option<Place> {
-        let placed = self.streams.get(&*shard.stream).filter(|placed| placed.shards() == shards)?;
+        self.recorded(shard).filter(|place| place.shards == shards)
+    }
+
+    /// The same, whatever number is configured.
+    pub(crate) fn recorded(&self, shard: &ShardId) -> Option<Place> {
+        let placed = self.streams.get(&*shard.stream)?;
         let partition = *placed.partitions.get(shard.index as usize)?;
-        Some(Place { partition, cut: placed.cut, before: placed.before.clone() })
+        Some(Place { partition, shards: placed.shards(), cut: placed.cut, before: placed.before.clone() })
     }
 
     /// Why a stream of this configuration is not run: a later one cut it into another number of shards.
