@@ -229,7 +229,9 @@ impl Run {
         slot.at = At::Rest;
         slot.awaited.clear();
         let id = &slot.starter.figures.id;
-        slot.starter.figures.shard.health.ended(ending.to_string());
+        if slot.is_ours {
+            slot.starter.figures.shard.health.ended(ending.to_string());
+        }
         let is_told = slot.starter.orders.stop.is_cancelled();
         match verdict::consequence(&ending, is_told, is_shared) {
             Consequence::Done if self.drain.is_cancelled() => {

@@ -50,6 +50,9 @@ impl Run {
             orders.stop.cancel();
             if slot.at != At::Work {
                 slot.awaited.clear();
+            }
+            if slot.at != At::Work || released.is_none() {
+                // One that was lost is not ours to speak of, also while it ends.
                 slot.starter.figures.shard.health.standby();
             }
         }
