@@ -31,7 +31,7 @@ pub(crate) fn measure(arguments: &Arguments, broker: &Broker) {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("tributary.toml");
     let text =
-        connector::configuration(broker, &mock, Service::Airship, &topic, Headers::None, "127.0.0.1:1");
+        connector::configuration(broker, &mock, Service::Airship(1), &topic, Headers::None, "127.0.0.1:1");
     std::fs::write(&file, text).expect("a file");
     let pairs = arguments.overrides.iter().filter_map(|pair| pair.split_once('='));
     let overrides = pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();

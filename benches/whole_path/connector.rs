@@ -14,7 +14,7 @@ use crate::Arguments;
 use crate::broker::{Broker, free_port};
 use crate::mock::{Mock, TRIBUTARY};
 use crate::proc::Killed;
-use crate::table::{Commits, Row, sample};
+use crate::table::{Commits, Row, sum};
 
 /// How often the metrics are asked for, before the first commit and after it: each answer costs the connector CPU time.
 const POLLS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
@@ -33,8 +33,8 @@ pub(crate) struct Connector {
 /// What the mock plays, and how it is read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Service {
-    /// Airship, one connection.
-    Airship,
+    /// Airship, so many shards.
+    Airship(u32),
     /// Adobe, so many connections.
     Adobe(u32),
 }
@@ -69,9 +69,9 @@ pub(crate) fn configuration(
     let (kafka, prefix) = (&broker.address, topic.trim_end_matches(".{type}"));
     let host = &mock.address;
     let stream = match service {
-        Service::Airship => format!(
+        Service::Airship(shards) => format!(
             "kind = \"airship\"\nurl = \"http://{host}/api/events/\"\napp_key = \"app\"\n\
-             auth = {{ bearer = {{ value = \"token\" }} }}\nstart = \"earliest\"\n"
+             auth = {{ bearer = {{ value = \"token\" }} }}\nstart = \"earliest\"\nshards = {shards}\n"
         ),
         Service::Adobe(connections) => format!(
             "kind = \"adobe\"\nurl = \"http://{host}/api/1/stream/adobe-livestream-test\"\n\
@@ -93,10 +93,24 @@ pub(crate) fn start(
     topic: &str,
     headers: Headers,
 ) -> Connector {
+    start_with(arguments, broker, mock, service, topic, headers, "")
+}
+
+/// The same with more lines, outside of all tables.
+pub(crate) fn start_with(
+    arguments: &Arguments,
+    broker: &Broker,
+    mock: &Mock,
+    service: Service,
+    topic: &str,
+    headers: Headers,
+    more: &str,
+) -> Connector {
     let admin = format!("127.0.0.1:{}", free_port());
     let dir = tempfile::tempdir().expect("a directory");
     let file: PathBuf = dir.path().join("tributary.toml");
-    let mut text = configuration(broker, mock, service, topic, headers, &admin);
+    let text = configuration(broker, mock, service, topic, headers, &admin);
+    let mut text = format!("{more}\n{text}");
     text.push_str(&format!("partitions = {}\n", arguments.partitions));
     std::fs::write(&file, text).expect("a file");
     let started = Instant::now();
@@ -125,7 +139,7 @@ pub(crate) fn round(
     headers: Headers,
 ) -> Row {
     let prefix = broker.new_topic(arguments.partitions);
-    let by_type = arguments.topic_per_type && matches!(service, Service::Airship);
+    let by_type = arguments.topic_per_type && matches!(service, Service::Airship(_));
     let topic = if by_type { format!("{prefix}.{{type}}") } else { prefix.clone() };
     let connector = start(arguments, broker, mock, service, &topic, headers);
     let (first, first_events) = connector.wait_for(POLLS.0, |delivered| delivered > 0);
@@ -146,13 +160,18 @@ pub(crate) fn round(
 }
 
 impl Connector {
+    /// Where its metrics are.
+    pub(crate) fn admin(&self) -> &str {
+        &self.admin
+    }
+
     /// Asks every `pause` until `delivered` is as `holds` wants it.
     pub(crate) fn wait_for(&self, pause: Duration, holds: impl Fn(u64) -> bool) -> (Instant, u64) {
         let (mut last, mut since) = (0, Instant::now());
         loop {
             let now = Instant::now();
             let delivered =
-                self.metrics().ok().and_then(|page| sample(&page, "tributary_events_delivered_total"));
+                self.metrics().ok().and_then(|page| sum(&page, "tributary_events_delivered_total"));
             let delivered = delivered.unwrap_or_default() as u64;
             if holds(delivered) {
                 return (now, delivered);
@@ -167,7 +186,7 @@ impl Connector {
         }
     }
 
-    fn metrics(&self) -> io::Result<String> {
+    pub(crate) fn metrics(&self) -> io::Result<String> {
         get(&self.admin, "/metrics")
     }
 }

@@ -33,7 +33,7 @@ pub(crate) fn measure(arguments: &Arguments, broker: &Broker) {
     let mock = mock::start(&["--events", &events.to_string(), "--rate", &rate.to_string(), "--epoch", "now"]);
     let settings = connector::get(&mock.address, "/_mock/config").expect("the mock's settings");
     let (epoch_ms, step_us) = (number(&settings, "epoch_ms"), number(&settings, "step_us"));
-    let connector = connector::start(arguments, broker, &mock, Service::Airship, &topic, Headers::None);
+    let connector = connector::start(arguments, broker, &mock, Service::Airship(1), &topic, Headers::None);
     let mut latencies = Vec::with_capacity(events as usize);
     let mut position = 0;
     while position < events {

@@ -16,6 +16,12 @@
 //!
 //! `--adobe 1,2,8` adds rounds of Adobe hits, about 1.5 kB each, over so many connections.
 //!
+//! `--shards 1,2,4,8` adds rounds over so many shards of the Airship stream.
+//!
+//! `--takeovers 20` has two instances share one shard, and takes it from the one that has it so many times in each way: by SIGKILL
+//! and by SIGTERM; and by SIGKILL again with a million ids to read back. The time is from the signal to the first commit of the other
+//! one in its metrics, asked for every 5 ms, while events come at `--rate`.
+//!
 //! Latency: `--rate` events a second; from the moment the mock lets an event go (its place in the row, since
 //! `processed` is jittered) to its arrival at a `read_committed` consumer in this process. That is more than the commit
 //! takes by the consumer's fetch.
@@ -36,6 +42,7 @@ mod latency;
 mod mock;
 mod proc;
 mod table;
+mod takeover;
 
 use broker::Broker;
 use connector::{Headers, Service};
@@ -55,6 +62,12 @@ struct Arguments {
     /// Rounds of Adobe hits as well, over so many connections, separated by commas
     #[arg(long, value_delimiter = ',', value_name = "CONNECTIONS")]
     adobe: Vec<u32>,
+    /// Rounds over so many shards as well, separated by commas
+    #[arg(long, value_delimiter = ',', value_name = "SHARDS")]
+    shards: Vec<u32>,
+    /// Takeovers of each kind
+    #[arg(long, default_value_t = 0)]
+    takeovers: u32,
     /// A program to compare with: FLOOR SERVICE BROKER TOPIC
     #[arg(long, value_name = "PATH")]
     floor: Option<PathBuf>,
@@ -91,6 +104,9 @@ fn main() {
     if arguments.rounds > 0 {
         throughput(&arguments, &broker);
     }
+    if arguments.takeovers > 0 {
+        takeover::measure(&arguments, &broker);
+    }
     if !arguments.no_allocations {
         allocations::measure(&arguments, &broker);
     }
@@ -111,13 +127,22 @@ fn throughput(arguments: &Arguments, broker: &Broker) {
             floors.push(row);
         }
         for (headers, rows) in arguments.headers.iter().zip(&mut ours) {
-            let row = connector::round(arguments, broker, &mock, Service::Airship, *headers);
+            let row = connector::round(arguments, broker, &mock, Service::Airship(1), *headers);
             row.print(&name(*headers));
             rows.push(row);
         }
     }
     for (headers, rows) in arguments.headers.iter().zip(&ours) {
         table::summary(&name(*headers), rows, &floors);
+    }
+    for shards in &arguments.shards {
+        let round = |_| {
+            let row = connector::round(arguments, broker, &mock, Service::Airship(*shards), Headers::None);
+            row.print(&format!("{shards} shards"));
+            row
+        };
+        let rows: Vec<_> = (0..arguments.rounds).map(round).collect();
+        table::median_of(&format!("{shards} shards"), &rows);
     }
     drop(mock);
     if !arguments.adobe.is_empty() {

@@ -53,9 +53,14 @@ impl Killed {
         threads
     }
 
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.0.id() as i32), signal).expect("it runs");
+    }
+
     /// Asks it to stop, and waits for that.
     pub(crate) fn terminate(mut self) {
-        kill(Pid::from_raw(self.0.id() as i32), Signal::SIGTERM).expect("it runs");
+        self.signal(Signal::SIGTERM);
         let status = self.0.wait().expect("it ends");
         assert!(status.success(), "{status}");
     }

@@ -116,6 +116,13 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     values[values.len() / 2]
 }
 
+/// The sum of all samples of that name; `None` without any.
+pub(crate) fn sum(page: &str, name: &str) -> Option<f64> {
+    let is_meant = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{'));
+    let values = page.lines().filter(is_meant).filter_map(|line| line.rsplit_once(' ')?.1.parse().ok());
+    values.fold(None, |sum: Option<f64>, value: f64| Some(sum.unwrap_or_default() + value))
+}
+
 /// The value of the first sample of that name.
 pub(crate) fn sample(page: &str, name: &str) -> Option<f64> {
     let line = page.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{')))?;

@@ -10,8 +10,11 @@ use serde::{Deserialize, Serialize};
 use super::errors::without_text;
 use super::types::{Dated, Position, ShardId, Watermark};
 
-/// The version that this program writes. Older versions are read, newer ones refused.
-pub const VERSION: u32 = 3;
+/// The latest version that this program knows. Older versions are read, newer ones refused.
+pub const VERSION: u32 = 4;
+
+/// The version of checkpoints of streams whose number of shards was never changed, which releases read that know of no change.
+const UNCUT: u32 = 3;
 
 /// Totals since the shard's first checkpoint.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -70,6 +73,9 @@ pub struct Checkpoint {
     /// How often the number of shards had been changed by then.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub cut: u32,
+    /// The latest configuration that had announced this number of shards when the shard was opened.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub generation: u64,
     /// Where to resume; `None` until the first line with a position.
     pub position: Option<Position>,
     /// How old the position is, milliseconds since the Unix epoch: when the service processed the event that stands there or,
@@ -161,12 +167,13 @@ impl Checkpoint {
     /// The state of a shard that has none yet.
     pub fn initial(owner: impl Into<String>, shards: u32, now_ms: i64) -> Self {
         Self {
-            version: VERSION,
+            version: UNCUT,
             sequence: 0,
             owner: owner.into(),
             instance: None,
             shards,
             cut: 0,
+            generation: 0,
             position: None,
             position_ms: None,
             processed_ms: None,
@@ -178,18 +185,24 @@ impl Checkpoint {
         }
     }
 
+    /// The same of a shard of this cut of its stream, by this generation.
+    pub fn of_cut(self, cut: u32, generation: u64) -> Self {
+        Self { version: version(cut), cut, generation, ..self }
+    }
+
     /// The checkpoint after `delta`, written at `now_ms`.
     pub fn after(&self, delta: &Delta, now_ms: i64) -> Result<Self, Misfit> {
         if delta.from != self.sequence {
             return Err(Misfit { from: delta.from, current: self.sequence });
         }
         Ok(Self {
-            version: VERSION,
+            version: version(self.cut),
             sequence: self.sequence + 1,
             owner: self.owner.clone(),
             instance: self.instance.clone(),
             shards: self.shards,
             cut: self.cut,
+            generation: self.generation,
             position: delta.to.clone().or_else(|| self.position.clone()),
             position_ms: match delta.to {
                 Some(_) => Some(delta.processed_ms.unwrap_or(now_ms)),
@@ -220,7 +233,7 @@ impl Checkpoint {
     /// stay, since they date the position and not the claim.
     pub fn claimed_by(self, owner: &str, instance: Option<&str>) -> Self {
         Self {
-            version: VERSION,
+            version: version(self.cut),
             sequence: self.sequence + 1,
             owner: owner.to_owned(),
             instance: instance.map(str::to_owned),
@@ -292,8 +305,12 @@ impl Checkpoint {
     }
 }
 
-fn is_zero(number: &u32) -> bool {
-    *number == 0
+fn is_zero<T: Default + PartialEq>(number: &T) -> bool {
+    *number == T::default()
+}
+
+fn version(cut: u32) -> u32 {
+    if cut > 0 { VERSION } else { UNCUT }
 }
 
 impl Flags {

@@ -2,6 +2,8 @@
 //!
 //! Invariant: whoever begins with it misses nothing that one of them had not delivered, and knows the recent ids of all.
 
+use std::collections::HashSet;
+
 use super::checkpoint::{Checkpoint, Ids, Totals};
 use super::offset;
 use super::types::{Dated, EventId, Position, Run};
@@ -19,12 +21,16 @@ struct Group {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Legacy {
     left: Vec<Checkpoint>,
+    totals: Totals,
     groups: Vec<Group>,
 }
 
 impl Legacy {
-    /// One of them left this.
-    pub(crate) fn add(&mut self, left: Checkpoint) {
+    /// One of them left this. Its totals count unless they are in those of another already.
+    pub(crate) fn add(&mut self, left: Checkpoint, totals_count: bool) {
+        if totals_count {
+            self.totals = self.totals.plus(left.totals);
+        }
         self.left.push(left);
     }
 
@@ -45,22 +51,47 @@ impl Legacy {
     /// The first shard takes the totals of all, so that the sum over the stream stays.
     pub(crate) fn checkpoint(&self, fresh: Checkpoint, is_first: bool, begins_at_oldest: bool) -> Checkpoint {
         let least = self.least_advanced(begins_at_oldest);
-        let sum = || self.left.iter().fold(Totals::default(), |sum, left| sum.plus(left.totals));
         Checkpoint {
             position: least.and_then(|least| least.position.clone()),
             position_ms: least.and_then(Checkpoint::position_dated_ms),
             processed_ms: least.and_then(|least| least.processed_ms),
-            totals: if is_first { sum() } else { Totals::default() },
+            totals: if is_first { self.totals } else { Totals::default() },
             ran_ms: self.ran_ms(),
             ids: Some(Ids { oldest: 0, written: self.ids() as u64, since_ms: fresh.committed_ms }),
             ..fresh
         }
     }
 
-    /// The ids of all, oldest first, numbered anew.
-    pub(crate) fn runs(&mut self) -> Vec<Run<'_>> {
+    /// Keeps each id once, where it is youngest, and so many of them at most: the youngest. Oldest first from then on. Tells how many
+    /// were too many, repeats among them included.
+    pub(crate) fn keep_youngest(&mut self, max_ids: usize) -> usize {
+        self.groups.sort_by_key(|group| group.age_ms);
+        let mut kept = HashSet::new();
+        let mut too_many = 0;
+        for group in &mut self.groups {
+            let mut own = Vec::with_capacity(group.ids.len());
+            for id in group.ids.iter().rev() {
+                if kept.contains(id) {
+                    continue;
+                }
+                if kept.len() == max_ids {
+                    too_many += 1;
+                    continue;
+                }
+                kept.insert(*id);
+                own.push(*id);
+            }
+            own.reverse();
+            group.ids = own;
+        }
+        self.groups.retain(|group| !group.ids.is_empty());
+        self.groups.reverse();
+        too_many
+    }
+
+    /// The ids of all in their order, numbered anew.
+    pub(crate) fn runs(&self) -> Vec<Run<'_>> {
         let ran_ms = self.ran_ms();
-        self.groups.sort_by_key(|group| std::cmp::Reverse(group.age_ms));
         let mut first = 0;
         let number = |group: &Group| {
             let number = first;
@@ -79,6 +110,13 @@ impl Legacy {
     /// How many ids there are.
     pub(crate) fn ids(&self) -> usize {
         self.groups.iter().map(|group| group.ids.len()).sum()
+    }
+
+    /// Whether nobody can tell for sure which of the positions is the least advanced.
+    pub(crate) fn is_unsure(&self) -> bool {
+        let mut placed = self.left.iter().filter(|left| left.position.is_some());
+        let differ = self.left.iter().filter_map(|left| left.position.as_ref()).collect::<Vec<_>>();
+        differ.windows(2).any(|pair| pair[0] != pair[1]) && placed.any(|left| number(left).is_none())
     }
 
     /// How far apart the positions are, milliseconds: what the ids have to cover.
@@ -134,7 +172,9 @@ mod tests {
     }
 
     fn legacy(left: impl IntoIterator<Item = Checkpoint>) -> Legacy {
-        Legacy { left: left.into_iter().collect(), groups: Vec::new() }
+        let mut legacy = Legacy::default();
+        left.into_iter().for_each(|left| legacy.add(left, true));
+        legacy
     }
 
     fn begins(legacy: &Legacy, begins_at_oldest: bool) -> Option<String> {
@@ -185,11 +225,36 @@ mod tests {
         legacy.add_ids(10_000, dated(9_000), &ids(0..2));
         legacy.add_ids(10_000, dated(10_000), &ids(2..3));
         legacy.add_ids(100, dated(50), &ids(3..6));
+        assert_eq!(legacy.keep_youngest(10), 0);
         let checkpoint = legacy.checkpoint(Checkpoint::initial("new", 3, 5), false, false);
         assert_eq!(checkpoint.ids, Some(Ids { oldest: 0, written: 6, since_ms: 5 }));
         assert_eq!(checkpoint.ran_ms, 10_000);
         let runs = legacy.runs();
         let found: Vec<_> = runs.iter().map(|run| (run.dated.ran_ms, run.first, run.ids.to_vec())).collect();
         assert_eq!(found, [(9_000, 0, ids(0..2)), (9_950, 2, ids(3..6)), (10_000, 5, ids(2..3))]);
+    }
+
+    /// Shards of one cut have the same ids of the cut before.
+    #[test]
+    fn each_id_counts_once_and_the_youngest_stay() {
+        let mut legacy = legacy([left(None, 0, 100), left(None, 0, 100)]);
+        let dated = |ran_ms| Dated { committed_ms: 1, ran_ms, received_ms: None };
+        let ids = |range: std::ops::Range<u128>| range.map(EventId).collect::<Vec<_>>();
+        for _ in 0..2 {
+            legacy.add_ids(100, dated(10), &ids(0..4));
+            legacy.add_ids(100, dated(90), &ids(3..6));
+        }
+        assert_eq!(legacy.keep_youngest(5), 2, "the oldest, of both");
+        let found: Vec<_> =
+            legacy.runs().iter().map(|run| (run.dated.ran_ms, run.first, run.ids.to_vec())).collect();
+        assert_eq!(found, [(10, 0, ids(1..3)), (90, 2, ids(3..6))]);
+        assert_eq!(legacy.ids(), 5);
+    }
+
+    #[test]
+    fn offsets_that_are_no_numbers_are_not_sure() {
+        assert!(!legacy([left(Some("5"), 1, 0), left(Some("MTAwMA"), 2, 0)]).is_unsure());
+        assert!(!legacy([left(Some("x"), 1, 0), left(Some("x"), 2, 0), left(None, 0, 0)]).is_unsure());
+        assert!(legacy([left(Some("x"), 1, 0), left(Some("5"), 2, 0)]).is_unsure());
     }
 }

@@ -36,7 +36,7 @@ pub(crate) fn number(text: &str) -> Option<u128> {
         is_decimal.then(|| text.parse().ok()).flatten()
     };
     decimal(text).or_else(|| {
-        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let bytes = URL_SAFE_NO_PAD.decode(text.trim_end_matches('=')).ok()?;
         decimal(std::str::from_utf8(&bytes).ok()?)
     })
 }
@@ -77,6 +77,7 @@ mod tests {
     fn decimals_can_be_compared() {
         assert_eq!(number("1000022468589"), Some(1_000_022_468_589));
         assert_eq!(number("MTAwMDAwMDAyMjg1NA"), Some(1_000_000_022_854));
+        assert_eq!(number("MTAwMDAwMDAyMjg1NA=="), Some(1_000_000_022_854));
         for text in ["", "-5", "+5", "12a", "YWJj", "340282366920938463463374607431768211456"] {
             assert_eq!(number(text), None, "{text}");
         }

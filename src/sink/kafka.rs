@@ -13,6 +13,7 @@ use std::time::Duration;
 use rdkafka::producer::BaseProducer;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::Refused;
 use super::kafka::client::{Clients, Context, Sizes};
@@ -76,10 +77,14 @@ pub struct Settings {
     pub window: Duration,
     /// This process's name in the placement record, where it announced itself.
     pub instance: String,
+    /// How many ids the window holds at most.
+    pub max_ids: usize,
     /// How this instance is called in its checkpoints, for whoever looks: in a group by its member's name.
     pub holder: String,
     /// Whether the stream, with no position, begins with the oldest event that the service holds.
     pub begins_at_oldest: bool,
+    /// Cancelled when others may have the shard: then nobody is to be fenced any more.
+    pub abandon: CancellationToken,
     /// Whether the record knew the shard before, so that it should have a checkpoint.
     pub was_known: bool,
 }

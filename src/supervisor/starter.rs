@@ -61,6 +61,12 @@ impl Starter {
         self.place.as_ref().map(|place| place.partition)
     }
 
+    /// Whether its configuration is a later one than that of the record, and has another number of shards.
+    pub(super) fn is_ahead_of(&self, placement: &Placement) -> bool {
+        placement.is_shared(&self.stream.name()[..])
+            && placement.is_behind(&wanted(&self.stream, self.plan.generation))
+    }
+
     /// Why the shard is left to others, if it is.
     pub(super) fn why_superseded(&self) -> Option<String> {
         if self.place.is_some() {
@@ -139,9 +145,11 @@ impl Starter {
             event_headers: self.stream.headers.clone(),
             dead_letter_topic: self.stream.dead_letter_topic.clone(),
             window: self.plan.dedupe.window,
+            max_ids: self.plan.dedupe.max_ids,
             instance: self.instance.to_string(),
             holder: self.plan.group.as_ref().map_or(&*self.process, |group| &group.instance_id).to_owned(),
             begins_at_oldest: self.stream.source.service.begins_at_oldest(),
+            abandon: self.orders.abandon.clone(),
             was_known: self.placement.was_known(&self.figures.id, who),
         };
         KafkaSink::new(settings, shard::new_name().to_string(), self.runtime.clone())

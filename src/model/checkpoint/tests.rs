@@ -40,7 +40,7 @@ fn a_later_release_is_refused_and_said() {
     let later = br#"{"version":9,"sequence":1,"owner":"x","anything":1}"#;
     assert_eq!(
         Checkpoint::decode(later).unwrap_err().to_string(),
-        "checkpoint version 9 was written by a later release; this one reads up to 3"
+        "checkpoint version 9 was written by a later release; this one reads up to 4"
     );
     for other in ["{}", r#"{"version":9,"id":"an event"}"#] {
         let error = Checkpoint::decode(other.as_bytes());
@@ -85,7 +85,7 @@ fn a_claim_on_an_older_version_is_read_back() {
             r#"{{"version":{version},"sequence":7,"owner":"old","shards":1,"position":null,"processed_ms":null,
             "committed_ms":5000,{flags},"totals":{{}}}}"#
         );
-        let claim = Checkpoint::decode(old.as_bytes()).unwrap().claimed_by("new");
+        let claim = Checkpoint::decode(old.as_bytes()).unwrap().claimed_by("new", None);
         let read = Checkpoint::decode(&claim.encode()).unwrap();
         assert_eq!(
             (read.hold, read.owner.as_str(), read.sequence),
@@ -100,11 +100,11 @@ fn a_claim_on_an_older_version_is_read_back() {
 fn a_claim_carries_the_progress_it_found_and_no_other() {
     let old = Checkpoint::initial("me", 1, 0);
     let attempted = old.after(&delta(0, "a"), 10).unwrap();
-    assert!(attempted.clone().claimed_by("me").carries(&attempted), "it landed");
-    let lost = old.claimed_by("me");
+    assert!(attempted.clone().claimed_by("me", None).carries(&attempted), "it landed");
+    let lost = old.claimed_by("me", None);
     assert_eq!(lost.sequence, attempted.sequence);
     assert!(!lost.carries(&attempted), "it was lost, although a claim has its sequence now");
-    assert!(!lost.claimed_by("me").carries(&attempted));
+    assert!(!lost.claimed_by("me", None).carries(&attempted));
 }
 
 proptest! {
@@ -112,11 +112,11 @@ proptest! {
     fn the_codec_keeps_everything(
         sequence: u64, owner: String, shards: u32, offset in prop::option::of(any::<String>()),
         position_ms: Option<i64>, processed_ms: Option<i64>, committed_ms: i64, hold in prop::sample::select(vec![Hold::Held, Hold::Released, Hold::Drained]),
-        counts: [u64; 5], cut: u32, ran_ms: u64, ids: Option<(u64, u64, i64)>,
+        counts: [u64; 5], cut: u32, generation: u64, ran_ms: u64, ids: Option<(u64, u64, i64)>,
     ) {
         let [received, delivered, duplicates, dead_letters, filtered] = counts;
         let checkpoint = Checkpoint {
-            version: VERSION, sequence, owner, instance: None, shards, cut, position: offset.map(Position::offset),
+            version: VERSION, sequence, owner, instance: None, shards, cut, generation, position: offset.map(Position::offset),
             position_ms, processed_ms, committed_ms, hold,
             totals: Totals { received, delivered, duplicates, dead_letters, filtered }, ran_ms,
             ids: ids.map(|(oldest, written, since_ms)| Ids { oldest, written, since_ms }),

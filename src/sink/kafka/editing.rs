@@ -89,7 +89,9 @@ impl Editor {
         });
         let claimed = match found {
             Some(found) => found.claimed_by(&self.owner, None),
-            None => Checkpoint { cut: place.cut, ..Checkpoint::initial(&self.owner, place.shards, now_ms()) },
+            None => {
+                Checkpoint::initial(&self.owner, place.shards, now_ms()).of_cut(place.cut, place.generation)
+            }
         };
         let edited = Checkpoint { hold, ..change(claimed) };
         self.write(&producer, shard, &place, &edited)?;

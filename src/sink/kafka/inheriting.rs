@@ -3,6 +3,7 @@
 //! Invariant: all of them are fenced before any of them is read, and the placement record that put this shard in their place
 //! was read before that. So what is read is the last that they committed: one that opens again finds the record changed.
 
+use rdkafka::producer::Producer;
 use tracing::{debug, info, warn};
 
 use super::KafkaSink;
@@ -15,13 +16,20 @@ use crate::sink::kafka::opening::INIT_TIMEOUT;
 use crate::sink::kafka::placement::record::{Cut, transactional_id};
 use crate::sink::kafka::readback::{Lacks, Needed, OpenTransactions, Reader};
 use crate::sink::{Seed, SinkError};
-use rdkafka::producer::Producer;
 
 /// What a shard begins with.
 pub(super) struct Inherited {
     pub(super) checkpoint: Checkpoint,
     pub(super) has_all_ids: bool,
     legacy: Legacy,
+}
+
+/// What is being read.
+struct Reading {
+    legacy: Legacy,
+    has_all_ids: bool,
+    /// Whether the totals of all cuts further back are in those that were read.
+    has_totals: bool,
 }
 
 impl KafkaSink {
@@ -35,22 +43,26 @@ impl KafkaSink {
         if before.is_empty() {
             return Ok(None);
         }
-        let (mut legacy, mut has_all_ids) = (Legacy::default(), true);
+        let mut reading = Reading { legacy: Legacy::default(), has_all_ids: true, has_totals: false };
+        let mut never_opened = 0;
         for cut in &before {
             self.fence_cut(cut)?;
-            let (left, complete) = self.read_cut(reader, cut, &mut legacy)?;
-            has_all_ids &= complete;
-            if left == cut.partitions.len() {
+            never_opened = self.read_cut(reader, cut, &mut reading)?;
+            if never_opened == 0 {
                 // Each of them began with what those before it had left.
                 break;
             }
         }
+        let Reading { mut legacy, has_all_ids, .. } = reading;
         if legacy.is_empty() {
             return Ok(None);
         }
+        // There is nothing before these, so they have delivered nothing.
+        (0..never_opened).for_each(|_| legacy.add(self.fresh(), false));
+        let too_many = legacy.keep_youngest(self.settings.max_ids);
         let shard = &self.settings.shard;
         let checkpoint = legacy.checkpoint(self.fresh(), shard.index == 0, self.settings.begins_at_oldest);
-        self.report(&legacy, &checkpoint);
+        self.report(&legacy, &checkpoint, too_many);
         for run in legacy.runs() {
             seed(run.dated, Some(run.first), run.ids);
         }
@@ -83,25 +95,25 @@ impl KafkaSink {
         Ok(())
     }
 
-    /// Takes what the shards of an earlier cut left. Tells how many of them were opened, and whether all ids were there.
-    fn read_cut(&self, reader: &Reader, cut: &Cut, legacy: &mut Legacy) -> Result<(usize, bool), SinkError> {
+    /// Takes what the shards of an earlier cut left. Tells how many of them were never opened.
+    fn read_cut(&self, reader: &Reader, cut: &Cut, reading: &mut Reading) -> Result<usize, SinkError> {
         let (state, stream) = (self.state(), &self.settings.shard.stream);
-        let (mut opened, mut complete) = (0, true);
+        let (mut never_opened, mut has_totals) = (0, false);
         for (index, partition) in (0..).zip(&cut.partitions) {
             let shard = ShardId { stream: stream.clone(), index };
             let key = Checkpoint::key(&shard);
             let open = OpenTransactions::WaitFor;
             let Some(left) = reader.checkpoint(&state.checkpoints, *partition, &key, open)? else {
-                debug!(shard = key, partition, "was never opened");
+                self.check_never_opened(reader, cut, &shard, *partition)?;
+                never_opened += 1;
                 continue;
             };
-            opened += 1;
             let needed = Needed::of(&left, self.settings.window);
             let lacks = reader.ids(&state.ids, *partition, &key, &needed, &mut |dated, _, ids| {
-                legacy.add_ids(left.ran_ms, dated, ids);
+                reading.legacy.add_ids(left.ran_ms, dated, ids);
             })?;
             if lacks != Lacks::Nothing {
-                complete = false;
+                reading.has_all_ids = false;
                 warn!(
                     shard = key,
                     partition,
@@ -110,12 +122,39 @@ impl KafkaSink {
                      changed: events that the service repeats may be delivered again"
                 );
             }
-            legacy.add(left);
+            // The first shard of a cut has the totals of all before it.
+            has_totals |= index == 0;
+            reading.legacy.add(left, !reading.has_totals);
         }
-        Ok((opened, complete))
+        reading.has_totals |= has_totals;
+        Ok(never_opened)
     }
 
-    fn report(&self, legacy: &Legacy, checkpoint: &Checkpoint) {
+    /// Refuses to take a shard for one that was never opened where its ids say otherwise: its checkpoint is lost, and with it the
+    /// place to go on.
+    fn check_never_opened(
+        &self,
+        reader: &Reader,
+        cut: &Cut,
+        shard: &ShardId,
+        partition: i32,
+    ) -> Result<(), SinkError> {
+        // Without transactions the ids of a first checkpoint after a cut may be there and the checkpoint not.
+        let is_sure = self.transactional() || cut.number == 0;
+        let state = self.state();
+        if !is_sure || reader.next_id(&state.ids, partition, &Checkpoint::key(shard))?.is_none() {
+            debug!(shard = %shard, partition, cut = cut.number, "was never opened");
+            return Ok(());
+        }
+        Err(SinkError::Unusable(format!(
+            "shard {shard}, as it was before the number of shards was changed, has no checkpoint in {} partition {partition}, \
+             although its ids are in {}: the checkpoint was deleted or has expired. Restore the topic; or begin anew on purpose, \
+             with run --start-anew {}=WORD",
+            state.checkpoints, state.ids, shard.stream
+        )))
+    }
+
+    fn report(&self, legacy: &Legacy, checkpoint: &Checkpoint, too_many: usize) {
         let shard = self.key();
         info!(
             shard,
@@ -133,6 +172,22 @@ impl KafkaSink {
                 window_s = window_ms / 1000,
                 "the shards before were further apart than dedupe.window reaches back: events that the more advanced ones \
                  delivered may come again"
+            );
+        }
+        if too_many > 0 {
+            warn!(
+                shard,
+                too_many,
+                max_ids = self.settings.max_ids,
+                "the shards before knew more recent ids than dedupe.max_ids: the oldest are forgotten, and events that the service \
+                 repeats may be delivered again. Raise it before the number of shards is lowered"
+            );
+        }
+        if legacy.is_unsure() {
+            warn!(
+                shard,
+                "the offsets of the shards before are no numbers, so they were compared by time: events may be missing that were \
+                 processed within seconds of that position. checkpoints set has the shards go back"
             );
         }
         if legacy.without_position() > 0 {

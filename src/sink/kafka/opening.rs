@@ -55,6 +55,9 @@ impl KafkaSink {
             placement.restore(config, instance, self.runtime.clone())?;
             self.check_announced(&reader)?;
         }
+        if self.settings.abandon.is_cancelled() {
+            return Err(SinkError::Unusable("others may have the shard by now, so it is not opened".into()));
+        }
         let fence = fencing.as_ref().unwrap_or(&producer);
         fence.init_transactions(INIT_TIMEOUT).map_err(|error| {
             let denied = error.rdkafka_error_code() == Some(Code::TransactionalIdAuthorizationFailed);
@@ -130,7 +133,10 @@ impl KafkaSink {
     pub(super) fn claim(&mut self, found: Option<Checkpoint>) -> Result<Checkpoint, SinkError> {
         let claimed = match found {
             None => self.fresh(),
-            Some(found) => found.claimed_by(&self.owner, Some(&self.settings.holder)),
+            Some(found) => {
+                let Settings { place, holder, .. } = &self.settings;
+                found.of_cut(place.cut, place.generation).claimed_by(&self.owner, Some(holder))
+            }
         };
         self.begin_batch()?;
         self.commit_batch(&mut std::iter::empty(), &claimed)?;
@@ -142,7 +148,7 @@ impl KafkaSink {
     pub(super) fn fresh(&self) -> Checkpoint {
         let Settings { place, holder, .. } = &self.settings;
         let initial = Checkpoint::initial(&self.owner, place.shards, now_ms());
-        Checkpoint { cut: place.cut, instance: Some(holder.clone()), ..initial }
+        Checkpoint { instance: Some(holder.clone()), ..initial.of_cut(place.cut, place.generation) }
     }
 
     pub(super) fn report_opened(&self, claimed: &Checkpoint) {

@@ -141,6 +141,11 @@ impl Placement {
         self.record.why_superseded(wanted).map(|superseded| superseded.to_string())
     }
 
+    /// Whether a stream is recorded with another number of shards than a later configuration has, which is `wanted`.
+    pub fn is_behind(&self, wanted: &Wanted) -> bool {
+        self.record.is_behind(wanted)
+    }
+
     /// Whether the members of the consumer group have announced themselves for a stream.
     pub fn is_shared(&self, stream: &str) -> bool {
         self.record.instance(stream) == Some(GROUP)
@@ -258,7 +263,6 @@ impl Announcer {
             return Ok(Placement { record: before });
         }
         let mut record = before.announce(&streams, announcement.who).map_err(refused)?;
-        self.forget_cuts(&reader, &before, &mut record)?;
         self.report_hosts(&before, &streams);
         report_starts_anew(&before, &streams);
         for stream in announcement.only_if_free {
@@ -269,6 +273,7 @@ impl Announcer {
             self.topics.forget_all();
             self.topics.ensure(&self.wanted(&[], record.partition_count()))?;
         }
+        self.forget_cuts(&reader, &before, &mut record)?;
         failpoint::pass("before_placement");
         if announcement.stop.is_cancelled() {
             return Err(SinkError::Unusable("told to stop before the announcement".into()));
@@ -276,6 +281,7 @@ impl Announcer {
         let began_ms = now_ms();
         self.write(&producer, &record)?;
         let written_ms = now_ms();
+        self.fence_left_behind(&before, &streams);
         // If another instance has announced itself since, that shows when the first shard is opened.
         // The announcement stands, whether or not this look succeeds.
         if let Ok(Some((stands, appended_ms))) = read(&reader, &self.state)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tracing::{debug, info, warn};
 
-use super::{At, Released, Run};
+use super::{At, Event, Released, Run};
 use crate::sink::kafka::placement::Placement;
 
 impl Run {
@@ -65,6 +65,12 @@ impl Run {
         if !self.is_shared() {
             return;
         }
+        if let Some(slot) = self.slots.iter().find(|slot| slot.starter.is_ahead_of(placement)) {
+            // As after the record was lost. The next start announces this one again.
+            let stream = &slot.starter.figures.id.stream;
+            self.heed(Event::TakenOver(format!("of an earlier configuration (stream {stream})")));
+            return;
+        }
         for number in 0..self.slots.len() {
             let slot = &mut self.slots[number];
             let starter = &mut slot.starter;
@@ -86,6 +92,9 @@ impl Run {
                 None => info!(shard = %id, "the stream was placed anew; it goes on there"),
             }
             slot.starter.orders.stop.cancel();
+            if let (At::Pause, Some(reason)) = (slot.at, &slot.superseded) {
+                slot.starter.figures.shard.health.superseded(reason);
+            }
             self.go_on(number);
         }
         self.take_seat();

@@ -4,6 +4,7 @@
 mod breaks;
 mod chaos;
 mod ghosts;
+mod group;
 mod kills;
 mod plain;
 mod replays;

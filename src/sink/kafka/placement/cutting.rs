@@ -1,12 +1,14 @@
 //! A stream that is cut anew, as the announcer sees it.
 
+use rdkafka::producer::Producer;
 use tracing::warn;
 
-use super::Announcer;
-use super::record::{Cut, Record};
+use super::record::{Cut, Record, Wanted, transactional_id};
+use super::{Announcer, INIT_TIMEOUT};
 use crate::model::checkpoint::Checkpoint;
 use crate::model::types::ShardId;
 use crate::sink::SinkError;
+use crate::sink::kafka::client::{Sizes, explain};
 use crate::sink::kafka::readback::{OpenTransactions, Reader};
 
 impl Announcer {
@@ -43,6 +45,24 @@ impl Announcer {
             record.forget_cuts(&stream, kept);
         }
         Ok(())
+    }
+
+    /// Fences what a stream that is started anew leaves behind: shards that nobody takes over would go on until their instance
+    /// looks into the record.
+    pub(super) fn fence_left_behind(&self, before: &Record, streams: &[Wanted]) {
+        for wanted in streams.iter().filter(|wanted| before.starts_anew(wanted)) {
+            for (shard, cut) in before.all_shards(&wanted.stream) {
+                let id = transactional_id(&self.config.prefix, &shard, cut);
+                let fenced = self.clients.producer(&id, Sizes::default()).and_then(|producer| {
+                    let fenced = producer.init_transactions(INIT_TIMEOUT);
+                    fenced.map_err(|error| SinkError::Unusable(explain(&producer, &error)))
+                });
+                if let Err(reason) = fenced {
+                    // It stops by itself, only later.
+                    warn!(shard = %shard, %reason, "cannot fence a shard that was left behind");
+                }
+            }
+        }
     }
 
     /// Whether each shard of a cut has a checkpoint.

@@ -176,24 +176,24 @@ impl Record {
     pub(crate) fn announce(&self, wanted: &[Wanted], who: Who<'_>) -> Result<Self, PlacementError> {
         let mut record = self.clone();
         for stream in wanted {
+            let is_superseded = self.why_superseded(stream).is_some();
+            if is_superseded && who.instance == GROUP {
+                // The others run it, and decide about it. This member waits, and takes the rest.
+                continue;
+            }
             let mut known = record.streams.remove(&stream.stream);
             let mut started_anew = known.as_ref().map(|known| known.started_anew.clone()).unwrap_or_default();
             // Also where nothing is known yet: the argument stays where restarts repeat it.
             started_anew.extend(stream.start_anew.clone());
-            if self.starts_anew(stream) {
+            if self.starts_anew(stream) && !is_superseded {
                 record.retired.extend(known.take().iter().flat_map(StreamPlacement::all_partitions));
             }
             let is_new_cut = known.as_ref().is_some_and(|known| known.compare(stream) == Numbers::Changed);
-            let placed = match known.map(|known| (known.clone(), known.accept(stream))) {
-                // The others run it. This member waits, and takes the rest.
-                Some((known, Err(PlacementError::Superseded { .. }))) if who.instance == GROUP => {
-                    record.streams.insert(stream.stream.clone(), known);
-                    continue;
-                }
-                Some((_, accepted)) if is_new_cut => self.cut_anew(accepted?, stream, who),
-                Some((_, accepted)) => accepted?,
+            let placed = match known {
+                Some(known) if is_new_cut => self.cut_anew(known.accept(stream)?, stream, who),
+                Some(known) => known.accept(stream)?,
                 None => {
-                    // Its transactional ids go on being those of the last cut, so whoever is at work is fenced.
+                    // The transactional ids go on being those of the last cut.
                     let cut = self.streams.get(&stream.stream).map_or(0, |left| left.cut);
                     StreamPlacement { cut, generation: stream.generation, ..record.place(stream, who) }
                 }

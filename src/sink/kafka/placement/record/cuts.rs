@@ -27,6 +27,8 @@ pub(crate) struct Place {
     pub partition: i32,
     /// How many shards the stream has.
     pub(crate) shards: u32,
+    /// The latest configuration that announced this number.
+    pub(crate) generation: u64,
     /// Which cut of the stream it is of.
     pub(crate) cut: u32,
     /// The cuts before, latest first, for as long as the record keeps them.
@@ -123,6 +125,17 @@ impl Record {
         }
     }
 
+    /// All shards of a stream, those of earlier cuts included, with their cuts.
+    pub(crate) fn all_shards(&self, stream: &str) -> Vec<(ShardId, u32)> {
+        let Some(placed) = self.streams.get(stream) else { return Vec::new() };
+        let cuts = [placed.cut()].into_iter().chain(placed.before.clone());
+        let shards = |cut: Cut| {
+            let id = |(index, _)| (ShardId { stream: stream.into(), index }, cut.number);
+            (0..).zip(cut.partitions).map(id).collect::<Vec<_>>()
+        };
+        cuts.flat_map(shards).collect()
+    }
+
     /// Forgets the cuts of a stream beyond the first `kept`: nobody begins with what they left any more.
     pub(crate) fn forget_cuts(&mut self, stream: &str, kept: usize) {
         let Some(placed) = self.streams.get_mut(stream) else { return };
@@ -140,7 +153,13 @@ impl Record {
     pub(crate) fn recorded(&self, shard: &ShardId) -> Option<Place> {
         let placed = self.streams.get(&*shard.stream)?;
         let partition = *placed.partitions.get(shard.index as usize)?;
-        Some(Place { partition, shards: placed.shards(), cut: placed.cut, before: placed.before.clone() })
+        Some(Place {
+            partition,
+            shards: placed.shards(),
+            generation: placed.generation,
+            cut: placed.cut,
+            before: placed.before.clone(),
+        })
     }
 
     /// Why a stream of this configuration is not run: a later one cut it into another number of shards.
@@ -150,6 +169,11 @@ impl Record {
             Err(superseded @ PlacementError::Superseded { .. }) => Some(superseded),
             _ => None,
         }
+    }
+
+    /// Whether this is the later configuration, and has another number of shards than the record: it is to be announced.
+    pub(crate) fn is_behind(&self, wanted: &Wanted) -> bool {
+        self.streams.get(&wanted.stream).is_some_and(|known| known.compare(wanted) == Numbers::Changed)
     }
 
     /// Whether a partition is that of a shard that nobody runs any more.

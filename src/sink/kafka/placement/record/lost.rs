@@ -54,12 +54,15 @@ impl Record {
         let mut taken: BTreeSet<i32> = existing.iter().map(|found| found.partition).collect();
         let mut record = Self::default();
         for (stream, cuts) in streams {
+            let checkpoints = cuts.values().flat_map(|shards| shards.values());
+            let generation = checkpoints.map(|found| found.checkpoint.generation).max();
             let mut cuts: Vec<Cut> = cuts
                 .iter()
                 .rev()
                 .map(|(number, shards)| Cut { number: *number, partitions: places(shards, &mut taken) })
                 .collect();
             let latest = cuts.remove(0);
+            let generation = generation.unwrap_or_default();
             let placement = StreamPlacement {
                 partitions: latest.partitions,
                 // Nobody announced itself yet.
@@ -68,7 +71,7 @@ impl Record {
                 placed_ms: 0,
                 source: None,
                 started_anew: BTreeSet::new(),
-                generation: 0,
+                generation,
                 cut: latest.number,
                 before: cuts,
             };
