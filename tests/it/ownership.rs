@@ -1,6 +1,7 @@
 //! Who runs a shard: starts at the same moment, takeovers, changed streams, and shards that end unasked.
 
 mod campaign;
+mod cluster;
 mod cuts;
 mod deliveries;
 mod endings;

@@ -18,7 +18,7 @@ pub(super) fn set(plan: &Plan, shard: &str, position: &str, how: How) -> anyhow:
     }
     let rows = rows(&plan.kafka)?;
     let row = find(&rows, shard)?;
-    change(plan, &[row.shard.clone()], how, &Position::offset(position).into())
+    change(plan, std::slice::from_ref(&row.shard), how, &Position::offset(position).into())
 }
 
 /// Has a shard, or all of a stream, begin as the stream's `start` says.

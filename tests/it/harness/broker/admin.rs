@@ -52,6 +52,22 @@ impl Broker {
         topics
     }
 
+    /// How many replicas each partition of a topic has, the least of them.
+    #[track_caller]
+    pub(crate) fn replicas(&self, topic: &str) -> usize {
+        let metadata = self.probe.fetch_metadata(Some(topic), REQUEST).expect("metadata");
+        let partitions = metadata.topics().first().expect("the topic").partitions();
+        partitions.iter().map(|partition| partition.replicas().len()).min().unwrap_or(0)
+    }
+
+    /// The broker that leads a partition, by its number, if there is one.
+    pub(crate) fn leader(&self, topic: &str, partition: i32) -> Option<i32> {
+        let metadata = self.probe.fetch_metadata(Some(topic), REQUEST).ok()?;
+        let found =
+            metadata.topics().first()?.partitions().iter().find(|found| found.id() == partition)?.leader();
+        (found > 0).then_some(found)
+    }
+
     /// The number of partitions; none if there is no such topic, or not yet a leader for each of them.
     #[track_caller]
     pub(crate) fn partition_count(&self, topic: &str) -> Option<i32> {

@@ -61,7 +61,56 @@ pub(super) fn start(origin: &'static str, extra: &[(&'static str, &str)]) -> Res
     Err(last)
 }
 
+/// Starts brokers that are one cluster, each a controller too, so that any one of them may be lost.
+pub(super) fn cluster(origin: &'static str, count: usize) -> Result<Vec<(Java, Broker)>, String> {
+    let prepared = prepared()?;
+    let ports: Vec<(u16, u16)> = (0..count).map(|_| (free_port(), free_port())).collect();
+    let voters = (1..).zip(&ports).map(|(node, (_, controller))| format!("{node}@127.0.0.1:{controller}"));
+    let voters = voters.collect::<Vec<_>>().join(",");
+    let mut nodes = Vec::new();
+    for (node, ports) in (1..).zip(&ports) {
+        let mut java = Java::node(prepared, node, *ports, &voters).map_err(|error| error.to_string())?;
+        java.spawn().map_err(|error| format!("java: {error}"))?;
+        nodes.push(java);
+    }
+    // Before that none of them answers: they need a majority.
+    let reached = nodes.into_iter().map(|mut java| java.reach(origin).map(|broker| (java, broker)));
+    reached.collect()
+}
+
 impl Java {
+    /// One of several.
+    fn node(
+        prepared: &'static Prepared,
+        node: u32,
+        (port, controller): (u16, u16),
+        voters: &str,
+    ) -> io::Result<Self> {
+        let run_dir = RunDir::new(prepared)?;
+        let data = run_dir.path.join("data");
+        let meta = data.join("meta.properties");
+        // Each directory has an id of its own; any 22 letters that are base64 will do.
+        let text = fs::read_to_string(&meta)?.replace("node.id=1", &format!("node.id={node}"));
+        let (before, id) = text.split_once("directory.id=").expect("a directory has an id");
+        fs::write(&meta, format!("{before}directory.id={node}{}", &id[1..]))?;
+        let several = [
+            ("node.id", node.to_string()),
+            ("controller.quorum.voters", voters.to_owned()),
+            ("default.replication.factor", "3".to_owned()),
+            ("min.insync.replicas", "2".to_owned()),
+            ("offsets.topic.replication.factor", "3".to_owned()),
+            ("transaction.state.log.replication.factor", "3".to_owned()),
+            ("transaction.state.log.min.isr", "2".to_owned()),
+            ("broker.session.timeout.ms", "3000".to_owned()),
+            ("broker.heartbeat.interval.ms", "500".to_owned()),
+        ];
+        let mut all = properties("127.0.0.1", port, controller, &data.to_string_lossy());
+        all.retain(|(key, _)| several.iter().all(|(other, _)| key != other));
+        all.extend(several);
+        write_properties(&run_dir.path.join("server.properties"), all)?;
+        Ok(Self { port, run_dir, jvm: None })
+    }
+
     fn new(prepared: &'static Prepared, extra: &[(&'static str, &str)]) -> io::Result<Self> {
         let run_dir = RunDir::new(prepared)?;
         let (port, controller) = (free_port(), free_port());
@@ -81,6 +130,10 @@ impl Java {
     pub(super) fn start(&mut self, origin: &'static str) -> Result<Broker, String> {
         assert!(self.jvm.is_none(), "the broker is running");
         self.spawn().map_err(|error| format!("java: {error}"))?;
+        self.reach(origin)
+    }
+
+    fn reach(&mut self, origin: &'static str) -> Result<Broker, String> {
         let bootstrap = format!("127.0.0.1:{}", self.port);
         let broker = Broker::reach(&bootstrap, origin, START_LIMIT, &mut || match self.child().try_wait() {
             Ok(None) => Ok(()),

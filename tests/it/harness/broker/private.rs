@@ -75,6 +75,14 @@ pub(crate) fn acl_broker() -> (PrivateBroker, String) {
 /// A right: resource type, pattern type, resource name, operation, as Kafka's Java client spells them.
 pub(crate) type Right = [String; 4];
 
+/// So many brokers that are one cluster, where everything has three replicas of which two must be in sync.
+#[track_caller]
+pub(crate) fn cluster(count: usize) -> Vec<PrivateBroker> {
+    let nodes = java::cluster("Java, private", count);
+    let nodes = nodes.unwrap_or_else(|why| panic!("no cluster of {count} brokers: {why}"));
+    nodes.into_iter().map(|(java, broker)| PrivateBroker { java, broker }).collect()
+}
+
 #[track_caller]
 pub(super) fn start(extra: &[(&'static str, &str)]) -> PrivateBroker {
     match java::start("Java, private", &[&SOON_AGAIN, extra].concat()) {
