@@ -196,3 +196,52 @@ fn without_transactions_nothing_is_lost() {
         stop(&mut member);
     }
 }
+
+/// It has delivered nothing, so the new shards begin where it would have begun.
+#[test]
+fn a_shard_that_was_never_opened_is_not_forgotten() {
+    let stream = Stream::new("cuts-unopened", 6_000);
+    let two = stream.configured(2, "generation = 0".into());
+    let mut two = two.start_with("before_commit=1:pause");
+    let delivered = |process: &Process| process.metrics().sum("tributary_events_delivered_total", &[]);
+    stream.wait("one shard to deliver, and the other one to hang", || delivered(&two) > 200.0);
+    assert_eq!(count_log(&two, "\"opened\""), 1, "{}", two.log().join("\n"));
+    two.kill9();
+    let three = stream.configured(3, "generation = 1".into()).start();
+    stream.wait("the new ones", || count_log(&three, INHERITED) == 3);
+    stream.finish(vec![three]);
+}
+
+/// One after the other gets another configuration, with another number of shards, as a Deployment does it: a new one first, and an
+/// old one goes when that is ready.
+#[test]
+fn a_rollout_never_has_two_that_are_not_ready() {
+    let stream = Stream::new("cuts-rollout", 20_000);
+    let start = |name: &str, generation, shards| stream.member(name, generation, shards).start();
+    let mut old: Vec<Process> = ["a", "b", "c"].map(|name| start(name, 1, 4)).into();
+    stream.wait_shared(&old.iter().collect::<Vec<_>>(), 4);
+    let mut new: Vec<Process> = Vec::new();
+    let unready = |members: &mut dyn Iterator<Item = &Process>| {
+        members.filter(|member| member.get("/ready").status != 200).count()
+    };
+    for name in ["d", "e", "f"] {
+        new.push(start(name, 2, 6));
+        // A pod that was never ready is none that is missing.
+        let (latest, others) = new.split_last().expect("at least one");
+        stream.wait("the new one to be ready", || {
+            let missing = unready(&mut old.iter().chain(others));
+            assert!(missing <= 1, "{missing} at once");
+            latest.get("/ready").status == 200
+        });
+        let mut gone = old.remove(0);
+        gone.sigterm();
+        stream.wait("an old one to go", || {
+            let missing = unready(&mut old.iter().chain(&new));
+            assert!(missing <= 1, "{missing} at once");
+            gone.exited().is_some()
+        });
+        assert_eq!(gone.wait_exit(LIMIT).code(), Some(0), "{}", gone.log().join("\n"));
+    }
+    stream.wait_shared(&new.iter().collect::<Vec<_>>(), 6);
+    stream.finish(new);
+}
