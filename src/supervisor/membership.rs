@@ -1,6 +1,7 @@
 //! This process's place in the consumer group, which says which shards it is to run.
 
 use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::warn;
 
 use super::run::Event;
 use crate::sink::kafka::config::Config;
@@ -38,15 +39,18 @@ impl Membership {
         let (release_timeout, changes) = (group.release_timeout, events.clone());
         let tell = move |change| tell(change, &changes, release_timeout);
         let member = Member::new(config, group, Arc::clone(placement), Handle::current(), seat.clone(), tell);
-        let told = stop.clone();
+        let (told, failed) = (stop.clone(), events.clone());
         let started = task::spawn_thread("group".into(), move || {
-            if member.run(&told) == Left::Replaced {
-                drop(events.send(Event::Replaced));
+            // After a panic nothing of the member is used any more.
+            match catch_unwind(AssertUnwindSafe(|| member.run(&told))) {
+                Ok(Left::Told) => {}
+                Ok(Left::Replaced) => drop(events.send(Event::Replaced)),
+                Err(_) => drop(events.send(Event::Unseated("its thread panicked, which is a defect".into()))),
             }
             drop(say);
         });
         if let Err(error) = started {
-            error!(%error, "cannot start a thread for the consumer group; no shard will be assigned");
+            drop(failed.send(Event::Unseated(format!("there is no thread for it: {error}"))));
         }
         Self { stop, left }
     }

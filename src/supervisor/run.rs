@@ -85,6 +85,8 @@ pub(super) enum Event {
     Lost(Vec<i32>),
     /// Another process has taken this one's name in the group.
     Replaced,
+    /// Nothing is heard of the group any more, and why.
+    Unseated(String),
     /// This is what the placement record says.
     Recorded(Arc<Placement>),
 }
@@ -212,6 +214,15 @@ impl Run {
             Event::Lost(partitions) => self.release(&partitions, None),
             Event::Replaced => {
                 self.tally.take_over();
+                self.drain.cancel();
+            }
+            Event::Unseated(reason) => {
+                // Others have the shards once the session expires, and nobody here would know.
+                error!(
+                    reason,
+                    "the member of the consumer group has ended; this process ends, to be started again"
+                );
+                self.tally.time_out();
                 self.drain.cancel();
             }
             Event::Recorded(placement) => self.place_anew(&placement),

@@ -27,6 +27,7 @@ use super::config::Config;
 use super::placement::Placement;
 use super::placement::record::GROUP;
 use super::reach::Trouble;
+use crate::failpoint;
 use crate::sink::SinkError;
 
 /// How soon a stop is noticed.
@@ -217,6 +218,7 @@ impl Member {
                 joined = self.join(stop);
                 continue;
             };
+            failpoint::pass("group_member");
             let Some(Err(failed)) = consumer.poll(STEP) else { continue };
             if failed.rdkafka_error_code() == Some(Code::FencedInstanceId) {
                 error!(

@@ -271,3 +271,19 @@ fn a_transaction_that_timed_out_is_no_takeover() {
     stop(&mut member);
     check(&expectation);
 }
+
+/// Others have its shards once its session expires, and it would not know.
+#[test]
+fn one_that_hears_nothing_of_the_group_any_more_ends() {
+    let group = Group::new("group-deaf", 2_000);
+    let lines = "ownership = \"group\"\ninstance_id = \"a\"\nsession_timeout = \"6s\"".to_owned();
+    let setup = group.setup.clone().with(|settings| settings.more = lines);
+    let mut member = setup.start_with("group_member=40:panic");
+    group.wait("its end", || member.exited().is_some());
+    assert_eq!(member.wait_exit(LIMIT).code(), Some(5), "{}", member.log().join("\n"));
+    assert!(count_log(&member, "the member of the consumer group has ended") == 1);
+    assert_eq!(count_log(&member, LET_GO), SHARDS as usize, "what is queued is committed");
+    let next = group.start("a");
+    group.wait_shared(&[&next]);
+    group.finish(vec![next]);
+}
