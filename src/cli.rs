@@ -46,7 +46,7 @@ enum Command {
     Tail(tail::Arguments),
     /// Print the effective configuration, secrets hidden, or its JSON Schema
     Config(ConfigArguments),
-    /// Look at what is committed of each shard: positions, totals, ages, who holds what
+    /// Look at what is committed of each shard, move it, or carry it to another cluster of each shard: positions, totals, ages, who holds what
     Checkpoints(checkpoints::Arguments),
     /// Run the mock service alone
     Mock(Box<mock::Arguments>),

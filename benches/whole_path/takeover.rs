@@ -1,7 +1,7 @@
 //! How long a shard stands still when the instance that has it goes.
 
 use std::fmt;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tokio::time::Instant;
@@ -51,8 +51,6 @@ impl<'a> Scene<'a> {
     /// A service that has sent `ids` events already, and goes on at the rate.
     fn new(arguments: &'a Arguments, broker: &'a Broker, ids: u64) -> Self {
         let rate = arguments.rate.max(1);
-        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_millis();
-        let epoch_ms = now_ms - u128::from(ids * 1000 / rate);
         let events = ids + rate * 3_600;
         let mock = mock::start(&[
             "--events",
@@ -60,7 +58,9 @@ impl<'a> Scene<'a> {
             "--rate",
             &rate.to_string(),
             "--epoch",
-            &epoch_ms.to_string(),
+            "now",
+            "--backlog",
+            &ids.to_string(),
         ]);
         Self { arguments, broker, mock, topic: broker.new_topic(1), ids }
     }

@@ -25,9 +25,9 @@ struct Group {
     instance_id: String,
     /// Whether the group has told it which shards it has, be it none.
     joined: bool,
-    /// Numbers of shards that it was given and does not know from its configuration: they stand still.
+    /// Partitions that it was given and whose shards its configuration does not have: they stand still.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    unknown_shards: Vec<i32>,
+    unknown_partitions: Vec<i32>,
     #[serde(flatten)]
     why: Why,
     #[serde(skip)]
@@ -94,7 +94,7 @@ impl Group {
         Self {
             instance_id: seat.instance_id().to_owned(),
             joined,
-            unknown_shards: unknown,
+            unknown_partitions: unknown,
             why: trouble.map(Why::of).unwrap_or_default(),
             ready: joined || (was_joined && passes),
         }

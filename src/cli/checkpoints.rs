@@ -1,4 +1,4 @@
-//! `tributary checkpoints`: what the state topics say of each shard.
+//! `tributary checkpoints`: what the state topics say of each shard, and how that is changed.
 
 use std::process::ExitCode;
 
@@ -74,7 +74,8 @@ enum What {
     },
     /// Has the shards go on where an export says
     ///
-    /// Streams that this cluster does not know are placed first, as this configuration has them. Ids are not part of an export:
+    /// Streams that this cluster does not know are placed first, as this configuration has them. Adobe streams are left out, since
+    /// the service keeps their position. Ids are not part of an export:
     /// with another cluster or state.prefix, events that the service repeats may be delivered again.
     Import {
         /// The file that `export` wrote
@@ -165,7 +166,7 @@ fn table(rows: &[Row], now_ms: i64) -> String {
         "PARTITION",
         "GENERATION",
         "INSTANCE",
-        "STATE",
+        "HOLD",
         "SEQUENCE",
         "POSITION",
         "DELIVERED",
@@ -250,10 +251,10 @@ mod tests {
         };
         let rows = [row(0, 3, Some(checkpoint)), row(1, 4, Some(other)), row(2, 5, None)];
         let expected = "\
-SHARD     PARTITION  GENERATION  INSTANCE     STATE  SEQUENCE  POSITION       DELIVERED  DUPLICATES  DEAD  AGE
-mobile/0  3          4           tributary-0  held   7         1000412926496  1234       0           0     2m 5s
-mobile/1  4          4           67e55044     held   7         1000412926496  1234       0           0     2m 5s
-mobile/2  5          4           -            -      -         -              -          -           -     -
+SHARD     PARTITION  GENERATION  INSTANCE     HOLD  SEQUENCE  POSITION       DELIVERED  DUPLICATES  DEAD  AGE
+mobile/0  3          4           tributary-0  held  7         1000412926496  1234       0           0     2m 5s
+mobile/1  4          4           67e55044     held  7         1000412926496  1234       0           0     2m 5s
+mobile/2  5          4           -            -     -         -              -          -           -     -
 ";
         assert_eq!(table(&rows, 126_000), expected);
     }

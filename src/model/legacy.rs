@@ -148,7 +148,8 @@ impl Legacy {
         let numbers: Option<Vec<u128>> = placed().map(number).collect();
         match numbers {
             Some(numbers) => placed().zip(numbers).min_by_key(|(_, number)| *number).map(|(least, _)| least),
-            None => placed().min_by_key(|left| left.position_dated_ms()),
+            // Of one that was set by hand nobody knows how old it is, so it comes first.
+            None => placed().min_by_key(|left| left.position_ms.or(left.processed_ms)),
         }
     }
 }

@@ -97,6 +97,8 @@ pub struct KafkaSink {
     topics: Topics,
     /// This opening's name in the checkpoints that it writes.
     owner: String,
+    /// Claims of others have this sequence at least, once we are fenced: one more than the last checkpoint that is known.
+    claims_from: u64,
     /// How the shard was left before this opening; `None` for a first start.
     left: Option<Hold>,
     producer: Option<BaseProducer<Context>>,
@@ -134,6 +136,7 @@ impl KafkaSink {
             topics,
             owner,
             producer: None,
+            claims_from: 0,
             left: None,
             context,
             headers,
@@ -194,6 +197,7 @@ impl Sink for KafkaSink {
     ) -> Result<(), SinkError> {
         self.commit_batch(ids, checkpoint).map_err(|error| self.timed(error))?;
         self.isolating = false;
+        self.claims_from = checkpoint.sequence + 1;
         Ok(())
     }
 

@@ -35,6 +35,8 @@ pub(super) struct Run {
     shutdown_timeout: Duration,
     /// This instance's seat in the consumer group that says which shards are its own. Without one all are.
     seat: Option<Seat>,
+    /// Looks in a row at a placement record that is behind this configuration.
+    ahead: u32,
     /// The partitions that the group has given to this instance.
     owned: BTreeSet<i32>,
     happened: (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>),
@@ -113,6 +115,7 @@ impl Run {
             abandon: CancellationToken::new(),
             shutdown_timeout,
             seat,
+            ahead: 0,
             owned: BTreeSet::new(),
             happened: mpsc::unbounded_channel(),
             tally: Tally::default(),

@@ -5,11 +5,12 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 
-use super::edit::{check_keeps_position, said, with_editor};
+use super::edit::{said, service_keeps_position, with_editor};
 use super::rows;
 use crate::clock::now_ms;
-use crate::model::checkpoint::Checkpoint;
-use crate::model::types::ShardId;
+use crate::model::checkpoint::{self, Checkpoint};
+use crate::model::offset;
+use crate::model::types::{Position, ShardId};
 use crate::output;
 use crate::plan::Plan;
 use crate::sink::kafka::config::Config;
@@ -72,8 +73,24 @@ pub(super) fn import(plan: &Plan, file: &Path, force: bool) -> anyhow::Result<()
     if archive.shards.is_empty() {
         bail!("{} holds no checkpoint", file.display());
     }
-    for entry in &archive.shards {
-        check_keeps_position(plan, &entry.id())?;
+    let (moved, left_out): (Vec<&Entry>, Vec<&Entry>) =
+        archive.shards.iter().partition(|entry| !service_keeps_position(plan, &entry.id()));
+    for entry in left_out {
+        output::print(format!("{}: left out, since the service keeps the position", entry.id()))?;
+    }
+    for entry in &moved {
+        let checkpoint = &entry.checkpoint;
+        let is_usable = match &checkpoint.position {
+            Some(Position::Offset { offset }) => offset::is_usable(offset.as_bytes()),
+            Some(Position::Watermark(_)) => false,
+            None => true,
+        };
+        if checkpoint.version > checkpoint::VERSION || !is_usable {
+            bail!(
+                "{}: its checkpoint was written by a later release, or its position can be no offset",
+                entry.id()
+            );
+        }
         let shards =
             plan.streams.iter().find(|stream| **stream.name() == *entry.stream).map(|stream| stream.shards);
         if shards != Some(entry.shards) || entry.index >= entry.shards {
@@ -87,9 +104,13 @@ pub(super) fn import(plan: &Plan, file: &Path, force: bool) -> anyhow::Result<()
     }
     place(plan)?;
     with_editor(plan, |editor| {
-        for entry in &archive.shards {
+        for entry in &moved {
+            editor.check(&entry.id(), Some(entry.shards), force)?;
+        }
+        for entry in &moved {
             let shard = entry.id();
-            let edited = editor.edit(&shard, force, |found| imported(found, &entry.checkpoint))?;
+            let edited =
+                editor.edit(&shard, Some(entry.shards), force, |found| imported(found, &entry.checkpoint))?;
             output::print(said(&shard, &edited))?;
         }
         Ok(())

@@ -41,8 +41,12 @@ fn change(plan: &Plan, shards: &[ShardId], how: How, position: &Option<Position>
         if how.forget_ids { moved.without_ids() } else { moved }
     };
     with_editor(plan, |editor| {
+        // All of them, before anything is changed.
         for shard in shards {
-            let edited = editor.edit(shard, how.force, moved)?;
+            editor.check(shard, None, how.force)?;
+        }
+        for shard in shards {
+            let edited = editor.edit(shard, None, how.force, moved)?;
             output::print(said(shard, &edited))?;
         }
         Ok(())
@@ -70,19 +74,24 @@ pub(super) fn said(shard: &ShardId, edited: &Checkpoint) -> String {
 }
 
 /// Refuses a stream whose position the service keeps.
-pub(super) fn check_keeps_position(plan: &Plan, shard: &ShardId) -> anyhow::Result<()> {
-    let stream = plan.streams.iter().find(|stream| *stream.name() == shard.stream);
-    let Some(stream) = stream else {
+fn check_keeps_position(plan: &Plan, shard: &ShardId) -> anyhow::Result<()> {
+    if !plan.streams.iter().any(|stream| *stream.name() == shard.stream) {
         bail!(
             "stream {} is not in this configuration, so it is not known what its positions are",
             shard.stream
         )
-    };
-    if stream.source.service.on_unclean().is_some() {
+    }
+    if service_keeps_position(plan, shard) {
         bail!(
             "the service keeps the position of stream {} and moves it itself; run --reset has it move back or forward",
             shard.stream
         );
     }
     Ok(())
+}
+
+/// Whether it is the service that keeps the position of the shard's stream.
+pub(super) fn service_keeps_position(plan: &Plan, shard: &ShardId) -> bool {
+    let own = plan.streams.iter().find(|stream| *stream.name() == shard.stream);
+    own.is_some_and(|stream| stream.source.service.on_unclean().is_some())
 }

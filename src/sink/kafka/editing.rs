@@ -48,15 +48,21 @@ impl Editor {
         Ok(Self { state: StateTopics::new(&config.prefix), config, clients, reader, owner })
     }
 
-    /// Changes the checkpoint of a shard; gives it as it stands then. One that is held is left alone unless `force`: its owner is at
-    /// work, or ended without letting go. Blocks.
-    pub(crate) fn edit(
+    /// Whether the checkpoint of a shard may be changed: one that is held is left alone unless `force`, since its owner is at work, or
+    /// ended without letting go; and where `shards` are expected, the stream must have so many. Blocks, and changes nothing.
+    pub(crate) fn check(
         &self,
         shard: &ShardId,
+        shards: Option<u32>,
         force: bool,
-        change: impl FnOnce(Checkpoint) -> Checkpoint,
-    ) -> Result<Checkpoint, SinkError> {
+    ) -> Result<(Place, Option<Checkpoint>), SinkError> {
         let place = self.place(shard)?;
+        if let Some(shards) = shards.filter(|shards| *shards != place.shards) {
+            return Err(SinkError::Misconfigured(format!(
+                "stream {} is cut into {} shards by now, and not into {shards}",
+                shard.stream, place.shards
+            )));
+        }
         let before = self.read(shard, &place, OpenTransactions::PassOver)?;
         let is_held = before.as_ref().is_some_and(|found| found.hold == Hold::Held);
         if let Some(found) = before.as_ref().filter(|_| is_held && !force) {
@@ -73,6 +79,18 @@ impl Editor {
                  let it run once"
             )));
         }
+        Ok((place, before))
+    }
+
+    /// Changes the checkpoint of a shard, as far as [`Self::check`] allows it; gives it as it stands then. Blocks.
+    pub(crate) fn edit(
+        &self,
+        shard: &ShardId,
+        shards: Option<u32>,
+        force: bool,
+        change: impl FnOnce(Checkpoint) -> Checkpoint,
+    ) -> Result<Checkpoint, SinkError> {
+        let (place, before) = self.check(shard, shards, force)?;
         let producer = self.fenced(shard, &place)?;
         if self.place(shard)? != place {
             return Err(SinkError::Unusable(format!("stream {} was placed anew meanwhile", shard.stream)));

@@ -140,6 +140,7 @@ impl KafkaSink {
         };
         self.begin_batch()?;
         self.commit_batch(&mut std::iter::empty(), &claimed)?;
+        self.claims_from = claimed.sequence + 1;
         self.report_opened(&claimed);
         Ok(claimed)
     }
@@ -181,21 +182,24 @@ impl KafkaSink {
     }
 
     /// Waits whether another opening claims the shard. Members have announced themselves under one name, so only a claim tells a
-    /// takeover from a transaction that the broker ended. Where nothing can be read, nobody knows better.
+    /// takeover from a transaction that the broker ended.
     fn is_claimed_by_another(&self) -> bool {
         let until = Instant::now() + CLAIM_WAIT;
         let (state, partition, key) = (self.state(), self.settings.place.partition, self.key());
         let claimed = |reader: &Reader| {
             let open = OpenTransactions::PassOver;
             let found = reader.checkpoint(&state.checkpoints, partition, &key, open);
-            found.map(|found| found.is_some_and(|found| found.owner != self.owner))
+            let is_claim =
+                |found: Checkpoint| found.owner != self.owner && found.sequence >= self.claims_from;
+            found.map(|found| found.is_some_and(is_claim))
         };
-        let Ok(reader) = self.reader() else { return true };
+        // An opening asks again, and decides.
+        let Ok(reader) = self.reader() else { return false };
         loop {
             match claimed(&reader) {
                 Ok(false) if Instant::now() < until => std::thread::sleep(CLAIM_LOOK),
                 Ok(claimed) => return claimed,
-                Err(_) => return true,
+                Err(_) => return false,
             }
         }
     }
@@ -205,6 +209,7 @@ impl KafkaSink {
         let (state, partition) = (self.state(), self.settings.place.partition);
         let found =
             reader.checkpoint(&state.checkpoints, partition, &self.key(), OpenTransactions::WaitFor)?;
+        self.claims_from = found.as_ref().map_or(0, |found| found.sequence + 1);
         let has_all_ids = match &found {
             Some(found) => self.read_ids(&reader, found, seed)?,
             None => {

@@ -379,6 +379,7 @@ impl Announcer {
 fn report_starts_anew(before: &Record, streams: &[Wanted]) {
     for stream in streams.iter().filter(|stream| before.streams.contains_key(&stream.stream)) {
         match &stream.start_anew {
+            Some(_) if before.why_superseded(stream).is_some() => {}
             Some(word) if before.starts_anew(stream) => warn!(
                 stream = stream.stream,
                 word,

@@ -7,6 +7,9 @@ use tracing::{debug, info, warn};
 use super::{At, Event, Released, Run};
 use crate::sink::kafka::placement::Placement;
 
+/// So many looks at the record in a row must say that it is behind this configuration: one may have met an old state of it.
+const LOOKS: u32 = 2;
+
 impl Run {
     pub(super) fn assign(&mut self, partitions: &[i32]) {
         self.owned.extend(partitions);
@@ -66,11 +69,16 @@ impl Run {
             return;
         }
         if let Some(slot) = self.slots.iter().find(|slot| slot.starter.is_ahead_of(placement)) {
+            self.ahead += 1;
+            if self.ahead < LOOKS || self.drain.is_cancelled() {
+                return;
+            }
             // As after the record was lost. The next start announces this one again.
             let stream = &slot.starter.figures.id.stream;
             self.heed(Event::TakenOver(format!("of an earlier configuration (stream {stream})")));
             return;
         }
+        self.ahead = 0;
         for number in 0..self.slots.len() {
             let slot = &mut self.slots[number];
             let starter = &mut slot.starter;

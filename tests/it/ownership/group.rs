@@ -4,7 +4,7 @@ use crate::harness::airship::oracle::{Expectation, Found};
 use crate::harness::airship::progress::Progress;
 use crate::harness::airship::{LIMIT, Mock, STREAM, Setup, count_log, service, stop};
 use crate::harness::broker::broker;
-use crate::harness::process::Process;
+use crate::harness::process::{self, Process};
 use crate::harness::wait::wait_until;
 use std::cell::Cell;
 use std::time::Duration;
@@ -25,6 +25,7 @@ const SESSION: Duration = Duration::from_secs(6);
 struct Group {
     mock: Mock,
     setup: Setup,
+    shards: u32,
     events: u64,
     made: Cell<u64>,
 }
@@ -32,12 +33,17 @@ struct Group {
 impl Group {
     #[track_caller]
     fn new(test: &str, events: u64) -> Self {
+        Self::of(test, events, SHARDS)
+    }
+
+    #[track_caller]
+    fn of(test: &str, events: u64, shards: u32) -> Self {
         let config = airship::Config { hold_at: Some(0), duplicate_every: 10, ..service(events) };
         let mock = Mock::start(config);
         let mut setup = Setup::new(test, &mock);
-        setup.streams[0].shards = SHARDS;
+        setup.streams[0].shards = shards;
         setup.transaction_timeout = "10m";
-        Self { mock, setup, events, made: Cell::new(0) }
+        Self { mock, setup, shards, events, made: Cell::new(0) }
     }
 
     /// Starts a member of this name.
@@ -66,7 +72,8 @@ impl Group {
     fn wait_shared(&self, members: &[&Process]) {
         self.wait("all shards to be shared", || {
             let owned: Vec<f64> = members.iter().map(|member| owned(member)).collect();
-            owned.iter().sum::<f64>() == f64::from(SHARDS) && members.iter().all(|member| is_ready(member))
+            owned.iter().sum::<f64>() == f64::from(self.shards)
+                && members.iter().all(|member| is_ready(member))
         });
     }
 
@@ -75,7 +82,7 @@ impl Group {
     fn finish(&self, mut members: Vec<Process>) {
         self.mock.release(self.events);
         let expectation = self.setup.expectation(&self.mock);
-        for shard in 0..SHARDS {
+        for shard in 0..self.shards {
             let lines = expectation.lines_of(shard) as u64;
             Progress::of(broker(), &self.setup, STREAM, shard)
                 .wait_for(&format!("all events of shard {shard}"), |at| at.delivered >= lines);
@@ -256,8 +263,7 @@ fn members_that_start_at_once_agree() {
 /// Nobody else has claimed the shard, so it was the broker that ended the transaction: the batch is kept, and goes on.
 #[test]
 fn a_transaction_that_timed_out_is_no_takeover() {
-    let mut group = Group::new("group-timeout", 2_000);
-    group.setup.streams[0].shards = 1;
+    let mut group = Group::of("group-timeout", 2_000, 1);
     group.setup.transaction_timeout = "1s";
     let lines = "ownership = \"group\"\ninstance_id = \"a\"".to_owned();
     let setup = group.setup.clone().with(|settings| settings.more = lines);
@@ -286,4 +292,30 @@ fn one_that_hears_nothing_of_the_group_any_more_ends() {
     let next = group.start("a");
     group.wait_shared(&[&next]);
     group.finish(vec![next]);
+}
+
+/// Shards that hang are not waited for longer than `shutdown.timeout`; what they still try is refused.
+#[test]
+fn a_release_has_its_time() {
+    let mut group = Group::of("group-hang", 4_000, 2);
+    group.setup.shutdown_timeout = "2s";
+    let dir = tempfile::tempdir().expect("a directory");
+    let go = dir.path().join("go");
+    let lines = "ownership = \"group\"\ninstance_id = \"a\"\nsession_timeout = \"30s\"".to_owned();
+    let setup = group.setup.clone().with(|settings| settings.more = lines);
+    // One shard cannot pass the second while it hangs in the first.
+    let failpoints = [
+        ("TRIBUTARY_FAILPOINTS", "before_checkpoint=30:hold;before_commit=31:hold"),
+        ("TRIBUTARY_FAILPOINT_GO", go.to_str().expect("text")),
+    ];
+    let first = process::tributary(&setup.toml(), &failpoints);
+    group.wait("both to hang", || count_log(&first, "failpoint hit") == 2);
+    let second = group.start("b");
+    group.wait("the release to take too long", || {
+        count_log(&first, "have not let go within shutdown.timeout") > 0
+    });
+    group.wait("the other one to have one", || count_log(&second, "\"opened\"") > 0 && is_ready(&second));
+    std::fs::write(&go, "").expect("a file");
+    group.wait_shared(&[&first, &second]);
+    group.finish(vec![first, second]);
 }

@@ -50,7 +50,9 @@ impl Announcer {
     /// Fences what a stream that is started anew leaves behind: shards that nobody takes over would go on until their instance
     /// looks into the record.
     pub(super) fn fence_left_behind(&self, before: &Record, streams: &[Wanted]) {
-        for wanted in streams.iter().filter(|wanted| before.starts_anew(wanted)) {
+        let is_left =
+            |wanted: &&Wanted| before.starts_anew(wanted) && before.why_superseded(wanted).is_none();
+        for wanted in streams.iter().filter(is_left) {
             for (shard, cut) in before.all_shards(&wanted.stream) {
                 let id = transactional_id(&self.config.prefix, &shard, cut);
                 let fenced = self.clients.producer(&id, Sizes::default()).and_then(|producer| {

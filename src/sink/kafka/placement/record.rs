@@ -190,7 +190,7 @@ impl Record {
             }
             let is_new_cut = known.as_ref().is_some_and(|known| known.compare(stream) == Numbers::Changed);
             let placed = match known {
-                Some(known) if is_new_cut => self.cut_anew(known.accept(stream)?, stream, who),
+                Some(known) if is_new_cut => record.cut_anew(known.accept(stream)?, stream, who),
                 Some(known) => known.accept(stream)?,
                 None => {
                     // The transactional ids go on being those of the last cut.
@@ -203,6 +203,7 @@ impl Record {
             record.streams.insert(stream.stream.clone(), placement);
         }
         record.settle_version();
+        record.check_unshared()?;
         Ok(record)
     }
 

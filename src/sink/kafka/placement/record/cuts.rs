@@ -113,7 +113,10 @@ impl Record {
 
     /// The stream cut into another number of shards, on partitions that nobody has.
     pub(super) fn cut_anew(&self, known: StreamPlacement, wanted: &Wanted, who: Who<'_>) -> StreamPlacement {
-        let placed = self.place(wanted, who);
+        // What it had is nobody's, although it may not stand in this record at the moment.
+        let mut others = self.clone();
+        others.retired.extend(known.all_partitions());
+        let placed = others.place(wanted, who);
         let before = [known.cut()].into_iter().chain(known.before.clone()).collect();
         StreamPlacement {
             partitions: placed.partitions,

@@ -108,7 +108,22 @@ impl Record {
         let used: BTreeSet<i32> = record.partitions().collect();
         record.retired.extend(&own.retired);
         record.retired.retain(|partition| !used.contains(partition));
+        record.settle_version();
         Ok(record)
+    }
+
+    /// Refuses two shards on one partition, which would hide each other's checkpoints.
+    pub(super) fn check_unshared(&self) -> Result<(), PlacementError> {
+        let mut holders: BTreeMap<i32, String> = BTreeMap::new();
+        for (stream, placed) in &self.streams {
+            for (index, partition) in placed.partitions.iter().enumerate() {
+                let second = format!("{stream}/{index}");
+                if let Some(first) = holders.insert(*partition, second.clone()) {
+                    return Err(PlacementError::Shared { partition: *partition, first, second });
+                }
+            }
+        }
+        Ok(())
     }
 }
 

@@ -156,6 +156,16 @@ fn a_later_configuration_cuts_the_stream_anew() {
 }
 
 #[test]
+fn streams_that_are_cut_together_share_nothing() {
+    let both = |generation, shards| ["a", "b"].map(|stream| Wanted { generation, ..wanted(stream, shards) });
+    let two = Record::default().announce(&both(0, 2), who(GROUP)).unwrap();
+    let new_first = [&[wanted("0", 1)][..], &both(1, 3)].concat();
+    let three = two.announce(&new_first, who(GROUP)).unwrap();
+    let partitions = |stream: &str| three.streams[stream].partitions.clone();
+    assert_eq!([partitions("0"), partitions("a"), partitions("b")], [vec![4], vec![5, 6, 7], vec![8, 9, 10]]);
+}
+
+#[test]
 fn an_earlier_configuration_waits_or_agrees() {
     let two = announce(&Record::default(), &later(2, 2), GROUP).unwrap();
     let agrees = announce(&two, &later(1, 2), GROUP).unwrap();
@@ -228,6 +238,22 @@ proptest! {
         let mut given: BTreeMap<i32, (String, u32, usize)> = BTreeMap::new();
         let mut epochs: BTreeMap<String, usize> = BTreeMap::new();
         let mut said: BTreeSet<(String, u8)> = BTreeSet::new();
+        for step in steps.chunks(2) {
+            // Both in one announcement, as long as they are two.
+            let [first, second] = [step[0], *step.last().unwrap()];
+            let both = [second, first].map(|(name, shards, _, generation)| {
+                Wanted { generation, ..wanted(&format!("s{name}"), shards) }
+            });
+            if first.0 != second.0
+                && let Ok(next) = record.announce(&both, who("me"))
+            {
+                let mut all: Vec<i32> = next.streams.values().flat_map(|placed| placed.partitions.clone()).collect();
+                let count = all.len();
+                all.sort_unstable();
+                all.dedup();
+                prop_assert_eq!(all.len(), count, "{:?}", next);
+            }
+        }
         for (name, shards, word, generation) in steps {
             let stream = format!("s{name}");
             let start_anew = word.map(|word| word.to_string());
