@@ -41,6 +41,8 @@ pub struct State {
     pub holding: Option<Instant>,
     /// How long lines may wait for a commit by configuration.
     pub interval: Duration,
+    /// When the consumer group gave the shard to this instance.
+    pub assigned: Option<Instant>,
     /// When the log last said as an error what fails.
     pub(super) said: Option<Instant>,
 }
@@ -58,7 +60,8 @@ impl Health {
     /// The shard is about to be opened; it commits at this interval.
     pub fn opening(&self, interval: Duration) {
         let mut state = self.lock();
-        *state = State { interval, trouble: state.trouble.take(), ..State::default() };
+        *state =
+            State { interval, trouble: state.trouble.take(), assigned: state.assigned, ..State::default() };
     }
 
     /// The shard is open.
@@ -106,6 +109,11 @@ impl Health {
     pub fn ended(&self, why: impl Into<String>) {
         let mut state = self.lock();
         (state.phase, state.trouble) = (Phase::Ended, Some(Trouble::new(why)));
+    }
+
+    /// The group has given the shard to this instance, which is about to open it.
+    pub fn assigned(&self) {
+        self.lock().assigned = Some(Instant::now());
     }
 
     /// The shard is not this instance's to run.

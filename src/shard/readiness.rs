@@ -90,10 +90,15 @@ impl View {
             trouble.as_ref().is_some_and(|trouble| self.age(trouble.since) >= LIMIT)
         };
         let is_away = lasting(&self.kafka);
+        // Others hand their shards over as a matter of routine: a rollout must not find everybody not ready for that.
+        let is_handed_over = self.shard.assigned.is_some_and(|at| self.age(at) < LIMIT);
         match phase {
             Phase::Ended => return verdict(false, "ended", trouble.as_ref()),
             Phase::Opening if is_away => return verdict(false, "kafka unreachable", self.kafka.as_ref()),
-            Phase::Opening => return verdict(false, "opening", trouble.as_ref().or(self.kafka.as_ref())),
+            Phase::Opening => {
+                let ready = is_handed_over && trouble.is_none();
+                return verdict(ready, "opening", trouble.as_ref().or(self.kafka.as_ref()));
+            }
             Phase::Standby if is_away => return verdict(false, "kafka unreachable", self.kafka.as_ref()),
             Phase::Standby => {
                 return verdict(true, "standby", trouble.as_ref().or(self.kafka.as_ref()));
@@ -132,7 +137,8 @@ impl View {
             };
         }
         let works = !matches!(self.source, ConnectionState::Idle | ConnectionState::NeedsOperator);
-        let ready = works && self.was_connected;
+        let needs_nobody = self.source != ConnectionState::NeedsOperator;
+        let ready = (works && self.was_connected) || (is_handed_over && needs_nobody);
         match &self.source_trouble {
             // What fails in Kafka for a moment is told as well, while all is well otherwise.
             None => verdict(ready, self.source.name(), trouble.as_ref().or(self.kafka.as_ref())),
@@ -345,6 +351,27 @@ mod tests {
         assert_eq!((judge().ready, judge().state), (false, "ended"));
         shard.health.opening(Duration::ZERO);
         assert_eq!(judge().state, "opening");
+    }
+
+    #[test]
+    fn a_shard_that_is_handed_over_has_its_time() {
+        let mut view = view();
+        let now = view.now;
+        view.was_connected = false;
+        let mut judged_at = |phase, seconds, source, fails: bool| {
+            let assigned = Some(now - Duration::from_secs(seconds));
+            view.shard = State { phase, assigned, ..State::default() };
+            view.source = source;
+            view.shard.trouble = if fails { trouble(&view, 1, "no topic") } else { None };
+            view.judge().ready
+        };
+        let (opening, open) = (Phase::Opening, Phase::Open);
+        assert!(judged_at(opening, 29, ConnectionState::Idle, false));
+        assert!(!judged_at(opening, 30, ConnectionState::Idle, false), "no hand-over takes so long");
+        assert!(!judged_at(opening, 1, ConnectionState::Idle, true));
+        assert!(judged_at(open, 1, ConnectionState::Connecting, false), "it was never connected here");
+        assert!(!judged_at(open, 30, ConnectionState::Connecting, false));
+        assert!(!judged_at(open, 1, ConnectionState::NeedsOperator, false));
     }
 
     #[tokio::test(start_paused = true)]

@@ -267,6 +267,13 @@ impl Run {
                 let pause = slot.streak.pause(slot.started.elapsed(), rand::random());
                 let is_fenced = ending == Ending::Exit(shard::Exit::Fenced);
                 let pause = if is_fenced { pause.max(FENCED_PAUSE) } else { pause };
+                if is_fenced && slot.streak.is_single() {
+                    // Routine where members come and go, or a later configuration cuts the stream anew.
+                    let health = &slot.starter.figures.shard.health;
+                    health.standby();
+                    health.assigned();
+                    health.opening(slot.starter.plan.batch.interval);
+                }
                 error!(
                     shard = %id, reason = %ending, pause_ms = pause.as_millis() as u64,
                     "the shard ended unasked; it is opened again, the others run on"

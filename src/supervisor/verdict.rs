@@ -84,6 +84,11 @@ pub(super) struct Streak {
 }
 
 impl Streak {
+    /// Whether the last end was not one of several in a row.
+    pub(super) fn is_single(self) -> bool {
+        self.length == 1
+    }
+
     /// The pause after one more end of a shard that `ran` for so long; `random` is uniform in 0..1.
     pub(super) fn pause(&mut self, ran: Duration, random: f64) -> Duration {
         let (first, longest) = PAUSES;

@@ -23,6 +23,7 @@ impl Run {
             let slot = &mut self.slots[number];
             info!(shard = %slot.starter.figures.id, "assigned");
             slot.is_ours = true;
+            slot.starter.figures.shard.health.assigned();
             if slot.at == At::Pause {
                 // Nobody else has it, and it is not open yet.
                 slot.starter.figures.shard.health.opening(slot.starter.plan.batch.interval);
@@ -95,6 +96,9 @@ impl Run {
             }
             slot.superseded = slot.starter.why_superseded();
             slot.is_ours = slot.starter.partition().is_some_and(|own| self.owned.contains(&own));
+            if slot.is_ours {
+                slot.starter.figures.shard.health.assigned();
+            }
             match &slot.superseded {
                 Some(reason) => warn!(shard = %id, reason, "superseded: what is queued is committed"),
                 None => info!(shard = %id, "the stream was placed anew; it goes on there"),

@@ -70,7 +70,7 @@ fn a_changed_number_of_shards_is_refused_for_the_stream_as_a_whole() {
     scene.setup.streams[0].shards = 2;
     let mut refused = scene.setup.start();
     let why = refused.wait_for_log("was cut into 1 shards and is now configured with 2", LIMIT);
-    assert!(why.contains("--start-anew s0=WORD"), "{why}");
+    assert!(why.contains("Set a higher generation"), "{why}");
     assert_eq!(refused.wait_exit(LIMIT).code(), Some(MISCONFIGURED));
     assert_eq!(places(&scene.setup), before, "no second shard was begun");
 
