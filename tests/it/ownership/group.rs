@@ -157,6 +157,8 @@ fn a_quick_restart_moves_nothing() {
     let second = group.start("b");
     group.wait("both to have half", || owned(&first) == 4.0 && owned(&second) == 4.0);
     group.wait_shared(&[&first, &second]);
+    // A member is ready as soon as it is given a shard.
+    group.wait("the other one to have opened its own", || count_log(&second, "\"opened\"") >= 4);
     let opened = count_log(&second, "\"opened\"");
     first.kill9();
     let first = group.start("a");
