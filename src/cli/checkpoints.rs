@@ -74,9 +74,9 @@ enum What {
     },
     /// Has the shards go on where an export says
     ///
-    /// Streams that this cluster does not know are placed first, as this configuration has them. Adobe streams are left out, since
-    /// the service keeps their position. Ids are not part of an export:
-    /// with another cluster or state.prefix, events that the service repeats may be delivered again.
+    /// Streams that this cluster does not know are placed first, as this configuration has them. Adobe streams are left out,
+    /// since the service keeps their position. Ids are not part of an export: with another cluster or state.prefix, events
+    /// that the service repeats may be delivered again.
     Import {
         /// The file that `export` wrote
         file: std::path::PathBuf,

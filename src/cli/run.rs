@@ -42,10 +42,10 @@ pub(super) struct Arguments {
     reset: Option<Reset>,
     /// Leave behind everything that is known of a stream, as in --start-anew web=second-try; may be repeated
     ///
-    /// For a stream that is to read another source (for another number of shards raise `generation`, which keeps the position): its position, recent ids and
-    /// totals are forgotten, and it begins as its `start` says. What was delivered stays in the topics, so events may be
-    /// delivered again. An instance that runs the stream is taken over. WORD is any word; each has its effect once, so the
-    /// argument may stay where restarts repeat it.
+    /// For a stream that is to read another source: its position, recent ids and totals are forgotten, and it begins as its
+    /// `start` says. (For another number of shards raise `generation`, which keeps the position.) What was delivered stays in
+    /// the topics, so events may be delivered again. An instance that runs the stream is taken over. WORD is any word; each
+    /// has its effect once, so the argument may stay where restarts repeat it.
     #[arg(long, value_name = "STREAM=WORD", value_parser = super::key_value)]
     start_anew: Vec<(String, String)>,
 }
