@@ -8,6 +8,7 @@ mod endings;
 mod group;
 mod lost;
 mod placement;
+mod sharing;
 mod takeovers;
 
 use crate::harness::airship::oracle::{Expectation, Found};

@@ -2,26 +2,20 @@
 //!
 //! `tests/campaign` runs it at length. `TRIBUTARY_TEST_FAULTS` and `TRIBUTARY_TEST_SEED` say how many faults, and which.
 
+use super::sharing::{LIMIT, Shared, owned, owned_by};
 use crate::harness::airship::oracle::{Found, Repeats};
-use crate::harness::airship::progress::Progress;
-use crate::harness::airship::{LIMIT, Mock, STREAM, Setup, check_shards, count_log, service};
+use crate::harness::airship::{Setup, check_shards, count_log};
 use crate::harness::broker::{PrivateBroker, Way, broker_with_ways};
 use crate::harness::process::Process;
 use crate::harness::reader::{Isolation, read_all};
-use crate::harness::wait::wait_until;
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
-use tributary_mock::airship;
 
 const SHARDS: u32 = 8;
 const NAMES: [&str; 3] = ["a", "b", "c"];
-
-/// What brokers take at least.
-const SESSION: Duration = Duration::from_secs(6);
 
 /// Faults of a run that nobody asks for more of.
 const FAULTS: u32 = 10;
@@ -51,10 +45,7 @@ const ALL: [Fault; 4] = [Fault::Killed, Fault::Stopped, Fault::StoodStill, Fault
 struct Campaign {
     broker: PrivateBroker,
     ways: Vec<Way>,
-    mock: Mock,
-    setup: Setup,
-    events: u64,
-    made: Cell<u64>,
+    stream: Shared,
     members: Vec<Process>,
     random: SmallRng,
     /// Writes that a fence has refused.
@@ -65,42 +56,25 @@ impl Campaign {
     #[track_caller]
     fn new(faults: u32, seed: u64) -> Self {
         let events = EVENTS_PER_FAULT * u64::from(faults + 2);
-        let config = airship::Config { hold_at: Some(0), duplicate_every: 10, ..service(events) };
-        let mock = Mock::start(config);
         let (broker, ways) = broker_with_ways(NAMES.len());
-        let mut setup = Setup::at(&broker, "campaign", &mock);
-        setup.streams[0].shards = SHARDS;
-        // What an instance leaves open must end by the fence of the next one.
-        setup.transaction_timeout = "10m";
+        let mut stream = Shared::new(events, STEP, |mock| Setup::at(&broker, "campaign", mock));
+        stream.setup.streams[0].shards = SHARDS;
         let random = SmallRng::seed_from_u64(seed);
-        let made = Cell::new(0);
-        let mut campaign =
-            Self { broker, ways, mock, setup, events, made, members: Vec::new(), random, fenced: 0 };
+        let mut campaign = Self { broker, ways, stream, members: Vec::new(), random, fenced: 0 };
         campaign.members = (0..NAMES.len()).map(|number| campaign.start(number)).collect();
         campaign
     }
 
     #[track_caller]
     fn start(&self, number: usize) -> Process {
-        let (name, session) = (NAMES[number], SESSION.as_secs());
-        let lines =
-            format!("ownership = \"group\"\ninstance_id = \"{name}\"\nsession_timeout = \"{session}s\"");
-        let change = |settings: &mut crate::harness::settings::Settings| {
-            settings.more = lines;
-            settings.bootstrap = self.ways[number].address().to_owned();
-        };
-        self.setup.clone().with(change).start()
+        let bootstrap = self.ways[number].address().to_owned();
+        self.stream.member(NAMES[number], "").with(|settings| settings.bootstrap = bootstrap).start()
     }
 
     /// Waits, and lets events come meanwhile.
     #[track_caller]
-    fn wait(&self, what: &str, mut holds: impl FnMut() -> bool) {
-        wait_until(LIMIT, what, || {
-            let made = (self.made.get() + STEP).min(self.events);
-            self.made.set(made);
-            self.mock.release(made);
-            holds()
-        });
+    fn wait(&self, what: &str, holds: impl FnMut() -> bool) {
+        self.stream.wait(what, holds);
     }
 
     fn pass(&self, time: Duration) {
@@ -108,22 +82,15 @@ impl Campaign {
         self.wait("time to pass", || since.elapsed() >= time);
     }
 
-    /// Shards that the members other than `except` say are theirs.
-    fn owned(&self, except: Option<usize>) -> f64 {
+    /// The members other than `except`.
+    fn others(&self, except: Option<usize>) -> Vec<&Process> {
         let others = self.members.iter().enumerate().filter(|(number, _)| Some(*number) != except);
-        others.map(|(_, member)| owned(member)).sum()
+        others.map(|(_, member)| member).collect()
     }
 
     #[track_caller]
     fn wait_shared(&self, except: Option<usize>) {
-        self.wait("all shards to be shared", || {
-            self.owned(except) == f64::from(SHARDS)
-                && self
-                    .members
-                    .iter()
-                    .enumerate()
-                    .all(|(number, member)| Some(number) == except || member.get("/ready").status == 200)
-        });
+        self.stream.wait_shared(&self.others(except), SHARDS);
     }
 
     /// Has a fault hit a member, and asserts that it did.
@@ -138,7 +105,7 @@ impl Campaign {
             self.wait("the member to have a shard", || {
                 // Asked once: it may lose them between two questions.
                 let own = owned(&self.members[number]);
-                own > 0.0 && own + self.owned(Some(number)) == f64::from(SHARDS)
+                own > 0.0 && own + owned_by(&self.others(Some(number))) == f64::from(SHARDS)
             });
         }
         match fault {
@@ -173,13 +140,8 @@ impl Campaign {
 
     #[track_caller]
     fn wait_end(&mut self, number: usize) {
-        let (made, mock, events) = (&self.made, &self.mock, self.events);
         let member = &mut self.members[number];
-        wait_until(LIMIT, "the end of a member", || {
-            made.set((made.get() + STEP).min(events));
-            mock.release(made.get());
-            member.exited().is_some()
-        });
+        self.stream.wait("the end of a member", || member.exited().is_some());
         assert_eq!(member.wait_exit(LIMIT).code(), Some(0), "{}", member.log().join("\n"));
     }
 
@@ -204,13 +166,8 @@ impl Campaign {
     #[track_caller]
     fn finish(mut self, hits: &BTreeMap<Fault, u32>) {
         self.wait_shared(None);
-        let made = self.made.get();
-        let lines = self.setup.expectation_of(&self.mock, made);
-        for shard in 0..SHARDS {
-            let wanted = lines.lines_of(shard) as u64;
-            Progress::of(&self.broker, &self.setup, STREAM, shard)
-                .wait_for(&format!("all events of shard {shard}"), |at| at.delivered >= wanted);
-        }
+        self.stream.wait_committed(&self.broker, SHARDS);
+        let lines = self.stream.setup.expectation_of(&self.stream.mock, self.stream.made());
         for number in 0..NAMES.len() {
             self.members[number].sigterm();
             let status = self.members[number].wait_exit(LIMIT);
@@ -219,7 +176,7 @@ impl Campaign {
         }
         let found = lines.check_at(&self.broker, Repeats::Forbidden);
         assert_eq!(found, Found { records: lines.len(), repeats: 0 });
-        let uncommitted = read_all(&self.broker, self.setup.topic(), Isolation::Uncommitted).len();
+        let uncommitted = read_all(&self.broker, self.stream.setup.topic(), Isolation::Uncommitted).len();
         println!(
             "{hits:?}: {} events, none lost, none twice; {} records of transactions that were not committed; {} fenced writers",
             lines.len(),
@@ -230,10 +187,6 @@ impl Campaign {
 }
 
 /// Shards that a process says are its own.
-fn owned(process: &Process) -> f64 {
-    process.metrics().sum("tributary_shard_owned", &[])
-}
-
 fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
 }

@@ -1,15 +1,11 @@
 //! Three brokers with three replicas of everything, of which two must be in sync: one of them is lost while a takeover runs, then
 //! the one that coordinates the group.
 
+use super::sharing::{LIMIT, Shared, owned};
+use crate::harness::airship::Setup;
 use crate::harness::airship::oracle::{Found, Repeats};
-use crate::harness::airship::progress::Progress;
-use crate::harness::airship::{LIMIT, Mock, STREAM, Setup, service};
 use crate::harness::broker::{Broker, PrivateBroker, cluster};
 use crate::harness::process::Process;
-use crate::harness::wait::wait_until;
-use std::cell::Cell;
-use std::time::Duration;
-use tributary_mock::airship;
 
 const SHARDS: u32 = 4;
 const EVENTS: u64 = 60_000;
@@ -17,55 +13,46 @@ const EVENTS: u64 = 60_000;
 /// Events that come with each look at what is waited for.
 const STEP: u64 = 2;
 
-/// What brokers take at least, unless they are configured otherwise.
-const SESSION: Duration = Duration::from_secs(6);
-
 /// Of the topic that holds the groups, in the tests' brokers.
 const GROUP_PARTITIONS: i32 = 4;
 
 struct Scene {
     nodes: Vec<PrivateBroker>,
-    mock: Mock,
-    setup: Setup,
-    made: Cell<u64>,
+    stream: Shared,
 }
 
 impl Scene {
     #[track_caller]
     fn new() -> Self {
         let nodes = cluster(3);
-        let mock = Mock::start(airship::Config { hold_at: Some(0), duplicate_every: 10, ..service(EVENTS) });
-        let mut setup = Setup::at(&nodes[0], "cluster", &mock);
-        setup.streams[0].shards = SHARDS;
-        setup.transaction_timeout = "1m";
-        setup.bootstrap = nodes.iter().map(|node| node.bootstrap().to_owned()).collect::<Vec<_>>().join(",");
-        Self { nodes, mock, setup, made: Cell::new(0) }
+        let stream = Shared::new(EVENTS, STEP, |mock| {
+            let mut setup = Setup::at(&nodes[0], "cluster", mock);
+            setup.streams[0].shards = SHARDS;
+            setup.bootstrap =
+                nodes.iter().map(|node| node.bootstrap().to_owned()).collect::<Vec<_>>().join(",");
+            setup
+        });
+        Self { nodes, stream }
     }
 
     #[track_caller]
     fn start(&self, name: &str) -> Process {
-        let session = SESSION.as_secs();
-        let more =
-            format!("ownership = \"group\"\ninstance_id = \"{name}\"\nsession_timeout = \"{session}s\"");
-        self.setup.clone().with(|settings| settings.more = more).start()
+        self.stream.member(name, "").start()
     }
 
     #[track_caller]
-    fn wait(&self, what: &str, mut holds: impl FnMut() -> bool) {
-        wait_until(LIMIT, what, || {
-            let made = (self.made.get() + STEP).min(EVENTS);
-            self.made.set(made);
-            self.mock.release(made);
-            holds()
-        });
+    fn wait(&self, what: &str, holds: impl FnMut() -> bool) {
+        self.stream.wait(what, holds);
     }
 
     #[track_caller]
     fn wait_shared(&self, members: &[&Process]) {
-        self.wait("all shards to be shared", || {
-            let owned: f64 = members.iter().map(|member| owned(member)).sum();
-            owned == f64::from(SHARDS) && members.iter().all(|member| member.get("/ready").status == 200)
-        });
+        self.stream.wait_shared(members, SHARDS);
+    }
+
+    /// A topic of the connector's prefix.
+    fn topic(&self, ending: &str) -> String {
+        format!("{}.{ending}", self.stream.setup.prefix)
     }
 
     /// Events go on being committed.
@@ -97,15 +84,11 @@ impl Scene {
     /// Which node coordinates the group: the one that leads its partition of the topic of groups.
     #[track_caller]
     fn coordinator(&self) -> usize {
-        let group = format!("{}.shards", self.setup.prefix);
+        let group = self.topic("shards");
         // As Java hashes text.
         let hash = group.bytes().fold(0i32, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
         self.leader("__consumer_offsets", (hash & i32::MAX) % GROUP_PARTITIONS)
     }
-}
-
-fn owned(process: &Process) -> f64 {
-    process.metrics().sum("tributary_shard_owned", &[])
 }
 
 #[test]
@@ -117,12 +100,12 @@ fn a_broker_that_is_lost_in_a_takeover_costs_no_event() {
     scene.wait_flow(&[&a, &b]);
 
     for ending in ["checkpoints", "ids", "shards", "events"] {
-        let topic = format!("{}.{ending}", scene.setup.prefix);
+        let topic = scene.topic(ending);
         assert_eq!(scene.nodes[0].replicas(&topic), 3, "{topic}");
     }
 
     // The instance dies, and with it the broker that has the checkpoints of a shard.
-    let lost = scene.leader(&format!("{}.checkpoints", scene.setup.prefix), 0);
+    let lost = scene.leader(&scene.topic("checkpoints"), 0);
     a.kill9();
     scene.nodes[lost].kill9();
     scene.wait_shared(&[&b]);
@@ -141,15 +124,11 @@ fn a_broker_that_is_lost_in_a_takeover_costs_no_event() {
     scene.wait_shared(&[&c]);
     scene.wait_flow(&[&c]);
 
-    let lines = scene.setup.expectation_of(&scene.mock, scene.made.get());
-    for shard in 0..SHARDS {
-        let wanted = lines.lines_of(shard) as u64;
-        Progress::of(scene.another(lost), &scene.setup, STREAM, shard)
-            .wait_for(&format!("all events of shard {shard}"), |at| at.delivered >= wanted);
-    }
+    scene.stream.wait_committed(scene.another(lost), SHARDS);
     let mut c = c;
     c.sigterm();
     assert_eq!(c.wait_exit(LIMIT).code(), Some(0), "{}", c.log().join("\n"));
+    let lines = scene.stream.setup.expectation_of(&scene.stream.mock, scene.stream.made());
     let found = lines.check_at(scene.another(lost), Repeats::Forbidden);
     assert_eq!(found, Found { records: lines.len(), repeats: 0 });
 }

@@ -2,82 +2,53 @@
 //! whoever is killed in the middle of it.
 
 use super::MISCONFIGURED;
-use crate::harness::airship::{LIMIT, Mock, Setup, count_log, service, stop};
+use super::sharing::{LIMIT, Shared, is_ready, opened, owned};
+use crate::harness::airship::{Setup, count_log, stop};
 use crate::harness::broker::broker;
 use crate::harness::expected::Expected;
 use crate::harness::process::Process;
 use crate::harness::reader::{Isolation, read_all};
 use crate::harness::wait::wait_until;
-use std::cell::Cell;
-use std::time::Duration;
-use tributary_mock::airship;
-
-/// Events that come with each look at what is waited for.
-const STEP: u64 = 5;
-
-/// What the shared broker takes at least.
-const SESSION: Duration = Duration::from_secs(6);
+use std::ops::Deref;
 
 const CHANGED: &str = "the number of shards is changed";
 const INHERITED: &str = "the number of shards was changed: it begins";
 
-/// One stream, and how often it was cut.
-struct Stream {
-    mock: Mock,
-    setup: Setup,
-    events: u64,
-    made: Cell<u64>,
+/// Events that come with each look at what is waited for.
+const STEP: u64 = 5;
+
+/// One stream, of which each configuration says another number of shards.
+struct Stream(Shared);
+
+impl Deref for Stream {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
 }
 
 impl Stream {
     #[track_caller]
     fn new(test: &str, events: u64) -> Self {
-        let config = airship::Config { hold_at: Some(0), duplicate_every: 10, ..service(events) };
-        let mock = Mock::start(config);
-        let mut setup = Setup::new(test, &mock);
-        setup.transaction_timeout = "10m";
-        Self { mock, setup, events, made: Cell::new(0) }
+        Self(Shared::new(events, STEP, |mock| Setup::new(test, mock)))
     }
 
-    fn configured(&self, shards: u32, more: String) -> Setup {
-        let mut setup = self.setup.clone().with(|settings| settings.more = more);
-        setup.streams[0].shards = shards;
-        setup
+    /// A process without a group, with the configuration of this generation.
+    fn alone(&self, generation: u64, shards: u32) -> Setup {
+        let more = format!("generation = {generation}");
+        with_shards(self.setup.clone().with(|settings| settings.more = more), shards)
     }
 
     /// A member of the group with the configuration of this generation.
     fn member(&self, name: &str, generation: u64, shards: u32) -> Setup {
-        let session = SESSION.as_secs();
-        let more = format!(
-            "ownership = \"group\"\ninstance_id = \"{name}\"\nsession_timeout = \"{session}s\"\ngeneration = {generation}"
-        );
-        self.configured(shards, more)
-    }
-
-    /// Waits, and lets events come meanwhile.
-    #[track_caller]
-    fn wait(&self, what: &str, mut holds: impl FnMut() -> bool) {
-        wait_until(LIMIT, what, || {
-            let made = (self.made.get() + STEP).min(self.events);
-            self.made.set(made);
-            self.mock.release(made);
-            holds()
-        });
-    }
-
-    /// Waits until the members have so many shards among them.
-    #[track_caller]
-    fn wait_shared(&self, members: &[&Process], shards: u32) {
-        self.wait(&format!("all {shards} shards to be shared"), || {
-            let owned: f64 = members.iter().map(|member| owned(member)).sum();
-            owned == f64::from(shards) && members.iter().all(|member| member.get("/ready").status == 200)
-        });
+        with_shards(self.0.member(name, &format!("generation = {generation}")), shards)
     }
 
     /// Makes what is left, waits until all of it is there, stops the members and compares.
     #[track_caller]
     fn finish(&self, members: Vec<Process>) {
-        self.mock.release(self.events);
+        self.release_all();
         let expected = Expected::all(self.mock.log());
         let read = || read_all(broker(), self.setup.topic(), Isolation::Committed);
         wait_until(LIMIT, "all events", || read().len() as u64 >= expected.len());
@@ -88,8 +59,9 @@ impl Stream {
     }
 }
 
-fn owned(process: &Process) -> f64 {
-    process.metrics().sum("tributary_shard_owned", &[])
+fn with_shards(mut setup: Setup, shards: u32) -> Setup {
+    setup.streams[0].shards = shards;
+    setup
 }
 
 /// 2, then 5, then 1, with somebody killed in the middle of each change.
@@ -99,7 +71,7 @@ fn members_of_a_later_configuration_cut_it_anew() {
     let start = |name, generation, shards| stream.member(name, generation, shards).start();
     let (mut a, mut b) = (start("a", 1, 2), start("b", 1, 2));
     stream.wait_shared(&[&a, &b], 2);
-    stream.wait("something to be there", || stream.made.get() > 500);
+    stream.wait("something to be there", || stream.made() > 500);
 
     // The first one to say so dies in its announcement; it is dead before anything was changed, or after.
     let mut first = stream.member("c", 2, 5).start_with("before_placement=1:pause");
@@ -130,8 +102,8 @@ fn members_of_a_later_configuration_cut_it_anew() {
     let e = start("e", 4, 1);
     stream.wait_shared(&[&e], 1);
     stream.wait("the others to let go", || owned(&a) + owned(&c) == 0.0);
-    let late = stream.made.get() + 1_000;
-    stream.wait("some more events", || stream.made.get() >= late.min(stream.events));
+    let late = stream.made() + 1_000;
+    stream.wait("some more events", || stream.made() >= late.min(stream.events));
     stream.finish(vec![a, c, e]);
 }
 
@@ -154,11 +126,10 @@ fn the_same_generation_with_other_numbers_is_refused() {
 #[test]
 fn a_process_alone_cuts_it_anew() {
     let stream = Stream::new("cuts-alone", 8_000);
-    let alone =
-        |generation: u64, shards| stream.configured(shards, format!("generation = {generation}")).start();
+    let alone = |generation: u64, shards| stream.alone(generation, shards).start();
     let mut two = alone(0, 2);
     stream.wait_shared(&[&two], 2);
-    stream.wait("something to be there", || stream.made.get() > 300);
+    stream.wait("something to be there", || stream.made() > 300);
     let three = alone(1, 3);
     stream.wait("the old one to give up", || two.exited().is_some());
     assert_eq!(two.wait_exit(LIMIT).code(), Some(super::TAKEN_OVER));
@@ -177,14 +148,14 @@ fn a_process_alone_cuts_it_anew() {
 #[test]
 fn without_transactions_nothing_is_lost() {
     let mut stream = Stream::new("cuts-least", 8_000);
-    stream.setup.delivery = "at_least_once";
+    stream.0.setup.delivery = "at_least_once";
     let a = stream.member("a", 1, 2).start();
     stream.wait_shared(&[&a], 2);
-    stream.wait("something to be there", || stream.made.get() > 500);
+    stream.wait("something to be there", || stream.made() > 500);
     let b = stream.member("b", 2, 3).start();
     stream.wait_shared(&[&b], 3);
     stream.wait("the old one to let go", || owned(&a) == 0.0);
-    stream.mock.release(stream.events);
+    stream.release_all();
     let expected = Expected::all(stream.mock.log());
     let ids = || {
         let messages = read_all(broker(), stream.setup.topic(), Isolation::Committed);
@@ -201,13 +172,12 @@ fn without_transactions_nothing_is_lost() {
 #[test]
 fn a_shard_that_was_never_opened_is_not_forgotten() {
     let stream = Stream::new("cuts-unopened", 6_000);
-    let two = stream.configured(2, "generation = 0".into());
-    let mut two = two.start_with("before_commit=1:pause");
+    let mut two = stream.alone(0, 2).start_with("before_commit=1:pause");
     let delivered = |process: &Process| process.metrics().sum("tributary_events_delivered_total", &[]);
     stream.wait("one shard to deliver, and the other one to hang", || delivered(&two) > 200.0);
-    assert_eq!(count_log(&two, "\"opened\""), 1, "{}", two.log().join("\n"));
+    assert_eq!(opened(&two), 1, "{}", two.log().join("\n"));
     two.kill9();
-    let three = stream.configured(3, "generation = 1".into()).start();
+    let three = stream.alone(1, 3).start();
     stream.wait("the new ones", || count_log(&three, INHERITED) == 3);
     stream.finish(vec![three]);
 }
@@ -221,9 +191,8 @@ fn a_rollout_never_has_two_that_are_not_ready() {
     let mut old: Vec<Process> = ["a", "b", "c"].map(|name| start(name, 1, 4)).into();
     stream.wait_shared(&old.iter().collect::<Vec<_>>(), 4);
     let mut new: Vec<Process> = Vec::new();
-    let unready = |members: &mut dyn Iterator<Item = &Process>| {
-        members.filter(|member| member.get("/ready").status != 200).count()
-    };
+    let unready =
+        |members: &mut dyn Iterator<Item = &Process>| members.filter(|member| !is_ready(member)).count();
     for name in ["d", "e", "f"] {
         new.push(start(name, 2, 6));
         // A pod that was never ready is none that is missing.
@@ -231,7 +200,7 @@ fn a_rollout_never_has_two_that_are_not_ready() {
         stream.wait("the new one to be ready", || {
             let missing = unready(&mut old.iter().chain(others));
             assert!(missing <= 1, "{missing} at once");
-            latest.get("/ready").status == 200
+            is_ready(latest)
         });
         let mut gone = old.remove(0);
         gone.sigterm();

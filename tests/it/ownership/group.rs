@@ -1,14 +1,11 @@
 //! Instances that share the shards by a consumer group: whatever happens to any of them, nothing is lost and nothing comes twice.
 
+use super::sharing::{LIMIT, Shared, is_ready, opened, owned, owned_by};
 use crate::harness::airship::oracle::{Expectation, Found};
-use crate::harness::airship::progress::Progress;
-use crate::harness::airship::{LIMIT, Mock, STREAM, Setup, count_log, service, stop};
+use crate::harness::airship::{Setup, count_log, stop};
 use crate::harness::broker::broker;
 use crate::harness::process::{self, Process};
-use crate::harness::wait::wait_until;
-use std::cell::Cell;
-use std::time::Duration;
-use tributary_mock::airship;
+use std::ops::{Deref, DerefMut};
 
 const SHARDS: u32 = 8;
 
@@ -18,16 +15,24 @@ const LET_GO: &str = "stopped; everything received is committed";
 /// Events that come with each look at what is waited for.
 const STEP: u64 = 5;
 
-/// What the shared broker takes at least.
-const SESSION: Duration = Duration::from_secs(6);
-
-/// A stream of several shards, which members of a group share. Events come only while something is waited for.
+/// A stream of several shards, which members of a group share.
 struct Group {
-    mock: Mock,
-    setup: Setup,
+    stream: Shared,
     shards: u32,
-    events: u64,
-    made: Cell<u64>,
+}
+
+impl Deref for Group {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.stream
+    }
+}
+
+impl DerefMut for Group {
+    fn deref_mut(&mut self) -> &mut Shared {
+        &mut self.stream
+    }
 }
 
 impl Group {
@@ -38,72 +43,36 @@ impl Group {
 
     #[track_caller]
     fn of(test: &str, events: u64, shards: u32) -> Self {
-        let config = airship::Config { hold_at: Some(0), duplicate_every: 10, ..service(events) };
-        let mock = Mock::start(config);
-        let mut setup = Setup::new(test, &mock);
-        setup.streams[0].shards = shards;
-        setup.transaction_timeout = "10m";
-        Self { mock, setup, shards, events, made: Cell::new(0) }
+        let mut stream = Shared::new(events, STEP, |mock| Setup::new(test, mock));
+        stream.setup.streams[0].shards = shards;
+        Self { stream, shards }
     }
 
     /// Starts a member of this name.
     #[track_caller]
     fn start(&self, name: &str) -> Process {
-        let lines = format!(
-            "ownership = \"group\"\ninstance_id = \"{name}\"\nsession_timeout = \"{}s\"",
-            SESSION.as_secs()
-        );
-        self.setup.clone().with(|settings| settings.more = lines).start()
-    }
-
-    /// Waits, and lets events come meanwhile.
-    #[track_caller]
-    fn wait(&self, what: &str, mut holds: impl FnMut() -> bool) {
-        wait_until(LIMIT, what, || {
-            let made = (self.made.get() + STEP).min(self.events);
-            self.made.set(made);
-            self.mock.release(made);
-            holds()
-        });
+        self.member(name, "").start()
     }
 
     /// Waits until the members have all shards among them, each once.
     #[track_caller]
     fn wait_shared(&self, members: &[&Process]) {
-        self.wait("all shards to be shared", || {
-            let owned: Vec<f64> = members.iter().map(|member| owned(member)).collect();
-            owned.iter().sum::<f64>() == f64::from(self.shards)
-                && members.iter().all(|member| is_ready(member))
-        });
+        self.stream.wait_shared(members, self.shards);
     }
 
     /// Makes what is left, waits until all of it is committed, stops the members and compares.
     #[track_caller]
     fn finish(&self, mut members: Vec<Process>) {
-        self.mock.release(self.events);
-        let expectation = self.setup.expectation(&self.mock);
-        for shard in 0..self.shards {
-            let lines = expectation.lines_of(shard) as u64;
-            Progress::of(broker(), &self.setup, STREAM, shard)
-                .wait_for(&format!("all events of shard {shard}"), |at| at.delivered >= lines);
-        }
+        self.release_all();
+        self.wait_committed(broker(), self.shards);
         members.iter_mut().for_each(stop);
-        check(&expectation);
+        check(&self.setup.expectation(&self.mock));
     }
 }
 
 #[track_caller]
 fn check(expectation: &Expectation) {
     assert_eq!(expectation.check(), Found { records: expectation.len(), repeats: 0 });
-}
-
-/// Shards that a process says are its own.
-fn owned(process: &Process) -> f64 {
-    process.metrics().sum("tributary_shard_owned", &[])
-}
-
-fn is_ready(process: &Process) -> bool {
-    process.get("/ready").status == 200
 }
 
 #[test]
@@ -144,7 +113,7 @@ fn a_spare_is_ready_and_takes_over_from_the_dead() {
     dead.kill9();
     members.push(spare);
     group.wait("the spare to take over", || {
-        members.iter().map(owned).sum::<f64>() == f64::from(SHARDS) && members.iter().all(is_ready)
+        owned_by(&members.iter().collect::<Vec<_>>()) == f64::from(SHARDS) && members.iter().all(is_ready)
     });
     group.finish(members);
 }
@@ -158,13 +127,13 @@ fn a_quick_restart_moves_nothing() {
     group.wait("both to have half", || owned(&first) == 4.0 && owned(&second) == 4.0);
     group.wait_shared(&[&first, &second]);
     // A member is ready as soon as it is given a shard.
-    group.wait("the other one to have opened its own", || count_log(&second, "\"opened\"") >= 4);
-    let opened = count_log(&second, "\"opened\"");
+    group.wait("the other one to have opened its own", || opened(&second) >= 4);
+    let before = opened(&second);
     first.kill9();
     let first = group.start("a");
     group.wait_shared(&[&first, &second]);
     assert_eq!((owned(&first), owned(&second)), (4.0, 4.0));
-    assert_eq!(count_log(&second, "\"opened\""), opened, "the other one noticed nothing");
+    assert_eq!(opened(&second), before, "the other one noticed nothing");
     group.finish(vec![first, second]);
 }
 
@@ -267,26 +236,20 @@ fn members_that_start_at_once_agree() {
 fn a_transaction_that_timed_out_is_no_takeover() {
     let mut group = Group::of("group-timeout", 2_000, 1);
     group.setup.transaction_timeout = "1s";
-    let lines = "ownership = \"group\"\ninstance_id = \"a\"".to_owned();
-    let setup = group.setup.clone().with(|settings| settings.more = lines);
-    let mut member = setup.start_with("before_commit=5:stall");
+    let mut member = group.member("a", "").start_with("before_commit=5:stall");
     group.wait("the transaction to time out", || count_log(&member, "the broker ended the transaction") > 0);
-    group.mock.release(group.events);
-    let expectation = group.setup.expectation(&group.mock);
-    Progress::of(broker(), &group.setup, STREAM, 0)
-        .wait_for("all events", |at| at.delivered >= expectation.len() as u64);
+    group.release_all();
+    group.wait_committed(broker(), 1);
     assert_eq!(count_log(&member, "\"connected\""), 1, "the stream goes on: {}", member.log().join("\n"));
     stop(&mut member);
-    check(&expectation);
+    check(&group.setup.expectation(&group.mock));
 }
 
 /// Others have its shards once its session expires, and it would not know.
 #[test]
 fn one_that_hears_nothing_of_the_group_any_more_ends() {
     let group = Group::new("group-deaf", 2_000);
-    let lines = "ownership = \"group\"\ninstance_id = \"a\"\nsession_timeout = \"6s\"".to_owned();
-    let setup = group.setup.clone().with(|settings| settings.more = lines);
-    let mut member = setup.start_with("group_member=40:panic");
+    let mut member = group.member("a", "").start_with("group_member=40:panic");
     group.wait("its end", || member.exited().is_some());
     assert_eq!(member.wait_exit(LIMIT).code(), Some(5), "{}", member.log().join("\n"));
     assert!(count_log(&member, "the member of the consumer group has ended") == 1);
@@ -316,7 +279,7 @@ fn a_release_has_its_time() {
     group.wait("the release to take too long", || {
         count_log(&first, "have not let go within shutdown.timeout") > 0
     });
-    group.wait("the other one to have one", || count_log(&second, "\"opened\"") > 0 && is_ready(&second));
+    group.wait("the other one to have one", || opened(&second) > 0 && is_ready(&second));
     std::fs::write(&go, "").expect("a file");
     group.wait_shared(&[&first, &second]);
     group.finish(vec![first, second]);
