@@ -12,7 +12,7 @@ use tributary::task;
 
 use crate::Arguments;
 use crate::broker::Broker;
-use crate::connector::{Headers, Service};
+use crate::connector::{Headers, Job, Service};
 use crate::{connector, mock};
 
 #[global_allocator]
@@ -30,9 +30,9 @@ pub(crate) fn measure(arguments: &Arguments, broker: &Broker) {
     let topic = broker.new_topic(arguments.partitions);
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("tributary.toml");
-    let text =
-        connector::configuration(broker, &mock, Service::Airship(1), &topic, Headers::None, "127.0.0.1:1");
-    std::fs::write(&file, text).expect("a file");
+    let service = Service::Airship(1);
+    let job = Job { mock: &mock, service, topic: &topic, headers: Headers::None, more: "" };
+    std::fs::write(&file, connector::configuration(broker, job, "127.0.0.1:1")).expect("a file");
     let pairs = arguments.overrides.iter().filter_map(|pair| pair.split_once('='));
     let overrides = pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
     let sources = Sources { file: Some(file), overrides, ..Sources::default() };

@@ -57,15 +57,20 @@ impl fmt::Display for Headers {
     }
 }
 
-/// The configuration file of a connector from `mock` to `topic`.
-pub(crate) fn configuration(
-    broker: &Broker,
-    mock: &Mock,
-    service: Service,
-    topic: &str,
-    headers: Headers,
-    admin: &str,
-) -> String {
+/// What a connector is to do.
+#[derive(Clone, Copy)]
+pub(crate) struct Job<'a> {
+    pub(crate) mock: &'a Mock,
+    pub(crate) service: Service,
+    pub(crate) topic: &'a str,
+    pub(crate) headers: Headers,
+    /// Lines outside of all tables.
+    pub(crate) more: &'a str,
+}
+
+/// The configuration file of a connector.
+pub(crate) fn configuration(broker: &Broker, job: Job<'_>, admin: &str) -> String {
+    let Job { mock, service, topic, headers, more } = job;
     let (kafka, prefix) = (&broker.address, topic.trim_end_matches(".{type}"));
     let host = &mock.address;
     let stream = match service {
@@ -79,38 +84,17 @@ pub(crate) fn configuration(
         ),
     };
     format!(
-        "[kafka]\nbootstrap_servers = \"{kafka}\"\n[state]\nprefix = \"{prefix}\"\n[admin]\nlisten = \"{admin}\"\n\
+        "{more}\n[kafka]\nbootstrap_servers = \"{kafka}\"\n[state]\nprefix = \"{prefix}\"\n[admin]\nlisten = \"{admin}\"\n\
          [[stream]]\nname = \"bench\"\n{stream}topic = \"{topic}\"\nheaders = \"{headers}\"\n"
     )
 }
 
 /// Starts the real binary.
-pub(crate) fn start(
-    arguments: &Arguments,
-    broker: &Broker,
-    mock: &Mock,
-    service: Service,
-    topic: &str,
-    headers: Headers,
-) -> Connector {
-    start_with(arguments, broker, mock, service, topic, headers, "")
-}
-
-/// The same with more lines, outside of all tables.
-pub(crate) fn start_with(
-    arguments: &Arguments,
-    broker: &Broker,
-    mock: &Mock,
-    service: Service,
-    topic: &str,
-    headers: Headers,
-    more: &str,
-) -> Connector {
+pub(crate) fn start(arguments: &Arguments, broker: &Broker, job: Job<'_>) -> Connector {
     let admin = format!("127.0.0.1:{}", free_port());
     let dir = tempfile::tempdir().expect("a directory");
     let file: PathBuf = dir.path().join("tributary.toml");
-    let text = configuration(broker, mock, service, topic, headers, &admin);
-    let mut text = format!("{more}\n{text}");
+    let mut text = configuration(broker, job, &admin);
     text.push_str(&format!("partitions = {}\n", arguments.partitions));
     std::fs::write(&file, text).expect("a file");
     let started = Instant::now();
@@ -121,7 +105,10 @@ pub(crate) fn start_with(
             .arg(&file)
             // The service keeps the position, and each round reads everything.
             .args(
-                matches!(service, Service::Adobe(_)).then_some(["--reset", "smallest"]).into_iter().flatten(),
+                matches!(job.service, Service::Adobe(_))
+                    .then_some(["--reset", "smallest"])
+                    .into_iter()
+                    .flatten(),
             )
             .args(arguments.overrides.iter().flat_map(|pair| ["--set", pair]))
             .stdout(Stdio::null())
@@ -141,7 +128,7 @@ pub(crate) fn round(
     let prefix = broker.new_topic(arguments.partitions);
     let by_type = arguments.topic_per_type && matches!(service, Service::Airship(_));
     let topic = if by_type { format!("{prefix}.{{type}}") } else { prefix.clone() };
-    let connector = start(arguments, broker, mock, service, &topic, headers);
+    let connector = start(arguments, broker, Job { mock, service, topic: &topic, headers, more: "" });
     let (first, first_events) = connector.wait_for(POLLS.0, |delivered| delivered > 0);
     let (last, events) = connector.wait_for(POLLS.1, |delivered| delivered >= arguments.events);
     let row = Row {

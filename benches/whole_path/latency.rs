@@ -7,7 +7,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use crate::Arguments;
 use crate::broker::{self, Broker};
-use crate::connector::{Headers, Service};
+use crate::connector::{Headers, Job, Service};
 use crate::{connector, mock};
 
 /// Events of the start, which wait for the connector, are not counted.
@@ -33,7 +33,9 @@ pub(crate) fn measure(arguments: &Arguments, broker: &Broker) {
     let mock = mock::start(&["--events", &events.to_string(), "--rate", &rate.to_string(), "--epoch", "now"]);
     let settings = connector::get(&mock.address, "/_mock/config").expect("the mock's settings");
     let (epoch_ms, step_us) = (number(&settings, "epoch_ms"), number(&settings, "step_us"));
-    let connector = connector::start(arguments, broker, &mock, Service::Airship(1), &topic, Headers::None);
+    let service = Service::Airship(1);
+    let job = Job { mock: &mock, service, topic: &topic, headers: Headers::None, more: "" };
+    let connector = connector::start(arguments, broker, job);
     let mut latencies = Vec::with_capacity(events as usize);
     let mut position = 0;
     while position < events {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::Arguments;
 use crate::broker::Broker;
-use crate::connector::{self, Connector, Headers, Service, get};
+use crate::connector::{self, Connector, Headers, Job, Service, get};
 use crate::mock::{self, Mock};
 use crate::table::sum;
 
@@ -69,16 +69,14 @@ impl<'a> Scene<'a> {
         let session = SESSION.as_secs();
         let more =
             format!("ownership = \"group\"\ninstance_id = \"i{name}\"\nsession_timeout = \"{session}s\"");
-        let service = Service::Airship(1);
-        connector::start_with(
-            self.arguments,
-            self.broker,
-            &self.mock,
-            service,
-            &self.topic,
-            Headers::None,
-            &more,
-        )
+        let job = Job {
+            mock: &self.mock,
+            service: Service::Airship(1),
+            topic: &self.topic,
+            headers: Headers::None,
+            more: &more,
+        };
+        connector::start(self.arguments, self.broker, job)
     }
 
     fn run(&self, way: Way) {
