@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::model::types::ShardId;
 use crate::plan::Plan;
 use crate::sink::kafka::group::Seat;
-use crate::sink::kafka::placement::Placement;
+use crate::sink::kafka::placement::Latest;
 use crate::sink::kafka::placement::record::GROUP;
 use crate::{shard, source};
 
@@ -83,7 +83,7 @@ pub async fn run(
     let instance: Arc<str> = if plan.group.is_some() { GROUP.into() } else { Arc::clone(&process) };
     let names = Names { process, instance };
     let placement = match announce(&plan, figures, &names, &stop).await {
-        Ok(placement) => Arc::new(placement),
+        Ok(placement) => Latest::new(placement),
         Err(ended) => return ended,
     };
     let drain = stop.child_token();
@@ -92,6 +92,7 @@ pub async fn run(
         starters,
         drain.clone(),
         plan.shutdown_timeout,
+        placement.clone(),
         seat.filter(|_| plan.group.is_some()).cloned(),
     );
     run.begin();
@@ -124,12 +125,7 @@ struct Names {
 }
 
 /// One for each shard, in the order of the configuration.
-fn starters(
-    plan: &Arc<Plan>,
-    figures: &[ShardFigures],
-    placement: &Arc<Placement>,
-    names: &Names,
-) -> Vec<Starter> {
+fn starters(plan: &Arc<Plan>, figures: &[ShardFigures], placement: &Latest, names: &Names) -> Vec<Starter> {
     plan.streams
         .iter()
         .flat_map(|stream| std::iter::repeat_n(stream, stream.shards as usize))
@@ -139,8 +135,8 @@ fn starters(
             stream: stream.clone(),
             figures: figures.clone(),
             instance: Arc::clone(&names.instance),
-            place: placement.place(&figures.id, stream.shards),
-            placement: Arc::clone(placement),
+            place: placement.get().place(&figures.id, stream.shards),
+            placement: placement.clone(),
             process: Arc::clone(&names.process),
             runtime: Handle::current(),
             orders: Orders::default(),

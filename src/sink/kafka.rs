@@ -7,7 +7,6 @@
 //! - The checkpoint is the last record of its transaction.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::producer::BaseProducer;
@@ -18,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::Refused;
 use super::kafka::client::{Clients, Context, Sizes};
 use super::kafka::config::{Config, Delivery, EventHeaders, TopicSpec};
-use super::kafka::placement::{Place, Placement};
+use super::kafka::placement::{Latest, Place};
 use super::kafka::topics::Topics;
 use super::{Known, Opened, Reopened, Seed, Sink, SinkError, Topic};
 use crate::model::checkpoint::{Checkpoint, Hold};
@@ -62,7 +61,7 @@ pub struct Settings {
     /// Where its state is, see `placement`.
     pub(crate) place: Place,
     /// What this process announced.
-    pub placement: Arc<Placement>,
+    pub placement: Latest,
     /// `ce_source`: where the events come from.
     pub source: String,
     /// Topics that must exist before the first event.

@@ -157,7 +157,9 @@ pub(super) async fn watch(
                     drop(events.send(Event::TakenOver(other.to_owned())));
                     break;
                 }
-                drop(events.send(Event::Recorded(Arc::new(placement))));
+                if plan.group.is_some() {
+                    drop(events.send(Event::Recorded(placement)));
+                }
             }
             Ok(None) => {}
             Err(reason) => debug!(reason, "cannot look whether another instance announced itself"),

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -14,7 +13,7 @@ use tracing::warn;
 use super::run::Event;
 use crate::sink::kafka::config::Config;
 use crate::sink::kafka::group::{Change, Group, Left, Member, Seat};
-use crate::sink::kafka::placement::Placement;
+use crate::sink::kafka::placement::Latest;
 use crate::task;
 
 /// How long leaving may take: when Kafka is away, nobody hears of it.
@@ -31,14 +30,14 @@ impl Membership {
     pub(super) fn join(
         config: &Config,
         group: &Group,
-        placement: &Arc<Placement>,
+        placement: &Latest,
         seat: &Seat,
         events: mpsc::UnboundedSender<Event>,
     ) -> Self {
         let (stop, (say, left)) = (CancellationToken::new(), oneshot::channel());
         let (release_timeout, changes) = (group.release_timeout, events.clone());
         let tell = move |change| tell(change, &changes, release_timeout);
-        let member = Member::new(config, group, Arc::clone(placement), Handle::current(), seat.clone(), tell);
+        let member = Member::new(config, group, placement.clone(), Handle::current(), seat.clone(), tell);
         let (told, failed) = (stop.clone(), events.clone());
         let started = task::spawn_thread("group".into(), move || {
             // After a panic nothing of the member is used any more.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::sync::mpsc as guard;
 use std::time::Duration;
 
@@ -16,7 +15,7 @@ use super::Ended;
 use super::starter::{Orders, Starter};
 use super::verdict::{self, Consequence, Ending, Streak, Tally};
 use crate::sink::kafka::group::Seat;
-use crate::sink::kafka::placement::Placement;
+use crate::sink::kafka::placement::{Latest, Placement};
 use crate::{shard, task};
 
 mod sharing;
@@ -33,6 +32,7 @@ pub(super) struct Run {
     drain: CancellationToken,
     abandon: CancellationToken,
     shutdown_timeout: Duration,
+    placement: Latest,
     /// This instance's seat in the consumer group that says which shards are its own. Without one all are.
     seat: Option<Seat>,
     /// Looks in a row at a placement record that is behind this configuration.
@@ -90,7 +90,7 @@ pub(super) enum Event {
     /// Nothing is heard of the group any more, and why.
     Unseated(String),
     /// This is what the placement record says.
-    Recorded(Arc<Placement>),
+    Recorded(Placement),
 }
 
 impl Run {
@@ -98,6 +98,7 @@ impl Run {
         starters: Vec<Starter>,
         drain: CancellationToken,
         shutdown_timeout: Duration,
+        placement: Latest,
         seat: Option<Seat>,
     ) -> Self {
         let slots = starters.into_iter().map(|starter| Slot {
@@ -114,6 +115,7 @@ impl Run {
             drain,
             abandon: CancellationToken::new(),
             shutdown_timeout,
+            placement,
             seat,
             ahead: 0,
             owned: BTreeSet::new(),

@@ -19,7 +19,7 @@ use crate::plan::{Plan, Stream};
 use crate::shard::pipeline::Pipeline;
 use crate::shard::{self, Exit, Shard};
 use crate::sink::kafka::placement::record::Who;
-use crate::sink::kafka::placement::{Place, Placement};
+use crate::sink::kafka::placement::{Latest, Place, Placement};
 use crate::sink::kafka::{KafkaSink, Settings};
 use crate::source::queue::queue;
 use crate::source::reader::ReaderContext;
@@ -39,7 +39,7 @@ pub(super) struct Starter {
     /// Where the shard's state is; `None` where a later configuration has cut the stream into another number of shards.
     pub(super) place: Option<Place>,
     /// What is recorded of all streams.
-    pub(super) placement: Arc<Placement>,
+    pub(super) placement: Latest,
     /// This process's own name.
     pub(super) process: Arc<str>,
     pub(super) runtime: Handle,
@@ -72,7 +72,7 @@ impl Starter {
         if self.place.is_some() {
             return None;
         }
-        let why = self.placement.why_superseded(&wanted(&self.stream, self.plan.generation));
+        let why = self.placement.get().why_superseded(&wanted(&self.stream, self.plan.generation));
         Some(why.unwrap_or_else(|| "the placement record has another number of shards of this stream".into()))
     }
 
@@ -138,7 +138,7 @@ impl Starter {
             config: self.plan.kafka.clone(),
             shard: self.figures.id.clone(),
             place,
-            placement: Arc::clone(&self.placement),
+            placement: self.placement.clone(),
             source: source.to_string(),
             topics: router.known_topics().map(str::to_owned).collect(),
             topic_spec: self.stream.topic_spec,
@@ -150,7 +150,7 @@ impl Starter {
             holder: self.plan.group.as_ref().map_or(&*self.process, |group| &group.instance_id).to_owned(),
             begins_at_oldest: self.stream.source.service.begins_at_oldest(),
             abandon: self.orders.abandon.clone(),
-            was_known: self.placement.was_known(&self.figures.id, who),
+            was_known: self.placement.get().was_known(&self.figures.id, who),
         };
         KafkaSink::new(settings, shard::new_name().to_string(), self.runtime.clone())
     }

@@ -24,7 +24,7 @@ use tracing::{error, info, warn};
 use super::StateTopics;
 use super::client::{Clients, Context, with_causes};
 use super::config::Config;
-use super::placement::Placement;
+use super::placement::Latest;
 use super::placement::record::GROUP;
 use super::reach::Trouble;
 use crate::failpoint;
@@ -161,6 +161,19 @@ impl Seat {
     }
 }
 
+/// What a member does after a failure.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Reaction {
+    /// It goes on; librdkafka tries again.
+    Stays,
+    /// It makes sure of the topic.
+    Restores,
+    /// It joins with another client, which has the secrets and files as they are by then.
+    JoinsAnew,
+    /// It gives up its seat, which is another process's.
+    Goes,
+}
+
 type Owner = dyn Fn(Change) + Send + Sync;
 
 /// Takes part in the group.
@@ -168,7 +181,7 @@ pub(crate) struct Member {
     config: Config,
     group: Group,
     topic: String,
-    placement: Arc<Placement>,
+    placement: Latest,
     runtime: Handle,
     clients: Clients,
     seat: Seat,
@@ -180,7 +193,7 @@ impl Member {
     pub(crate) fn new(
         config: &Config,
         group: &Group,
-        placement: Arc<Placement>,
+        placement: Latest,
         runtime: Handle,
         seat: Seat,
         owner: impl Fn(Change) + Send + Sync + 'static,
@@ -220,31 +233,41 @@ impl Member {
             };
             failpoint::pass("group_member");
             let Some(Err(failed)) = consumer.poll(STEP) else { continue };
-            if failed.rdkafka_error_code() == Some(Code::FencedInstanceId) {
-                error!(
-                    instance_id = self.group.instance_id,
-                    "another process with this instance_id has joined the group; each needs an instance_id of its own"
-                );
-                return Left::Replaced;
-            }
-            let reason = with_causes(failed.to_string(), &consumer.context().inner);
-            let advice = advice(&failed);
-            warn!(reason, topic = self.topic, "the consumer group that shares the shards{advice}");
-            let reason = format!("consumer group {}: {reason}{advice}", self.topic);
-            self.seat.fails(reason.clone());
-            if failed.rdkafka_error_code() == Some(Code::UnknownTopicOrPartition) {
-                restore_at = Some(Instant::now());
-            }
-            if consumer.client().fatal_error().is_some() || consumer.context().inner.was_refused() {
-                // With the secrets and files as they are now.
-                joined = None;
-                self.seat.loses(reason);
+            match self.heed(&failed, consumer) {
+                Reaction::Goes => return Left::Replaced,
+                Reaction::Restores => restore_at = Some(Instant::now()),
+                Reaction::JoinsAnew => joined = None,
+                Reaction::Stays => {}
             }
         }
         if let Some(consumer) = joined {
             self.leave(consumer);
         }
         Left::Told
+    }
+
+    /// What a failure means for the membership.
+    fn heed(&self, failed: &KafkaError, consumer: &BaseConsumer<GroupContext>) -> Reaction {
+        if failed.rdkafka_error_code() == Some(Code::FencedInstanceId) {
+            error!(
+                instance_id = self.group.instance_id,
+                "another process with this instance_id has joined the group; each needs an instance_id of its own"
+            );
+            return Reaction::Goes;
+        }
+        let reason = with_causes(failed.to_string(), &consumer.context().inner);
+        let advice = advice(failed);
+        warn!(reason, topic = self.topic, "the consumer group that shares the shards{advice}");
+        let reason = format!("consumer group {}: {reason}{advice}", self.topic);
+        self.seat.fails(reason.clone());
+        if consumer.client().fatal_error().is_some() || consumer.context().inner.was_refused() {
+            self.seat.loses(reason);
+            return Reaction::JoinsAnew;
+        }
+        match failed.rdkafka_error_code() {
+            Some(Code::UnknownTopicOrPartition) => Reaction::Restores,
+            _ => Reaction::Stays,
+        }
     }
 
     fn join(&self, stop: &CancellationToken) -> Option<BaseConsumer<GroupContext>> {
@@ -270,7 +293,7 @@ impl Member {
 
     /// Makes the topic again where it was deleted: without it nobody would be given a shard any more. Tells whether it is there.
     fn restore(&self) -> bool {
-        let restored = self.placement.restore(&self.config, GROUP, self.runtime.clone());
+        let restored = self.placement.get().restore(&self.config, GROUP, self.runtime.clone());
         if let Err(failed) = &restored {
             warn!(reason = %failed, topic = self.topic, "cannot make the topic of the shards again; trying again");
         }

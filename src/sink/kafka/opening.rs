@@ -52,7 +52,7 @@ impl KafkaSink {
         // Asked as late as can be, so that a late comer does not throw out its rightful successor.
         if !self.check_announced(&reader)? {
             let Settings { placement, config, instance, .. } = &self.settings;
-            placement.restore(config, instance, self.runtime.clone())?;
+            placement.get().restore(config, instance, self.runtime.clone())?;
             self.check_announced(&reader)?;
         }
         if self.settings.abandon.is_cancelled() {

@@ -30,12 +30,14 @@ use crate::sink::SinkError;
 
 mod clock;
 mod cutting;
+mod latest;
 mod overview;
 mod reading;
 pub(crate) mod record;
 mod restoring;
 mod watching;
 
+pub(crate) use latest::Latest;
 pub(crate) use overview::{Row, overview};
 use reading::read;
 pub(super) use reading::{recorded, standing};
@@ -123,47 +125,6 @@ impl Placement {
                 other => return other,
             }
         }
-    }
-
-    /// Where a shard has its state; `None` where a later configuration has cut its stream into another number than `shards`.
-    pub(crate) fn place(&self, shard: &ShardId, shards: u32) -> Option<Place> {
-        self.record.place_of(shard, shards)
-    }
-
-    /// Another instance than `own` that announced itself for one of these streams.
-    pub fn other_instance(&self, streams: &[Wanted], own: &str) -> Option<&str> {
-        let instances = streams.iter().filter_map(|wanted| self.record.instance(&wanted.stream));
-        instances.into_iter().find(|instance| *instance != own)
-    }
-
-    /// Why a stream is left to others; `None` where it is not.
-    pub fn why_superseded(&self, wanted: &Wanted) -> Option<String> {
-        self.record.why_superseded(wanted).map(|superseded| superseded.to_string())
-    }
-
-    /// Whether a stream is recorded with another number of shards than a later configuration has, which is `wanted`.
-    pub fn is_behind(&self, wanted: &Wanted) -> bool {
-        self.record.is_behind(wanted)
-    }
-
-    /// Whether the members of the consumer group have announced themselves for a stream.
-    pub fn is_shared(&self, stream: &str) -> bool {
-        self.record.instance(stream) == Some(GROUP)
-    }
-
-    /// Whether a partition is that of a shard that nobody runs any more.
-    pub fn is_past(&self, partition: i32) -> bool {
-        self.record.is_past(partition)
-    }
-
-    /// How many partitions the state topics need for all that are known.
-    pub fn partition_count(&self) -> i32 {
-        self.record.partition_count()
-    }
-
-    /// Whether the shard was opened before this announcement, so that it should have a checkpoint.
-    pub fn was_known(&self, shard: &ShardId, who: Who<'_>) -> bool {
-        !self.record.is_new(&shard.stream, who)
     }
 }
 

@@ -16,7 +16,7 @@ impl KafkaSink {
     pub(super) fn required_topics(&self) -> Vec<Wanted> {
         let (state, config) = (self.state(), &self.settings.config);
         let state = state
-            .wanted(config, self.settings.placement.partition_count())
+            .wanted(config, self.settings.placement.get().partition_count())
             .into_iter()
             .chain([state.wanted_shards(config, self.shared_partitions())]);
         let spec = self.settings.topic_spec;
@@ -27,7 +27,7 @@ impl KafkaSink {
 
     /// Partitions of the topic that the consumer group hands out.
     fn shared_partitions(&self) -> i32 {
-        if self.settings.instance == GROUP { self.settings.placement.partition_count() } else { 1 }
+        if self.settings.instance == GROUP { self.settings.placement.get().partition_count() } else { 1 }
     }
 
     /// Has those looked up again with the next fence, and made again where they were deleted under way; topics that events

@@ -1,7 +1,5 @@
 //! Which shards are this instance's, as the consumer group and the placement record say.
 
-use std::sync::Arc;
-
 use tracing::{debug, info, warn};
 
 use super::{At, Event, Released, Run};
@@ -65,10 +63,7 @@ impl Run {
 
     /// Heeds what the record says by now: where the number of a stream's shards was changed by a later configuration, they let
     /// go. They go on at their new places where the number is that of this configuration again.
-    pub(super) fn place_anew(&mut self, placement: &Arc<Placement>) {
-        if !self.is_shared() {
-            return;
-        }
+    pub(super) fn place_anew(&mut self, placement: &Placement) {
         if let Some(slot) = self.slots.iter().find(|slot| slot.starter.is_ahead_of(placement)) {
             self.ahead += 1;
             if self.ahead < LOOKS || self.drain.is_cancelled() {
@@ -80,6 +75,7 @@ impl Run {
             return;
         }
         self.ahead = 0;
+        self.placement.renew(placement);
         for number in 0..self.slots.len() {
             let slot = &mut self.slots[number];
             let starter = &mut slot.starter;
@@ -90,7 +86,6 @@ impl Run {
             }
             let place = placement.place(&id, starter.stream.shards);
             let was = std::mem::replace(&mut starter.place, place);
-            starter.placement = Arc::clone(placement);
             if starter.partition() == was.map(|was| was.partition) {
                 continue;
             }
@@ -116,9 +111,10 @@ impl Run {
     pub(super) fn take_seat(&mut self) {
         let Some(seat) = &self.seat else { return };
         seat.set_idle(self.slots.iter().all(|slot| slot.superseded.is_some()));
+        let placement = self.placement.get();
         let is_known = |partition: &i32| {
             self.slots.iter().any(|slot| slot.starter.partition() == Some(*partition))
-                || self.slots.iter().any(|slot| slot.starter.placement.is_past(*partition))
+                || placement.is_past(*partition)
         };
         let unknown: Vec<i32> = self.owned.iter().copied().filter(|partition| !is_known(partition)).collect();
         if !unknown.is_empty() && unknown != seat.get().unknown {
