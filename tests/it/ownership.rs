@@ -8,6 +8,7 @@ mod endings;
 mod group;
 mod lost;
 mod placement;
+mod records;
 mod sharing;
 mod takeovers;
 

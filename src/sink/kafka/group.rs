@@ -6,7 +6,7 @@
 //! - Before a partition is given back in order, its shard has let go, or the time for it is over.
 //! - Nothing is read from the topic, and no offset is committed.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::ClientContext;
@@ -26,15 +26,21 @@ use super::client::{Clients, Context, with_causes};
 use super::config::Config;
 use super::placement::Latest;
 use super::placement::record::GROUP;
-use super::reach::Trouble;
 use crate::failpoint;
 use crate::sink::SinkError;
+
+mod seat;
+
+pub use seat::{Seat, Sitting};
 
 /// How soon a stop is noticed.
 const STEP: Duration = Duration::from_millis(100);
 
 /// How long a member that leaves waits until its partitions are taken from it.
 const LEAVING: Duration = Duration::from_secs(2);
+
+/// The kind of line by which librdkafka says that the session has expired. A member without a shard learns it in no other way.
+const EXPIRED: &str = "SESSTMOUT";
 
 /// Before the next attempt when there is no client.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -75,90 +81,6 @@ pub(crate) enum Left {
     Told,
     /// Another process of the same instance id joined.
     Replaced,
-}
-
-/// What is known of the membership. Clones share it.
-#[derive(Clone, Debug)]
-pub struct Seat {
-    instance_id: Arc<str>,
-    sitting: Arc<Mutex<Sitting>>,
-}
-
-/// What is known of a membership at one moment.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Sitting {
-    /// Whether the group has told this member which partitions it has, be it none.
-    pub joined: bool,
-    /// Whether it ever did.
-    pub was_joined: bool,
-    /// What is wrong, if anything is.
-    pub trouble: Option<Trouble>,
-    /// Whether it stays outside, since there is no shard that it could run.
-    pub idle: bool,
-    /// Partitions that it was given and whose shards its configuration does not have: they stand still.
-    pub unknown: Vec<i32>,
-}
-
-impl Seat {
-    /// Of the member with this name, which has not joined yet.
-    pub fn new(instance_id: &str) -> Self {
-        Self { instance_id: instance_id.into(), sitting: Arc::default() }
-    }
-
-    /// The member's name.
-    pub fn instance_id(&self) -> &str {
-        &self.instance_id
-    }
-
-    /// What is known now.
-    pub fn get(&self) -> Sitting {
-        self.lock().clone()
-    }
-
-    pub(crate) fn joins(&self) {
-        let mut sitting = self.lock();
-        (sitting.joined, sitting.was_joined, sitting.trouble) = (true, true, None);
-    }
-
-    pub(crate) fn loses(&self, reason: impl Into<String>) {
-        let mut sitting = self.lock();
-        // It dates from now, whatever was wrong before.
-        let trouble = if sitting.joined { None } else { sitting.trouble.take() };
-        (sitting.joined, sitting.trouble) = (false, trouble);
-        Trouble::note(&mut sitting.trouble, reason);
-    }
-
-    /// Whether there is no shard that it could run, so that it is to stay outside.
-    pub(crate) fn set_idle(&self, idle: bool) {
-        self.lock().idle = idle;
-    }
-
-    /// Partitions that it has and that stand still.
-    pub(crate) fn set_unknown(&self, unknown: Vec<i32>) {
-        self.lock().unknown = unknown;
-    }
-
-    fn is_idle(&self) -> bool {
-        self.lock().idle
-    }
-
-    /// It is outside because it wants to be.
-    fn rests(&self) {
-        let mut sitting = self.lock();
-        (sitting.joined, sitting.was_joined, sitting.trouble) = (false, true, None);
-    }
-
-    /// What fails while it is a member passes, or costs it its seat.
-    fn fails(&self, reason: impl Into<String>) {
-        let mut sitting = self.lock();
-        if !sitting.joined {
-            Trouble::note(&mut sitting.trouble, reason);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Sitting> {
-        self.sitting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// What a member does after a failure.
@@ -248,7 +170,18 @@ impl Member {
 
     /// What a failure means for the membership.
     fn heed(&self, failed: &KafkaError, consumer: &BaseConsumer<GroupContext>) -> Reaction {
-        if failed.rdkafka_error_code() == Some(Code::FencedInstanceId) {
+        let is_replaced = failed.rdkafka_error_code() == Some(Code::FencedInstanceId);
+        let Sitting { joined, was_joined, .. } = self.seat.get();
+        if is_replaced && was_joined && !joined {
+            // Its session had expired, so the group may have taken its own late requests for those of another process. If there is
+            // one, that is the member by now, and it gives way to this one.
+            warn!(
+                instance_id = self.group.instance_id,
+                "the group has this member for another one; it joins anew"
+            );
+            return Reaction::JoinsAnew;
+        }
+        if is_replaced {
             error!(
                 instance_id = self.group.instance_id,
                 "another process with this instance_id has joined the group; each needs an instance_id of its own"
@@ -346,6 +279,9 @@ impl ClientContext for GroupContext {
     }
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if facility == EXPIRED {
+            self.seat.loses("the session with the group has expired");
+        }
         self.inner.log(level, facility, message);
     }
 

@@ -1,11 +1,12 @@
 //! Instances that share the shards by a consumer group: whatever happens to any of them, nothing is lost and nothing comes twice.
 
-use super::sharing::{LIMIT, Shared, is_ready, opened, owned, owned_by};
-use crate::harness::airship::oracle::{Expectation, Found};
+use super::sharing::{LIMIT, SESSION, Shared, is_ready, opened, owned, owned_by};
+use crate::harness::airship::oracle::{Expectation, Found, Repeats};
 use crate::harness::airship::{Setup, count_log, stop};
-use crate::harness::broker::broker;
+use crate::harness::broker::{broker, private_broker};
 use crate::harness::process::{self, Process};
 use std::ops::{Deref, DerefMut};
+use tokio::time::Instant;
 
 const SHARDS: u32 = 8;
 
@@ -188,6 +189,32 @@ fn one_that_wakes_up_to_its_stop_ends_in_order() {
     group.wait("its end", || first.exited().is_some());
     assert_eq!(first.wait_exit(LIMIT).code(), Some(0), "{}", first.log().join("\n"));
     group.finish(vec![second]);
+}
+
+/// Nobody else has their names, although the broker takes what they sent before for that of others: it answers late, and their
+/// sessions expire meanwhile.
+#[test]
+fn a_broker_that_stood_still_for_longer_than_a_session_costs_no_member() {
+    let mut broker = private_broker();
+    let mut stream = Shared::new(20_000, STEP, |mock| Setup::at(&broker, "group-stall", mock));
+    stream.setup.streams[0].shards = SHARDS;
+    let mut members: Vec<Process> = ["a", "b"].map(|name| stream.member(name, "").start()).into();
+    stream.wait_shared(&members.iter().collect::<Vec<_>>(), SHARDS);
+    for _ in 0..3 {
+        broker.pause();
+        let since = Instant::now();
+        stream.wait("their sessions to expire", || since.elapsed() > SESSION * 3 / 2);
+        broker.resume();
+        stream.wait_shared(&members.iter().collect::<Vec<_>>(), SHARDS);
+    }
+    for member in &mut members {
+        assert_eq!(member.exited(), None, "{}", member.log().join("\n"));
+    }
+    stream.release_all();
+    stream.wait_committed(&broker, SHARDS);
+    members.iter_mut().for_each(stop);
+    let found = stream.setup.expectation(&stream.mock).check_at(&broker, Repeats::Forbidden);
+    assert_eq!(found.repeats, 0);
 }
 
 #[test]
