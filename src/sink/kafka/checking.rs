@@ -71,6 +71,7 @@ impl KafkaSink {
             looked = self.look();
         }
         let Some(found) = looked? else { return Ok(()) };
+        debug!(shard = self.key(), ?found, least = ?(checkpoints, ids), "looked whether the state is there");
         self.seen.checkpoints.note(found.0);
         self.seen.ids.note(found.1);
         self.seen.ids_lost |= ids.is_missed(found.1);

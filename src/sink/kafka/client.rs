@@ -11,7 +11,7 @@ use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel}
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, Producer};
-use rdkafka::types::{RDKafkaConfRes, RDKafkaErrorCode};
+use rdkafka::types::RDKafkaErrorCode;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
@@ -27,9 +27,11 @@ mod addresses;
 mod causes;
 mod failures;
 mod member;
+mod refusal;
 
 pub(super) use addresses::explain_admin;
 pub(super) use causes::{Served, explain, with_causes};
+pub(crate) use refusal::{Refusal, refusal};
 
 use causes::Causes;
 use failures::Failures;
@@ -64,27 +66,6 @@ const TOKEN_POLL: Duration = Duration::from_millis(100);
 
 /// How long to wait for the first token of a client.
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// Why librdkafka does not take a property.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Refusal {
-    /// It knows none of that name.
-    Name,
-    /// It takes no such value for it.
-    Value,
-}
-
-/// Whether librdkafka refuses a property, asked without a client. What depends on other properties, on files or on brokers
-/// shows only when one is built.
-pub(crate) fn refusal(name: &str, value: &str) -> Option<Refusal> {
-    #[expect(clippy::disallowed_methods, reason = "no client is built from it")]
-    let mut config = ClientConfig::new();
-    match config.set(name, value).create_native_config() {
-        Ok(_) => None,
-        Err(KafkaError::ClientConfig(RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN, ..)) => Some(Refusal::Name),
-        Err(_) => Some(Refusal::Value),
-    }
-}
 
 /// Builds clients for one cluster.
 #[derive(Clone, Debug)]
@@ -155,6 +136,9 @@ impl Clients {
             // A topic that was deleted would come back by itself with the broker's settings, and nobody would notice that
             // what was in it is lost.
             .set("allow.auto.create.topics", "false")
+            // For questions where a partition ends: what is not settled yet is there, too. librdkafka heeds it although it says that
+            // producers have no such setting.
+            .set("isolation.level", "read_uncommitted")
             // The Java clients' default, so that Kafka Streams and Flink co-partition.
             .set("partitioner", "murmur2_random")
             .set("delivery.report.only.error", "true")
