@@ -9,6 +9,7 @@ use super::errors::{Errors, Path};
 use super::secret::SecretKeys;
 use super::units::{Size, Span};
 use crate::event::extract::{self, Extractor, MAX_FIELDS};
+use crate::event::paths;
 use crate::event::route::{Template, collide, is_internal};
 use crate::model::secret::SecretSource;
 use crate::web::is_loopback;
@@ -69,7 +70,7 @@ pub(super) fn topic(name: &str, names: Names, state: &[String], path: &Path, err
 
 /// Whether this is a field's path: member names with dots between them.
 fn is_field(path: &str) -> bool {
-    !path.split('.').any(str::is_empty)
+    paths::parse(path).is_ok()
 }
 
 /// Checks paths of fields.
@@ -90,7 +91,7 @@ pub(super) fn number_of_fields(config: &extract::Config, key: &Path, errors: &mu
             errors.add(key, message);
         }
         // What is wrong with a path was said where it stands.
-        Err(extract::ConfigError::EmptyPart(_)) | Ok(_) => {}
+        Err(extract::ConfigError::Path(_)) | Ok(_) => {}
     }
 }
 

@@ -12,14 +12,14 @@ use crate::model::{mend, numbers, offset};
 
 mod config;
 mod fields;
-mod paths;
+mod tree;
 mod visitor;
 
 pub use crate::model::types::FilterReason;
 pub use config::{Config, ConfigError, EventType, Id, Key, TimeFormat};
 
 use fields::{Fields, Value};
-use paths::{Paths, Tree};
+use tree::{Paths, Tree};
 use visitor::Visitor;
 
 /// Fields that one extractor can take; bounds what is kept on the stack for each line.
@@ -113,7 +113,7 @@ struct FoundId<'a> {
 impl Extractor {
     /// Prepares the configured paths.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
-        let mut paths = Paths::new(config.ignore_evar_case);
+        let mut paths = Paths::new(config.spelling);
         Ok(Self {
             id: match &config.id {
                 Id::Field(path) => IdSlots::Field(paths.slot(path)?),
@@ -139,7 +139,7 @@ impl Extractor {
                 .drop
                 .iter()
                 .map(|drop| Ok((*drop, paths.slot(rule(*drop).0)?)))
-                .collect::<Result<_, _>>()?,
+                .collect::<Result<_, ConfigError>>()?,
             dates: jiff::fmt::temporal::DateTimeParser::new(),
             tree: paths.build()?,
         })

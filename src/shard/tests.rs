@@ -10,6 +10,7 @@ use super::*;
 use crate::clock::now_ms;
 use crate::event::dedupe::{self, Window};
 use crate::event::extract::{self, EventType, Extractor, FilterReason, Id, Key, TimeFormat};
+use crate::event::paths::Spelling;
 use crate::event::route::{self, Router};
 use crate::model::checkpoint::Hold;
 use crate::model::types::Position;
@@ -28,7 +29,7 @@ fn pipeline(max_ids: usize) -> Pipeline {
         times: TimeFormat::Rfc3339,
         offset: Some("offset".into()),
         position_only_type: Some("OFFSET_UPDATE".into()),
-        ignore_evar_case: false,
+        spelling: Spelling::default(),
         drop: vec![FilterReason::Bot],
     };
     let routes = route::Config {

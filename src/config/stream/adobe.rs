@@ -13,6 +13,7 @@ use crate::config::errors::{Errors, Path};
 use crate::config::secret::SecretKeys;
 use crate::config::units::Span;
 use crate::event::extract::{self, EventType, Id, Key, TimeFormat};
+use crate::event::paths::Spelling;
 use crate::event::route::Template;
 use crate::model::{numbers, types};
 use crate::source::http::auth::{Credential, Grant, GrantScheme};
@@ -384,7 +385,7 @@ fn extract(stream: &Keys<Adobe>, path: &Path, errors: &mut Errors) -> extract::C
         times: TimeFormat::UnixSeconds,
         offset: None,
         position_only_type: None,
-        ignore_evar_case: true,
+        spelling: Spelling { ignore_evar_case: true },
         drop: stream.own.drop.iter().map(drop).collect(),
     };
     checks::number_of_fields(&config, &key, errors);

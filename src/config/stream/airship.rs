@@ -12,6 +12,7 @@ use crate::config::errors::{Errors, Path};
 use crate::config::secret::SecretKeys;
 use crate::config::units::Span;
 use crate::event::extract::{self, EventType, Id, Key, TimeFormat};
+use crate::event::paths::Spelling;
 use crate::event::route::Template;
 use crate::model::offset;
 use crate::source::http::auth::Credential;
@@ -354,7 +355,7 @@ fn extract(stream: &Keys<Airship>, path: &Path, errors: &mut Errors) -> extract:
         times: TimeFormat::Rfc3339,
         offset: Some(offset::MEMBER.to_owned()),
         position_only_type: Some(airship::OFFSET_UPDATE.to_owned()),
-        ignore_evar_case: false,
+        spelling: Spelling::default(),
         drop: Vec::new(),
     };
     checks::number_of_fields(&config, &path, errors);

@@ -81,7 +81,7 @@ fn defaults_are_those_of_hits() {
     assert_eq!(record.event_type, EventType::Constant("com.adobe.analytics.hit"));
     assert_eq!((&record.topic_field, &record.offset), (&None, &None));
     assert_eq!((&*record.processed, &*record.occurred), ("receivedTimeGMT", "timeGMT"));
-    assert!(record.ignore_evar_case && record.drop.is_empty());
+    assert!(record.spelling.ignore_evar_case && record.drop.is_empty());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What to take from the lines of a stream: plain values, made by the configuration, one kind of source each.
 
 use super::MAX_FIELDS;
+use crate::event::paths::{PathError, Spelling};
 use crate::model::types::FilterReason;
 
 /// Which JSON fields to take. Paths are dotted member names, such as `device.channel`.
@@ -24,8 +25,8 @@ pub struct Config {
     pub offset: Option<String>,
     /// The type of lines that only move the position and are no events (Airship `OFFSET_UPDATE`).
     pub position_only_type: Option<String>,
-    /// Whether names that begin with `evar` are the same in any ASCII case: Adobe writes `eVar5` and `evar5`.
-    pub ignore_evar_case: bool,
+    /// How the names of paths are compared.
+    pub spelling: Spelling,
     /// Events to leave out.
     pub drop: Vec<FilterReason>,
 }
@@ -76,9 +77,9 @@ pub enum TimeFormat {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// A path has an empty member name.
-    #[error("field path {0:?} has an empty part")]
-    EmptyPart(String),
+    /// A path that is none.
+    #[error(transparent)]
+    Path(#[from] PathError),
     /// More different fields than an extractor takes.
     #[error("{0} different fields are named, at most {MAX_FIELDS} can be taken")]
     TooManyFields(usize),

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::event::paths::{PathError, Spelling};
 
 mod adobe;
 mod offsets;
@@ -19,7 +20,7 @@ fn config() -> Config {
         times: TimeFormat::Rfc3339,
         offset: Some("offset".into()),
         position_only_type: Some("OFFSET_UPDATE".into()),
-        ignore_evar_case: false,
+        spelling: Spelling::default(),
         drop: vec![],
     }
 }
@@ -141,7 +142,7 @@ fn a_broken_line_stays_broken_with_invalid_utf8() {
 #[test]
 fn a_bad_path_is_refused() {
     let bad = Config { id: Id::Field("a..b".into()), ..config() };
-    assert_eq!(Extractor::new(&bad).unwrap_err(), ConfigError::EmptyPart("a..b".into()));
+    assert_eq!(Extractor::new(&bad).unwrap_err(), ConfigError::Path(PathError("a..b".into())));
     let many = Config { key: Key::Fields((0..30).map(|n| format!("k{n}")).collect()), ..config() };
     assert!(matches!(Extractor::new(&many), Err(ConfigError::TooManyFields(_))));
 }
@@ -200,7 +201,7 @@ proptest! {
     fn extraction_agrees_with_serde_json(members in prop::collection::vec((name(), any_json()), 0..10)) {
         let (text, document) = with_duplicates(&members);
         let tree = {
-            let mut paths = paths::Paths::new(false);
+            let mut paths = tree::Paths::new(Spelling::default());
             for path in ["id", "device.channel", "device.named_user_id", "type", "offset", "device"] {
                 paths.slot(path).unwrap();
             }

@@ -6,7 +6,7 @@
 use sha2::{Digest, Sha256};
 
 use super::fields::Fields;
-use super::paths::Paths;
+use super::tree::Paths;
 use super::{ConfigError, Pair};
 use crate::model::text::Text;
 

@@ -31,7 +31,7 @@ fn adobe_pipeline(max_ids: usize) -> Pipeline {
         times: TimeFormat::UnixSeconds,
         offset: None,
         position_only_type: None,
-        ignore_evar_case: true,
+        spelling: Spelling { ignore_evar_case: true },
         drop: Vec::new(),
     };
     let routes = route::Config {

@@ -17,7 +17,7 @@ pub(super) fn adobe() -> Config {
         times: TimeFormat::UnixSeconds,
         offset: None,
         position_only_type: None,
-        ignore_evar_case: true,
+        spelling: Spelling { ignore_evar_case: true },
         drop: vec![],
     }
 }
@@ -226,7 +226,7 @@ fn evar_names_are_the_same_in_any_case_and_no_others() {
             assert_eq!(record.key.as_deref(), Some(&b"77"[..]), "prop1 is not Prop1");
         });
     }
-    let exact = Config { ignore_evar_case: false, ..config };
+    let exact = Config { spelling: Spelling::default(), ..config };
     extract(&exact, br#"{"hitIdHigh":1,"hitIdLow":2,"evars":{"evars":{"evar5":"x"}}}"#, |found| {
         let Ok(Line::Event(record)) = found else { panic!("{found:?}") };
         assert_eq!(record.topic_value, None);

@@ -6,50 +6,37 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 
 use super::fields::{self, Fields};
 use super::{ConfigError, MAX_FIELDS};
+use crate::event::paths::{Node, Spelling};
 use crate::model::errors::without_text;
-
-/// The beginning of names that may be matched in any ASCII case.
-const EVAR: &str = "evar";
 
 /// Paths under construction; equal paths share a slot.
 pub(super) struct Paths {
-    paths: Vec<String>,
-    ignore_evar_case: bool,
+    paths: Vec<Vec<String>>,
+    spelling: Spelling,
 }
 
 /// The root of the configured paths.
 #[derive(Debug)]
 pub(super) struct Tree {
-    root: Node,
+    root: Node<Slots>,
 }
 
-/// A member name and what is wanted of its value.
+/// Where values go.
 #[derive(Debug, Default)]
-struct Node {
-    name: Vec<u8>,
-    /// Whether the name is the same in any ASCII case.
-    any_case: bool,
-    /// Where its value goes.
-    slot: Option<usize>,
-    /// What is wanted inside it when it is an object.
-    children: Vec<Node>,
-    /// A bit for each kind of name among them, see [`kind`]: most members are unwanted, and one look tells.
-    kinds: u64,
-    /// Every slot at or below this node.
-    slots: Vec<usize>,
+struct Slots {
+    /// That of the member itself.
+    own: Option<usize>,
+    /// Every one at or below it.
+    all: Vec<usize>,
 }
 
 impl Paths {
-    pub(super) fn new(ignore_evar_case: bool) -> Self {
-        Self { paths: Vec::new(), ignore_evar_case }
+    pub(super) fn new(spelling: Spelling) -> Self {
+        Self { paths: Vec::new(), spelling }
     }
 
     pub(super) fn slot(&mut self, path: &str) -> Result<usize, ConfigError> {
-        if path.split('.').any(str::is_empty) {
-            return Err(ConfigError::EmptyPart(path.to_owned()));
-        }
-        let same = |part: &str| if self.any_case(part) { part.to_ascii_lowercase() } else { part.to_owned() };
-        let path = path.split('.').map(same).collect::<Vec<_>>().join(".");
+        let path = self.spelling.names(path)?;
         Ok(self.paths.iter().position(|known| *known == path).unwrap_or_else(|| {
             self.paths.push(path);
             self.paths.len() - 1
@@ -62,43 +49,16 @@ impl Paths {
         }
         let mut root = Node::default();
         for (slot, path) in self.paths.iter().enumerate() {
-            root.insert(path.split('.').map(|part| (part, self.any_case(part))), slot);
+            let mut node: &mut Node<Slots> = &mut root;
+            node.wanted.all.push(slot);
+            for name in path {
+                node = node.child_mut(name, self.spelling);
+                node.wanted.all.push(slot);
+            }
+            node.wanted.own = Some(slot);
         }
         Ok(Tree { root })
     }
-
-    fn any_case(&self, part: &str) -> bool {
-        let start = part.as_bytes().get(..EVAR.len());
-        self.ignore_evar_case && start.is_some_and(|start| start.eq_ignore_ascii_case(EVAR.as_bytes()))
-    }
-}
-
-impl Node {
-    /// Adds a path of names, each with whether it is the same in any case.
-    fn insert<'p>(&mut self, mut path: impl Iterator<Item = (&'p str, bool)>, slot: usize) {
-        self.slots.push(slot);
-        let Some((name, any_case)) = path.next() else {
-            self.slot = Some(slot);
-            return;
-        };
-        let place = self.children.iter().position(|child| child.name == name.as_bytes());
-        self.kinds |= kind(name.as_bytes());
-        let place = place.unwrap_or_else(|| {
-            self.children.push(Node { name: name.as_bytes().to_vec(), any_case, ..Node::default() });
-            self.children.len() - 1
-        });
-        self.children[place].insert(path, slot);
-    }
-
-    fn is_called(&self, name: &[u8]) -> bool {
-        if self.any_case { self.name.eq_ignore_ascii_case(name) } else { self.name == name }
-    }
-}
-
-/// One of 64 kinds of names, by length and first letter in whatever case.
-fn kind(name: &[u8]) -> u64 {
-    let first = name.first().map_or(0, |first| usize::from(first & 0x1f));
-    1 << ((name.len() + 13 * first) % 64)
 }
 
 impl Tree {
@@ -115,7 +75,7 @@ impl Tree {
 
 /// Visits the members of an object.
 struct Object<'n, 'f, 'a> {
-    node: &'n Node,
+    node: &'n Node<Slots>,
     fields: &'f mut Fields<'a>,
 }
 
@@ -130,7 +90,7 @@ impl<'a> Visitor<'a> for Object<'_, '_, 'a> {
         while let Some(child) = map.next_key_seed(Member { node: self.node })? {
             match child {
                 Some(node) => {
-                    self.fields.clear(&node.slots);
+                    self.fields.clear(&node.wanted.all);
                     map.next_value_seed(Value { node, fields: self.fields })?;
                 }
                 None => {
@@ -144,11 +104,11 @@ impl<'a> Visitor<'a> for Object<'_, '_, 'a> {
 
 /// Looks a member name up among a node's children, as raw bytes: a name that is not UTF-8 is merely unknown.
 struct Member<'n> {
-    node: &'n Node,
+    node: &'n Node<Slots>,
 }
 
 impl<'n, 'a> DeserializeSeed<'a> for Member<'n> {
-    type Value = Option<&'n Node>;
+    type Value = Option<&'n Node<Slots>>;
 
     fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_bytes(self)
@@ -156,17 +116,14 @@ impl<'n, 'a> DeserializeSeed<'a> for Member<'n> {
 }
 
 impl<'n> Visitor<'_> for Member<'n> {
-    type Value = Option<&'n Node>;
+    type Value = Option<&'n Node<Slots>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a member name")
     }
 
     fn visit_bytes<E>(self, name: &[u8]) -> Result<Self::Value, E> {
-        if self.node.kinds & kind(name) == 0 {
-            return Ok(None);
-        }
-        Ok(self.node.children.iter().find(|child| child.is_called(name)))
+        Ok(self.node.child(name))
     }
 
     fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<Self::Value, E> {
@@ -176,13 +133,13 @@ impl<'n> Visitor<'_> for Member<'n> {
 
 /// Visits a wanted member's value, whatever its type.
 struct Value<'n, 'f, 'a> {
-    node: &'n Node,
+    node: &'n Node<Slots>,
     fields: &'f mut Fields<'a>,
 }
 
 impl<'a> Value<'_, '_, 'a> {
     fn set(self, value: fields::Value<'a>) {
-        if let Some(slot) = self.node.slot {
+        if let Some(slot) = self.node.wanted.own {
             self.fields.set(slot, value);
         }
     }
@@ -244,7 +201,7 @@ impl<'a> Visitor<'a> for Value<'_, '_, 'a> {
     }
 
     fn visit_map<A: MapAccess<'a>>(self, map: A) -> Result<(), A::Error> {
-        if let Some(slot) = self.node.slot {
+        if let Some(slot) = self.node.wanted.own {
             self.fields.set(slot, fields::Value::Unusable);
         }
         Object { node: self.node, fields: self.fields }.visit_map(map)
