@@ -1,7 +1,8 @@
-//! What is made of one line: its fields, whether it was delivered before, and where it goes. The three know nothing of each other;
-//! [`paths`] is how members are named.
+//! What is made of one line: what of it may be shown, its fields, whether it was delivered before, and where it goes. The four
+//! know nothing of each other; [`paths`] is how two of them name members.
 
 pub mod dedupe;
 pub mod extract;
 pub mod paths;
+pub mod redact;
 pub mod route;
