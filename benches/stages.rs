@@ -151,9 +151,11 @@ fn route(group: &mut BenchmarkGroup<'_, WallTime>, text: &[u8]) {
 fn pipeline(group: &mut BenchmarkGroup<'_, WallTime>, text: &[u8]) {
     // With half of the ids forgotten after each half, every event is new again.
     whole(group, "pipeline", support::pipeline(EVENTS as usize / 3), text);
+    whole(group, "pipeline_redacting", support::redacting_pipeline(EVENTS as usize / 3), text);
     let hits = support::hits(EVENTS, support::VISITORS[0], support::CONTAINERS);
     group.throughput(Throughput::ElementsAndBytes { elements: EVENTS, bytes: hits.len() as u64 });
     whole(group, "pipeline_adobe", support::adobe_pipeline(EVENTS as usize / 3), &hits);
+    whole(group, "pipeline_adobe_redacting", support::redacting_adobe_pipeline(EVENTS as usize / 3), &hits);
 }
 
 fn whole(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, mut pipeline: Pipeline, text: &[u8]) {

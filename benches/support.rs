@@ -14,6 +14,7 @@ use tributary::model::block::Block;
 use tributary::model::checkpoint::Checkpoint;
 use tributary::model::types::{OutRecord, Run};
 use tributary::shard::pipeline::Pipeline;
+use tributary::shard::pipeline::redaction::Redaction;
 use tributary::sink::Refused;
 use tributary::sink::{Accepts, Known, Opened, Reopened, Seed, Sink, SinkError, Topic};
 use tributary_mock::airship::{Log, LogOptions};
@@ -75,15 +76,13 @@ pub(crate) fn defaults() -> Config {
     load(&[("kind", "airship"), ("app_key", "app")])
 }
 
-/// An Adobe stream that uses all that it can of a hit.
-fn adobe() -> Config {
-    load(&[
-        ("kind", "adobe"),
-        ("url", "https://livestream.adobe.net/api/1/stream/bench"),
-        ("topic", "adobe.{reportSuite}"),
-        ("drop", "[\"bot\", \"excluded\"]"),
-    ])
-}
+/// The keys of an Adobe stream that uses all that it can of a hit.
+const ADOBE: [(&str, &str); 4] = [
+    ("kind", "adobe"),
+    ("url", "https://livestream.adobe.net/api/1/stream/bench"),
+    ("topic", "adobe.{reportSuite}"),
+    ("drop", "[\"bot\", \"excluded\"]"),
+];
 
 fn load(keys: &[(&str, &str)]) -> Config {
     let common = [("name", "bench"), ("auth.bearer.value", "token")];
@@ -101,14 +100,36 @@ pub(crate) fn pipeline(max_ids: usize) -> Pipeline {
 
 /// The event path of an Adobe stream, and a window of `max_ids`.
 pub(crate) fn adobe_pipeline(max_ids: usize) -> Pipeline {
-    path(adobe(), max_ids)
+    path(load(&ADOBE), max_ids)
+}
+
+/// The event path of an Airship stream in whose events three fields are redacted, the key's among them.
+pub(crate) fn redacting_pipeline(max_ids: usize) -> Pipeline {
+    let redact = r#"[
+        { path = "device.channel", action = "hash", secret = { value = "a key of thirty-two bytes or more" } },
+        { path = "device.attributes", action = "drop" },
+        { path = "body.ip", action = "truncate" },
+    ]"#;
+    path(load(&[("kind", "airship"), ("app_key", "app"), ("redact", redact)]), max_ids)
+}
+
+/// The same of an Adobe stream.
+pub(crate) fn redacting_adobe_pipeline(max_ids: usize) -> Pipeline {
+    let redact = r#"[
+        { path = "customVisId", action = "hash", secret = { value = "a key of thirty-two bytes or more" } },
+        { path = "ip", action = "truncate" },
+        { path = "props", action = "drop" },
+    ]"#;
+    path(load(&[&ADOBE[..], &[("redact", redact)]].concat()), max_ids)
 }
 
 fn path(mut config: Config, max_ids: usize) -> Pipeline {
     let stream = config.plan.streams.remove(0);
     let window = Window::new(dedupe::Config { window: Duration::from_secs(1800), max_ids }, max_ids);
     let extractor = Extractor::new(&stream.extract).expect("sound fields");
-    Pipeline::new(extractor, Router::new(stream.route), window, stream.dead_letter_topic)
+    let redaction =
+        stream.redact.as_ref().map(|rules| Redaction::open(rules).expect("a secret in the configuration"));
+    Pipeline::new(extractor, Router::new(stream.route), window, redaction, stream.dead_letter_topic)
 }
 
 /// One batch: all blocks, then the commit.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::event::{dedupe, extract, route};
+use crate::event::{dedupe, extract, redact, route};
 use crate::model::types::SourceId;
 use crate::shard::batch;
 use crate::sink::kafka;
@@ -43,6 +43,8 @@ pub struct Stream {
     pub start_anew: Option<String>,
     /// Which fields are taken.
     pub extract: extract::Config,
+    /// What is redacted in its events, if anything is.
+    pub redact: Option<redact::Config>,
     /// How topics are chosen.
     pub route: route::Config,
     /// How missing event topics are created.

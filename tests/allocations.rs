@@ -32,6 +32,13 @@ fn the_event_path_allocates_nothing_per_event() {
         let flat = allocations(support::adobe_pipeline(WINDOW), &support::hits(EVENTS, visitor, ""));
         assert!(flat <= PER_BATCH, "{flat} allocations for {EVENTS} hits with visitor {n}");
     }
+    let redacted = allocations(support::redacting_pipeline(WINDOW), &flat_lines());
+    assert!(redacted <= PER_BATCH, "{redacted} allocations for {EVENTS} redacted events");
+    for (n, visitor) in support::VISITORS.iter().enumerate() {
+        let redacted =
+            allocations(support::redacting_adobe_pipeline(WINDOW), &support::hits(EVENTS, visitor, ""));
+        assert!(redacted <= PER_BATCH, "{redacted} allocations for {EVENTS} redacted hits with visitor {n}");
+    }
     let nested = support::hits(EVENTS, support::VISITORS[0], support::CONTAINERS);
     let nested = allocations(support::adobe_pipeline(WINDOW), &nested);
     assert!(nested <= EVENTS as usize + PER_BATCH, "{nested} allocations for {EVENTS} hits");
@@ -62,7 +69,7 @@ fn flat_lines() -> Vec<u8> {
             "{{\"id\":\"{n:08x}-91b6-11f0-9b57-0242ac120002\",\"type\":\"SEND\",\"offset\":\"{n}\",\
              \"occurred\":\"2026-03-02T07:39:58.623Z\",\"processed\":\"2026-03-02T07:39:59.964Z\",\
              \"device\":{{\"channel\":\"4139e16a-c955-4a39-82e2-{n:012x}\",\"attributes\":{{\"os\":\"15\"}}}},\
-             \"body\":{{\"push_id\":\"x\",\"trimmed\":true,\"count\":{n}}}}}\n"
+             \"body\":{{\"ip\":\"198.51.100.24\",\"push_id\":\"x\",\"trimmed\":true,\"count\":{n}}}}}\n"
         )
     };
     (0..EVENTS).map(event).collect::<String>().into_bytes()

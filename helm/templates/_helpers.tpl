@@ -98,7 +98,7 @@ number in it an integer, in place.
 
 {{- /*
 Fails at a secret that is written out, for a ConfigMap is no place for it. {value, path, name, below}: `below` is whether the
-value is below `auth` or `properties`, where secrets are, and `name` its keys from there on. Which properties are secret, the
+value is below `auth`, `properties` or `redact`, where secrets are, and `name` its keys from there on. Which properties are secret, the
 program says too (src/config/properties.rs). Never prints the value.
 */}}
 {{- define "tributary.noSecrets" -}}
@@ -107,7 +107,7 @@ program says too (src/config/properties.rs). Never prints the value.
 {{- range $key, $value := .value }}
 {{- $name := $at.below | ternary (list $at.name $key | compact | join ".") "" }}
 {{- $path := list $at.path $key | compact | join "." }}
-{{- include "tributary.noSecrets" (dict "value" $value "path" $path "name" $name "below" (or $at.below (has $key (list "auth" "properties")))) }}
+{{- include "tributary.noSecrets" (dict "value" $value "path" $path "name" $name "below" (or $at.below (has $key (list "auth" "properties" "redact")))) }}
 {{- end }}
 {{- else if kindIs "slice" .value }}
 {{- range $index, $value := .value }}

@@ -10,10 +10,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Configured, Logging};
 use crate::event::extract::{Extractor, Line};
+use crate::event::redact;
 use crate::model::block::{Block, lines};
 use crate::model::types::OnUnclean;
 use crate::model::types::Position;
-use crate::output::OutputError;
+use crate::output::{self, OutputError};
+use crate::shard::pipeline::redaction::{Redaction, WITHHELD};
 use crate::source::airship::Start;
 use crate::source::queue::{Item, Output, Received, queue};
 use crate::source::reader::{ReaderContext, Resume};
@@ -65,6 +67,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         },
     };
     let extractor = Extractor::new(&stream.extract)?;
+    let redaction = stream.redact.as_ref().map(Redaction::open).transpose()?;
+    let lines = Lines { extractor, redaction, pretty: arguments.pretty };
     let (source, position) = begin(stream.source.clone(), arguments)?;
     let (input, output) = queue(source.queue_bytes, Default::default(), Default::default());
     let runtime = super::runtime().context("cannot start the runtime")?;
@@ -76,8 +80,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let printed = runtime.block_on(async {
         super::run::stop_on_signals(stop.clone())?;
         drop(task::spawn(runtime.handle(), "connections", connections));
-        let (count, pretty) = (arguments.count.unwrap_or(u64::MAX), arguments.pretty);
-        Ok(tokio::task::spawn_blocking(move || print(&output, &extractor, count, pretty)).await??)
+        let count = arguments.count.unwrap_or(u64::MAX);
+        Ok(tokio::task::spawn_blocking(move || print(&output, &lines, count)).await??)
     });
     runtime.shutdown_background();
     printed.map(|()| ExitCode::SUCCESS)
@@ -113,7 +117,25 @@ fn begin(
     Ok((source, position))
 }
 
-fn print(queue: &Output, extractor: &Extractor, mut left: u64, pretty: bool) -> Result<(), OutputError> {
+/// What is printed of lines.
+struct Lines {
+    extractor: Extractor,
+    redaction: Option<Redaction>,
+    pretty: bool,
+}
+
+impl Lines {
+    /// The line as it may be shown; `None` if none of it may.
+    fn show<'l>(&self, line: &'l [u8], scratch: &'l mut Vec<u8>) -> Option<&'l [u8]> {
+        match &self.redaction {
+            Some(redaction) => redaction.show(line, scratch).filter(|_| redact::is_json(line)),
+            None => Some(line),
+        }
+    }
+}
+
+fn print(queue: &Output, printed: &Lines, mut left: u64) -> Result<(), OutputError> {
+    let mut scratch = Vec::new();
     let mut out = io::BufWriter::new(io::stdout().lock());
     while left > 0 {
         let item = match queue.receive(Duration::from_millis(100)) {
@@ -123,11 +145,14 @@ fn print(queue: &Output, extractor: &Extractor, mut left: u64, pretty: bool) -> 
         };
         let Item::Block { block: Block::Lines(bytes), .. } = &item else { continue };
         for line in lines(bytes) {
-            if left == 0 || matches!(extractor.extract(line), Ok(Line::PositionOnly(_))) {
+            if left == 0 || matches!(printed.extractor.extract(line), Ok(Line::PositionOnly(_))) {
                 continue;
             }
             left -= 1;
-            print_line(&mut out, line, pretty).and_then(|()| out.flush())?;
+            match printed.show(line, &mut scratch) {
+                Some(line) => print_line(&mut out, line, printed.pretty).and_then(|()| out.flush())?,
+                None => output::remark(format_args!("a line of {} bytes, {WITHHELD}", line.len())),
+            }
         }
     }
     Ok(())

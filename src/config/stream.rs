@@ -18,6 +18,7 @@ pub(super) mod common;
 pub(super) mod fields;
 pub(super) mod filters;
 pub(super) mod headers;
+pub(super) mod redact;
 
 use adobe::Adobe;
 use airship::Airship;
@@ -122,12 +123,21 @@ impl Stream {
         self.common().judge(judged, surroundings, path, errors)
     }
 
-    /// The secrets below `auth`, with the keys that lead to them.
-    pub(super) fn secrets(&self) -> Vec<(&SecretKeys, &'static [&'static str])> {
-        match self {
+    /// The secrets, with the paths that lead to them from the stream's own.
+    pub(super) fn secrets(&self, path: &Path) -> Vec<(&SecretKeys, Path)> {
+        let of_auth = match self {
             Self::Airship(keys) | Self::AirshipCompliance(keys) => keys.own.secrets(),
             Self::Adobe(keys) => keys.own.secrets(),
-        }
+        };
+        let auth = path.key("auth");
+        let of_auth = of_auth
+            .into_iter()
+            .map(|(keys, at)| (keys, at.iter().fold(auth.clone(), |path, key| path.key(key))));
+        let redact = path.key("redact");
+        let of_rules = self.common().redact.iter().enumerate();
+        let of_rules =
+            of_rules.filter_map(|(n, rule)| Some((rule.secret.as_ref()?, redact.index(n).key("secret"))));
+        of_auth.chain(of_rules).collect()
     }
 
     /// The topic or its template, once it is resolved.

@@ -17,6 +17,7 @@ mod every_error;
 mod keys;
 mod layering;
 mod printing;
+mod redact;
 
 const EXAMPLE: &str = include_str!("../../config.example.toml");
 

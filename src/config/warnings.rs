@@ -22,9 +22,8 @@ pub(super) fn of(raw: &Raw) -> Vec<String> {
         }
     }
     for (n, stream) in raw.stream.iter().enumerate() {
-        let auth = Path::top("stream").index(n).key("auth");
-        for (keys, at) in stream.secrets() {
-            secret(Some(keys), &at.iter().fold(auth.clone(), |path, key| path.key(key)));
+        for (keys, path) in stream.secrets(&Path::top("stream").index(n)) {
+            secret(Some(keys), &path);
         }
     }
     for (n, stream) in raw.stream.iter().enumerate() {

@@ -147,6 +147,11 @@ impl Extractor {
 
     /// Takes the fields of one line, given without its line end.
     pub fn extract<'a>(&self, line: &'a [u8]) -> Result<Line<'a>, ExtractError<'a>> {
+        self.extract_shown(line, line)
+    }
+
+    /// Takes them from a line in which something is redacted, so that nothing of that is among them. [`Config::needed`] are not.
+    pub fn extract_shown<'a>(&self, line: &'a [u8], received: &[u8]) -> Result<Line<'a>, ExtractError<'a>> {
         let (fields, mended) = self.fields(line).map_err(ExtractError::NotAnObject)?;
         let offset = self.offset.and_then(|slot| fields.text(slot)).filter(|text| offset::is_usable(text));
         if self.is_position_only(&fields) {
@@ -161,7 +166,7 @@ impl Extractor {
         };
         if mended && found.halves.is_none() && found.was_mended() {
             // Different broken ids may look the same once mended, but an event that came twice is the same line.
-            found.id = EventId::from_text(line);
+            found.id = EventId::from_text(received);
         }
         Ok(Line::Event(Record {
             id: found.id,
@@ -176,6 +181,13 @@ impl Extractor {
             id_text: found.text,
             offset,
         }))
+    }
+
+    /// The key alone, of a line that is an event.
+    pub fn key<'a>(&self, line: &'a [u8]) -> Option<Text<'a>> {
+        let (fields, _) = self.fields(line).ok()?;
+        let halves = self.find_id(&fields)?.halves;
+        self.make_key(&fields, halves)
     }
 
     /// Whether lines are to carry a position.

@@ -50,6 +50,14 @@ impl Spelling {
         Ok(parse(path)?.into_iter().map(same).collect())
     }
 
+    /// Whether what stands at `outer` holds what stands at `inner`, or is it.
+    pub(crate) fn covers(self, outer: &str, inner: &str) -> bool {
+        match (self.names(outer), self.names(inner)) {
+            (Ok(outer), Ok(inner)) => inner.starts_with(&outer),
+            _ => false,
+        }
+    }
+
     fn any_case(self, name: &str) -> bool {
         let start = name.as_bytes().get(..EVAR.len());
         self.ignore_evar_case && start.is_some_and(|start| start.eq_ignore_ascii_case(EVAR.as_bytes()))
@@ -121,6 +129,25 @@ mod tests {
         }
         for path in ["", ".", "a.", ".a", "a..b", "\"a", "\"a\"b", "a\"b", "a.\"b\".", "\"\\q\""] {
             assert_eq!(parse(path), Err(PathError(path.to_owned())), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_covers_itself_and_what_is_below() {
+        let (adobe, exact) = (Spelling { ignore_evar_case: true }, Spelling::default());
+        for (outer, inner, spelling, covers) in [
+            ("a", "a", exact, true),
+            ("a", "a.b", exact, true),
+            ("a.b", "a", exact, false),
+            ("a", "ab", exact, false),
+            ("a.b", "\"a.b\"", exact, false),
+            ("\"a\"", "a.b", exact, true),
+            ("evars.evars.eVar5", "evars.evars.evar5", exact, false),
+            ("evars.evars.eVar5", "evars.evars.evar5", adobe, true),
+            ("Evars", "evars.evars.evar5", adobe, true),
+            ("props.Prop1", "props.prop1", adobe, false),
+        ] {
+            assert_eq!(spelling.covers(outer, inner), covers, "{outer} {inner}");
         }
     }
 }

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use crate::clock::now_ms;
 use crate::event::dedupe::Window;
 use crate::event::extract::{ExtractError, Extractor, Line};
+use crate::event::redact;
 use crate::event::route::Router;
 use crate::failpoint;
 use crate::model::block::Block;
@@ -25,10 +26,12 @@ use super::progress::{DeadLetters, Progress};
 mod duplicates;
 mod letters;
 mod outcome;
+pub mod redaction;
 mod replays;
 mod topics;
 
 use letters::DeadLetter;
+use redaction::{Forms, Redaction};
 use topics::Destination;
 
 /// `ce_type` of an event without a type; CloudEvents requires one.
@@ -39,6 +42,9 @@ pub struct Pipeline {
     extractor: Extractor,
     router: Router,
     window: Window,
+    redaction: Option<Redaction>,
+    /// Where redacted lines are made, one after the other.
+    scratch: Vec<u8>,
     dead_letter_topic: String,
     /// What is committed with the next batch.
     progress: Progress,
@@ -72,12 +78,20 @@ pub struct Taken {
 
 impl Pipeline {
     /// An event path with an empty window.
-    pub fn new(extractor: Extractor, router: Router, window: Window, dead_letter_topic: String) -> Self {
+    pub fn new(
+        extractor: Extractor,
+        router: Router,
+        window: Window,
+        redaction: Option<Redaction>,
+        dead_letter_topic: String,
+    ) -> Self {
         let progress = Progress::new(Cursor::in_line(extractor.reads_offsets()));
         Self {
             extractor,
             router,
             window,
+            redaction,
+            scratch: Vec::new(),
             dead_letter_topic,
             base: progress.clone(),
             progress,
@@ -138,7 +152,8 @@ impl Pipeline {
             Block::Lines(bytes) => self.lines(bytes, room, sink),
             Block::Oversize { head, length } => {
                 self.progress.added.received += 1;
-                let letter = DeadLetter { reason: DeadLetterReason::LineTooLong, detail: "", line: head };
+                let forms = self.forms_of_garbage(head);
+                let letter = DeadLetter { reason: DeadLetterReason::LineTooLong, detail: "", forms };
                 self.dead_letter(&letter, *length, sink)?;
                 self.line += 1;
                 Ok(Taken { lines: 1, bytes: head.len(), met_unknown_topic: false })
@@ -233,28 +248,42 @@ impl Pipeline {
 
     /// Tells whether the line was taken; otherwise the sink does not know its topic, and it is as if it had not come.
     fn line(&mut self, line: &[u8], sink: &mut impl Sink) -> Result<bool, SinkError> {
-        match self.extractor.extract(line) {
-            Ok(Line::Event(record)) => {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let taken = self.line_in(self.forms(line, &mut scratch), sink);
+        self.scratch = scratch;
+        taken
+    }
+
+    fn line_in(&mut self, forms: Forms<'_>, sink: &mut impl Sink) -> Result<bool, SinkError> {
+        let line = forms.received;
+        let extracted = match forms.shown {
+            Some(shown) => self.extractor.extract_shown(shown, line).map(|line| (line, shown)),
+            None => Err(self.extractor.extract(line).err().unwrap_or_else(redaction::unreadable)),
+        };
+        match extracted {
+            Ok((Line::Event(record), shown)) => {
                 let destination = self.destination(record.topic_value.as_deref(), sink);
                 if matches!(destination, Destination::Unknown) {
                     return Ok(false);
                 }
                 self.progress.added.received += 1;
-                self.event(line, &record, destination, sink)?;
+                self.event(forms, shown, &record, destination, sink)?;
                 self.progress.cursor.pass_line(record.offset.as_deref());
                 self.pass_event(record.processed_ms);
             }
-            Ok(Line::Filtered { reason, processed_ms, offset }) => {
+            Ok((Line::Filtered { reason, processed_ms, offset }, _)) => {
                 self.progress.added.received += 1;
                 self.progress.filter(reason);
                 self.progress.cursor.pass_line(offset.as_deref());
                 self.pass_event(processed_ms);
             }
-            Ok(Line::PositionOnly(offset)) => self.progress.cursor.pass_line(offset.as_deref()),
+            Ok((Line::PositionOnly(offset), _)) => self.progress.cursor.pass_line(offset.as_deref()),
             Err(error) => {
                 self.progress.added.received += 1;
                 let detail = letters::detail(&error);
-                let letter = DeadLetter { reason: error.reason(), detail: &detail, line };
+                let is_json = !matches!(error, ExtractError::NotAnObject(_)) || redact::is_json(line);
+                let forms = if is_json { forms } else { self.forms_of_garbage(line) };
+                let letter = DeadLetter { reason: error.reason(), detail: &detail, forms };
                 self.dead_letter(&letter, line.len() as u64, sink)?;
                 match error {
                     ExtractError::NoId { offset } => self.progress.cursor.pass_line(offset.as_deref()),
@@ -278,11 +307,13 @@ impl Pipeline {
 
     fn event(
         &mut self,
-        line: &[u8],
+        forms: Forms<'_>,
+        shown: &[u8],
         record: &Record<'_>,
         destination: Destination,
         sink: &mut impl Sink,
     ) -> Result<(), SinkError> {
+        let length = forms.received.len() as u64;
         if self.is_repeated(record.id, record.processed_ms) {
             self.progress.added.duplicates += 1;
             return Ok(());
@@ -290,17 +321,19 @@ impl Pipeline {
         let (route, accepts) = match destination {
             Destination::Topic(route, accepts) => (route, accepts),
             Destination::Nowhere(reason, detail) => {
-                let letter = DeadLetter { reason, detail: &detail, line };
-                return self.dead_letter(&letter, line.len() as u64, sink);
+                let letter = DeadLetter { reason, detail: &detail, forms };
+                return self.dead_letter(&letter, length, sink);
             }
             // Such a line does not come as far as this.
             Destination::Unknown => return Ok(()),
         };
         let timestamp_ms =
             self.router.timestamp(record, |text| self.extractor.milliseconds(text), self.clock_ms);
-        if let Some(detail) = self.refusal(route, accepts, record.key.is_some(), timestamp_ms) {
-            let letter = DeadLetter { reason: DeadLetterReason::RefusedByTopic, detail: &detail, line };
-            return self.dead_letter(&letter, line.len() as u64, sink);
+        let received = self.takes_received_key(forms).then(|| self.extractor.key(forms.received));
+        let key = received.as_ref().unwrap_or(&record.key).as_deref();
+        if let Some(detail) = self.refusal(route, accepts, key.is_some(), timestamp_ms) {
+            let letter = DeadLetter { reason: DeadLetterReason::RefusedByTopic, detail: &detail, forms };
+            return self.dead_letter(&letter, length, sink);
         }
         if !std::mem::replace(&mut self.begun, true) {
             sink.begin()?;
@@ -310,8 +343,8 @@ impl Pipeline {
             ordinal: self.line,
             topic,
             limit: accepts.max_bytes,
-            key: record.key.as_deref(),
-            value: line,
+            key,
+            value: shown,
             timestamp_ms,
             headers: Headers::Event {
                 id: &record.id_text,
@@ -323,8 +356,9 @@ impl Pipeline {
             Ok(()) => self.progress.added.delivered += 1,
             Err(SinkError::TooLarge { limit, .. }) => {
                 let detail = format!("topic {topic} takes {limit} bytes");
-                let letter = DeadLetter { reason: DeadLetterReason::TooLargeForTopic, detail: &detail, line };
-                self.dead_letter(&letter, line.len() as u64, sink)?;
+                let letter =
+                    DeadLetter { reason: DeadLetterReason::TooLargeForTopic, detail: &detail, forms };
+                self.dead_letter(&letter, length, sink)?;
             }
             Err(error) => return Err(error),
         }

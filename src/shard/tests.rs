@@ -40,7 +40,7 @@ fn pipeline(max_ids: usize) -> Pipeline {
         reserved: Vec::new(),
     };
     let window = Window::new(dedupe::Config { max_ids, ..Default::default() }, 10);
-    Pipeline::new(Extractor::new(&fields).unwrap(), Router::new(routes), window, "dead".into())
+    Pipeline::new(Extractor::new(&fields).unwrap(), Router::new(routes), window, None, "dead".into())
 }
 
 fn event(n: usize) -> String {

@@ -15,8 +15,10 @@ use crate::event::dedupe::Window;
 use crate::event::extract::{ConfigError, Extractor};
 use crate::event::route::Router;
 use crate::failpoint;
+use crate::model::errors::chain;
 use crate::plan::{Plan, Stream};
 use crate::shard::pipeline::Pipeline;
+use crate::shard::pipeline::redaction::{Redaction, RedactionError};
 use crate::shard::{self, Exit, Shard};
 use crate::sink::kafka::placement::record::Who;
 use crate::sink::kafka::placement::{Latest, Place, Placement};
@@ -27,6 +29,9 @@ use crate::{source, task};
 
 /// How long the end of a reader is waited for: it may take what is on its way from its connections first.
 const READER_END: Duration = Duration::from_secs(10);
+
+/// Between two looks for a secret that cannot be read.
+const SECRET_PAUSE: Duration = Duration::from_secs(5);
 
 /// Starts one shard, as often as it takes.
 #[derive(Clone)]
@@ -97,7 +102,8 @@ impl Starter {
             return Err(Exit::Abandoned);
         };
         let sink = self.sink(&router, place);
-        let pipeline = self.pipeline(router).map_err(|error| {
+        let redaction = self.redaction(&opening)?;
+        let pipeline = self.pipeline(router, redaction).map_err(|error| {
             error!(shard = %id, %error, "the configured fields cannot be used");
             Exit::Misconfigured
         })?;
@@ -155,10 +161,35 @@ impl Starter {
         KafkaSink::new(settings, shard::new_name().to_string(), self.runtime.clone())
     }
 
-    fn pipeline(&self, router: Router) -> Result<Pipeline, ConfigError> {
+    /// The redaction of the stream, if it has any. A secret that cannot be read is waited for until `stop`: without it nothing
+    /// may be shown.
+    fn redaction(&self, stop: &CancellationToken) -> Result<Option<Redaction>, Exit> {
+        let Some(config) = &self.stream.redact else { return Ok(None) };
+        let health = &self.figures.shard.health;
+        health.opening(self.plan.batch.interval);
+        loop {
+            let error = match Redaction::open(config) {
+                Ok(redaction) => return Ok(Some(redaction)),
+                Err(error) => error,
+            };
+            let (shard, reason) = (&self.figures.id, chain(&error));
+            if matches!(error, RedactionError::Config(_)) {
+                error!(%shard, reason, "the shard was not opened");
+                return Err(Exit::Misconfigured);
+            }
+            error!(%shard, reason, "cannot open the shard without the secret of its redaction; trying again");
+            health.failed(reason);
+            let waited = async { tokio::time::timeout(SECRET_PAUSE, stop.cancelled()).await };
+            if self.runtime.block_on(waited).is_ok() {
+                return Err(Exit::Stopped);
+            }
+        }
+    }
+
+    fn pipeline(&self, router: Router, redaction: Option<Redaction>) -> Result<Pipeline, ConfigError> {
         let extractor = Extractor::new(&self.stream.extract)?;
         let window = Window::new(self.plan.dedupe, self.plan.batch.max_events);
-        Ok(Pipeline::new(extractor, router, window, self.stream.dead_letter_topic.clone()))
+        Ok(Pipeline::new(extractor, router, window, redaction, self.stream.dead_letter_topic.clone()))
     }
 }
 

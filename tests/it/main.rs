@@ -21,5 +21,6 @@ mod output;
 mod ownership;
 mod proxies;
 mod readiness;
+mod redaction;
 mod secrets;
 mod structure;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::headers::Headers;
+use super::redact::{self, Form, Redact};
 use crate::config::checks::{self, LARGEST_MESSAGE, Names, at_least_one, bytes, positive, size};
 use crate::config::errors::{Errors, Path};
 use crate::config::units::{Size, Span};
@@ -42,6 +43,13 @@ pub(in crate::config) struct Common {
     /// the body names; of the compliance stream the address first, so that one person's consents stay in order; of Adobe the visitor,
     /// who is identified by the visitor id, the Experience Cloud id, the custom id, or address and user agent, whichever there is first.
     pub(in crate::config) key: Option<Vec<String>>,
+    /// What is redacted in events before they reach Kafka; the rest of an event stays byte for byte.
+    pub(in crate::config) redact: Vec<Redact>,
+    /// With `redact`, whether the key is taken from the redacted event or from the one received.
+    pub(in crate::config) key_from: Form,
+    /// With `redact`, whether dead letters are redacted, and withheld but for length and reason where they are no JSON, or hold
+    /// everything as it was received.
+    pub(in crate::config) dead_letters: Form,
     /// Partitions of event topics it creates; default: the broker's own.
     #[schemars(range(min = 1))]
     pub(in crate::config) partitions: Option<i32>,
@@ -75,6 +83,9 @@ impl Default for Common {
             timestamp: Timestamp::default(),
             headers: Headers::default(),
             key: None,
+            redact: Vec::new(),
+            key_from: Form::default(),
+            dead_letters: Form::default(),
             partitions: None,
             replication_factor: None,
             retention: None,
@@ -139,6 +150,7 @@ impl Common {
         let at = path.key("dead_letter_topic");
         checks::topic(&dead_letter_topic, Names::Fixed, &surroundings.state, &at, errors);
         let topic_spec = self.topic_spec(path, errors);
+        let redact = redact::validate(self, judged.as_ref().map(|judged| &judged.extract), path, errors);
         let Judged { source: (kind, name), shards, url, auth, service, extract, route } = judged?;
         Some(plan::Stream {
             source_id: source_id(kind, name, &url),
@@ -163,6 +175,7 @@ impl Common {
                 queue_bytes: surroundings.queue_bytes,
             },
             extract,
+            redact,
             route,
             topic_spec,
             dead_letter_topic,

@@ -15,6 +15,7 @@ use crate::config::stream::airship::{Airship, Auth, Backoff, Basic, Start, Subse
 use crate::config::stream::common::Common;
 use crate::config::stream::filters::{Device, Filter};
 use crate::config::stream::headers::Headers;
+use crate::config::stream::redact::{Action, Form, Redact};
 use crate::config::stream::{Keys, Stream};
 use crate::config::units::{Latency, Size, Span};
 use crate::config::{FilePath, read_raw, render};
@@ -201,12 +202,18 @@ fn airship() -> impl Strategy<Value = Keys<Airship>> {
         }),
     ];
     let some = (any::<[Option<String>; 4]>(), any::<Option<i32>>(), any::<u32>(), any::<bool>());
+    let redact = (any::<Option<String>>(), proptest::option::of(keys())).prop_map(|(path, secret)| Redact {
+        path,
+        action: secret.as_ref().map(|_| Action::Hash),
+        secret,
+    });
+    let redact = proptest::collection::vec(redact, 0..3);
     let filters = proptest::option::of(proptest::collection::vec(filter(), 0..3));
     let subset = proptest::option::of((0.0..1.0f64).prop_map(|sample| Subset { sample: Some(sample) }));
-    (some, texts, topics, auth, filters, subset, span(), span()).prop_map(
+    (some, (texts, redact), topics, auth, filters, subset, span(), span()).prop_map(
         |(
             ([name, url, app_key, topic], partitions, shards, flag),
-            key,
+            (key, redact),
             topics,
             auth,
             filters,
@@ -222,6 +229,8 @@ fn airship() -> impl Strategy<Value = Keys<Airship>> {
                 headers: if flag { Headers::Cloudevents } else { Headers::None },
                 redirect_hosts: flag.then(|| key.clone()),
                 key: flag.then_some(key),
+                redact,
+                key_from: if flag { Form::Received } else { Form::Redacted },
                 topics,
                 retention: Some(min),
                 ..Common::default()

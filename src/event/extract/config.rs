@@ -31,6 +31,27 @@ pub struct Config {
     pub drop: Vec<FilterReason>,
 }
 
+impl Config {
+    /// The fields that have to be as they came: what the connector itself does rests on them, and some stand outside of the
+    /// event in Kafka. Each with what it is.
+    pub fn needed(&self) -> Vec<(&str, &'static str)> {
+        let id = match &self.id {
+            Id::Field(path) => vec![path],
+            Id::Pair { high, low } => vec![high, low],
+        };
+        let id = id.into_iter().map(|path| (&**path, "the event's id"));
+        let kind = match &self.event_type {
+            EventType::Field(path) => Some((&**path, "the event's type")),
+            EventType::Constant(_) => None,
+        };
+        let topic = self.topic_field.as_deref().map(|path| (path, "what the topic is chosen by"));
+        let offset = self.offset.as_deref().map(|path| (path, "the position"));
+        let dropped = self.drop.iter().map(|drop| (super::rule(*drop).0, "what `drop` looks at"));
+        let processed = (&*self.processed, "the time by which progress is known");
+        id.chain(kind).chain(topic).chain([processed]).chain(offset).chain(dropped).collect()
+    }
+}
+
 /// Where an event's id is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Id {

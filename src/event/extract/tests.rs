@@ -133,6 +133,20 @@ fn different_ids_that_are_not_utf8_stay_different() {
 }
 
 #[test]
+fn what_is_redacted_changes_no_id() {
+    let extractor = Extractor::new(&config()).unwrap();
+    for id in [&b"a"[..], b"a\xff", b"7c9f0a12-91b6-11f0-9b57-0242ac120002"] {
+        let line = |device: &str| [b"{\"id\":\"", id, b"\",\"device\":", device.as_bytes(), b"}"].concat();
+        let (received, shown) = (line(r#"{"channel":"c"}"#), line(r#"{"channel":"hash"}"#));
+        let taken = extractor.extract_shown(&shown, &received);
+        let Ok(Line::Event(record)) = taken else { panic!("{taken:?}") };
+        assert_eq!(record.id, event(&received).id);
+        assert_eq!(record.key.as_deref(), Some(&b"hash"[..]));
+        assert_eq!(extractor.key(&received).as_deref(), Some(&b"c"[..]));
+    }
+}
+
+#[test]
 fn a_broken_line_stays_broken_with_invalid_utf8() {
     let extractor = Extractor::new(&config()).unwrap();
     let line = b"{\"id\":\"a\xff\",";

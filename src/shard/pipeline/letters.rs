@@ -1,6 +1,10 @@
-//! Dead letters: bytes intact where their topic takes them, else as much of their head as it takes.
+//! Dead letters: bytes intact where their topic takes them, else as much of their head as it takes; in a stream with redaction
+//! as they may be shown, or no bytes at all.
+
+use std::borrow::Cow;
 
 use super::Pipeline;
+use super::redaction::{Forms, WITHHELD};
 use crate::event::extract::ExtractError;
 use crate::model::block::OVERSIZE_HEAD;
 use crate::model::types::{DeadLetterReason, Headers, OutRecord};
@@ -13,7 +17,7 @@ const MAX_DETAIL: usize = 256;
 pub(super) struct DeadLetter<'a> {
     pub(super) reason: DeadLetterReason,
     pub(super) detail: &'a str,
-    pub(super) line: &'a [u8],
+    pub(super) forms: Forms<'a>,
 }
 
 impl Pipeline {
@@ -31,14 +35,20 @@ impl Pipeline {
         if !std::mem::replace(&mut self.begun, true) {
             sink.begin()?;
         }
+        let value = self.letter(letter.forms);
+        let separator = if letter.detail.is_empty() { "" } else { "; " };
+        let detail = match value {
+            Some(_) => Cow::Borrowed(letter.detail),
+            None => Cow::Owned(format!("{}{separator}{WITHHELD}", letter.detail)),
+        };
         let record = OutRecord {
             ordinal: self.line,
             topic,
             limit: accepts.max_bytes,
             key: None,
-            value: letter.line,
+            value: value.unwrap_or_default(),
             timestamp_ms: self.clock_ms,
-            headers: Headers::DeadLetter { reason: letter.reason, detail: cut(letter.detail), length },
+            headers: Headers::DeadLetter { reason: letter.reason, detail: cut(&detail), length },
         };
         match sink.send(&record) {
             Err(SinkError::TooLarge { room, .. }) => send_head(&record, room, sink)?,

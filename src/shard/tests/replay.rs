@@ -42,7 +42,7 @@ fn adobe_pipeline(max_ids: usize) -> Pipeline {
         reserved: Vec::new(),
     };
     let window = Window::new(dedupe::Config { max_ids, ..Default::default() }, 10);
-    Pipeline::new(Extractor::new(&fields).unwrap(), Router::new(routes), window, "dead".into())
+    Pipeline::new(Extractor::new(&fields).unwrap(), Router::new(routes), window, None, "dead".into())
 }
 
 /// One life of a shard: it takes these until they end, or until a fault of the cluster throws it out.
