@@ -107,6 +107,20 @@ impl Cli {
 impl Configured {
     /// Whether the configuration file that is named is there.
     fn has_file(&self) -> bool {
+impl Logging {
+    /// Begins to log, or says why it cannot be done.
+    fn begin(&self, around: Option<log::Around>) -> Result<(), ExitCode> {
+        begin_log(self.log_format, around)
+    }
+}
+
+fn begin_log(format: log::Format, around: Option<log::Around>) -> Result<(), ExitCode> {
+    log::init(format, around).map_err(|error| {
+        output::remark(error);
+        ExitCode::from(exit::CONFIG)
+    })
+}
+
         self.config.as_ref().is_some_and(|file| file.exists())
     }
 
@@ -147,8 +161,15 @@ pub fn show(error: &clap::Error) -> anyhow::Result<ExitCode> {
 }
 
 /// Says why a command failed. A reader of its output that has gone is no failure.
-pub fn report(error: &anyhow::Error) -> ExitCode {
+fn report(error: &anyhow::Error) -> ExitCode {
     if let Some(OutputError::Closed) = error.downcast_ref() {
+/// The exit code of what was done, once all is written that the process has to say.
+pub fn end(done: anyhow::Result<ExitCode>) -> ExitCode {
+    let code = done.unwrap_or_else(|error| report(&error));
+    output::flush();
+    code
+}
+
         return ExitCode::from(exit::OK);
     }
     output::remark(format_args!("tributary: {error:#}"));

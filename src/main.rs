@@ -10,5 +10,5 @@ fn main() -> ExitCode {
         Ok(cli) => cli.run(),
         Err(error) => cli::show(&error),
     };
-    done.unwrap_or_else(|error| cli::report(&error))
+    cli::end(done)
 }

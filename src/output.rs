@@ -2,15 +2,31 @@
 //!
 //! Invariant: nothing here panics, as `println!` and `eprintln!` do when nobody reads any more or a disk is full. What was
 //! asked for on standard output and cannot be written is an error of the command. Standard error takes what it can:
-//! a line that it does not take is dropped and counted, since a log must not stop what it tells of.
+//! a line that it does not take is dropped and counted, since a log must not stop what it tells of. For the same reason the
+//! log is written by a thread of its own, [`write_behind`]: a pipe that nobody reads blocks that thread alone.
 //!
 //! SIGPIPE stays ignored, as Rust's runtime leaves it: the default would end the process when any peer, a broker or a
 //! service, goes away while it is written to.
 
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tracing::warn;
+
+use crate::task;
+
+mod queue;
+
+use queue::{Piece, Queue};
+
+/// Log that may wait to be written: some thousand lines.
+const MOST_WAITING: usize = 1 << 20;
+
+/// How long an ordered end waits for the last lines to be written.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Why standard output did not take what a command had to say.
 #[derive(Debug, thiserror::Error)]
@@ -27,8 +43,22 @@ pub(crate) enum OutputError {
 /// Lines that standard error did not take. As global as standard error itself.
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
-/// Whether the last line was cut, so that the next one must begin with a line end of its own.
-static TORN: Mutex<bool> = Mutex::new(false);
+/// Standard error, for whoever writes to it.
+static WRITER: Mutex<Writer> = Mutex::new(Writer { torn: false, told: 0 });
+
+/// What waits for the thread that writes the log.
+static WAITING: Queue = Queue::new(MOST_WAITING);
+
+/// Whether there is such a thread.
+static IS_BEHIND: AtomicBool = AtomicBool::new(false);
+
+/// Writes pieces, and knows what became of those before.
+struct Writer {
+    /// Whether the last line was cut, so that the next one must begin with a line end of its own.
+    torn: bool,
+    /// Lines that were dropped and of which the log has told.
+    told: u64,
+}
 
 impl From<io::Error> for OutputError {
     fn from(error: io::Error) -> Self {
@@ -59,15 +89,78 @@ pub(crate) fn remark(text: impl Display) {
 
 /// Writes a line, its end included, to standard error, if it takes it.
 pub(crate) fn log_line(line: &[u8]) {
-    let mut torn = TORN.lock().unwrap_or_else(PoisonError::into_inner);
-    if !append(&mut io::stderr(), &mut torn, line) {
-        DROPPED.fetch_add(1, Ordering::Relaxed);
+    write(line, true);
+}
+
+/// Draws on the terminal that standard error is. A drawing that it does not take is none that anybody misses.
+pub(crate) fn draw(bytes: &[u8]) {
+    write(bytes, false);
+}
+
+fn write(bytes: &[u8], is_line: bool) {
+    let piece = Piece { bytes: bytes.into(), is_line };
+    if IS_BEHIND.load(Ordering::Acquire) {
+        if !WAITING.add(piece) && is_line {
+            DROPPED.fetch_add(1, Ordering::Relaxed);
+        }
+    } else {
+        let mut writer = WRITER.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.write(&mut io::stderr(), &piece, &DROPPED);
+    }
+}
+
+/// From now on a thread of its own writes to standard error, and nobody else waits for it. Where there can be no such thread
+/// everything is as before.
+pub(crate) fn write_behind() {
+    let started = task::spawn_thread("log".into(), || {
+        loop {
+            let piece = WAITING.take();
+            let mut writer = WRITER.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_whole = writer.write(&mut io::stderr(), &piece, &DROPPED);
+            let missed = writer.untold(is_whole && WAITING.has_room(), &DROPPED);
+            drop(writer);
+            if let Some(lines) = missed {
+                // It waits behind what this thread has to write yet.
+                warn!(lines, "log lines are missing before this one: standard error did not take them");
+            }
+            WAITING.written();
+        }
+    });
+    IS_BEHIND.store(started.is_ok(), Ordering::Release);
+}
+
+/// Waits for what is still to be written to standard error, for a short time. Call it before the process ends.
+pub(crate) fn flush() {
+    if IS_BEHIND.load(Ordering::Acquire) {
+        // Where the time is not enough nobody is there to be told.
+        WAITING.drain(LAST_WORDS);
     }
 }
 
 /// Lines that standard error did not take so far.
 pub(crate) fn dropped_lines() -> u64 {
     DROPPED.load(Ordering::Relaxed)
+}
+
+impl Writer {
+    /// Writes a piece, and counts a line of which not all was written; tells whether it was.
+    fn write(&mut self, out: &mut impl Write, piece: &Piece, dropped: &AtomicU64) -> bool {
+        let is_whole = append(out, &mut self.torn, &piece.bytes);
+        if !is_whole && piece.is_line {
+            dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        is_whole
+    }
+
+    /// Lines that are missing and of which the log can tell now, if the output `takes` lines again.
+    fn untold(&mut self, takes: bool, dropped: &AtomicU64) -> Option<u64> {
+        let missed = dropped.load(Ordering::Relaxed) - self.told;
+        if missed == 0 || !takes {
+            return None;
+        }
+        self.told += missed;
+        Some(missed)
+    }
 }
 
 /// Appends a line; tells whether all of it was written. A line that was cut stands alone: it must not spoil the next one.
@@ -132,6 +225,46 @@ mod tests {
         disk.room = 100;
         assert!(append(&mut disk, b"{\"e\":5}\n"));
         assert_eq!(disk.holds, b"{\"a\":1}\n{\"b\"\n{\"e\":5}\n");
+    }
+
+    fn line(text: &str) -> Piece {
+        Piece { bytes: text.as_bytes().into(), is_line: true }
+    }
+
+    #[test]
+    fn lines_that_were_dropped_are_told_of_once_where_they_are_missing() {
+        let (mut writer, dropped) = (Writer { torn: false, told: 0 }, AtomicU64::new(0));
+        let mut disk = Disk { room: 4, holds: Vec::new() };
+        assert!(writer.write(&mut disk, &line("one\n"), &dropped));
+        assert_eq!(writer.untold(true, &dropped), None);
+        assert!(!writer.write(&mut disk, &line("two\n"), &dropped));
+        assert_eq!(writer.untold(false, &dropped), None, "it would be dropped, too");
+        dropped.fetch_add(5, Ordering::Relaxed);
+        let drawing = Piece { is_line: false, ..line("a drawing") };
+        assert!(!writer.write(&mut disk, &drawing, &dropped), "nobody misses it");
+        disk.room = 100;
+        assert!(writer.write(&mut disk, &line("three\n"), &dropped));
+        assert_eq!(writer.untold(true, &dropped), Some(6));
+        assert_eq!(writer.untold(true, &dropped), None);
+        assert_eq!(disk.holds, b"one\nthree\n");
+    }
+
+    #[test]
+    fn what_is_full_takes_nothing_and_blocks_nobody() {
+        let queue = Queue::new(8);
+        assert!(queue.add(line("four")) && queue.has_room());
+        assert!(queue.add(line("more")) && !queue.has_room());
+        assert!(!queue.add(line("!")));
+        assert!(!queue.drain(Duration::ZERO), "nobody writes");
+        assert_eq!(&*queue.take().bytes, b"four");
+        assert!(queue.add(line("five")));
+        assert_eq!(
+            [queue.take(), queue.take()].map(|piece| piece.bytes),
+            [line("more"), line("five")].map(|piece| piece.bytes)
+        );
+        assert!(!queue.drain(Duration::ZERO), "the last one is not written yet");
+        queue.written();
+        assert!(queue.drain(Duration::ZERO));
     }
 
     #[test]

@@ -73,7 +73,9 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let status = std::io::stderr().is_terminal().then(Status::default);
-    log::init(log::Format::Text, status.as_ref().map(Status::around));
+    if let Err(code) = super::begin_log(log::Format::Text, status.as_ref().map(Status::around)) {
+        return Ok(code);
+    }
     let runtime = super::runtime().context("cannot start the runtime")?;
     let code = runtime.block_on(demo(arguments, status));
     runtime.shutdown_background();

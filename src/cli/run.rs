@@ -19,7 +19,6 @@ use crate::sink::kafka::group::Seat;
 use crate::sink::kafka::reach::Reach;
 use crate::source::{Service, adobe};
 use crate::supervisor::{self, Ended};
-use crate::telemetry::log;
 use crate::{admin, output, task};
 
 /// Arguments of `run`.
@@ -73,7 +72,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(exit::USAGE));
     }
     let status = (std::io::stderr().is_terminal() && !arguments.no_status).then(Status::default);
-    log::init(arguments.logging.log_format, status.as_ref().map(Status::around));
+    if let Err(code) = arguments.logging.begin(status.as_ref().map(Status::around)) {
+        return Ok(code);
+    }
     for warning in config.warnings() {
         warn!("{warning}");
     }
@@ -166,10 +167,11 @@ pub(super) fn stop_on_signals(stop: CancellationToken) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     drop(task::spawn(&tokio::runtime::Handle::current(), "signals", async move {
         let first = either(&mut terminate, &mut interrupt).await;
-        info!(signal = first, "stopping in order; a second signal exits at once");
         stop.cancel();
+        info!(signal = first, "stopping in order; a second signal exits at once");
         let second = either(&mut terminate, &mut interrupt).await;
         warn!(signal = second, "exiting at once");
+        output::flush();
         std::process::exit(i32::from(exit::INTERRUPTED));
     }));
     Ok(())

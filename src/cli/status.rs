@@ -1,8 +1,9 @@
 //! The live status line on a terminal: one line a shard. Only reads figures.
 
-use std::io;
-use std::sync::Arc;
+use std::fmt::{Display, Write as _};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use std::{io, mem};
 
 use console::Term;
 use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
@@ -10,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::clock::now_ms;
+use crate::output;
 use crate::shard::readiness::View;
 use crate::sink::kafka::reach::Reach;
 use crate::supervisor::ShardFigures;
@@ -32,7 +34,7 @@ pub(super) struct Status {
 
 impl Default for Status {
     fn default() -> Self {
-        let terminal = Box::new(Terminal(Term::buffered_stderr()));
+        let terminal = Box::new(Terminal { term: Term::stderr(), drawn: Mutex::default() });
         let target = ProgressDrawTarget::term_like_with_hz(terminal, MOST_DRAWINGS);
         Self { lines: MultiProgress::with_draw_target(target) }
     }
@@ -78,49 +80,71 @@ impl Status {
     }
 }
 
-/// The terminal, whose loss is nobody's failure: letting a log line pass panics where the lines cannot be cleared.
+/// The terminal. Drawings go the way of the log: a terminal that stands still or is gone stops nobody, and the two never
+/// mix. What was drawn is given out as a whole when it is flushed.
 #[derive(Debug)]
-struct Terminal(Term);
+struct Terminal {
+    /// Knows the size alone.
+    term: Term,
+    drawn: Mutex<String>,
+}
+
+impl Terminal {
+    fn add(&self, text: impl Display) -> io::Result<()> {
+        let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+        // A `String` takes all.
+        write!(drawn, "{text}").map_err(io::Error::other)
+    }
+
+    /// An ANSI sequence that moves the cursor.
+    fn go(&self, n: usize, letter: char) -> io::Result<()> {
+        if n > 0 { self.add(format_args!("\x1b[{n}{letter}")) } else { Ok(()) }
+    }
+}
 
 impl TermLike for Terminal {
     fn width(&self) -> u16 {
-        self.0.size().1
+        self.term.size().1
     }
 
     fn height(&self) -> u16 {
-        self.0.size().0
+        self.term.size().0
     }
 
     fn move_cursor_up(&self, n: usize) -> io::Result<()> {
-        self.0.move_cursor_up(n).or(Ok(()))
+        self.go(n, 'A')
     }
 
     fn move_cursor_down(&self, n: usize) -> io::Result<()> {
-        self.0.move_cursor_down(n).or(Ok(()))
+        self.go(n, 'B')
     }
 
     fn move_cursor_right(&self, n: usize) -> io::Result<()> {
-        self.0.move_cursor_right(n).or(Ok(()))
+        self.go(n, 'C')
     }
 
     fn move_cursor_left(&self, n: usize) -> io::Result<()> {
-        self.0.move_cursor_left(n).or(Ok(()))
+        self.go(n, 'D')
     }
 
     fn write_line(&self, line: &str) -> io::Result<()> {
-        self.0.write_line(line).or(Ok(()))
+        self.add(format_args!("{line}\n"))
     }
 
     fn write_str(&self, text: &str) -> io::Result<()> {
-        self.0.write_str(text).or(Ok(()))
+        self.add(text)
     }
 
     fn clear_line(&self) -> io::Result<()> {
-        self.0.clear_line().or(Ok(()))
+        self.add("\r\x1b[2K")
     }
 
     fn flush(&self) -> io::Result<()> {
-        self.0.flush().or(Ok(()))
+        let drawn = mem::take(&mut *self.drawn.lock().unwrap_or_else(PoisonError::into_inner));
+        if !drawn.is_empty() {
+            output::draw(drawn.as_bytes());
+        }
+        Ok(())
     }
 }
 

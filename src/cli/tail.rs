@@ -21,7 +21,12 @@ use crate::source::queue::{Item, Output, Received, queue};
 use crate::source::reader::{ReaderContext, Resume};
 use crate::source::{self, Service};
 use crate::task;
-use crate::telemetry::log;
+
+/// Between looks whether the stream can be opened at all.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What was received before the stop is printed within this time.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// Arguments of `tail`.
 #[derive(Debug, Args)]
@@ -51,7 +56,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Ok(config) => config,
         Err(code) => return Ok(code),
     };
-    log::init(arguments.logging.log_format, None);
+    if let Err(code) = arguments.logging.begin(None) {
+        return Ok(code);
+    }
     let names =
         || config.plan.streams.iter().map(|stream| stream.name().as_ref()).collect::<Vec<_>>().join(", ");
     let stream = match &arguments.stream {

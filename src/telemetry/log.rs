@@ -1,8 +1,13 @@
 //! The log: one line for each thing that happens, to standard error.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::env::VarError;
 use std::io::{self, IsTerminal, Write};
+use std::panic::PanicHookInfo;
 use std::sync::Arc;
 
+use tracing::error;
+use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -10,6 +15,9 @@ use crate::output;
 
 /// The variable that holds the log filter, such as `debug` or `tributary=debug,info`.
 pub(crate) const VARIABLE: &str = "TRIBUTARY_LOG";
+
+/// The filter where there is none.
+const DEFAULT: &str = "info";
 
 /// How log lines look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
@@ -26,9 +34,33 @@ pub(crate) enum Format {
 /// Something that log lines have to pass by, such as a status line on the same terminal.
 pub(crate) type Around = Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>;
 
-/// Installs the log, written to standard error. Call it once.
-pub(crate) fn init(format: Format, around: Option<Around>) {
-    let filter = EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
+/// Why there is no log.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum LogError {
+    /// The variable holds bytes that are no text.
+    #[error("{VARIABLE} is not valid UTF-8")]
+    NotText,
+    /// A part of the filter means nothing.
+    #[error(
+        "{VARIABLE}: {part:?} is no log filter; expected a level (off, error, warn, info, debug, trace), or \
+         NAME=LEVEL for a part of the program, with commas between several, such as info,tributary::sink=debug"
+    )]
+    NoFilter {
+        /// What was found.
+        part: String,
+    },
+}
+
+/// Installs the log, written to standard error by a thread of its own. Call it once.
+pub(crate) fn init(format: Format, around: Option<Around>) -> Result<(), LogError> {
+    let filter = match std::env::var(VARIABLE) {
+        Ok(text) => filter(&text)?,
+        Err(VarError::NotPresent) => filter("")?,
+        Err(VarError::NotUnicode(_)) => return Err(LogError::NotText),
+    };
+    output::write_behind();
+    std::panic::set_hook(Box::new(tell_of_panic));
     let terminal = io::stderr().is_terminal();
     // The subscriber would report a failed write with `eprintln!`, which panics where that fails, too.
     let builder = tracing_subscriber::fmt()
@@ -50,6 +82,41 @@ pub(crate) fn init(format: Format, around: Option<Around>) {
             .with_current_span(false)
             .with_span_list(false)
             .init();
+    }
+    Ok(())
+}
+
+/// The filter that a text stands for; without one it is that of the level `info`.
+///
+/// The library takes any lone word that is no level for the name of a part, all of which is then shown and nothing else: a slip
+/// in a level would silence the log.
+fn filter(text: &str) -> Result<EnvFilter, LogError> {
+    let wrong = |part: &str| LogError::NoFilter { part: part.to_owned() };
+    if text.trim().is_empty() {
+        return Ok(EnvFilter::new(DEFAULT));
+    }
+    // Spans in brackets may hold commas of their own.
+    if !text.contains('[') {
+        for part in text.split(',').filter(|part| !part.trim().is_empty()) {
+            let level = part.split_once('=').map_or(part, |(_, level)| level);
+            let level = level.trim();
+            // The library takes nothing at all for `error`.
+            if level.is_empty() || level.parse::<LevelFilter>().is_err() {
+                return Err(wrong(part));
+            }
+        }
+    }
+    EnvFilter::try_new(text).map_err(|_| wrong(text))
+}
+
+/// Says what the standard library would say, but in the log: written directly it would wait for a reader that may never come.
+fn tell_of_panic(panic: &PanicHookInfo<'_>) {
+    let thread = std::thread::current();
+    let thread = thread.name().unwrap_or("unnamed");
+    let backtrace = Backtrace::capture();
+    match backtrace.status() {
+        BacktraceStatus::Captured => error!(thread, %backtrace, "{panic}"),
+        _ => error!(thread, "{panic}"),
     }
 }
 
@@ -79,5 +146,43 @@ impl Write for LogWriter {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_that_means_nothing_is_refused() {
+        for text in [
+            "",
+            " ",
+            "info",
+            "DEBUG",
+            "off",
+            "4",
+            "tributary=debug,info",
+            "info,tributary::sink=trace",
+            "warn,",
+            "rdkafka=off",
+            "tributary[task{name}]=debug",
+        ] {
+            assert!(filter(text).is_ok(), "{text:?}");
+        }
+        for (text, part) in [
+            ("inof", "inof"),
+            ("verbose", "verbose"),
+            ("info,librdkafka", "librdkafka"),
+            ("tributary=loud", "tributary=loud"),
+            ("info,=", "="),
+            ("=debug=", "=debug="),
+            ("tributary[", "tributary["),
+        ] {
+            assert_eq!(filter(text).unwrap_err(), LogError::NoFilter { part: part.into() }, "{text:?}");
+        }
+        assert_eq!(filter("").unwrap().to_string(), DEFAULT);
+        let said = filter("inof").unwrap_err().to_string();
+        assert!(said.starts_with("TRIBUTARY_LOG: \"inof\" is no log filter; expected a level"), "{said}");
     }
 }

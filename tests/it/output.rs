@@ -6,11 +6,13 @@ use crate::harness::http;
 use crate::harness::process::{self, Outputs, Process};
 use crate::harness::reader::{self, Isolation};
 use crate::harness::wait::{self, GENEROUS};
-use nix::fcntl::OFlag;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{self, PtyMaster};
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _};
 use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::Stdio;
 use tempfile::TempDir;
@@ -28,6 +30,19 @@ fn full() -> Stdio {
 /// A pipe whose reader has gone.
 fn closed() -> Stdio {
     io::pipe().expect("a pipe").1.into()
+}
+
+/// A pipe that nobody reads and that takes nothing more, with what is in it.
+fn blocked() -> (PipeReader, PipeWriter, usize) {
+    let (reader, writer) = io::pipe().expect("a pipe");
+    let flags = |flags| fcntl(&writer, FcntlArg::F_SETFL(flags)).expect("a pipe of ours");
+    flags(OFlag::O_NONBLOCK);
+    let mut held = 0;
+    while let Ok(count) = (&writer).write(&[b'-'; 4096]) {
+        held += count;
+    }
+    flags(OFlag::empty());
+    (reader, writer, held)
 }
 
 /// A terminal: what a person sees, and what a process writes to. No process that is started meanwhile inherits the former,
@@ -111,6 +126,39 @@ fn events_go_on_when_the_terminal_goes_away() {
     blind.mock.disconnect(Fault::Eof {});
     blind.mock.release(EVENTS);
     blind.finish();
+}
+
+#[test]
+fn events_go_on_while_nobody_reads_the_log_and_the_process_stops() {
+    let (mut reader, writer, held) = blocked();
+    let mut blind = Blind::start("log-blocked", lively(EVENTS), writer.into());
+    let expected = Expected::all(blind.mock.log());
+    blind.wait_delivered(expected.len());
+    blind.process.sigterm();
+    assert_eq!(blind.process.wait_exit(GENEROUS).code(), Some(0));
+    let mut seen = Vec::new();
+    reader.read_to_end(&mut seen).expect("a pipe");
+    assert_eq!(seen.len(), held, "it took no line at all");
+    expected.check(&reader::read_all(broker(), &blind.topic, Isolation::Committed));
+}
+
+#[test]
+fn the_log_comes_out_when_it_is_read_again_the_last_line_too() {
+    let (mut reader, writer, held) = blocked();
+    let mut blind = Blind::start("log-late", lively(EVENTS), writer.into());
+    blind.wait_delivered(Expected::all(blind.mock.log()).len());
+    let read = std::thread::spawn(move || {
+        let mut text = Vec::new();
+        reader.read_to_end(&mut text).map(|_| text)
+    });
+    blind.process.sigterm();
+    assert_eq!(blind.process.wait_exit(GENEROUS).code(), Some(0));
+    let text = read.join().expect("a thread of ours").expect("a pipe");
+    let log = String::from_utf8(text[held..].to_vec()).expect("text");
+    let lines: Vec<&str> = log.lines().collect();
+    assert!(lines[0].contains("the secret is written into the configuration"), "{}", lines[0]);
+    assert!(log.contains("stopping in order"), "{log}");
+    assert!(lines[lines.len() - 1].contains("\"ended\":\"Stopped\""), "{:?}", lines.last());
 }
 
 /// A service and a configuration file for it.

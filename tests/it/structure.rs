@@ -15,7 +15,7 @@ const TABLE: [(&str, &[&str]); 15] = [
     ("model", &[]),
     ("failpoint", &[]),
     ("task", &[]),
-    ("output", &[]),
+    ("output", &["task"]),
     ("web", &["model"]),
     // The stages: none imports another.
     ("source", &["model", "clock", "web"]),

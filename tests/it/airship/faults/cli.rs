@@ -117,6 +117,21 @@ fn tail_wants_a_stream_that_is_there() {
 }
 
 #[test]
+fn a_log_filter_that_means_nothing_is_refused() {
+    let bench = Bench::new(all_at_once(10));
+    let file = bench.file.to_str().unwrap();
+    for command in [&["run", "--config", file][..], &["tail", "--config", file], &["demo", "--for", "1s"]] {
+        let mut process = process::subcommand(command, &[("TRIBUTARY_LOG", "verbose")]);
+        assert_eq!(process.wait_exit(GENEROUS).code(), Some(3), "{command:?}");
+        let log = process.log().join("\n");
+        assert!(
+            log.starts_with("TRIBUTARY_LOG: \"verbose\" is no log filter; expected a level"),
+            "{command:?}: {log}"
+        );
+    }
+}
+
+#[test]
 fn config_prints_what_is_in_effect() {
     let bench = Bench::new(all_at_once(10));
     let mut process = bench.run(&["config", "--set", "commit.interval=250ms"]);
