@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
@@ -12,11 +12,14 @@ use super::{Configured, Logging};
 use crate::event::extract::{Extractor, Line};
 use crate::event::redact;
 use crate::model::block::{Block, lines};
+use crate::model::offset;
 use crate::model::types::OnUnclean;
 use crate::model::types::Position;
 use crate::output::{self, OutputError};
 use crate::shard::pipeline::redaction::{Redaction, WITHHELD};
 use crate::source::airship::Start;
+use crate::source::failure::Class;
+use crate::source::metrics::{ConnectionState, Metrics};
 use crate::source::queue::{Item, Output, Received, queue};
 use crate::source::reader::{ReaderContext, Resume};
 use crate::source::{self, Service};
@@ -81,17 +84,54 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let runtime = super::runtime().context("cannot start the runtime")?;
     let stop = CancellationToken::new();
     let resume = Resume { position, ..Resume::default() };
+    let metrics = Metrics::default();
     let context =
-        ReaderContext { input, metrics: Default::default(), max_line: source.max_line, stop: stop.clone() };
+        ReaderContext { input, metrics: metrics.clone(), max_line: source.max_line, stop: stop.clone() };
     let connections = source::reader(source, 0, resume, context)?;
     let printed = runtime.block_on(async {
         super::run::stop_on_signals(stop.clone())?;
         drop(task::spawn(runtime.handle(), "connections", connections));
         let count = arguments.count.unwrap_or(u64::MAX);
-        Ok(tokio::task::spawn_blocking(move || print(&output, &lines, count)).await??)
+        let printed = tokio::task::spawn_blocking(move || print(&output, &lines, count));
+        tokio::select! {
+            printed = printed => Ok(printed??),
+            reason = refusal(&metrics) => Err(refused(arguments.from.as_deref(), &reason)),
+            // Whoever reads what is printed may not do so any more.
+            () = too_late(&stop) => Ok(()),
+        }
     });
     runtime.shutdown_background();
     printed.map(|()| ExitCode::SUCCESS)
+}
+
+/// Why the stream cannot be opened, once that is certain: a person who waits for it can act at once. A stream that was open
+/// is opened again, as `run` does it.
+async fn refusal(metrics: &Metrics) -> String {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let is_refused = metrics.state() == ConnectionState::NeedsOperator
+            || metrics.reconnects_of(Class::PositionRejected) > 0;
+        if !metrics.was_connected()
+            && is_refused
+            && let Some((reason, _)) = metrics.trouble()
+        {
+            return reason;
+        }
+    }
+}
+
+fn refused(from: Option<&str>, reason: &str) -> anyhow::Error {
+    match from {
+        Some(from @ ("earliest" | "latest")) => anyhow!("the stream cannot be read from {from}: {reason}"),
+        Some(offset) => anyhow!("the stream cannot be read after the offset {offset:?}: {reason}"),
+        None => anyhow!("the stream cannot be read: {reason}"),
+    }
+}
+
+/// Some time after the stop, in which what was received is printed.
+async fn too_late(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(LAST_LINES).await;
 }
 
 /// All events over one connection, from the wanted place.
@@ -119,6 +159,11 @@ fn begin(
         None => {}
         Some("earliest") => airship.start = Start::Earliest,
         Some("latest") => airship.start = Start::Latest,
+        Some(offset) if !offset::is_usable(offset.as_bytes()) => {
+            bail!(
+                "--from {offset:?}: expected earliest, latest or an offset of the stream, as in the member `offset` of an event"
+            )
+        }
         Some(offset) => position = Some(Position::offset(offset)),
     }
     Ok((source, position))

@@ -166,6 +166,11 @@ impl Metrics {
         }
     }
 
+    /// Endings of a class.
+    pub fn reconnects_of(&self, class: Class) -> u64 {
+        Class::ALL.iter().position(|known| *known == class).map_or(0, |index| self.reconnects[index].get())
+    }
+
     /// Endings of all classes.
     pub fn total_reconnects(&self) -> u64 {
         self.reconnects.iter().map(|counter| counter.get()).sum()

@@ -161,6 +161,26 @@ fn the_log_comes_out_when_it_is_read_again_the_last_line_too() {
     assert!(lines[lines.len() - 1].contains("\"ended\":\"Stopped\""), "{:?}", lines.last());
 }
 
+#[test]
+fn a_reader_of_events_that_stands_still_does_not_hold_the_process_up() {
+    let bench = Bench::new();
+    let (mut reader, writer) = io::pipe().expect("a pipe");
+    let stdout = writer.try_clone().expect("a pipe of ours");
+    let outputs = Outputs { stdout: Some(stdout.into()), ..Outputs::default() };
+    let mut tail =
+        process::subcommand_to(&["tail", "--config", &bench.file, "--from", "earliest"], &[], outputs);
+    wait::wait_until(GENEROUS, "the pipe to be full", || {
+        poll(&mut [PollFd::new(writer.as_fd(), PollFlags::POLLOUT)], PollTimeout::ZERO).expect("a pipe") == 0
+    });
+    drop(writer);
+    tail.sigterm();
+    assert_eq!(tail.wait_exit(GENEROUS).code(), Some(0));
+    let mut printed = Vec::new();
+    reader.read_to_end(&mut printed).expect("a pipe");
+    let all: usize = bench.mock.log().expected(0..EVENTS).map(|line| line.line.len() + 1).sum();
+    assert!(printed.len() < all, "it had more to say: {} of {all} bytes", printed.len());
+}
+
 /// A service and a configuration file for it.
 struct Bench {
     mock: Handle,

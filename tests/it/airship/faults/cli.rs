@@ -117,6 +117,21 @@ fn tail_wants_a_stream_that_is_there() {
 }
 
 #[test]
+fn tail_ends_at_what_the_service_refuses_for_good() {
+    let bench = Bench::new(all_at_once(10));
+    for (offset, code, said) in [
+        ("garbage", 1, "the stream cannot be read after the offset \"garbage\": 400"),
+        ("", 1, "--from \"\": expected earliest, latest or an offset"),
+    ] {
+        let mut process = bench.run(&["tail", "--from", offset]);
+        assert_eq!(process.wait_exit(GENEROUS).code(), Some(code), "{offset:?}");
+        assert!(process.log().concat().contains(said), "{offset:?}: {:#?}", process.log());
+    }
+    let seen = bench.mock.stats().requests.len();
+    assert!(seen >= 1, "the service was asked: {seen}");
+}
+
+#[test]
 fn a_log_filter_that_means_nothing_is_refused() {
     let bench = Bench::new(all_at_once(10));
     let file = bench.file.to_str().unwrap();
