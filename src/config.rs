@@ -16,7 +16,9 @@
 use std::net::SocketAddr;
 use std::path::{Path as FilePath, PathBuf};
 
+use std::time::Duration;
 use crate::plan::Plan;
+use crate::model::file;
 
 mod checks;
 mod errors;
@@ -41,6 +43,12 @@ use errors::{Errors, Path};
 use stream::Stream;
 
 /// A configuration without problems.
+/// The largest file: a hundred thousand topics by name.
+const MAX_BYTES: u64 = 16 << 20;
+
+/// How long a pipe may take that is given in place of a file.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
 #[derive(Clone, Debug)]
 pub struct Config {
     /// What is to run.
@@ -81,7 +89,7 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigErrors> {
                 format!("cannot read the configuration: {error}"),
             )
         };
-        std::fs::read_to_string(path).map(|text| (path, text)).map_err(failed)
+        file::read_within(path, MAX_BYTES, READ_TIMEOUT).map(|text| (path, text)).map_err(failed)
     });
     let text = text.transpose()?;
     let file = text.as_ref().map(|(path, text)| (*path, text.as_str()));

@@ -1,9 +1,10 @@
-//! The words that all stages share: ids, positions, blocks of lines, records, checkpoints, secrets. No I/O.
+//! The words that all stages share: ids, positions, blocks of lines, records, checkpoints, secrets. No I/O, but that secrets are read.
 
 pub mod block;
 pub mod checkpoint;
 pub(crate) mod errors;
 pub(crate) mod figure;
+pub(crate) mod file;
 pub(crate) mod hide;
 pub(crate) mod legacy;
 pub(crate) mod member;

@@ -8,6 +8,11 @@ use std::path::PathBuf;
 
 use serde::{Serialize, Serializer};
 
+use super::file;
+
+/// The longest file of a secret. It is read while others wait, so it must not go on for ever.
+const MAX_BYTES: u64 = 64 << 10;
+
 /// What is printed in place of a secret.
 pub(crate) const HIDDEN: &str = "<hidden>";
 
@@ -95,7 +100,7 @@ impl SecretSource {
                 std::env::VarError::NotPresent => SecretError::EnvMissing(name.clone()),
                 std::env::VarError::NotUnicode(_) => SecretError::EnvNotText(name.clone()),
             })?,
-            Self::File(path) => std::fs::read_to_string(path)
+            Self::File(path) => file::read_regular(path, MAX_BYTES)
                 .map_err(|source| SecretError::File { path: path.clone(), source })?,
         };
         match trimmed(&text) {
@@ -153,6 +158,25 @@ mod tests {
         assert_eq!(read(" two \n\n").unwrap().expose(), " two \n");
         assert_eq!(read("\r\n").unwrap_err().to_string(), "value in the configuration is empty");
         assert!(Secret::new("\n").is_blank() && !Secret::new(" ").is_blank());
+    }
+
+    #[test]
+    fn a_file_that_is_too_long_or_has_no_end_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let read = |path: &std::path::Path| SecretSource::File(path.to_owned()).read();
+        std::fs::write(file.path(), "x".repeat(MAX_BYTES as usize)).unwrap();
+        assert_eq!(read(file.path()).unwrap().expose().len() as u64, MAX_BYTES);
+        file.as_file().set_len(MAX_BYTES + 1).unwrap();
+        for (path, why) in [
+            (file.path(), "it has more than 65536 bytes, which is the most that is read"),
+            (
+                std::path::Path::new("/dev/zero"),
+                "expected a regular file, found a pipe, a device or a socket",
+            ),
+        ] {
+            let error = crate::model::errors::chain(&read(path).unwrap_err());
+            assert_eq!(error, format!("cannot read the secret file {}: {why}", path.display()));
+        }
     }
 
     #[test]

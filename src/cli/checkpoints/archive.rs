@@ -9,6 +9,7 @@ use super::edit::{said, service_keeps_position, with_editor};
 use super::rows;
 use crate::clock::now_ms;
 use crate::model::checkpoint::{self, Checkpoint};
+use crate::model::file::read;
 use crate::model::offset;
 use crate::model::types::{Position, ShardId};
 use crate::output;
@@ -18,6 +19,9 @@ use crate::supervisor;
 
 /// The version of the file.
 const VERSION: u32 = 1;
+
+/// The largest file that is read: some hundred thousand shards.
+const MAX_BYTES: u64 = 64 << 20;
 
 /// What `export` writes.
 #[derive(Debug, Serialize, Deserialize)]
@@ -64,7 +68,7 @@ pub(super) fn export(kafka: &Config) -> anyhow::Result<()> {
 
 /// Has the shards of the file go on where it says. All of it is checked before anything is changed.
 pub(super) fn import(plan: &Plan, file: &Path, force: bool) -> anyhow::Result<()> {
-    let text = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let text = read(file, MAX_BYTES).with_context(|| format!("cannot read {}", file.display()))?;
     let archive: Archive = serde_json::from_slice(&text)
         .with_context(|| format!("{} is no export of checkpoints", file.display()))?;
     if archive.version != VERSION {

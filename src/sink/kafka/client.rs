@@ -26,8 +26,11 @@ use crate::web::oauth::Grant;
 mod addresses;
 mod causes;
 mod failures;
+mod files;
 mod member;
 mod refusal;
+#[cfg(test)]
+mod tests;
 
 pub(super) use addresses::explain_admin;
 pub(super) use causes::{Served, explain, with_causes};
@@ -202,7 +205,10 @@ impl Clients {
         let mut secrets = Vec::new();
         for (name, property) in &properties {
             match property {
-                Property::Text(text) => config.set(name, text),
+                Property::Text(text) => {
+                    files::only_ends(name, text)?;
+                    config.set(name, text)
+                }
                 Property::Secret(source) => {
                     let secret = source.read().map_err(|error| {
                         SinkError::Unusable(format!("kafka.properties.{name}: {}", chain(&error)))
@@ -349,35 +355,4 @@ impl ConsumerContext for Context {}
 /// Drops consumers on a thread of their own: closing one takes 100 ms, which a start does not have to wait for.
 pub(super) fn close_beside(consumers: impl Send + 'static) {
     drop(std::thread::Builder::new().name("close-consumer".into()).spawn(move || drop(consumers)));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn clients(toml: &str) -> Clients {
-        Clients::new(crate::config::parse(toml).unwrap().plan.kafka, Handle::current())
-    }
-
-    #[tokio::test]
-    async fn state_is_read_from_the_leader() {
-        let toml = r#"
-            kafka = { bootstrap_servers = "localhost:1", properties = { "client.rack" = "a" } }
-            stream = [{ name = "s", kind = "airship", app_key = "app", auth = { bearer = { env = "TOKEN" } } }]
-        "#;
-        let clients = clients(toml);
-        assert_eq!(clients.consumer_config(true).unwrap().0.get("client.rack"), Some(""));
-        assert!(clients.consumer(true).is_ok(), "librdkafka takes it");
-    }
-
-    #[tokio::test]
-    async fn a_password_is_given_to_librdkafka_without_its_line_end() {
-        let toml = r#"
-            kafka = { bootstrap_servers = "localhost:1", properties = { "sasl.password" = { value = "hunter2-hunter2\n" } } }
-            stream = [{ name = "s", kind = "airship", app_key = "app", auth = { bearer = { env = "TOKEN" } } }]
-        "#;
-        let (config, context) = clients(toml).base(&[]).unwrap();
-        assert_eq!(config.get("sasl.password"), Some("hunter2-hunter2"));
-        assert_eq!(context.hider.hide("no: hunter2-hunter2"), "no: <hidden>");
-    }
 }
