@@ -13,12 +13,13 @@
 //!
 //! Must not know: sockets, clients, whether a secret can be read.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path as FilePath, PathBuf};
-
 use std::time::Duration;
-use crate::plan::Plan;
+
 use crate::model::file;
+use crate::plan::Plan;
 
 mod checks;
 mod errors;
@@ -42,13 +43,13 @@ pub use errors::{ConfigError, ConfigErrors};
 use errors::{Errors, Path};
 use stream::Stream;
 
-/// A configuration without problems.
 /// The largest file: a hundred thousand topics by name.
 const MAX_BYTES: u64 = 16 << 20;
 
 /// How long a pipe may take that is given in place of a file.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// A configuration without problems.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// What is to run.
@@ -66,6 +67,8 @@ pub struct Sources {
     pub file: Option<PathBuf>,
     /// Environment variables, in any order; only names that begin with `TRIBUTARY_` are looked at.
     pub env: Vec<(String, String)>,
+    /// Variables of ours that are not valid UTF-8, as far as their names can be written.
+    pub not_text: Vec<String>,
     /// Keys and values from flags, such as `("stream[0].url", "http://localhost:8080/")`.
     pub overrides: Vec<(String, String)>,
 }
@@ -73,10 +76,24 @@ pub struct Sources {
 impl Sources {
     /// The file, the flags and the variables of this process.
     pub fn of_process(file: Option<PathBuf>, overrides: Vec<(String, String)>) -> Self {
-        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-            Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
-        };
-        Self { file, env: std::env::vars_os().filter_map(text).collect(), overrides }
+        Self { file, overrides, ..Self::of_variables(std::env::vars_os()) }
+    }
+
+    fn of_variables(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        let mut sources = Self::default();
+        for (name, value) in variables {
+            match (name.into_string(), value.into_string()) {
+                (Ok(name), Ok(value)) => sources.env.push((name, value)),
+                (name, _) => {
+                    let name = name.unwrap_or_else(|name| name.to_string_lossy().into_owned());
+                    if layers::is_ours(&name) {
+                        sources.not_text.push(name);
+                    }
+                }
+            }
+        }
+        sources.not_text.sort_unstable();
+        sources
     }
 }
 
@@ -92,6 +109,9 @@ pub fn load(sources: &Sources) -> Result<Config, ConfigErrors> {
         file::read_within(path, MAX_BYTES, READ_TIMEOUT).map(|text| (path, text)).map_err(failed)
     });
     let text = text.transpose()?;
+    if !sources.not_text.is_empty() {
+        return Err(ConfigErrors::not_text(&sources.not_text));
+    }
     let file = text.as_ref().map(|(path, text)| (*path, text.as_str()));
     build(file, &sources.env, &sources.overrides)
 }

@@ -51,6 +51,16 @@ impl ConfigErrors {
         Self(vec![ConfigError { path: path.into(), message: message.into(), origin: None }])
     }
 
+    /// Variables that are no text, of which nothing can be taken.
+    pub(super) fn not_text(names: &[String]) -> Self {
+        let error = |name: &String| ConfigError {
+            path: name.clone(),
+            message: "name and value of this environment variable have to be valid UTF-8".to_owned(),
+            origin: None,
+        };
+        Self(names.iter().map(error).collect())
+    }
+
     /// The problems, sorted by path.
     pub fn iter(&self) -> impl Iterator<Item = &ConfigError> {
         self.0.iter()
@@ -97,7 +107,8 @@ impl Path {
         self.then(Segment::Index(index))
     }
 
-    fn then(&self, segment: Segment) -> Self {
+    /// What this segment leads to.
+    pub(super) fn then(&self, segment: Segment) -> Self {
         let mut path = self.clone();
         path.0.push(segment);
         path

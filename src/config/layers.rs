@@ -13,6 +13,8 @@ use figment::{Figment, Metadata, Profile, Provider, Source};
 use super::errors::{ConfigErrors, Errors, Path, Segment};
 use super::read::Texts;
 
+/// How our variables begin.
+const PREFIX: &str = "TRIBUTARY_";
 /// Variables of ours that are no configuration keys.
 const RESERVED: [&str; 2] = ["CONFIG", "LOG"];
 /// Variables of tests that are no configuration keys.
@@ -24,6 +26,8 @@ pub(super) struct Layers {
     merged: Value,
     /// What variables and flags said, as text.
     pub(super) texts: Texts,
+    /// The variable or flag that gave a whole table.
+    tables: BTreeMap<Path, String>,
 }
 
 /// One layer.
@@ -51,7 +55,7 @@ impl Layers {
         errors: &mut Errors,
     ) -> Result<Self, ConfigErrors> {
         let mut figment = Figment::new();
-        let mut texts = Texts::new();
+        let (mut texts, mut tables) = (Texts::new(), BTreeMap::new());
         let mut secrets = BTreeSet::new();
         if let Some((path, text)) = file {
             let table = parse(path, text)?;
@@ -72,14 +76,18 @@ impl Layers {
                 errors.add(&Path::top(&origin), "a name between two level marks is empty");
                 continue;
             }
+            let value = interpret(&keys, text);
+            if matches!(value, Value::Dict(..)) {
+                tables.insert(path_of(&keys), origin.clone());
+            }
             texts.insert(path_of(&keys), text.clone());
-            let dict = nest(&keys, interpret(&keys, text));
+            let dict = nest(&keys, value);
             figment = figment.merge(Layer { metadata: Metadata::named(origin), dict: index_streams(dict) });
         }
         let merged = figment
             .find_value("")
             .map_err(|error| ConfigErrors::single("configuration", error.kind.to_string()))?;
-        Ok(Self { figment, merged, texts })
+        Ok(Self { figment, merged, texts, tables })
     }
 
     /// What was given besides streams, and the streams in order.
@@ -109,10 +117,12 @@ impl Layers {
         (merged, streams)
     }
 
-    /// The variable or flag that set what stands at `path`, if one did.
+    /// The variable or flag that set what stands at `path`, or the table in which it is missing, if one did.
     pub(super) fn origin(&self, path: &Path) -> Option<String> {
-        let mut value = &self.merged;
+        let (mut value, mut at, mut table) = (&self.merged, Path::default(), None);
         for segment in path.segments() {
+            table = self.tables.get(&at).or(table);
+            at = at.then(segment.clone());
             let below = match (value, segment) {
                 (Value::Dict(_, dict), Segment::Key(key)) => dict.get(key),
                 (Value::Dict(_, dict), Segment::Index(index)) => dict.get(&index.to_string()),
@@ -121,7 +131,7 @@ impl Layers {
             };
             match below {
                 Some(below) => value = below,
-                None if matches!(value, Value::Dict(..)) => return None,
+                None if matches!(value, Value::Dict(..)) => return table.cloned(),
                 None => break,
             }
         }
@@ -198,9 +208,15 @@ fn path_of(keys: &[String]) -> Path {
     path
 }
 
+/// Whether a variable is read by the program, as a key or otherwise as text.
+pub(super) fn is_ours(name: &str) -> bool {
+    // A path may be of any bytes.
+    name.starts_with(PREFIX) && name != "TRIBUTARY_CONFIG"
+}
+
 /// The keys that a variable stands for; `None` if it is not meant for us.
 fn env_key(name: &str) -> Option<Vec<String>> {
-    let name = name.strip_prefix("TRIBUTARY_")?;
+    let name = name.strip_prefix(PREFIX)?;
     let reserved =
         RESERVED.contains(&name) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
     if reserved || is_service_link(name) {

@@ -140,9 +140,12 @@ fn kafka(raw: &Raw, errors: &mut Errors) -> Option<kafka::config::Config> {
     let path = Path::top("kafka");
     let servers = required(raw.kafka.bootstrap_servers.as_ref(), &path.key("bootstrap_servers"), errors);
     if let Some(servers) = servers {
+        let path = path.key("bootstrap_servers");
+        let message = "a credential does not belong into the address: use kafka.properties with \"sasl.username\" and \"sasl.password\"";
+        errors.add_if(servers.contains('@'), &path, message);
         let wrong = servers.split(',').find(|server| !is_server(server.trim()));
         let message = "expected host:port of each broker, separated by commas";
-        errors.add_if(wrong.is_some(), &path.key("bootstrap_servers"), message);
+        errors.add_if(wrong.is_some(), &path, message);
     }
     let timeout = raw.kafka.transaction_timeout;
     let timeout_path = path.key("transaction_timeout");

@@ -310,3 +310,20 @@ auth = { bearer = { env = "T" } }
         errors(&format!("{SMALL}topic = \"a.{{type}}\"\n{second}topic = \"a_{{reportSuite}}\"\n"));
     assert_eq!(templates, [""; 0], "what they make is not known");
 }
+
+#[test]
+fn a_credential_in_the_brokers_address_is_refused_and_not_shown() {
+    for address in
+        ["user:hunter2@kafka:9092", "kafka:9092,user:hunter2@other", "SASL_SSL://user:hunter2@kafka:9092"]
+    {
+        let found = errors(&format!(
+            r#"
+            kafka = {{ bootstrap_servers = "{address}" }}
+            stream = [{{ name = "s", kind = "airship", app_key = "app", auth = {{ bearer = {{ env = "TOKEN" }} }} }}]
+            "#
+        ));
+        let said = "kafka.bootstrap_servers: a credential does not belong into the address: use kafka.properties with \
+                    \"sasl.username\" and \"sasl.password\"";
+        assert_eq!(found, [said]);
+    }
+}

@@ -1,5 +1,8 @@
 //! File, variables and flags above one another.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+
 use super::SMALL;
 use crate::config::{Config, ConfigErrors, Sources, load};
 use crate::event::extract::Key;
@@ -12,7 +15,12 @@ fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 fn layered(env: &[(&str, &str)], overrides: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), SMALL).unwrap();
-    load(&Sources { file: Some(file.path().to_owned()), env: pairs(env), overrides: pairs(overrides) })
+    load(&Sources {
+        file: Some(file.path().to_owned()),
+        env: pairs(env),
+        overrides: pairs(overrides),
+        ..Sources::default()
+    })
 }
 
 #[test]
@@ -58,7 +66,7 @@ fn a_stream_can_come_from_variables_alone() {
         ("TRIBUTARY_STREAM__0__APP_KEY", "k"),
         ("TRIBUTARY_STREAM__0__AUTH__BEARER__VALUE", "123"),
     ];
-    let config = load(&Sources { file: None, env: pairs(&env), overrides: Vec::new() }).unwrap();
+    let config = load(&Sources { file: None, env: pairs(&env), ..Sources::default() }).unwrap();
     assert_eq!(config.plan.streams.len(), 1);
     assert_eq!(config.warnings().len(), 1);
 }
@@ -71,8 +79,7 @@ fn a_variable_that_holds_a_secret_is_no_key() {
 
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), SMALL.replace("\"T\"", "\"TRIBUTARY_TOKEN\"")).unwrap();
-    let sources =
-        Sources { file: Some(file.path().to_owned()), env: pairs(&env[..1]), overrides: Vec::new() };
+    let sources = Sources { file: Some(file.path().to_owned()), env: pairs(&env[..1]), ..Sources::default() };
     load(&sources).unwrap();
 }
 
@@ -98,6 +105,57 @@ fn an_error_names_the_variable_or_flag_it_came_from() {
     ] {
         assert!(found.contains(line), "{line} is not in\n{found}");
     }
+}
+
+#[test]
+fn an_error_below_a_table_names_the_variable_or_flag_of_the_table() {
+    let env = [
+        ("TRIBUTARY_COMMIT", "{ interval = \"soon\", max_event = 1, max_bytes = 0 }"),
+        (
+            "TRIBUTARY_STREAM__1",
+            "{ kind = \"airship\", auth = { bearer = { env = 5 } }, backoff = { min = \"0s\" } }",
+        ),
+        ("TRIBUTARY_STREAM__0__AUTH", "{ bearer = {} }"),
+    ];
+    let found = layered(&env, &[("stream[2]", "{ name = \"x\" }")]).unwrap_err();
+    let origin = |path: &str| {
+        let error = found.iter().find(|error| error.path == path);
+        error.unwrap_or_else(|| panic!("{path} is not in\n{found}")).origin.as_deref()
+    };
+    for path in ["commit.interval", "commit.max_event", "commit.max_bytes"] {
+        assert_eq!(origin(path), Some("TRIBUTARY_COMMIT"), "{path}");
+    }
+    for path in ["stream[1].name", "stream[1].app_key", "stream[1].auth.bearer.env", "stream[1].backoff.min"]
+    {
+        assert_eq!(origin(path), Some("TRIBUTARY_STREAM__1"), "{path}");
+    }
+    assert_eq!(origin("stream[2].kind"), Some("--set stream[2]"));
+    // What the file lacks is nobody's.
+    let found = layered(&[("TRIBUTARY_KAFKA", "{ create_topics = 7 }")], &[]).unwrap_err();
+    assert_eq!(
+        found.to_string(),
+        "kafka.create_topics: expected true or false, found a whole number (from TRIBUTARY_KAFKA)"
+    );
+}
+
+#[test]
+fn a_variable_that_is_no_text_is_refused_by_its_name() {
+    let variable =
+        |name: &[u8], value: &[u8]| (OsString::from_vec(name.to_vec()), OsString::from_vec(value.to_vec()));
+    let sources = Sources::of_variables([
+        variable(b"TRIBUTARY_STREAM__0__APP_KEY", b"a\xffb"),
+        variable(b"TRIBUTARY_KAFKA__X\xff", b"x"),
+        variable(b"TRIBUTARY_CONFIG", b"/\xff"),
+        variable(b"OTHER\xff", b"x"),
+        variable(b"OTHER", b"\xff"),
+        variable(b"TRIBUTARY_LOG", b"debug"),
+    ]);
+    assert_eq!(sources.env, pairs(&[("TRIBUTARY_LOG", "debug")]));
+    let said = "name and value of this environment variable have to be valid UTF-8";
+    assert_eq!(
+        load(&sources).unwrap_err().to_string(),
+        format!("TRIBUTARY_KAFKA__X\u{fffd}: {said}\nTRIBUTARY_STREAM__0__APP_KEY: {said}")
+    );
 }
 
 #[test]
