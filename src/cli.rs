@@ -20,6 +20,9 @@ mod run;
 mod status;
 mod tail;
 
+/// The longest time that a flag takes.
+const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+
 /// Carries event streams of Airship and of Adobe Analytics into Apache Kafka, exactly once.
 #[derive(Debug, Parser)]
 #[command(name = "tributary", version, max_term_width = 110)]
@@ -104,9 +107,6 @@ impl Cli {
     }
 }
 
-impl Configured {
-    /// Whether the configuration file that is named is there.
-    fn has_file(&self) -> bool {
 impl Logging {
     /// Begins to log, or says why it cannot be done.
     fn begin(&self, around: Option<log::Around>) -> Result<(), ExitCode> {
@@ -121,6 +121,9 @@ fn begin_log(format: log::Format, around: Option<log::Around>) -> Result<(), Exi
     })
 }
 
+impl Configured {
+    /// Whether the configuration file that is named is there.
+    fn has_file(&self) -> bool {
         self.config.as_ref().is_some_and(|file| file.exists())
     }
 
@@ -160,9 +163,6 @@ pub fn show(error: &clap::Error) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Says why a command failed. A reader of its output that has gone is no failure.
-fn report(error: &anyhow::Error) -> ExitCode {
-    if let Some(OutputError::Closed) = error.downcast_ref() {
 /// The exit code of what was done, once all is written that the process has to say.
 pub fn end(done: anyhow::Result<ExitCode>) -> ExitCode {
     let code = done.unwrap_or_else(|error| report(&error));
@@ -170,6 +170,9 @@ pub fn end(done: anyhow::Result<ExitCode>) -> ExitCode {
     code
 }
 
+/// Says why a command failed. A reader of its output that has gone is no failure.
+fn report(error: &anyhow::Error) -> ExitCode {
+    if let Some(OutputError::Closed) = error.downcast_ref() {
         return ExitCode::from(exit::OK);
     }
     output::remark(format_args!("tributary: {error:#}"));
@@ -186,15 +189,67 @@ fn key_value(text: &str) -> Result<(String, String), String> {
     Ok((key.trim().to_owned(), value.to_owned()))
 }
 
-fn duration(text: &str) -> Result<Duration, humantime::DurationError> {
-    humantime::parse_duration(text)
+/// A time such as `30s`. Clocks do not reach for longer than [`LONGEST`] from now on every machine.
+fn duration(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(time) if time <= LONGEST => Ok(time),
+        Ok(_) => Err("expected 0s to 366d".to_owned()),
+        Err(error) => Err(format!("expected 0s to 366d: {error}")),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::any::TypeId;
+
     use clap::CommandFactory;
+    use clap::builder::ValueParser;
 
     use super::*;
+
+    /// What any number is right for.
+    const ANY: [&str; 3] = ["count", "seed", "ADOBE_SEED"];
+
+    /// Values that no clock and no memory has room for, by the type of the flag.
+    fn absurd(flag: &ValueParser) -> &'static [&'static str] {
+        let is = |types: &[TypeId]| types.iter().any(|id| flag.type_id() == *id);
+        let whole = [TypeId::of::<u64>(), TypeId::of::<usize>(), TypeId::of::<u16>(), TypeId::of::<u8>()];
+        if is(&whole) {
+            &["18446744073709551615", "-1", "1e3", ""]
+        } else if is(&[TypeId::of::<f64>()]) {
+            &["1e300", "inf", "NaN", "-1", ""]
+        } else if is(&[TypeId::of::<Duration>()]) {
+            &["99999999999d", "18446744073709551615s", "367d", "-1s", ""]
+        } else {
+            &[]
+        }
+    }
+
+    #[test]
+    fn no_flag_takes_an_absurd_number() {
+        let (mut flags, mut wrong) = (0, Vec::new());
+        for command in Cli::command().get_subcommands() {
+            for flag in command.get_arguments().filter(|flag| !ANY.contains(&flag.get_id().as_str())) {
+                let Some(name) = flag.get_long() else { continue };
+                let values = absurd(flag.get_value_parser());
+                flags += usize::from(!values.is_empty());
+                for value in values {
+                    let line = ["tributary", command.get_name(), &format!("--{name}={value}")];
+                    match Cli::try_parse_from(line) {
+                        Ok(_) => wrong.push(line[1..].join(" ")),
+                        Err(error) => assert!(error.use_stderr(), "{line:?}: {error}"),
+                    }
+                }
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong:#?}");
+        assert!(flags > 40, "only {flags} flags");
+        assert_eq!(
+            Cli::try_parse_from(["tributary", "demo", "--rate", "0"]).unwrap_err().to_string().lines().next(),
+            Some("error: invalid value '0' for '--rate <RATE>': 0 is not in 1..=1000000")
+        );
+        assert_eq!(duration("99999999999d"), Err("expected 0s to 366d".into()));
+    }
 
     #[test]
     fn the_command_line_is_sound() {

@@ -97,7 +97,10 @@ impl Adobe {
             let log = Log::new(config.log_options(number, now));
             Arc::new(Stream {
                 name: name.clone(),
-                prepared: Prepared::new(log.len() / BLOCK * (1 + log.options().partitions), room),
+                prepared: Prepared::new(
+                    (log.len() / BLOCK).saturating_mul(1 + log.options().partitions),
+                    room,
+                ),
                 line_end: config.line_end(),
                 group: Mutex::new(Group::new(Rules::new(&config), log.clone())),
                 switches: Mutex::default(),

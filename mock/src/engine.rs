@@ -7,6 +7,7 @@ pub(crate) mod control;
 pub mod fault;
 pub(crate) mod feed;
 pub(crate) mod gzip;
+pub(crate) mod limits;
 pub(crate) mod prepared;
 pub(crate) mod random;
 pub(crate) mod reply;

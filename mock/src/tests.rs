@@ -1,6 +1,7 @@
 //! The mock over the wire: what a client of it sees, and that each fault really happens.
 
 mod faults;
+mod largest;
 mod livestream;
 mod protocol;
 

@@ -36,6 +36,9 @@ use table::Outcome;
 /// Each n-th line of the stream repeats an earlier event.
 const DUPLICATE_EVERY: u64 = 50;
 
+/// The highest rate: more than any machine carries.
+const FASTEST: u64 = 1_000_000;
+
 /// Lines that the mock can make: a day at the default rate.
 const MOST_EVENTS: u64 = 200_000_000;
 
@@ -64,7 +67,7 @@ pub(super) struct Arguments {
     #[arg(long, value_enum, default_value = "both")]
     service: Selection,
     /// Events a second that each service makes
-    #[arg(long, default_value_t = 2000)]
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..=FASTEST))]
     rate: u64,
     /// Services that always behave
     #[arg(long)]
@@ -127,7 +130,7 @@ async fn demo(arguments: &Arguments, status: Option<Status>) -> anyhow::Result<E
 
 /// Both services, making nothing until they are told to.
 fn mock_config(rate: u64) -> tributary_mock::Config {
-    let step = Some(Duration::from_secs_f64(1.0 / rate.max(1) as f64));
+    let step = Some(Duration::from_secs_f64(1.0 / rate as f64));
     tributary_mock::Config {
         adobe: adobe::Config {
             names: vec!["adobe-livestream-demo".to_owned()],
@@ -136,7 +139,7 @@ fn mock_config(rate: u64) -> tributary_mock::Config {
             step,
             hold_at: Some(0),
             // What a replay reads again.
-            retention_hits: rate.max(1) * ADOBE_RETENTION_S,
+            retention_hits: rate * ADOBE_RETENTION_S,
             prepared_mib: 0,
             journal: false,
             ..adobe::Config::default()

@@ -8,9 +8,11 @@ use anyhow::{Context, bail};
 use clap::Args;
 use reqwest::StatusCode;
 use tokio::time::Instant;
+use url::Url;
 
 use super::Configured;
 use super::exit;
+use crate::model::secret::HIDDEN;
 use crate::output;
 
 /// Limit for an answer: a process that takes longer is not well.
@@ -25,7 +27,7 @@ pub(super) struct Arguments {
     /// What to ask [default: /live at admin.listen of the configuration]
     url: Option<String>,
     /// Ask again each second for so long, e.g. 60s, until it is well
-    #[arg(long, value_parser = humantime::parse_duration)]
+    #[arg(long, value_parser = super::duration)]
     within: Option<Duration>,
     /// Take it for well where there is no configuration file: for the health check of an image, in which other commands than
     /// `run` may be at work
@@ -52,22 +54,36 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         },
     };
     let status = super::runtime()?.block_on(ask(&url, arguments.within.unwrap_or_default()))?;
-    output::mention(format_args!("{url} answers {status}"));
+    output::mention(format_args!("{} answers {status}", shown(&url)));
     Ok(ExitCode::from(exit::OK))
 }
 
 /// The answer of a process that is well. Asks at least once, and no more after `limit`.
 async fn ask(url: &str, limit: Duration) -> anyhow::Result<StatusCode> {
     let client = reqwest::Client::builder().timeout(TIMEOUT).no_proxy().build()?;
-    let end = Instant::now() + limit;
+    let (shown, end) = (shown(url), Instant::now() + limit);
     loop {
         let answered = client.get(url).send().await.map(|response| response.status());
         match answered {
             Ok(status) if status.is_success() => return Ok(status),
             _ if Instant::now() + PAUSE < end => tokio::time::sleep(PAUSE).await,
-            Ok(status) => bail!("{url} answers {status}"),
-            Err(error) => return Err(error).with_context(|| format!("{url} does not answer")),
+            Ok(status) => bail!("{shown} answers {status}"),
+            Err(error) => return Err(error).with_context(|| format!("{shown} does not answer")),
         }
+    }
+}
+
+/// The address without a credential that may be in it.
+fn shown(url: &str) -> String {
+    match Url::parse(url) {
+        Ok(mut parsed) if parsed.password().is_some() || !parsed.username().is_empty() => {
+            // Only an address without a host takes neither, and has neither.
+            if parsed.set_username("").and_then(|()| parsed.set_password(None)).is_err() {
+                return HIDDEN.to_owned();
+            }
+            parsed.to_string()
+        }
+        _ => url.to_owned(),
     }
 }
 
@@ -112,6 +128,15 @@ mod tests {
         // The server is gone.
         let error = ask(&url, Duration::ZERO).await.unwrap_err();
         assert_eq!(error.to_string(), format!("{url} does not answer"));
+    }
+
+    #[tokio::test]
+    async fn a_credential_in_the_address_is_not_shown() {
+        let secret = "http://user:hunter2@127.0.0.1:1/ready";
+        let error = format!("{:#}", ask(secret, Duration::ZERO).await.unwrap_err());
+        assert!(error.starts_with("http://127.0.0.1:1/ready does not answer: "), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+        assert_eq!(shown("http://127.0.0.1:1"), "http://127.0.0.1:1", "as it was given");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::sink::kafka;
 use crate::source;
 use crate::source::http::auth::Credential;
 
+mod absurd;
 mod adobe;
 mod every_error;
 mod keys;

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use clap::ArgAction::Set;
 use clap::builder::ArgPredicate::IsPresent;
-use humantime::parse_duration;
+use clap::value_parser;
 
 use super::options::{DEFAULT_EPOCH_MS, LogOptions};
 use crate::engine::clock::{Epoch, parse_epoch};
 use crate::engine::fault::Armed;
 use crate::engine::feed::{ENDLESS, LIVE_RATE};
+use crate::engine::limits::{self, MOST, MOST_HELD, MOST_MIB, bytes, span};
 use crate::engine::transfer::Borders;
 
 /// Settings of the Adobe half. Each unknown of the real service is a knob.
@@ -23,23 +24,23 @@ use crate::engine::transfer::Borders;
 pub struct Config {
     // These two stand before the number: clap fills defaults in by this order, and one that is filled in counts as given.
     /// Hits a second that become readable; 0 for all at once, as with --adobe-events unless given
-    #[arg(id = "ADOBE_RATE", long = "adobe-rate", default_value = LIVE_RATE, default_value_if("ADOBE_EVENTS", IsPresent, "0"))]
+    #[arg(id = "ADOBE_RATE", long = "adobe-rate", default_value = LIVE_RATE, default_value_if("ADOBE_EVENTS", IsPresent, "0"), value_parser = limits::rate)]
     pub rate: f64,
     /// When the hit after the backlog was received: milliseconds since 1970, or `now`; with --adobe-events a fixed day
     /// unless given
     #[arg(id = "ADOBE_EPOCH", long = "adobe-epoch", value_parser = parse_epoch, default_value = "now", default_value_if("ADOBE_EVENTS", IsPresent, "1781512800000"))]
     pub epoch: Epoch,
     /// Hits in the log of each stream
-    #[arg(id = "ADOBE_EVENTS", long = "adobe-events", default_value_t = ENDLESS)]
+    #[arg(id = "ADOBE_EVENTS", long = "adobe-events", default_value_t = ENDLESS, value_parser = value_parser!(u64).range(..=MOST))]
     pub events: u64,
     /// Seed of the first stream's hits; the next stream has the next seed
     #[arg(id = "ADOBE_SEED", long = "adobe-seed", default_value_t = Self::default().seed)]
     pub seed: u64,
     /// Visitors that make the hits
-    #[arg(id = "ADOBE_VISITORS", long = "adobe-visitors", default_value_t = Self::default().visitors)]
+    #[arg(id = "ADOBE_VISITORS", long = "adobe-visitors", default_value_t = Self::default().visitors, value_parser = value_parser!(u64).range(..=MOST))]
     pub visitors: u64,
     /// Groups of visitors that are shared out among the connections
-    #[arg(id = "ADOBE_PARTITIONS", long = "adobe-partitions", default_value_t = Self::default().partitions)]
+    #[arg(id = "ADOBE_PARTITIONS", long = "adobe-partitions", default_value_t = Self::default().partitions, value_parser = value_parser!(u64).range(1..=MOST_HELD))]
     pub partitions: u64,
     /// Never write ids as strings or as negative numbers
     #[arg(id = "ADOBE_PLAIN_IDS", long = "adobe-plain-ids")]
@@ -51,17 +52,17 @@ pub struct Config {
     #[arg(id = "ADOBE_PLAIN_SHAPES", long = "adobe-plain-shapes")]
     pub plain_shapes: bool,
     /// Time between hits [default: what --adobe-rate says, else 1ms]
-    #[arg(id = "ADOBE_STEP", long = "adobe-step", value_parser = parse_duration)]
+    #[arg(id = "ADOBE_STEP", long = "adobe-step", value_parser = span)]
     pub step: Option<Duration>,
 
     /// Hits that are readable from the start when --adobe-rate is given
-    #[arg(id = "ADOBE_BACKLOG", long = "adobe-backlog", default_value_t = Self::default().backlog)]
+    #[arg(id = "ADOBE_BACKLOG", long = "adobe-backlog", default_value_t = Self::default().backlog, value_parser = value_parser!(u64).range(..=MOST))]
     pub backlog: u64,
     /// Hold back hits from this one on until `POST /_mock/adobe/release`
-    #[arg(id = "ADOBE_HOLD_AT", long = "adobe-hold-at")]
+    #[arg(id = "ADOBE_HOLD_AT", long = "adobe-hold-at", value_parser = value_parser!(u64).range(..=MOST))]
     pub hold_at: Option<u64>,
     /// Hits that stay readable, counted from the newest; 0 for all
-    #[arg(id = "ADOBE_RETENTION_HITS", long = "adobe-retention-hits", default_value_t = Self::default().retention_hits)]
+    #[arg(id = "ADOBE_RETENTION_HITS", long = "adobe-retention-hits", default_value_t = Self::default().retention_hits, value_parser = value_parser!(u64).range(..=MOST))]
     pub retention_hits: u64,
 
     /// Names of streams
@@ -71,23 +72,23 @@ pub struct Config {
     #[arg(id = "ADOBE_FROM_START", long = "adobe-from-start")]
     pub from_start: bool,
     /// How long all connections wait when one more is opened or one is closed
-    #[arg(id = "ADOBE_REBALANCE_PAUSE", long = "adobe-rebalance-pause", value_parser = parse_duration, default_value = "100ms")]
+    #[arg(id = "ADOBE_REBALANCE_PAUSE", long = "adobe-rebalance-pause", value_parser = span, default_value = "100ms")]
     pub rebalance_pause: Duration,
     /// Hits of each partition that are sent again when another connection gets it
-    #[arg(id = "ADOBE_REBALANCE_REPLAY", long = "adobe-rebalance-replay", default_value_t = Self::default().rebalance_replay)]
+    #[arg(id = "ADOBE_REBALANCE_REPLAY", long = "adobe-rebalance-replay", default_value_t = Self::default().rebalance_replay, value_parser = value_parser!(u64).range(..=MOST))]
     pub rebalance_replay: u64,
     /// Whether hits that were handed to a connection that broke are gone
     #[arg(id = "ADOBE_LOSE_IN_FLIGHT", long = "adobe-lose-in-flight", action = Set, default_value_t = Self::default().lose_in_flight)]
     pub lose_in_flight: bool,
     /// Hits of each of its partitions that are sent again after a connection broke, with --adobe-lose-in-flight=false
-    #[arg(id = "ADOBE_BREAK_REPLAY", long = "adobe-break-replay", default_value_t = Self::default().break_replay)]
+    #[arg(id = "ADOBE_BREAK_REPLAY", long = "adobe-break-replay", default_value_t = Self::default().break_replay, value_parser = value_parser!(u64).range(..=MOST))]
     pub break_replay: u64,
 
     /// Where a second port is served, to which connects at the first are redirected
     #[arg(id = "ADOBE_SECOND_LISTEN", long = "adobe-second-listen")]
     pub second_listen: Option<String>,
     /// The status of redirects
-    #[arg(id = "ADOBE_REDIRECT_CODE", long = "adobe-redirect-code", default_value_t = Self::default().redirect_code)]
+    #[arg(id = "ADOBE_REDIRECT_CODE", long = "adobe-redirect-code", default_value_t = Self::default().redirect_code, value_parser = value_parser!(u16).range(300..=399))]
     pub redirect_code: u16,
     /// Whether `Location` has the query
     #[arg(id = "ADOBE_REDIRECT_WITH_QUERY", long = "adobe-redirect-with-query", action = Set, default_value_t = Self::default().redirect_with_query)]
@@ -96,13 +97,13 @@ pub struct Config {
     #[arg(id = "ADOBE_NEEDS_ENABLE", long = "adobe-needs-enable")]
     pub needs_enable: bool,
     /// How long enabling takes
-    #[arg(id = "ADOBE_ENABLE_DELAY", long = "adobe-enable-delay", value_parser = parse_duration, default_value = "0s")]
+    #[arg(id = "ADOBE_ENABLE_DELAY", long = "adobe-enable-delay", value_parser = span, default_value = "0s")]
     pub enable_delay: Duration,
     /// Answer 503 to a connect that comes sooner than this after a disconnect
-    #[arg(id = "ADOBE_MIN_RECONNECT", long = "adobe-min-reconnect", value_parser = parse_duration, default_value = "0s")]
+    #[arg(id = "ADOBE_MIN_RECONNECT", long = "adobe-min-reconnect", value_parser = span, default_value = "0s")]
     pub min_reconnect: Duration,
     /// How long a connection that the client ended still counts as open
-    #[arg(id = "ADOBE_GHOST_LINGER", long = "adobe-ghost-linger", value_parser = parse_duration, default_value = "0s")]
+    #[arg(id = "ADOBE_GHOST_LINGER", long = "adobe-ghost-linger", value_parser = span, default_value = "0s")]
     pub ghost_linger: Duration,
     /// Also count connections as open that a fault broke
     #[arg(id = "ADOBE_GHOSTS_OF_FAULTS", long = "adobe-ghosts-of-faults")]
@@ -124,7 +125,7 @@ pub struct Config {
     #[arg(id = "ADOBE_SCOPE", long = "adobe-scope")]
     pub scope: Option<String>,
     /// How long tokens are good
-    #[arg(id = "ADOBE_TOKEN_LIFETIME", long = "adobe-token-lifetime", value_parser = parse_duration, default_value = "86399s")]
+    #[arg(id = "ADOBE_TOKEN_LIFETIME", long = "adobe-token-lifetime", value_parser = span, default_value = "86399s")]
     pub token_lifetime: Duration,
     /// What happens to a stream whose token expires
     #[arg(id = "ADOBE_ON_EXPIRY", long = "adobe-on-expiry", value_enum, default_value_t = Self::default().on_expiry)]
@@ -140,34 +141,34 @@ pub struct Config {
     #[arg(id = "ADOBE_CRLF", long = "adobe-crlf", action = Set, default_value_t = Self::default().crlf)]
     pub crlf: bool,
     /// Silence after which a blank line is sent; 0s for none
-    #[arg(id = "ADOBE_BLANK_EVERY", long = "adobe-blank-every", value_parser = parse_duration, default_value = "5s")]
+    #[arg(id = "ADOBE_BLANK_EVERY", long = "adobe-blank-every", value_parser = span, default_value = "5s")]
     pub blank_every: Duration,
     /// When compressed bytes leave
     #[arg(id = "ADOBE_FLUSH", long = "adobe-flush", value_enum, default_value_t = Self::default().flush)]
     pub flush: Flush,
     /// Bytes of text that are withheld with --adobe-flush=withheld
-    #[arg(id = "ADOBE_WITHHOLD_BYTES", long = "adobe-withhold-bytes", default_value_t = Self::default().withhold_bytes)]
+    #[arg(id = "ADOBE_WITHHOLD_BYTES", long = "adobe-withhold-bytes", default_value_t = Self::default().withhold_bytes, value_parser = bytes)]
     pub withhold_bytes: usize,
     /// Flush after each so many bytes of text as well, wherever that is; 0 for never
-    #[arg(id = "ADOBE_FLUSH_BYTES", long = "adobe-flush-bytes", default_value_t = Self::default().flush_bytes)]
+    #[arg(id = "ADOBE_FLUSH_BYTES", long = "adobe-flush-bytes", default_value_t = Self::default().flush_bytes, value_parser = bytes)]
     pub flush_bytes: usize,
     /// Start a new gzip member after so many bytes of text, wherever that is; 0 for never
-    #[arg(id = "ADOBE_MEMBER_BYTES", long = "adobe-member-bytes", default_value_t = Self::default().member_bytes)]
+    #[arg(id = "ADOBE_MEMBER_BYTES", long = "adobe-member-bytes", default_value_t = Self::default().member_bytes, value_parser = bytes)]
     pub member_bytes: usize,
     /// Start a new gzip member after so many hits; 0 for never
-    #[arg(id = "ADOBE_MEMBER_HITS", long = "adobe-member-hits", default_value_t = Self::default().member_hits)]
+    #[arg(id = "ADOBE_MEMBER_HITS", long = "adobe-member-hits", default_value_t = Self::default().member_hits, value_parser = value_parser!(u64).range(..=MOST))]
     pub member_hits: u64,
     /// Bytes in a chunk at most; 0 for any
-    #[arg(id = "ADOBE_CHUNK_BYTES", long = "adobe-chunk-bytes", default_value_t = Self::default().chunk_bytes)]
+    #[arg(id = "ADOBE_CHUNK_BYTES", long = "adobe-chunk-bytes", default_value_t = Self::default().chunk_bytes, value_parser = bytes)]
     pub chunk_bytes: usize,
     /// End each connection in order after this many hits; 0 for never
-    #[arg(id = "ADOBE_SESSION_HITS", long = "adobe-session-hits", default_value_t = Self::default().session_hits)]
+    #[arg(id = "ADOBE_SESSION_HITS", long = "adobe-session-hits", default_value_t = Self::default().session_hits, value_parser = value_parser!(u64).range(..=MOST))]
     pub session_hits: u64,
     /// What to compress before the first connection, for benchmarks
     #[arg(id = "ADOBE_PREPARE", long = "adobe-prepare", value_enum, default_value_t = Self::default().prepare)]
     pub prepare: Prepare,
     /// Compressed hits that are kept for the next connection, in MiB; 0 to compress anew each time
-    #[arg(id = "ADOBE_PREPARED_MIB", long = "adobe-prepared-mib", default_value_t = Self::default().prepared_mib)]
+    #[arg(id = "ADOBE_PREPARED_MIB", long = "adobe-prepared-mib", default_value_t = Self::default().prepared_mib, value_parser = value_parser!(u64).range(..=MOST_MIB))]
     pub prepared_mib: u64,
     /// Keep a list of which hit was sent on which connection
     #[arg(id = "ADOBE_JOURNAL", long = "adobe-journal", action = Set, default_value_t = Self::default().journal)]

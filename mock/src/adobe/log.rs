@@ -8,6 +8,7 @@ use std::ops::Range;
 use super::hit::{self, Hit};
 use super::options::LogOptions;
 use super::visitor::Halves;
+use crate::engine::clock::LATEST_MS;
 use crate::engine::random::mix;
 
 /// The log of some options.
@@ -98,6 +99,7 @@ impl Log {
 impl LogOptions {
     /// The time that belongs to hit `index`, in seconds since 1970.
     pub(super) fn place_s(&self, index: u64) -> u64 {
-        (self.epoch_ms + index.saturating_mul(self.step_us) / 1000) / 1000
+        let after_ms = index.saturating_mul(self.step_us) / 1000;
+        self.epoch_ms.saturating_add(after_ms).min(LATEST_MS) / 1000
     }
 }

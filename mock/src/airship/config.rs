@@ -6,12 +6,14 @@
 use std::time::Duration;
 
 use clap::builder::ArgPredicate::IsPresent;
+use clap::value_parser;
 
 use super::fault::Armed;
 use super::log::{DEFAULT_EPOCH_MS, LogOptions};
 use super::offset::OffsetStyle;
 use crate::engine::clock::{Epoch, parse_epoch};
 use crate::engine::feed::{ENDLESS, LIVE_RATE};
+use crate::engine::limits::{self, MOST, MOST_MIB, bytes, span};
 
 /// Settings of the Airship half. Each unknown of the real service is a knob.
 #[derive(Clone, Debug, PartialEq, clap::Args)]
@@ -20,23 +22,23 @@ use crate::engine::feed::{ENDLESS, LIVE_RATE};
 pub struct Config {
     // These two stand before the number: clap fills defaults in by this order, and one that is filled in counts as given.
     /// Events a second that become readable; 0 for all at once, as with --events unless given
-    #[arg(long, default_value = LIVE_RATE, default_value_if("events", IsPresent, "0"))]
+    #[arg(long, default_value = LIVE_RATE, default_value_if("events", IsPresent, "0"), value_parser = limits::rate)]
     pub rate: f64,
     /// When the event after the backlog was processed: milliseconds since 1970, or `now`, for which without a rate the
     /// backlog is all that is readable; with --events a fixed day unless given
     #[arg(long, value_parser = parse_epoch, default_value = "now", default_value_if("events", IsPresent, "1772437200000"))]
     pub epoch: Epoch,
     /// Lines in the log, duplicates included
-    #[arg(long, default_value_t = ENDLESS)]
+    #[arg(long, default_value_t = ENDLESS, value_parser = value_parser!(u64).range(..=MOST))]
     pub events: u64,
     /// Seed of all events; other seeds give other ids
     #[arg(long, default_value_t = Self::default().seed)]
     pub seed: u64,
     /// Make each n-th line a duplicate of an earlier event, with a new offset; 0 for none
-    #[arg(long, default_value_t = Self::default().duplicate_every)]
+    #[arg(long, default_value_t = Self::default().duplicate_every, value_parser = value_parser!(u64).range(..=MOST))]
     pub duplicate_every: u64,
     /// How many events a duplicate reaches back at most
-    #[arg(long, default_value_t = Self::default().duplicate_reach)]
+    #[arg(long, default_value_t = Self::default().duplicate_reach, value_parser = value_parser!(u64).range(..=MOST))]
     pub duplicate_reach: u64,
     /// How offsets are spelt
     #[arg(long, value_enum, default_value_t = Self::default().offsets)]
@@ -45,17 +47,17 @@ pub struct Config {
     #[arg(long)]
     pub by_schema: bool,
     /// Time between the events' `processed` [default: what --rate says, else 1ms]
-    #[arg(long, value_parser = humantime::parse_duration)]
+    #[arg(long, value_parser = span)]
     pub step: Option<Duration>,
 
     /// Events that are readable from the start when --rate is given
-    #[arg(long, default_value_t = Self::default().backlog)]
+    #[arg(long, default_value_t = Self::default().backlog, value_parser = value_parser!(u64).range(..=MOST))]
     pub backlog: u64,
     /// Hold back events from this position on until `POST /_mock/release`
-    #[arg(long)]
+    #[arg(long, value_parser = value_parser!(u64).range(..=MOST))]
     pub hold_at: Option<u64>,
     /// Events that stay readable, counted from the newest; 0 for all
-    #[arg(long, default_value_t = Self::default().retention_events)]
+    #[arg(long, default_value_t = Self::default().retention_events, value_parser = value_parser!(u64).range(..=MOST))]
     pub retention_events: u64,
 
     /// When to compress
@@ -65,19 +67,19 @@ pub struct Config {
     #[arg(long)]
     pub prepare: bool,
     /// Compressed events that are kept for the next connection, in MiB; 0 to compress anew each time
-    #[arg(long, default_value_t = Self::default().prepared_mib)]
+    #[arg(long, default_value_t = Self::default().prepared_mib, value_parser = value_parser!(u64).range(..=MOST_MIB))]
     pub prepared_mib: u64,
     /// Start a new gzip member after this many events; 0 for one member
-    #[arg(long, default_value_t = Self::default().member_events)]
+    #[arg(long, default_value_t = Self::default().member_events, value_parser = value_parser!(u64).range(..=MOST))]
     pub member_events: u64,
     /// End lines with CR LF
     #[arg(long)]
     pub crlf: bool,
     /// Silence after which a keep-alive is sent; 0s for none
-    #[arg(long, value_parser = humantime::parse_duration, default_value = "2s")]
+    #[arg(long, value_parser = span, default_value = "2s")]
     pub keep_alive: Duration,
     /// End each stream in order after this many events; 0 for never
-    #[arg(long, default_value_t = Self::default().session_events)]
+    #[arg(long, default_value_t = Self::default().session_events, value_parser = value_parser!(u64).range(..=MOST))]
     pub session_events: u64,
 
     /// Ask for no credentials at all, for programs that send none
@@ -87,10 +89,10 @@ pub struct Config {
     #[arg(long)]
     pub token: Option<String>,
     /// Simultaneous streams, beyond which the answer is 402; 0 for no limit
-    #[arg(long, default_value_t = Self::default().max_streams)]
+    #[arg(long, default_value_t = Self::default().max_streams, value_parser = bytes)]
     pub max_streams: usize,
     /// How long a stream that did not end in order still counts against --max-streams
-    #[arg(long, value_parser = humantime::parse_duration, default_value = "0s")]
+    #[arg(long, value_parser = span, default_value = "0s")]
     pub linger: Duration,
 
     /// What to do with an offset that is older than the retention
@@ -104,7 +106,7 @@ pub struct Config {
     #[arg(long, value_enum, default_value_t = Self::default().pin)]
     pub pin: Pin,
     /// How many cookies --pin asks for, 1 to 3
-    #[arg(long, default_value_t = Self::default().pin_cookies)]
+    #[arg(long, default_value_t = Self::default().pin_cookies, value_parser = value_parser!(u8).range(1..=3))]
     pub pin_cookies: u8,
     /// Arm a fault: NAME, NAME@AFTER_EVENTS or NAME@AFTER_EVENTS*TIMES, or JSON as for `POST /_mock/faults`; repeatable
     #[arg(long = "fault")]

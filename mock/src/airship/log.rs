@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use super::event::{Event, Events, Stamp};
 use super::offset::{OffsetNumber, OffsetStyle};
+use crate::engine::clock::LATEST_MS;
 use crate::engine::random::{Draw, Lane};
 
 /// What a log consists of.
@@ -172,7 +173,8 @@ impl Log {
 
     /// The time that belongs to `position`, in milliseconds since 1970.
     pub(super) fn place_ms(&self, position: u64) -> u64 {
-        self.options.epoch_ms + position.saturating_mul(self.options.step_us) / 1000
+        let after_ms = position.saturating_mul(self.options.step_us) / 1000;
+        self.options.epoch_ms.saturating_add(after_ms).min(LATEST_MS - DAY_MS)
     }
 }
 
@@ -253,6 +255,24 @@ mod tests {
         assert!(unordered(&|position| log.occurred_ms(position)));
         assert!((0..500).any(|index| log.occurred_ms(index) > log.processed_ms(index)));
         assert!((0..500).any(|index| log.occurred_ms(index) + 10 * DAY_MS < log.processed_ms(index)));
+    }
+
+    #[test]
+    fn the_largest_numbers_are_lines_too() {
+        let (events, step_us) = (u64::MAX, u64::MAX);
+        let log = Log::new(LogOptions {
+            events,
+            step_us,
+            epoch_ms: u64::MAX,
+            duplicate_reach: u64::MAX,
+            ..LogOptions::default()
+        });
+        for position in [0, 1, crate::engine::limits::MOST] {
+            assert!(
+                json(&log, position)["processed"].as_str().unwrap().starts_with("9999-12-30T"),
+                "{position}"
+            );
+        }
     }
 
     #[test]

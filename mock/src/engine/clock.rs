@@ -13,9 +13,16 @@ pub enum Epoch {
     Now,
 }
 
+/// The last millisecond of the year 9999: dates have no more digits.
+pub(crate) const LATEST_MS: u64 = 253_402_300_799_999;
+
 /// `now`, or milliseconds since 1970.
-pub(crate) fn parse_epoch(text: &str) -> Result<Epoch, std::num::ParseIntError> {
-    if text == "now" { Ok(Epoch::Now) } else { text.parse().map(Epoch::At) }
+pub(crate) fn parse_epoch(text: &str) -> Result<Epoch, String> {
+    if text == "now" {
+        return Ok(Epoch::Now);
+    }
+    let ms = text.parse().ok().filter(|ms| *ms <= LATEST_MS);
+    ms.map(Epoch::At).ok_or_else(|| format!("expected `now`, or milliseconds since 1970 up to {LATEST_MS}"))
 }
 
 /// Milliseconds since 1970.

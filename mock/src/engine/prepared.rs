@@ -9,6 +9,9 @@ use std::sync::{Arc, OnceLock};
 
 use super::gzip::Segment;
 
+/// Packs that have a place, which takes memory before there is any line.
+const MOST_PACKS: u64 = 1 << 20;
+
 /// Compressed lines.
 #[derive(Debug)]
 pub(crate) struct Pack {
@@ -37,8 +40,9 @@ impl Pack {
 }
 
 impl Prepared {
-    /// Room for so many packs, if they are not too large together.
+    /// Room for so many packs, if they are not too large together. Later ones than [`MOST_PACKS`] are always made anew.
     pub(crate) fn new(packs: u64, limit_bytes: u64) -> Self {
+        let packs = if limit_bytes == 0 { 0 } else { packs.min(MOST_PACKS) };
         Self { kept: (0..packs).map(|_| OnceLock::new()).collect(), room: AtomicU64::new(limit_bytes) }
     }
 

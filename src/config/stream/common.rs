@@ -20,6 +20,9 @@ use crate::source::http::auth::Credential;
 use crate::source::http::connect::Endpoint;
 use crate::source::{self, Service};
 
+/// A thousand years: milliseconds of it are far from what a broker's number holds.
+const LONGEST_RETENTION: Duration = Duration::from_secs(365_000 * 86_400);
+
 /// The keys of every stream. Unknown ones are refused with those of the kind.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -200,8 +203,8 @@ impl Common {
         at_least_one(self.partitions, &path.key("partitions"), errors);
         at_least_one(self.replication_factor, &path.key("replication_factor"), errors);
         if let Some(retention) = self.retention {
-            let too_short = retention.0 < Duration::from_millis(1);
-            errors.add_if(too_short, &path.key("retention"), "must be 1ms or longer");
+            let fits = (Duration::from_millis(1)..=LONGEST_RETENTION).contains(&retention.0);
+            errors.add_if(!fits, &path.key("retention"), "must be from 1ms to 365000d");
         }
         TopicSpec {
             partitions: self.partitions,
