@@ -8,6 +8,9 @@ use crate::sink::kafka::group::{Seat, Sitting};
 use crate::sink::kafka::reach::{Reach, Trouble};
 use crate::supervisor::ShardFigures;
 
+/// What is said of Kafka before its first answer.
+const UNHEARD: &str = "it has not answered yet; this process has just begun to ask";
+
 /// The page.
 #[derive(Debug, Serialize)]
 pub(super) struct Page {
@@ -67,16 +70,21 @@ impl Page {
     /// How everything is now.
     pub(super) fn of(figures: &[ShardFigures], reach: &Reach, seat: Option<&Seat>) -> Self {
         let shards: Vec<Shard> = figures.iter().map(|figures| Shard::of(figures, reach)).collect();
-        let trouble = reach.trouble();
         let group = seat.map(Group::of);
         let ready = shards.iter().all(|shard| shard.ready) && group.as_ref().is_none_or(|group| group.ready);
-        Self { ready, kafka: Kafka::of(trouble), group, shards }
+        Self { ready, kafka: Kafka::of(reach), group, shards }
     }
 }
 
 impl Kafka {
-    fn of(trouble: Option<Trouble>) -> Self {
-        Self { answers: trouble.is_none(), why: trouble.map(Why::of).unwrap_or_default() }
+    fn of(reach: &Reach) -> Self {
+        let answers = reach.answers();
+        let why = match reach.trouble() {
+            Some(trouble) => Why::of(trouble),
+            None if answers => Why::default(),
+            None => Why { reason: Some(UNHEARD.to_owned()), since: None },
+        };
+        Self { answers, why }
     }
 }
 
@@ -146,6 +154,9 @@ mod tests {
                             "oldest_uncommitted_seconds": 0.0 });
         let second = json!({ "shard": "mobile/1", "ready": false, "state": "connecting", "reason": "401: wrong token",
                              "since": "2025-11-25T12:32:01.5Z", "oldest_uncommitted_seconds": 0.0 });
+        let unheard = json!({ "answers": false, "reason": UNHEARD });
+        assert_eq!(page(&reach)["kafka"], unheard);
+        reach.works();
         let expected = json!({ "ready": false, "kafka": { "answers": true }, "shards": [first, second] });
         assert_eq!(page(&reach), expected);
         reach.fails("connection refused".into());
@@ -163,6 +174,7 @@ mod tests {
         }];
         figures[0].shard.health.standby();
         let (reach, seat) = (Reach::default(), Seat::new("pod-1"));
+        reach.works();
         let page = || serde_json::to_value(Page::of(&figures, &reach, Some(&seat))).unwrap();
         assert_eq!((&page()["ready"], &page()["group"]["joined"]), (&json!(false), &json!(false)));
         seat.joins();

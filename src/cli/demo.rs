@@ -19,7 +19,7 @@ use super::exit;
 use super::run::stop_on_signals;
 use crate::cli::status::{self, Status};
 use crate::output::{self, OutputError};
-use crate::sink::kafka::reach::Reach;
+use crate::sink::kafka::reach::{self, Reach};
 use crate::supervisor::{self, ShardFigures};
 use crate::telemetry::log;
 use crate::{clock, config, task};
@@ -94,6 +94,12 @@ async fn demo(arguments: &Arguments, status: Option<Status>) -> anyhow::Result<E
     let broker = Broker::start(services, arguments.kafka.as_deref())?;
     let mut config = config::parse(&broker.configuration(&mock.url())).context("the demo's configuration")?;
     config.plan.kafka.check_settings = !broker.is_in_process();
+    let (kafka, runtime) = (config.plan.kafka.clone(), tokio::runtime::Handle::current());
+    let asked = tokio::task::spawn_blocking(move || reach::ask_once(&kafka, runtime));
+    tokio::select! {
+        () = stop.cancelled() => return Ok(ExitCode::SUCCESS),
+        asked = asked => asked?.with_context(|| format!("Kafka cannot be reached at {}", broker.address()))?,
+    }
     output::print(broker.introduction(&mock.url(), arguments.rate))?;
 
     let plan = Arc::new(config.plan.clone());

@@ -83,7 +83,7 @@ impl Shards {
         }
         let help = "1 while Kafka answers what it is asked every few seconds";
         let answers = encoder.encode_descriptor("tributary_kafka_answers", help, None, MetricType::Gauge)?;
-        ConstGauge::new(i64::from(self.reach.trouble().is_none())).encode(answers)
+        ConstGauge::new(i64::from(self.reach.answers())).encode(answers)
     }
 }
 
@@ -175,7 +175,7 @@ mod tests {
             "tributary_queue_bytes{stream=\"mobile\",shard=\"0\"} 0",
             "tributary_ready{stream=\"mobile\",shard=\"1\"} 0",
             "tributary_oldest_uncommitted_seconds{stream=\"mobile\",shard=\"1\"} 0.0",
-            "tributary_kafka_answers 1",
+            "tributary_kafka_answers 0",
             "# TYPE tributary_commit_duration_seconds histogram",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");

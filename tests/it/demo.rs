@@ -1,7 +1,9 @@
 //! The demo as a user runs it, with nothing but the program: what it shows, and that its counts are right.
 
 use crate::harness::airship::LIMIT;
+use crate::harness::broker::free_port;
 use crate::harness::process;
+use crate::harness::wait::GENEROUS;
 use std::thread;
 
 const SERVICES: [&str; 2] = ["airship", "adobe"];
@@ -16,6 +18,18 @@ fn the_demo_shows_the_services_that_are_named_and_loses_nothing() {
             scope.spawn(move || shows(selection, services));
         }
     });
+}
+
+#[test]
+fn a_kafka_that_is_not_there_is_named_soon() {
+    let address = format!("127.0.0.1:{}", free_port());
+    let mut process = process::subcommand(&["demo", "--kafka", &address], &[]);
+    assert_eq!(process.wait_exit(GENEROUS).code(), Some(1));
+    let log = process.log();
+    let said = format!("tributary: Kafka cannot be reached at {address}: no answer within 10 s: ");
+    assert!(log.last().is_some_and(|line| line.starts_with(&said) && line.contains("refused")), "{log:#?}");
+    // Nothing was tried without it.
+    assert!(log.iter().all(|line| !line.contains("announce")), "{log:#?}");
 }
 
 fn shows(selection: &str, services: &[&str]) {

@@ -83,6 +83,11 @@ impl Broker {
         )
     }
 
+    /// Where it is.
+    pub(super) fn address(&self) -> &str {
+        &self.bootstrap
+    }
+
     /// Whether it is librdkafka's mock, which answers only some requests.
     pub(super) fn is_in_process(&self) -> bool {
         self.in_process.is_some()

@@ -23,6 +23,9 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// Limit for an answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Limit for an answer where a person waits for it.
+const FIRST_ANSWER: Duration = Duration::from_secs(10);
+
 /// How often the client's events are served in between, and how soon the end is noticed.
 const STEP: Duration = Duration::from_secs(1);
 
@@ -57,22 +60,37 @@ impl Trouble {
 
 /// What is known of the way to Kafka. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Reach(Arc<Mutex<Option<Trouble>>>);
+pub struct Reach(Arc<Mutex<Heard>>);
+
+/// What was heard of Kafka.
+#[derive(Debug, Default)]
+struct Heard {
+    /// Whether it has answered at all.
+    answered: bool,
+    /// Why it does not answer now.
+    trouble: Option<Trouble>,
+}
 
 impl Reach {
-    /// Why Kafka cannot be reached, and since when; `None` while it answers.
+    /// Why Kafka cannot be reached, and since when; `None` while it answers, and before it was first asked.
     pub fn trouble(&self) -> Option<Trouble> {
-        self.lock().clone()
+        self.lock().trouble.clone()
+    }
+
+    /// Whether Kafka answered when it was last asked.
+    pub fn answers(&self) -> bool {
+        let heard = self.lock();
+        heard.answered && heard.trouble.is_none()
     }
 
     /// Kafka answers.
     pub fn works(&self) {
-        *self.lock() = None;
+        *self.lock() = Heard { answered: true, trouble: None };
     }
 
     /// Kafka does not answer.
     pub fn fails(&self, reason: String) {
-        Trouble::note(&mut self.lock(), reason);
+        Trouble::note(&mut self.lock().trouble, reason);
     }
 
     /// Asks until `stop`, with a client of its own; blocks. `patience` is how long Kafka may be away before the log says so.
@@ -83,7 +101,7 @@ impl Reach {
         let mut client = None;
         let mut said: Option<Instant> = None;
         while !stop.is_cancelled() {
-            match ask(&clients, &mut client, &topic) {
+            match ask(&clients, &mut client, &topic, REQUEST_TIMEOUT) {
                 Ok(()) => {
                     self.works();
                     if said.take().is_some() {
@@ -110,22 +128,36 @@ impl Reach {
     }
 
     fn is_to_be_said(&self, patience: Duration, said: Option<Instant>) -> bool {
-        let lasts = self.lock().as_ref().is_some_and(|trouble| trouble.since.elapsed() >= patience);
+        let lasts = self.lock().trouble.as_ref().is_some_and(|trouble| trouble.since.elapsed() >= patience);
         lasts && said.is_none_or(|said| said.elapsed() >= REPEAT)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<Trouble>> {
+    fn lock(&self) -> MutexGuard<'_, Heard> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// Asks once, with a client of its own, whether Kafka is there; blocks for some seconds at most.
+pub fn ask_once(config: &Config, runtime: Handle) -> Result<(), SinkError> {
+    let topic = StateTopics::new(&config.prefix).checkpoints;
+    let mut client = None;
+    let asked = ask(&Clients::new(config.clone(), runtime), &mut client, &topic, FIRST_ANSWER);
+    client.into_iter().for_each(close_beside);
+    asked
+}
+
 /// One question. A client that failed is built anew, with the secrets and certificates as they are now.
-fn ask(clients: &Clients, client: &mut Option<BaseConsumer<Context>>, topic: &str) -> Result<(), SinkError> {
+fn ask(
+    clients: &Clients,
+    client: &mut Option<BaseConsumer<Context>>,
+    topic: &str,
+    limit: Duration,
+) -> Result<(), SinkError> {
     let consumer = match client.take() {
         Some(consumer) => consumer,
         None => clients.consumer(true)?,
     };
-    match consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT) {
+    match consumer.fetch_metadata(Some(topic), limit) {
         Ok(_) => {
             *client = Some(consumer);
             Ok(())
@@ -133,7 +165,7 @@ fn ask(clients: &Clients, client: &mut Option<BaseConsumer<Context>>, topic: &st
         Err(error) => {
             let reason = explain(&consumer, &error);
             close_beside(consumer);
-            let limit = REQUEST_TIMEOUT.as_secs();
+            let limit = limit.as_secs();
             Err(SinkError::Unusable(format!("no answer within {limit} s: {reason}")))
         }
     }
@@ -157,8 +189,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn trouble_is_dated_from_its_beginning_and_said_now_and_then() {
         let (reach, patience) = (Reach::default(), Duration::from_secs(30));
-        assert_eq!(reach.trouble(), None);
+        assert_eq!((reach.trouble(), reach.answers()), (None, false), "nobody knows yet");
         reach.fails("timed out".into());
+        assert!(!reach.answers());
         let since = Instant::now();
         assert!(!reach.is_to_be_said(patience, None), "it may pass");
         tokio::time::advance(patience).await;
@@ -171,7 +204,7 @@ mod tests {
         tokio::time::advance(REPEAT).await;
         assert!(reach.is_to_be_said(patience, said));
         reach.works();
-        assert_eq!(reach.trouble(), None);
+        assert_eq!((reach.trouble(), reach.answers()), (None, true));
         assert!(!reach.is_to_be_said(patience, None));
     }
 }
