@@ -13,7 +13,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use super::client::{Clients, Context, Sizes, explain};
 use super::config::{Config, Delivery};
@@ -30,6 +30,7 @@ use crate::sink::SinkError;
 
 mod clock;
 mod cutting;
+mod foreseeing;
 mod latest;
 mod overview;
 mod reading;
@@ -37,6 +38,7 @@ pub(crate) mod record;
 mod restoring;
 mod watching;
 
+use foreseeing::{meant, report_hosts, report_starts_anew};
 pub(crate) use latest::Latest;
 pub(crate) use overview::{Row, overview};
 use reading::read;
@@ -95,6 +97,7 @@ impl Placement {
         // So many partitions are enough in a cluster that knows no other streams.
         let shards: u32 = announcement.streams.iter().map(|stream| stream.shards).sum();
         let partitions = i32::try_from(shards).unwrap_or(i32::MAX);
+        announcer.foresee(announcement)?;
         announcer.topics.ensure(&announcer.wanted(announcement.topics, partitions))?;
         if config.check_settings {
             let rules = announcer.state.rules(config);
@@ -217,14 +220,12 @@ impl Announcer {
         let producer = self.fenced()?;
         let reader = self.reader()?;
         let before = self.found(&reader)?;
-        let is_meant =
-            |stream: &&Wanted| !(announcement.only_unknown && before.streams.contains_key(&stream.stream));
-        let streams: Vec<Wanted> = announcement.streams.iter().filter(is_meant).cloned().collect();
+        let streams = meant(announcement, &before);
         if streams.is_empty() {
             return Ok(Placement { record: before });
         }
         let mut record = before.announce(&streams, announcement.who).map_err(refused)?;
-        self.report_hosts(&before, &streams);
+        report_hosts(&before, &streams);
         report_starts_anew(&before, &streams);
         for stream in announcement.only_if_free {
             self.check_free(&reader, &before, stream)?;
@@ -289,21 +290,6 @@ impl Announcer {
         Ok(())
     }
 
-    fn report_hosts(&self, before: &Record, streams: &[Wanted]) {
-        for stream in streams {
-            let was = before.streams.get(&stream.stream).and_then(|known| known.source.as_ref());
-            if let Some(was) = was.filter(|was| was.host != stream.source.host && was.is_same(&stream.source))
-            {
-                warn!(
-                    stream = stream.stream,
-                    was = was.host,
-                    now = stream.source.host,
-                    "the stream is read from another host than before; its position is taken to be of the same service"
-                );
-            }
-        }
-    }
-
     fn write(&self, producer: &BaseProducer<Context>, record: &Record) -> Result<(), SinkError> {
         // Texts, numbers and lists only: this cannot fail.
         let value = serde_json::to_vec(record).unwrap_or_default();
@@ -333,24 +319,6 @@ impl Announcer {
                 SinkError::Unusable(format!("{reason}; {advice} {}", self.state.shards))
             }
             _ => SinkError::Unusable(reason),
-        }
-    }
-}
-
-fn report_starts_anew(before: &Record, streams: &[Wanted]) {
-    for stream in streams.iter().filter(|stream| before.streams.contains_key(&stream.stream)) {
-        match &stream.start_anew {
-            Some(_) if before.why_superseded(stream).is_some() => {}
-            Some(word) if before.starts_anew(stream) => warn!(
-                stream = stream.stream,
-                word,
-                "started anew: position, recent ids and totals of the stream are left behind; it begins as its start says"
-            ),
-            Some(word) => info!(
-                stream = stream.stream,
-                word, "was started anew with this word before; nothing is left behind"
-            ),
-            None => {}
         }
     }
 }

@@ -66,6 +66,13 @@ fn a_changed_number_of_shards_is_refused_for_the_stream_as_a_whole() {
     scene.wait_received();
     stop(&mut process);
     let before = places(&scene.setup);
+    let prefix = scene.setup.prefix.clone();
+    let counts = || {
+        let topics = broker().topics(&prefix).into_iter();
+        topics.map(|topic| (broker().partition_count(&topic), topic)).collect::<Vec<_>>()
+    };
+    let topics = counts();
+    assert!(topics.contains(&(Some(1), scene.setup.checkpoints())), "{topics:?}");
 
     scene.setup.streams[0].shards = 2;
     let mut refused = scene.setup.start();
@@ -73,6 +80,7 @@ fn a_changed_number_of_shards_is_refused_for_the_stream_as_a_whole() {
     assert!(why.contains("Set a higher generation"), "{why}");
     assert_eq!(refused.wait_exit(LIMIT).code(), Some(MISCONFIGURED));
     assert_eq!(places(&scene.setup), before, "no second shard was begun");
+    assert_eq!(counts(), topics, "and no topic has grown for it");
 
     scene.setup.streams[0].shards = 1;
     let mut again = scene.setup.start();
