@@ -19,19 +19,14 @@ use super::delivery;
 use crate::sink::{Accepts, SinkError, Topic};
 
 mod cluster;
+mod limits;
 mod replicas;
 
-use cluster::{Cluster, Described};
-
-/// `max.message.bytes` where it cannot be read: Kafka's default.
-const DEFAULT_MAX_MESSAGE_BYTES: usize = 1_048_588;
+use cluster::Cluster;
+use limits::Limits;
 
 /// After so long a topic that was not there is looked up again: somebody may have made it.
 const LOOK_AGAIN: Duration = Duration::from_secs(60);
-
-/// Milliseconds before topics are asked again for their settings, where some of them were just created. What a broker does
-/// not know yet looks like what may not be read.
-const DESCRIBE_PAUSES: [u64; 6] = [5, 20, 50, 100, 200, 400];
 
 /// A topic to be found or created.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -327,10 +322,7 @@ impl Topics {
         Ok(())
     }
 
-    /// What topics take. Some may just have been created: not every broker knows them at once.
-    ///
-    /// Only what may not be asked is guessed: an event that is taken for too large becomes a dead letter, so a request that
-    /// failed for a moment is made again.
+    /// What topics take. Some may just have been created.
     fn read_limits(&mut self, names: &[&str], has_new: bool) -> Result<Vec<Accepts>, SinkError> {
         if let Some(max_bytes) = self.max_message_bytes {
             let max_bytes = |name: &&str| max_bytes.min(self.lowered_limit(name));
@@ -340,43 +332,17 @@ impl Topics {
         if names.is_empty() {
             return Ok(Vec::new());
         }
-        let mut described = self.cluster.describe(names);
-        let mut pauses = DESCRIBE_PAUSES.iter().filter(|_| has_new);
-        while described.as_ref().is_ok_and(|described| described.iter().any(Option::is_none))
-            && let Some(pause) = pauses.next()
-        {
-            std::thread::sleep(Duration::from_millis(*pause));
-            described = self.cluster.describe(names);
+        let described = limits::settled(has_new, || self.cluster.describe(names), std::thread::sleep);
+        let refuses = self.cluster.refuses_changes().is_some();
+        let Limits { accepts, denied, guessed } =
+            limits::judge(names, described, refuses, |name| self.lowered_limit(name))?;
+        if let Some(reason) = guessed {
+            warn!(
+                reason,
+                "cannot read the topics' configuration; assuming Kafka's default; kafka.max_message_bytes sets it"
+            );
         }
-        let described = match described {
-            Ok(described) => described,
-            Err(error) if self.cluster.refuses_changes().is_some() => {
-                warn!(
-                    reason = %error,
-                    "cannot read the topics' configuration; assuming Kafka's default; kafka.max_message_bytes sets it"
-                );
-                Vec::new()
-            }
-            Err(error) => {
-                return Err(SinkError::Unusable(format!(
-                    "cannot read the topics' configuration: {error}; brokers that do not answer this take \
-                     kafka.max_message_bytes instead"
-                )));
-            }
-        };
-        let answered = !described.is_empty();
-        let mut described = described.into_iter();
-        let mut denied = Vec::new();
-        let accepts = names.iter().map(|name| {
-            let described = described.next().flatten().unwrap_or_else(|| {
-                denied.push((*name).to_owned());
-                Described::default()
-            });
-            let max_bytes = described.max_message_bytes.unwrap_or(DEFAULT_MAX_MESSAGE_BYTES);
-            Accepts { max_bytes: max_bytes.min(self.lowered_limit(name)), needs_key: described.compacted }
-        });
-        let accepts = accepts.collect();
-        if !denied.is_empty() && answered {
+        if !denied.is_empty() {
             warn!(
                 topics = denied.join(", "),
                 "cannot read max.message.bytes of these topics, which takes DESCRIBE_CONFIGS on them; assuming Kafka's \
