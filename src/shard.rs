@@ -100,6 +100,8 @@ pub struct Shard<S> {
     journal_lost: bool,
     /// Failed writes since the last commit.
     failures: u32,
+    /// How many of them in a row were a time that was over.
+    timeouts: u32,
     /// First and longest pause between attempts to write.
     pauses: (Duration, Duration),
     metrics: Metrics,
@@ -156,6 +158,7 @@ impl<S: Sink> Shard<S> {
             running,
             journal_lost: false,
             failures: 0,
+            timeouts: 0,
             pauses: RETRY_PAUSES,
             metrics,
             abandon,

@@ -11,7 +11,7 @@
 //! | [`SinkError::Overtaken`] | another opening wrote since | open afresh: nothing in memory counts |
 //! | [`SinkError::Held`] | another instance may be at work | give up |
 //! | [`SinkError::Misconfigured`] | it can never work as it is configured | end the process |
-//! | [`SinkError::TooSlow`] | the time was not enough | as its field says, then half of the batch |
+//! | [`SinkError::TooSlow`] | the time was not enough | as its field says, twice in a row `reopen`; then half of the batch |
 //! | [`SinkError::Undelivered`] | nothing counts; Kafka refused records | as its field says, then the batch again, without them |
 //! | [`SinkError::Outgrown`] | nothing failed; the producer does not fit | `reopen`, then the same batch |
 //! | [`SinkError::TooLarge`] | this record cannot be written | dead letter |

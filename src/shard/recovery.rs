@@ -13,6 +13,9 @@ use crate::sink::{Known, Reopened, Sink, SinkError};
 /// First and longest pause between attempts to write.
 pub(super) const RETRY_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
+/// Timeouts in a row after which the producer is opened anew.
+const STUCK: u32 = 2;
+
 /// How often a pausing shard looks whether it is to give up.
 const ABANDON_CHECK: Duration = Duration::from_millis(50);
 
@@ -39,7 +42,7 @@ impl<S: Sink> Shard<S> {
         let mut in_doubt = false;
         loop {
             too_slow |= matches!(error, SinkError::TooSlow { .. });
-            in_doubt |= !error.can_be_aborted();
+            in_doubt |= !error.can_be_aborted() || self.is_stuck(&error);
             self.report(&error)?;
             if in_doubt && self.abandon.is_cancelled() {
                 // Another instance may have the shard by now: an opening would fence the rightful one.
@@ -70,6 +73,14 @@ impl<S: Sink> Shard<S> {
                 Err(next) => error = next,
             }
         }
+    }
+
+    /// Whether the time was over again, before anything was committed. Kafka may be slow; but a producer that has missed something
+    /// while a broker stood still would run into it again and again, and only one that is opened anew would not.
+    fn is_stuck(&mut self, error: &SinkError) -> bool {
+        let is_over = matches!(error, SinkError::TooSlow { .. });
+        self.timeouts = if is_over { self.timeouts.saturating_add(1) } else { 0 };
+        self.timeouts >= STUCK
     }
 
     /// Says what failed, and waits: longer with each failure since the last commit, so that what lasts is not tried without
@@ -135,6 +146,7 @@ impl<S: Sink> Shard<S> {
     fn reopened(&mut self, reopened: Reopened, attempted: Option<&Checkpoint>) -> Recovered {
         let landed = attempted.is_some_and(|attempted| reopened.checkpoint.carries(attempted));
         self.checkpoint = reopened.checkpoint;
+        self.timeouts = 0;
         self.journal_lost |= reopened.journal_lost;
         if landed {
             return Recovered::Landed;

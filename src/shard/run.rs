@@ -188,7 +188,7 @@ impl<S: Sink> Shard<S> {
                 self.pipeline.committed(self.checkpoint.dated());
                 self.restore_journal();
                 self.watch_positions();
-                self.failures = 0;
+                (self.failures, self.timeouts) = (0, 0);
                 self.last_commit = Instant::now();
                 self.batch.committed(self.last_commit);
                 if lets_go && reclaimed {

@@ -32,6 +32,8 @@ pub(crate) struct Cluster {
     pub journal: Vec<(Dated, u64, Vec<EventId>)>,
     /// Faults of the claims with which a sink is opened again, first first.
     pub claim_faults: VecDeque<Fault>,
+    /// How often a sink was opened again.
+    pub reopenings: usize,
     /// Whether the journal is lost at the next opening.
     pub loses_journal: bool,
     /// Whether the next look finds that something was lost.
@@ -134,7 +136,10 @@ impl Sink for MemorySink {
     }
 
     fn reopen(&mut self, _: Known<'_>) -> Result<Reopened, SinkError> {
-        let fault = self.cluster.lock().unwrap().claim_faults.pop_front();
+        let mut cluster = self.cluster.lock().unwrap();
+        cluster.reopenings += 1;
+        let fault = cluster.claim_faults.pop_front();
+        drop(cluster);
         match fault {
             Some(Fault::Abort) => return Err(SinkError::Abortable("claim on demand".into())),
             Some(Fault::Slow) => return Err(too_slow(false)),

@@ -98,6 +98,26 @@ fn a_batch_that_is_too_slow_is_halved_until_it_fits() {
     assert_eq!(cluster.checkpoint.as_ref().unwrap().totals.delivered, 40);
 }
 
+#[test]
+fn a_producer_that_is_too_slow_twice_in_a_row_is_opened_anew() {
+    use Fault::{Abort, None, Slow};
+    for (faults, reopenings) in [
+        (vec![Slow, None, Slow], 0),
+        (vec![Slow, Abort, Slow], 0),
+        (vec![Slow, Slow], 1),
+        (vec![Slow, Slow, None, Slow], 1),
+        (vec![Slow, Slow, Slow], 1),
+        (vec![Slow, Slow, Slow, Slow], 2),
+    ] {
+        let cluster = Arc::new(Mutex::new(Cluster { faults: faults.clone().into(), ..Cluster::default() }));
+        assert_eq!(run(&cluster, 16, blocks(&[40], 1)), Exit::Stopped);
+        let cluster = cluster.lock().unwrap();
+        assert!(cluster.faults.is_empty(), "they hit: {faults:?}");
+        assert_eq!(values_of(&cluster), (0..40).collect::<Vec<_>>(), "{faults:?}");
+        assert_eq!(cluster.reopenings, reopenings, "{faults:?}");
+    }
+}
+
 fn values_of(cluster: &Cluster) -> Vec<usize> {
     let number = |kept: &Kept| {
         let value: serde_json::Value = serde_json::from_slice(&kept.value).unwrap();
