@@ -26,7 +26,13 @@ enum Action {
 /// What is done to what; paths are lists of names.
 type Rules<'r> = &'r [(&'r [&'r str], Action)];
 
+/// The hash of a text's bytes, broken ones as they came.
 fn hash(key: &str, text: &str) -> String {
+    let bytes = |letter: char| match u32::from(letter).checked_sub(BROKEN).map(u8::try_from) {
+        Some(Ok(byte)) => vec![byte],
+        _ => letter.to_string().into_bytes(),
+    };
+    let text: Vec<u8> = text.chars().flat_map(bytes).collect();
     let mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).expect("any key").chain_update(text).finalize();
     base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(mac.into_bytes())
 }
@@ -93,10 +99,17 @@ fn truncated(text: &str) -> Option<String> {
     }
 }
 
-/// An event; where a service cut its text inside a character, with what stands for that.
+/// What stands for a byte that is not UTF-8: a letter that no event holds. A service may cut text inside a character.
+const BROKEN: u32 = 0xf700;
+
+/// An event.
 #[track_caller]
 fn parsed(line: &[u8]) -> Value {
-    let text = String::from_utf8_lossy(line);
+    let letter = |byte: &u8| char::from_u32(BROKEN + u32::from(*byte)).expect("a private letter");
+    let chunk = |chunk: std::str::Utf8Chunk<'_>| {
+        chunk.valid().chars().chain(chunk.invalid().iter().map(letter)).collect::<String>()
+    };
+    let text: String = line.utf8_chunks().map(chunk).collect();
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
