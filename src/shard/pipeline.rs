@@ -246,6 +246,14 @@ impl Pipeline {
         }
     }
 
+    /// What the line is, with the form of it that may be shown. Whoever looks at lines does it by this, so that all see the same.
+    fn extracted<'l>(&self, forms: Forms<'l>) -> Result<(Line<'l>, &'l [u8]), ExtractError<'l>> {
+        match forms.shown {
+            Some(shown) => self.extractor.extract_shown(shown, forms.received).map(|line| (line, shown)),
+            None => Err(self.extractor.extract(forms.received).err().unwrap_or_else(redaction::unreadable)),
+        }
+    }
+
     /// Tells whether the line was taken; otherwise the sink does not know its topic, and it is as if it had not come.
     fn line(&mut self, line: &[u8], sink: &mut impl Sink) -> Result<bool, SinkError> {
         let mut scratch = std::mem::take(&mut self.scratch);
@@ -256,11 +264,7 @@ impl Pipeline {
 
     fn line_in(&mut self, forms: Forms<'_>, sink: &mut impl Sink) -> Result<bool, SinkError> {
         let line = forms.received;
-        let extracted = match forms.shown {
-            Some(shown) => self.extractor.extract_shown(shown, line).map(|line| (line, shown)),
-            None => Err(self.extractor.extract(line).err().unwrap_or_else(redaction::unreadable)),
-        };
-        match extracted {
+        match self.extracted(forms) {
             Ok((Line::Event(record), shown)) => {
                 let destination = self.destination(record.topic_value.as_deref(), sink);
                 if matches!(destination, Destination::Unknown) {

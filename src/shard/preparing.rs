@@ -7,14 +7,29 @@ use std::collections::BTreeSet;
 use tracing::{error, warn};
 
 use super::recovery::pause;
+use super::run::Closing;
 use super::{Exit, Shard};
 use crate::sink::{Sink, SinkError};
 use crate::source::queue::Output;
 
+/// What is said where preparing does not help, which would be a defect: here, or in what the sink says.
+pub(super) const STILL_UNKNOWN: &str = "the topic of an event is still unknown after topics were prepared";
+
 impl<S: Sink> Shard<S> {
+    /// The backlog begins with an event whose topic the sink does not know, and has done so `stops` times in a row. Has its
+    /// topic prepared; from the second time on after a pause, since the last time was of no use.
+    pub(super) fn unblock(&mut self, stops: u32, queue: Option<&Output>) -> Result<(), Exit> {
+        self.commit(Closing::Now)?;
+        if stops > 1 {
+            let error = SinkError::Unusable(STILL_UNKNOWN.into());
+            self.cannot_prepare(&error, 0, stops - 1)?;
+        }
+        self.prepare(queue)
+    }
+
     /// Has the sink look up every topic that it does not know and that is named by what is at hand. The batch must be
     /// committed.
-    pub(super) fn prepare(&mut self, queue: Option<&Output>) -> Result<(), Exit> {
+    fn prepare(&mut self, queue: Option<&Output>) -> Result<(), Exit> {
         if !self.backlog.is_empty() {
             self.metrics.health.holds();
         }
@@ -32,15 +47,20 @@ impl<S: Sink> Shard<S> {
                 Err(error) => error,
             };
             self.failures = self.failures.saturating_add(1);
-            let lasts = self.metrics.failed(error.code(), error.to_string());
-            let (said, failures) = ("topics of new events cannot be prepared; trying again", self.failures);
-            if lasts {
-                error!(shard = %self.config.id, reason = %error, topics = unknown.len(), failures, "{said}");
-            } else {
-                warn!(shard = %self.config.id, reason = %error, topics = unknown.len(), failures, "{said}");
-            }
-            pause(self.failures, self.pauses, &self.abandon)?;
+            self.cannot_prepare(&error, unknown.len(), self.failures)?;
         }
+    }
+
+    /// Says what failed, for the `failures`-th time, and waits.
+    fn cannot_prepare(&mut self, error: &SinkError, topics: usize, failures: u32) -> Result<(), Exit> {
+        let lasts = self.metrics.failed(error.code(), error.to_string());
+        let said = "topics of new events cannot be prepared; trying again";
+        if lasts {
+            error!(shard = %self.config.id, reason = %error, topics, failures, "{said}");
+        } else {
+            warn!(shard = %self.config.id, reason = %error, topics, failures, "{said}");
+        }
+        pause(failures, self.pauses, &self.abandon)
     }
 
     /// The topics that the sink does not know, of the batch, of what comes after it, and of what waits in the queue.

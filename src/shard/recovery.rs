@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use super::preparing::STILL_UNKNOWN;
 use super::{Exit, Shard};
 use crate::model::checkpoint::Checkpoint;
 use crate::sink::{Known, Reopened, Sink, SinkError};
@@ -131,7 +132,12 @@ impl<S: Sink> Shard<S> {
     /// Puts the batch into a new transaction.
     fn rebuild(&mut self) -> Result<(), SinkError> {
         self.batch.try_again(Instant::now());
+        let mut is_prepared = false;
         while self.pipeline.rebuild(self.batch.blocks(), &mut self.sink)? {
+            // All of them were prepared at once, so another time would be of no use.
+            if std::mem::replace(&mut is_prepared, true) {
+                return Err(SinkError::Unusable(STILL_UNKNOWN.into()));
+            }
             if self.pipeline.has_records() {
                 self.sink.abort()?;
             }

@@ -27,6 +27,29 @@ pub(super) enum Closing {
     Last,
 }
 
+/// How far a block was put into the batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Put {
+    /// As far as there was room.
+    Taken,
+    /// Up to an event whose topic the sink does not know.
+    Stopped {
+        /// Whether anything was taken before it.
+        moved: bool,
+    },
+}
+
+impl Put {
+    /// How often in a row the same event has stopped it, with this time, where it was so many `before`.
+    fn stops(self, before: u32) -> u32 {
+        match self {
+            Self::Taken => 0,
+            Self::Stopped { moved: true } => 1,
+            Self::Stopped { moved: false } => before.saturating_add(1),
+        }
+    }
+}
+
 impl<S: Sink> Shard<S> {
     /// Takes lines until they end, then commits what is left.
     pub fn run(mut self, queue: &Output) -> Exit {
@@ -94,14 +117,15 @@ impl<S: Sink> Shard<S> {
     /// Puts one block through the event path, closing the batch where its limits fall inside the block.
     pub(super) fn take(&mut self, block: Block, mut resumed: bool, queue: &Output) -> Result<(), Exit> {
         self.backlog.push_back(block);
+        let mut stops = 0;
         while let Some(block) = self.backlog.pop_front() {
-            let met_unknown_topic = self.put(block)?;
+            let put = self.put(block)?;
             if std::mem::take(&mut resumed) {
                 self.report_gap();
             }
-            if met_unknown_topic {
-                self.commit(Closing::Now)?;
-                self.prepare(Some(queue))?;
+            stops = put.stops(stops);
+            if stops > 0 {
+                self.unblock(stops, Some(queue))?;
             } else if !self.backlog.is_empty() || self.batch.is_full() {
                 self.commit(Closing::Due)?;
             }
@@ -109,15 +133,15 @@ impl<S: Sink> Shard<S> {
         Ok(())
     }
 
-    /// Puts as much of a block into the batch as it takes; the rest goes to the front of the backlog. Tells whether that
-    /// begins with an event whose topic the sink does not know.
-    fn put(&mut self, block: Block) -> Result<bool, Exit> {
+    /// Puts as much of a block into the batch as it takes; the rest goes to the front of the backlog.
+    fn put(&mut self, block: Block) -> Result<Put, Exit> {
         self.metrics.health.holds();
         let room = self.batch.room().max(1);
         let now = Instant::now();
         match self.pipeline.process(&block, room, &mut self.sink) {
             Ok(taken) => {
-                if taken.bytes > 0 || !taken.met_unknown_topic {
+                let moved = taken.bytes > 0;
+                if moved || !taken.met_unknown_topic {
                     let (block, left) = block.cut_at(taken.bytes);
                     self.batch.push(block, taken.lines, now);
                     if let Some(left) = left {
@@ -126,7 +150,7 @@ impl<S: Sink> Shard<S> {
                 } else {
                     self.backlog.push_front(block);
                 }
-                Ok(taken.met_unknown_topic)
+                Ok(if taken.met_unknown_topic { Put::Stopped { moved } } else { Put::Taken })
             }
             Err(error) => {
                 // The block belongs to the batch that is now made anew.
@@ -136,7 +160,7 @@ impl<S: Sink> Shard<S> {
                     self.backlog.push_front(left);
                 }
                 self.recover(error, None)?;
-                Ok(false)
+                Ok(Put::Taken)
             }
         }
     }
@@ -144,10 +168,11 @@ impl<S: Sink> Shard<S> {
     /// Commits what is there, if there is anything to commit: the batch, and what did not fit into it.
     pub(super) fn close(&mut self, why: Closing) -> Result<(), Exit> {
         self.commit(why)?;
+        let mut stops = 0;
         while let Some(block) = self.backlog.pop_front() {
-            if self.put(block)? {
-                self.commit(Closing::Now)?;
-                self.prepare(None)?;
+            stops = self.put(block)?.stops(stops);
+            if stops > 0 {
+                self.unblock(stops, None)?;
             }
             self.commit(why)?;
         }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use proptest::prelude::*;
 
+use super::pipeline::redaction::Redaction;
 use super::run::Closing;
 use super::*;
 use crate::clock::now_ms;
@@ -19,6 +20,10 @@ use crate::source::queue::Item;
 use crate::source::queue::queue;
 
 fn pipeline(max_ids: usize) -> Pipeline {
+    pipeline_with(max_ids, None)
+}
+
+fn pipeline_with(max_ids: usize, redaction: Option<Redaction>) -> Pipeline {
     let fields = extract::Config {
         id: Id::Field("id".into()),
         key: Key::Fields(vec!["key".into()]),
@@ -40,7 +45,7 @@ fn pipeline(max_ids: usize) -> Pipeline {
         reserved: Vec::new(),
     };
     let window = Window::new(dedupe::Config { max_ids, ..Default::default() }, 10);
-    Pipeline::new(Extractor::new(&fields).unwrap(), Router::new(routes), window, None, "dead".into())
+    Pipeline::new(Extractor::new(&fields).unwrap(), Router::new(routes), window, redaction, "dead".into())
 }
 
 fn event(n: usize) -> String {
@@ -74,6 +79,10 @@ fn run_with_pauses(
 }
 
 fn open(cluster: &Arc<Mutex<Cluster>>, max_events: usize) -> Shard<MemorySink> {
+    open_with(pipeline(1000), cluster, max_events)
+}
+
+fn open_with(pipeline: Pipeline, cluster: &Arc<Mutex<Cluster>>, max_events: usize) -> Shard<MemorySink> {
     let config = Config {
         id: ShardId { stream: "s".into(), index: 0 },
         batch: batch::Config { max_events, ..batch::Config::default() },
@@ -82,7 +91,7 @@ fn open(cluster: &Arc<Mutex<Cluster>>, max_events: usize) -> Shard<MemorySink> {
     };
     let sink = MemorySink::new(Arc::clone(cluster));
     let never = CancellationToken::new();
-    Shard::open(config, sink, pipeline(1000), Metrics::default(), never.clone(), &never).unwrap()
+    Shard::open(config, sink, pipeline, Metrics::default(), never.clone(), &never).unwrap()
 }
 
 fn values(cluster: &Mutex<Cluster>) -> Vec<String> {
@@ -286,4 +295,5 @@ proptest! {
 }
 
 mod replay;
+mod unknown;
 mod writing;

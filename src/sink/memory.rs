@@ -60,6 +60,8 @@ pub(crate) struct Cluster {
     pub prepared: Vec<BTreeSet<String>>,
     /// Topics that cannot be had, though they were prepared.
     pub missing: BTreeSet<String>,
+    /// Whether preparing makes no topic known.
+    pub prepares_nothing: bool,
     /// Failures of preparing to come.
     pub prepare_fails: usize,
 }
@@ -177,7 +179,9 @@ impl Sink for MemorySink {
         cluster.prepared.push(names.clone());
         let is_missing = |name: &&String| cluster.missing.contains(*name);
         self.missing.extend(names.iter().filter(is_missing).cloned());
-        self.known.extend(names.iter().cloned());
+        if !cluster.prepares_nothing {
+            self.known.extend(names.iter().cloned());
+        }
         Ok(())
     }
 

@@ -68,11 +68,14 @@ impl Pipeline {
         (is_old || !refused.if_old).then(|| refused.detail.clone())
     }
 
-    /// Adds the topics of a block's events that the sink does not know.
+    /// Adds the topics of a block's events that the sink does not know: all of those, and in the same form of the line, in
+    /// front of which [`Pipeline::process`] stops.
     pub fn unknown_topics(&mut self, block: &Block, sink: &impl Sink, unknown: &mut BTreeSet<String>) {
         let Block::Lines(bytes) = block else { return };
+        let mut scratch = std::mem::take(&mut self.scratch);
         for line in lines(bytes) {
-            let Ok(Line::Event(record)) = self.extractor.extract(line) else { continue };
+            let forms = self.forms(line, &mut scratch);
+            let Ok((Line::Event(record), _)) = self.extracted(forms) else { continue };
             let Ok(route) = self.router.route(record.topic_value.as_deref()) else { continue };
             let routes = [Some(route), self.router.default_route()];
             for name in routes.into_iter().flatten().map(|route| self.router.name(route)) {
@@ -81,5 +84,6 @@ impl Pipeline {
                 }
             }
         }
+        self.scratch = scratch;
     }
 }
