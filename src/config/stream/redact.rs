@@ -33,7 +33,7 @@ pub(in crate::config) enum Action {
     Drop,
     /// Its value becomes the HMAC-SHA-256 of it, in base64url without padding.
     Hash,
-    /// An IPv4 address loses its last octet, an IPv6 address all but its first 48 bits; what is no address is taken out.
+    /// An IPv4 address loses its last octet, an IPv6 address all but its first 48 bits (of 6to4, 40); what is no address is taken out.
     Truncate,
 }
 

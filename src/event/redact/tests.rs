@@ -119,6 +119,16 @@ fn an_address_loses_its_end_and_what_is_none_goes() {
         (r#""2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff""#, Some(r#""2001:db8:aaaa::""#)),
         (r#""::1""#, Some(r#""::""#)),
         (r#""::ffff:198.51.100.24""#, Some(r#""::ffff:198.51.100.0""#)),
+        // 6to4: the IPv4 address stands right behind the prefix.
+        (r#""2002:c633:6418::1""#, Some(r#""2002:c633:6400::""#)),
+        (r#""2002:c633:64ff:aaaa::""#, Some(r#""2002:c633:6400::""#)),
+        // In all others it lies, wholly or by its end, in what is taken away: IPv4-compatible, translated, Teredo.
+        (r#""::198.51.100.24""#, Some(r#""::""#)),
+        (r#""::ffff:0:198.51.100.24""#, Some(r#""::""#)),
+        (r#""64:ff9b::198.51.100.24""#, Some(r#""64:ff9b::""#)),
+        (r#""64:ff9b:1:c633:64:1800::""#, Some(r#""64:ff9b:1::""#)),
+        (r#""2001:0:c633:6418:8000:63bf:3fff:fdd2""#, Some(r#""2001:0:c633::""#)),
+        (r#""2001:db8:aaaa:0:0:5efe:198.51.100.24""#, Some(r#""2001:db8:aaaa::""#)),
         ("null", Some("null")),
         (r#"["1.2.3.4", "x", "::1"]"#, Some(r#"["1.2.3.0", "::"]"#)),
         (r#"["x"]"#, Some("[]")),

@@ -16,6 +16,14 @@ use super::Unreadable;
 /// Bits of an IPv6 address that stay: what a site is given.
 const IPV6_BITS: u32 = 48;
 
+/// The prefix of 6to4, RFC 3056. An IPv4 address follows it at once, so more of it would stay than of one that stands alone. In
+/// all other forms that hold one (compatible, translated, Teredo, ISATAP, RFC 6052 from 40 bits on) no more than its first half
+/// is within the bits that stay.
+const SIX_TO_FOUR: u16 = 0x2002;
+
+/// Bits of such an address that stay: the prefix, and the IPv4 address without its last octet.
+const SIX_TO_FOUR_BITS: u32 = 16 + 24;
+
 /// Letters of 32 bytes in base64url. Short enough for a key that has a prefix to need no memory of its own, see
 /// [`crate::model::text`]; hexadecimal digits would not be.
 const HASH_LETTERS: usize = 43;
@@ -50,7 +58,11 @@ pub(super) fn truncated(value: &[u8]) -> Option<IpAddr> {
         // The same address in another form.
         IpAddr::V6(address) => IpAddr::V6(match address.to_ipv4_mapped() {
             Some(mapped) => without_last_octet(mapped).to_ipv6_mapped(),
-            None => Ipv6Addr::from_bits(address.to_bits() & u128::MAX << (Ipv6Addr::BITS - IPV6_BITS)),
+            None => {
+                let is_six_to_four = address.segments()[0] == SIX_TO_FOUR;
+                let bits = if is_six_to_four { SIX_TO_FOUR_BITS } else { IPV6_BITS };
+                Ipv6Addr::from_bits(address.to_bits() & u128::MAX << (Ipv6Addr::BITS - bits))
+            }
         }),
     })
 }

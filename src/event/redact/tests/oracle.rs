@@ -139,5 +139,6 @@ fn truncated(text: &str) -> Option<String> {
         return Some(format!("::ffff:{}.{}.{}.0", a >> 8, a & 255, b >> 8));
     }
     let [a, b, c, ..] = address.segments();
+    let c = if a == 0x2002 { c & 0xff00 } else { c };
     Some(std::net::Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0).to_string())
 }

@@ -53,6 +53,7 @@ fn text() -> impl Strategy<Value = String> {
     let address = prop_oneof![
         any::<[u8; 4]>().prop_map(|octets| std::net::Ipv4Addr::from(octets).to_string()),
         any::<u128>().prop_map(|bits| std::net::Ipv6Addr::from(bits).to_string()),
+        any::<u128>().prop_map(|bits| std::net::Ipv6Addr::from(0x2002 << 112 | bits >> 16).to_string()),
         any::<[u8; 4]>().prop_map(|octets| std::net::Ipv4Addr::from(octets).to_ipv6_mapped().to_string()),
     ];
     prop_oneof![3 => address, 1 => Just(String::new()), 2 => "[a-z/,:{}\\[\\]é😀\n\"\\\\]{0,8}"]
