@@ -87,6 +87,10 @@ impl<'a, 'o> Pass<'a, 'o> {
                 Some(child) => self.value(child, depth)?,
                 None => self.scan.value().map(|_| Fate::Kept)?,
             };
+            // As with what goes with it: nobody else would notice that it is broken.
+            if fate == Fate::Gone && !is_json(name) {
+                return Err(Unreadable);
+            }
             if !self.next(&mut list, fate)? {
                 return Ok(());
             }

@@ -206,7 +206,9 @@ fn what_is_untouched_is_not_copied() {
 
 #[test]
 fn what_is_no_object_is_refused() {
-    let config = rules(&[("a", Action::Drop), ("h", Action::Hash(secret()))]);
+    let named = "\"\\u0001\"";
+    let config = rules(&[("a", Action::Drop), (named, Action::Drop), ("h", Action::Hash(secret()))]);
+    assert_redacted(&config, r#"{"\u0001":1}"#, "{}");
     for line in [
         "",
         " ",
@@ -244,6 +246,9 @@ fn what_is_no_object_is_refused() {
         r#"{"a":01}"#,
         r#"{"a":"\q"}"#,
         "{\"a\":\"\u{1}\"}",
+        "{\"\u{1}\":1}",
+        "{\"x\":0,\"\u{1}\":1}",
+        "{\"\u{1}\":\"1.2.3.4\"}",
         r#"{"a":[1,]}"#,
         r#"{"a":{"b" 1}}"#,
         r#"{"a":[}}"#,
