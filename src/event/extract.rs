@@ -6,9 +6,10 @@
 
 use std::fmt::Write;
 
+use crate::model::mend::{self, Mark};
 use crate::model::text::Text;
 use crate::model::types::{DeadLetterReason, EventId, Record};
-use crate::model::{mend, numbers, offset};
+use crate::model::{numbers, offset};
 
 mod config;
 mod fields;
@@ -164,7 +165,7 @@ impl Extractor {
         let Some(mut found) = self.find_id(&fields) else {
             return Err(ExtractError::NoId { offset });
         };
-        if mended && found.halves.is_none() && found.was_mended() {
+        if mended && found.halves.is_none() && found.may_be_mended() && self.is_id_broken(line, &found.text) {
             // Different broken ids may look the same once mended, but an event that came twice is the same line.
             found.id = EventId::from_text(received);
         }
@@ -248,6 +249,13 @@ impl Extractor {
         }
     }
 
+    /// Whether the id's own text is broken, whatever else is: it changes with what stands for that.
+    fn is_id_broken(&self, line: &[u8], text: &[u8]) -> bool {
+        let Some(line) = mend::mended_by(line, Mark::Other) else { return false };
+        let Ok(fields) = self.tree.take(&line) else { return false };
+        self.find_id(&fields).is_some_and(|other| *other.text != *text)
+    }
+
     fn make_key<'a>(&self, fields: &Fields<'a>, halves: Option<(u64, u64)>) -> Option<Text<'a>> {
         match &self.key {
             KeySlots::Fields(slots) => slots.iter().find_map(|slot| fields.non_empty(*slot)),
@@ -279,8 +287,8 @@ impl Extractor {
 }
 
 impl FoundId<'_> {
-    /// Whether the text holds what stands for broken text.
-    fn was_mended(&self) -> bool {
+    /// Whether the text holds what stands for broken text, which may be its own.
+    fn may_be_mended(&self) -> bool {
         std::str::from_utf8(&self.text).is_ok_and(|text| text.contains(char::REPLACEMENT_CHARACTER))
     }
 }

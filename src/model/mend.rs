@@ -3,29 +3,62 @@
 //!
 //! Only for taking fields out: what is carried are the line's own bytes.
 
-use std::borrow::Cow;
-
 /// Bytes of an escape: a backslash, the letter u, four hexadecimal digits.
 const ESCAPE: usize = 6;
 
+/// What stands for what is broken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Mark {
+    /// U+FFFD, as everybody puts it.
+    Replacement,
+    /// U+FFFC: what changes with the mark is broken, and what does not has U+FFFD of its own.
+    Other,
+}
+
+impl Mark {
+    fn letter(self) -> &'static [u8] {
+        match self {
+            Self::Replacement => "\u{fffd}".as_bytes(),
+            Self::Other => "\u{fffc}".as_bytes(),
+        }
+    }
+
+    fn digits(self) -> &'static [u8] {
+        match self {
+            Self::Replacement => b"fffd",
+            Self::Other => b"fffc",
+        }
+    }
+}
+
 /// The line with U+FFFD for what is broken; `None` if nothing is.
 pub(crate) fn mended(line: &[u8]) -> Option<Vec<u8>> {
-    let text = String::from_utf8_lossy(line);
-    let is_changed = matches!(text, Cow::Owned(_));
-    let mut text = text.into_owned().into_bytes();
-    let found = mend_surrogates(&mut text);
+    mended_by(line, Mark::Replacement)
+}
+
+/// The line with this mark for what is broken; `None` if nothing is.
+pub(crate) fn mended_by(line: &[u8], mark: Mark) -> Option<Vec<u8>> {
+    let mut text = Vec::with_capacity(line.len());
+    for chunk in line.utf8_chunks() {
+        text.extend_from_slice(chunk.valid().as_bytes());
+        if !chunk.invalid().is_empty() {
+            text.extend_from_slice(mark.letter());
+        }
+    }
+    let is_changed = text != line;
+    let found = mend_surrogates(&mut text, mark.digits());
     (is_changed || found).then_some(text)
 }
 
-/// Puts `\ufffd` for halves of pairs, and says whether there were any.
-fn mend_surrogates(text: &mut [u8]) -> bool {
+/// Puts an escape with these digits for halves of pairs, and says whether there were any.
+fn mend_surrogates(text: &mut [u8], digits: &[u8]) -> bool {
     let (mut at, mut found) = (0, false);
     while let Some(next) = text.get(at..).and_then(|rest| memchr::memchr(b'\\', rest)) {
         at += next;
         at += match (surrogate(text, at), surrogate(text, at + ESCAPE)) {
             (Some(Half::High), Some(Half::Low)) => 2 * ESCAPE,
             (Some(_), _) => {
-                text[at + 2..at + ESCAPE].copy_from_slice(b"fffd");
+                text[at + 2..at + ESCAPE].copy_from_slice(digits);
                 found = true;
                 ESCAPE
             }
@@ -72,6 +105,9 @@ mod tests {
             assert_eq!(mended(line.as_bytes()).as_deref(), expected.map(str::as_bytes), "{line}");
         }
         assert_eq!(mended(b"a\xff").as_deref(), Some("a\u{fffd}".as_bytes()));
+        let other = mended_by("\\ud83d\u{fffd}".as_bytes(), Mark::Other);
+        assert_eq!(other.as_deref(), Some("\\ufffc\u{fffd}".as_bytes()));
+        assert_eq!(mended_by(b"a\xff\xfe", Mark::Other).as_deref(), Some("a\u{fffc}\u{fffc}".as_bytes()));
     }
 
     proptest! {

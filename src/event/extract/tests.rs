@@ -135,14 +135,40 @@ fn different_ids_that_are_not_utf8_stay_different() {
 #[test]
 fn what_is_redacted_changes_no_id() {
     let extractor = Extractor::new(&config()).unwrap();
-    for id in [&b"a"[..], b"a\xff", b"7c9f0a12-91b6-11f0-9b57-0242ac120002"] {
-        let line = |device: &str| [b"{\"id\":\"", id, b"\",\"device\":", device.as_bytes(), b"}"].concat();
-        let (received, shown) = (line(r#"{"channel":"c"}"#), line(r#"{"channel":"hash"}"#));
-        let taken = extractor.extract_shown(&shown, &received);
-        let Ok(Line::Event(record)) = taken else { panic!("{taken:?}") };
-        assert_eq!(record.id, event(&received).id);
-        assert_eq!(record.key.as_deref(), Some(&b"hash"[..]));
-        assert_eq!(extractor.key(&received).as_deref(), Some(&b"c"[..]));
+    let ids = [
+        &b"a"[..],
+        b"a\xff",
+        br"a\ud83d",
+        "a\u{fffd}".as_bytes(),
+        br"a\ufffd",
+        "\u{fffc}\u{fffd}".as_bytes(),
+    ];
+    // What is hidden may be broken text itself.
+    let channels = [(&b"c"[..], "c"), (b"c\xc3", "c\u{fffd}"), (br"c\ud83d", "c\u{fffd}")];
+    for id in ids.into_iter().chain([&b"7c9f0a12-91b6-11f0-9b57-0242ac120002"[..]]) {
+        for (channel, key) in channels {
+            let line = |channel: &[u8]| {
+                [b"{\"id\":\"", id, b"\",\"device\":{\"channel\":\"", channel, b"\"}}"].concat()
+            };
+            let (received, shown) = (line(channel), line(b"hash"));
+            let taken = extractor.extract_shown(&shown, &received);
+            let Ok(Line::Event(record)) = taken else { panic!("{taken:?}") };
+            assert_eq!(record.id, event(&received).id, "{}", received.escape_ascii());
+            assert_eq!(record.key.as_deref(), Some(&b"hash"[..]));
+            assert_eq!(extractor.key(&received).as_deref(), Some(key.as_bytes()));
+        }
+    }
+}
+
+#[test]
+fn an_id_is_broken_by_its_own_text_alone() {
+    // It holds what stands for broken text, and it is another member that is broken.
+    let line = |channel: &[u8]| {
+        let id = "{\"id\":\"a\u{fffd}\",\"device\":{\"channel\":\"";
+        [id.as_bytes(), channel, b"\"}}"].concat()
+    };
+    for channel in [&b"c"[..], b"c\xc3", br"c\ud83d"] {
+        assert_eq!(event(&line(channel)).id, EventId::from_text("a\u{fffd}".as_bytes()));
     }
 }
 
