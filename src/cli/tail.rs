@@ -10,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Configured, Logging};
 use crate::event::extract::{Extractor, Line};
-use crate::event::redact;
 use crate::model::block::{Block, lines};
 use crate::model::offset;
 use crate::model::types::OnUnclean;
@@ -176,12 +175,30 @@ struct Lines {
     pretty: bool,
 }
 
+/// What is printed of one line.
+#[derive(PartialEq, Eq, Debug)]
+enum Shown<'l> {
+    /// This.
+    Line(&'l [u8]),
+    /// Nothing, since it is no event and may hold what is to be redacted.
+    Withheld,
+    /// Nothing, since it says a position alone.
+    Nothing,
+}
+
 impl Lines {
-    /// The line as it may be shown; `None` if none of it may.
-    fn show<'l>(&self, line: &'l [u8], scratch: &'l mut Vec<u8>) -> Option<&'l [u8]> {
-        match &self.redaction {
-            Some(redaction) => redaction.show(line, scratch).filter(|_| redact::is_json(line)),
-            None => Some(line),
+    fn show<'l>(&self, line: &'l [u8], scratch: &'l mut Vec<u8>) -> Shown<'l> {
+        let shown = match &self.redaction {
+            Some(redaction) => match redaction.show(line, scratch) {
+                Some(shown) => shown,
+                None => return Shown::Withheld,
+            },
+            None => line,
+        };
+        match self.extractor.extract_shown(shown, line) {
+            Ok(Line::PositionOnly(_)) => Shown::Nothing,
+            Err(_) if self.redaction.is_some() => Shown::Withheld,
+            Ok(_) | Err(_) => Shown::Line(shown),
         }
     }
 }
@@ -197,14 +214,15 @@ fn print(queue: &Output, printed: &Lines, mut left: u64) -> Result<(), OutputErr
         };
         let Item::Block { block: Block::Lines(bytes), .. } = &item else { continue };
         for line in lines(bytes) {
-            if left == 0 || matches!(printed.extractor.extract(line), Ok(Line::PositionOnly(_))) {
-                continue;
+            if left == 0 {
+                break;
+            }
+            match printed.show(line, &mut scratch) {
+                Shown::Nothing => continue,
+                Shown::Line(line) => print_line(&mut out, line, printed.pretty).and_then(|()| out.flush())?,
+                Shown::Withheld => output::remark(format_args!("a line of {} bytes, {WITHHELD}", line.len())),
             }
             left -= 1;
-            match printed.show(line, &mut scratch) {
-                Some(line) => print_line(&mut out, line, printed.pretty).and_then(|()| out.flush())?,
-                None => output::remark(format_args!("a line of {} bytes, {WITHHELD}", line.len())),
-            }
         }
     }
     Ok(())
@@ -217,4 +235,45 @@ fn print_line(out: &mut impl Write, line: &[u8], pretty: bool) -> io::Result<()>
         out.write_all(line)?;
     }
     out.write_all(b"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    /// What is printed of a stream's lines, with more keys of the stream.
+    fn lines(keys: &str) -> Lines {
+        let text = format!(
+            "kafka.bootstrap_servers = \"k\"\n[[stream]]\nname = \"s\"\nkind = \"airship\"\napp_key = \"k\"\n\
+             auth = {{ bearer = {{ env = \"T\" }} }}\n{keys}"
+        );
+        let stream = config::parse(&text).unwrap().plan.streams.remove(0);
+        Lines {
+            extractor: Extractor::new(&stream.extract).unwrap(),
+            redaction: stream.redact.as_ref().map(|redact| Redaction::open(redact).unwrap()),
+            pretty: false,
+        }
+    }
+
+    #[test]
+    fn with_redaction_only_events_are_printed() {
+        let plain = lines("");
+        let redacting = lines("redact = [{ path = \"device.channel\", action = \"drop\" }]");
+        for (line, shown) in [
+            (r#"{"id":"a","device":{"channel":"secret"}}"#, Shown::Line(br#"{"id":"a","device":{}}"#)),
+            (r#"{"id":"a","device":{"channel":1e400}}"#, Shown::Line(br#"{"id":"a","device":{}}"#)),
+            (r#"{"type":"OFFSET_UPDATE","offset":"1"}"#, Shown::Nothing),
+            (r#"{"type":"OFFSET_UPDATE","device":{"channel":1e400}}"#, Shown::Nothing),
+            (r#"{"events":[{"id":"a","device":{"channel":"secret"}}]}"#, Shown::Withheld),
+            (r#"[{"id":"a","device":{"channel":"secret"}}]"#, Shown::Withheld),
+            ("secret", Shown::Withheld),
+        ] {
+            assert_eq!(redacting.show(line.as_bytes(), &mut Vec::new()), shown, "{line}");
+            if shown == Shown::Withheld {
+                let whole = Shown::Line(line.as_bytes());
+                assert_eq!(plain.show(line.as_bytes(), &mut Vec::new()), whole, "{line}");
+            }
+        }
+    }
 }

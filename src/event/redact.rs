@@ -139,7 +139,7 @@ impl Redactor {
 }
 
 /// Whether this is JSON and nothing else. Text that is not UTF-8 and halves of surrogate pairs do not count against it.
-pub fn is_json(bytes: &[u8]) -> bool {
+fn is_json(bytes: &[u8]) -> bool {
     serde_json::from_slice::<IgnoredAny>(bytes).is_ok()
 }
 

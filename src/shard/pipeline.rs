@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use crate::clock::now_ms;
 use crate::event::dedupe::Window;
 use crate::event::extract::{ExtractError, Extractor, Line};
-use crate::event::redact;
 use crate::event::route::Router;
 use crate::failpoint;
 use crate::model::block::Block;
@@ -152,7 +151,7 @@ impl Pipeline {
             Block::Lines(bytes) => self.lines(bytes, room, sink),
             Block::Oversize { head, length } => {
                 self.progress.added.received += 1;
-                let forms = self.forms_of_garbage(head);
+                let forms = self.forms_of_no_event(head);
                 let letter = DeadLetter { reason: DeadLetterReason::LineTooLong, detail: "", forms };
                 self.dead_letter(&letter, *length, sink)?;
                 self.line += 1;
@@ -285,8 +284,7 @@ impl Pipeline {
             Err(error) => {
                 self.progress.added.received += 1;
                 let detail = letters::detail(&error);
-                let is_json = !matches!(error, ExtractError::NotAnObject(_)) || redact::is_json(line);
-                let forms = if is_json { forms } else { self.forms_of_garbage(line) };
+                let forms = self.forms_of_no_event(line);
                 let letter = DeadLetter { reason: error.reason(), detail: &detail, forms };
                 self.dead_letter(&letter, line.len() as u64, sink)?;
                 match error {

@@ -8,7 +8,7 @@ use crate::model::secret::{Secret, SecretError, SecretSource};
 use super::Pipeline;
 
 /// Said of a dead letter without its bytes.
-pub(crate) const WITHHELD: &str = "withheld, since the stream has redaction and this is no whole JSON object";
+pub(crate) const WITHHELD: &str = "withheld, since the stream has redaction and this is no whole event";
 
 /// A line in both forms.
 #[derive(Clone, Copy)]
@@ -95,8 +95,9 @@ impl Pipeline {
         Forms { received, shown }
     }
 
-    /// Both forms of what is no line of JSON: nobody can tell what in it is to be redacted.
-    pub(super) fn forms_of_garbage<'l>(&self, received: &'l [u8]) -> Forms<'l> {
+    /// Both forms of what is no event: nobody can tell what in it is to be redacted, since rules are for the shape of events. An
+    /// object around events would show all of them.
+    pub(super) fn forms_of_no_event<'l>(&self, received: &'l [u8]) -> Forms<'l> {
         Forms { received, shown: self.redaction.is_none().then_some(received) }
     }
 
