@@ -64,6 +64,22 @@ pub enum Form {
     Received,
 }
 
+/// The shortest secret to hash with, bytes: a shorter one is found by trying.
+const LEAST_SECRET_BYTES: usize = 16;
+
+/// A secret to hash with that is too short.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "it has less than {LEAST_SECRET_BYTES} bytes, so it could be found by trying, and with it what was hashed: \
+     `openssl rand -base64 32` makes a good one"
+)]
+pub struct TooShort;
+
+/// Whether this secret is too short to hash with.
+pub fn is_too_short(secret: &Secret) -> bool {
+    secret.expose().len() < LEAST_SECRET_BYTES
+}
+
 /// How deep a path may go.
 pub const MAX_NAMES: usize = 32;
 

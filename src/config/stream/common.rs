@@ -50,7 +50,7 @@ pub(in crate::config) struct Common {
     pub(in crate::config) redact: Vec<Redact>,
     /// With `redact`, whether the key is taken from the redacted event or from the one received.
     pub(in crate::config) key_from: Form,
-    /// With `redact`, whether dead letters are redacted, and withheld but for length and reason where they are no JSON, or hold
+    /// With `redact`, whether dead letters are redacted, and withheld but for length and reason where they are no events, or hold
     /// everything as it was received.
     pub(in crate::config) dead_letters: Form,
     /// Partitions of event topics it creates; default: the broker's own.

@@ -9,7 +9,8 @@ use crate::config::errors::{Errors, Path};
 use crate::config::secret::SecretKeys;
 use crate::event::extract;
 use crate::event::paths::{self, Spelling};
-use crate::event::redact::{self, MAX_NAMES, Rule};
+use crate::event::redact::{self, MAX_NAMES, Rule, TooShort};
+use crate::model::secret::SecretSource;
 
 /// What is done to the members at a path.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -21,7 +22,8 @@ pub(in crate::config) struct Redact {
     pub(in crate::config) path: Option<String>,
     /// What is done to them.
     pub(in crate::config) action: Option<Action>,
-    /// The key of the hash, with `action = "hash"`: 32 random bytes or more. A file is read again every half minute.
+    /// The key of the hash, with `action = "hash"`: text of at least 16 bytes, such as `openssl rand -base64 32` makes. A file is
+    /// read again every half minute.
     pub(in crate::config) secret: Option<SecretKeys>,
 }
 
@@ -110,12 +112,20 @@ fn rule(redact: &Redact, at: &Path, errors: &mut Errors) -> Option<Rule> {
         Some(Action::Truncate) => Some(redact::Action::Truncate),
         Some(Action::Hash) => required(redact.secret.as_ref(), &key, errors)
             .and_then(|keys| secret(keys, &key, errors))
+            .inspect(|source| check_length(source, &key, errors))
             .map(redact::Action::Hash),
         None => None,
     };
     let path = required(redact.path.as_ref(), &at.key("path"), errors)?;
     check_path(path, &at.key("path"), errors);
     Some(Rule { path: path.clone(), action: action? })
+}
+
+/// One that stands in the configuration. Others are judged when they are read.
+fn check_length(source: &SecretSource, at: &Path, errors: &mut Errors) {
+    if let SecretSource::Value(secret) = source {
+        errors.add_if(redact::is_too_short(secret), at, TooShort.to_string());
+    }
 }
 
 fn check_path(path: &str, at: &Path, errors: &mut Errors) {

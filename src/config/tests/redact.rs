@@ -117,6 +117,11 @@ fn what_makes_no_sense_is_refused() {
         "exactly one of",
     );
     one("path = \"a\", action = \"hash\", secret = \"hunter2\"", ".secret", "expected a secret");
+    one(
+        "path = \"a\", action = \"hash\", secret = { value = \"fifteen letters\" }",
+        ".secret",
+        "less than 16 bytes",
+    );
     one("path = \"a\", action = \"drop\", actoin = 1", ".actoin", "did you mean `action`");
     for path in ["", "a..b", ".a", "a.", "\\\"a"] {
         one(&format!("path = \"{path}\", action = \"drop\""), ".path", "expected member names");
@@ -141,7 +146,7 @@ fn what_makes_no_sense_is_refused() {
 
 #[test]
 fn a_secret_of_redaction_is_hidden_and_warned_of() {
-    let keys = "redact = [{ path = \"a\", action = \"drop\" }, { path = \"b\", action = \"hash\", secret = { value = \"hunter2\" } }]";
+    let keys = "redact = [{ path = \"a\", action = \"drop\" }, { path = \"b\", action = \"hash\", secret = { value = \"hunter2-hunter2-\" } }]";
     let config = parse(&format!("{SMALL}{keys}\n")).unwrap();
     let printed = format!("{}\n{config:?}", config.render());
     assert!(!printed.contains("hunter2"), "{printed}");

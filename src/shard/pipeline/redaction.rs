@@ -1,7 +1,7 @@
 //! What of a line may be shown, in a stream with redaction: in its topic, in its key and headers, and as a dead letter.
 
 use crate::event::extract::ExtractError;
-use crate::event::redact::{self, ConfigError, Form, Redactor};
+use crate::event::redact::{self, ConfigError, Form, Redactor, TooShort};
 use crate::model::errors::chain;
 use crate::model::secret::{Secret, SecretError, SecretSource};
 
@@ -34,6 +34,15 @@ pub enum RedactionError {
     /// A secret cannot be read.
     #[error("cannot read the secret of a redaction rule")]
     Secret(#[from] SecretError),
+    /// A secret is too short.
+    #[error("cannot use the secret of a redaction rule, {from}")]
+    TooShort {
+        /// Where it was found.
+        from: String,
+        /// What is wrong.
+        #[source]
+        cause: TooShort,
+    },
     /// The rules cannot be used.
     #[error("the redaction rules cannot be used")]
     Config(#[from] ConfigError),
@@ -67,8 +76,15 @@ impl Redaction {
     }
 }
 
-fn read(config: &redact::Config) -> Result<Vec<Secret>, SecretError> {
-    config.secrets().map(SecretSource::read).collect()
+fn read(config: &redact::Config) -> Result<Vec<Secret>, RedactionError> {
+    let read = |source: &SecretSource| {
+        let secret = source.read()?;
+        if redact::is_too_short(&secret) {
+            return Err(RedactionError::TooShort { from: source.to_string(), cause: TooShort });
+        }
+        Ok(secret)
+    };
+    config.secrets().map(read).collect()
 }
 
 /// What is said of a line that is JSON and that redaction cannot read all the same, which would be a defect.
@@ -142,15 +158,25 @@ mod tests {
         let write = |key: &str| std::fs::write(file.path(), key).unwrap();
         let shown =
             |redaction: &Redaction| redaction.show(br#"{"a":"x"}"#, &mut Vec::new()).unwrap().to_vec();
-        write("first-hunter2\n");
+        write("short-hunter2\n");
+        let error = chain(&Redaction::open(&config).unwrap_err());
+        assert!(
+            error.starts_with("cannot use the secret of a redaction rule, file ")
+                && error.contains(": it has less than 16 bytes")
+                && !error.contains("hunter2"),
+            "{error}"
+        );
+        write("the-first-hunter2\n");
         let mut redaction = Redaction::open(&config).unwrap();
         let first = shown(&redaction);
-        write("first-hunter2");
+        write("the-first-hunter2");
         assert!(!redaction.renew().unwrap(), "the line end is no part of it");
-        write("");
-        assert!(redaction.renew().is_err());
+        for bad in ["", "short-hunter2"] {
+            write(bad);
+            assert!(redaction.renew().is_err());
+        }
         assert_eq!(shown(&redaction), first);
-        write("second-hunter2");
+        write("the-second-hunter2");
         assert!(redaction.renew().unwrap());
         assert_ne!(shown(&redaction), first);
         assert!(!format!("{redaction:?}").contains("hunter2"));
