@@ -1,5 +1,5 @@
-//! Announces this instance, starts every shard of every stream, starts again the ones that end, and drains all of them within
-//! a bounded time. Knows no payloads.
+//! Waits for the secrets of redaction, announces this instance, starts every shard of every stream, starts again the ones that
+//! end, and drains all of them within a bounded time. Knows no payloads.
 //!
 //! What the end of a shard does is decided in `verdict`:
 //! - told to stop, it ends with everything queued committed;
@@ -22,6 +22,7 @@ use crate::{shard, source};
 mod announcing;
 mod membership;
 mod run;
+mod secrets;
 mod starter;
 mod verdict;
 
@@ -74,6 +75,9 @@ pub async fn run(
     seat: Option<&Seat>,
     stop: CancellationToken,
 ) -> Ended {
+    if let Err(ended) = secrets::wait_for(&plan, figures, &stop).await {
+        return ended;
+    }
     if plan.group.is_some() {
         // None is this instance's until the group says so.
         figures.iter().for_each(|figures| figures.shard.health.standby());

@@ -10,6 +10,7 @@ use tracing::{error, warn};
 
 use super::ShardFigures;
 use super::announcing::wanted;
+use super::secrets;
 use crate::clock::now_ms;
 use crate::event::dedupe::Window;
 use crate::event::extract::{ConfigError, Extractor};
@@ -29,9 +30,6 @@ use crate::{source, task};
 
 /// How long the end of a reader is waited for: it may take what is on its way from its connections first.
 const READER_END: Duration = Duration::from_secs(10);
-
-/// Between two looks for a secret that cannot be read.
-const SECRET_PAUSE: Duration = Duration::from_secs(5);
 
 /// Starts one shard, as often as it takes.
 #[derive(Clone)]
@@ -161,7 +159,7 @@ impl Starter {
         KafkaSink::new(settings, shard::new_name().to_string(), self.runtime.clone())
     }
 
-    /// The redaction of the stream, if it has any. A secret that cannot be read is waited for until `stop`: without it nothing
+    /// The redaction of the stream, if it has any. A secret that can be read no more is waited for until `stop`: without it nothing
     /// may be shown.
     fn redaction(&self, stop: &CancellationToken) -> Result<Option<Redaction>, Exit> {
         let Some(config) = &self.stream.redact else { return Ok(None) };
@@ -179,7 +177,7 @@ impl Starter {
             }
             error!(%shard, reason, "cannot open the shard without the secret of its redaction; trying again");
             health.failed(reason);
-            let waited = async { tokio::time::timeout(SECRET_PAUSE, stop.cancelled()).await };
+            let waited = async { tokio::time::timeout(secrets::PAUSE, stop.cancelled()).await };
             if self.runtime.block_on(waited).is_ok() {
                 return Err(Exit::Stopped);
             }

@@ -1,0 +1,74 @@
+//! The look for secrets without which nothing of a stream may be shown, before this instance takes anything over: whoever has the
+//! streams goes on meanwhile.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::error;
+
+use super::{Ended, ShardFigures};
+use crate::model::errors::chain;
+use crate::plan::{Plan, Stream};
+use crate::shard::pipeline::redaction::{Redaction, RedactionError};
+
+/// Between two looks for a secret that cannot be read.
+pub(super) const PAUSE: Duration = Duration::from_secs(5);
+
+/// Waits until the redaction of every stream can be opened, or says how this run ends without that.
+pub(super) async fn wait_for(
+    plan: &Arc<Plan>,
+    figures: &[ShardFigures],
+    stop: &CancellationToken,
+) -> Result<(), Ended> {
+    loop {
+        let all = Arc::clone(plan);
+        let looked = tokio::select! {
+            () = stop.cancelled() => return Err(Ended::Stopped),
+            // A file may be on a disk that does not answer.
+            looked = tokio::task::spawn_blocking(move || missing(&all.streams)) => looked,
+        };
+        let missing = match looked {
+            Ok(missing) => missing,
+            Err(error) => {
+                error!(%error, "cannot look for the secrets of redaction; trying again");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        for figures in figures {
+            let health = &figures.shard.health;
+            match missing.iter().find(|(stream, _)| *stream == figures.id.stream) {
+                Some((_, error)) => drop(health.failed(chain(error))),
+                None => health.works(),
+            }
+        }
+        if missing.is_empty() {
+            return Ok(());
+        }
+        for (stream, error) in &missing {
+            let reason = chain(error);
+            if matches!(error, RedactionError::Config(_)) {
+                error!(%stream, reason, "no stream was taken over");
+                return Err(Ended::Misconfigured);
+            }
+            error!(
+                %stream, reason,
+                "cannot begin without the secret of a redaction, and takes no stream over until then; trying again"
+            );
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Err(Ended::Stopped),
+            () = tokio::time::sleep(PAUSE) => {}
+        }
+    }
+}
+
+/// The streams whose redaction cannot be opened, and why. Blocks.
+fn missing(streams: &[Stream]) -> Vec<(Arc<str>, RedactionError)> {
+    let failure = |stream: &Stream| {
+        let error = Redaction::open(stream.redact.as_ref()?).err()?;
+        Some((Arc::clone(stream.name()), error))
+    };
+    streams.iter().filter_map(failure).collect()
+}
