@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tributary_mock::Handle;
@@ -147,14 +148,30 @@ fn the_log_comes_out_when_it_is_read_again_the_last_line_too() {
     let (mut reader, writer, held) = blocked();
     let mut blind = Blind::start("log-late", lively(EVENTS), writer.into());
     blind.wait_delivered(Expected::all(blind.mock.log()).len());
+    // Logged behind all that waits, so that nothing waits any more once it was read.
+    let breaks = || blind.process.metrics().sum("tributary_reconnects_total", &[]) as usize;
+    let before = breaks();
+    blind.mock.disconnect(Fault::Eof {});
+    wait::wait_until(GENEROUS, "the connection to break", || breaks() > before);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let text = Arc::clone(&seen);
     let read = std::thread::spawn(move || {
-        let mut text = Vec::new();
-        reader.read_to_end(&mut text).map(|_| text)
+        let mut bytes = [0; 4096];
+        loop {
+            match reader.read(&mut bytes).expect("a pipe") {
+                0 => break,
+                count => text.lock().expect("a lock of ours").extend_from_slice(&bytes[..count]),
+            }
+        }
+    });
+    let log = || String::from_utf8_lossy(&seen.lock().expect("a lock of ours")[..]).into_owned();
+    wait::wait_until(GENEROUS, "the log to be read up to there", || {
+        log().matches("\"disconnected\"").count() > before
     });
     blind.process.sigterm();
     assert_eq!(blind.process.wait_exit(GENEROUS).code(), Some(0));
-    let text = read.join().expect("a thread of ours").expect("a pipe");
-    let log = String::from_utf8(text[held..].to_vec()).expect("text");
+    read.join().expect("a thread of ours");
+    let log = log()[held..].to_owned();
     let lines: Vec<&str> = log.lines().collect();
     assert!(lines[0].contains("the secret is written into the configuration"), "{}", lines[0]);
     assert!(log.contains("stopping in order"), "{log}");
