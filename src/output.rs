@@ -14,16 +14,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tracing::warn;
-
 use crate::task;
 
 mod queue;
 
-use queue::{Piece, Queue};
+use queue::{Kind, Piece, Queue};
 
 /// Log that may wait to be written: some thousand lines.
 const MOST_WAITING: usize = 1 << 20;
+
+/// The name of the thread that writes.
+const THREAD: &str = "log";
 
 /// How long an ordered end waits for the last lines to be written.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -44,7 +45,7 @@ pub(crate) enum OutputError {
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
 /// Standard error, for whoever writes to it.
-static WRITER: Mutex<Writer> = Mutex::new(Writer { torn: false, told: 0 });
+static WRITER: Mutex<Writer> = Mutex::new(Writer { torn: false, told: 0, tells: false });
 
 /// What waits for the thread that writes the log.
 static WAITING: Queue = Queue::new(MOST_WAITING);
@@ -58,6 +59,8 @@ struct Writer {
     torn: bool,
     /// Lines that were dropped and of which the log has told.
     told: u64,
+    /// Whether a line that tells of some is on its way.
+    tells: bool,
 }
 
 impl From<io::Error> for OutputError {
@@ -89,18 +92,21 @@ pub(crate) fn remark(text: impl Display) {
 
 /// Writes a line, its end included, to standard error, if it takes it.
 pub(crate) fn log_line(line: &[u8]) {
-    write(line, true);
+    write(line, Kind::Line);
 }
 
 /// Draws on the terminal that standard error is. A drawing that it does not take is none that anybody misses.
 pub(crate) fn draw(bytes: &[u8]) {
-    write(bytes, false);
+    write(bytes, Kind::Drawing);
 }
 
-fn write(bytes: &[u8], is_line: bool) {
-    let piece = Piece { bytes: bytes.into(), is_line };
-    if IS_BEHIND.load(Ordering::Acquire) {
-        if !WAITING.add(piece) && is_line {
+fn write(bytes: &[u8], kind: Kind) {
+    let piece = Piece { bytes: bytes.into(), kind };
+    if is_log_thread() {
+        // It panics, with the writer in its hands maybe: nobody else writes any more.
+        append(&mut io::stderr(), &mut false, bytes);
+    } else if IS_BEHIND.load(Ordering::Acquire) {
+        if !WAITING.add(piece) && kind == Kind::Line {
             DROPPED.fetch_add(1, Ordering::Relaxed);
         }
     } else {
@@ -109,20 +115,35 @@ fn write(bytes: &[u8], is_line: bool) {
     }
 }
 
+fn is_log_thread() -> bool {
+    std::thread::current().name() == Some(THREAD)
+}
+
+/// Held by the thread that writes: when it ends, which would be a defect, everything is as before it.
+struct Behind;
+
+impl Drop for Behind {
+    fn drop(&mut self) {
+        IS_BEHIND.store(false, Ordering::Release);
+    }
+}
+
 /// From now on a thread of its own writes to standard error, and nobody else waits for it. Where there can be no such thread
-/// everything is as before.
-pub(crate) fn write_behind() {
-    let started = task::spawn_thread("log".into(), || {
+/// everything is as before. `tell` makes the line, its end included, that says how many lines are missing before it: whoever
+/// leaves lines out of the log must not leave out this one.
+pub(crate) fn write_behind(tell: impl Fn(u64) -> String + Send + 'static) {
+    let started = task::spawn_thread(THREAD.into(), move || {
+        let _behind = Behind;
         loop {
             let piece = WAITING.take();
             let mut writer = WRITER.lock().unwrap_or_else(PoisonError::into_inner);
             let is_whole = writer.write(&mut io::stderr(), &piece, &DROPPED);
-            let missed = writer.untold(is_whole && WAITING.has_room(), &DROPPED);
-            drop(writer);
-            if let Some(lines) = missed {
+            if let Some(lines) = writer.untold(is_whole && WAITING.has_room(), &DROPPED) {
                 // It waits behind what this thread has to write yet.
-                warn!(lines, "log lines are missing before this one: standard error did not take them");
+                writer.tells =
+                    WAITING.add(Piece { bytes: tell(lines).into_bytes().into(), kind: Kind::Tells(lines) });
             }
+            drop(writer);
             WAITING.written();
         }
     });
@@ -131,7 +152,7 @@ pub(crate) fn write_behind() {
 
 /// Waits for what is still to be written to standard error, for a short time. Call it before the process ends.
 pub(crate) fn flush() {
-    if IS_BEHIND.load(Ordering::Acquire) {
+    if IS_BEHIND.load(Ordering::Acquire) && !is_log_thread() {
         // Where the time is not enough nobody is there to be told.
         WAITING.drain(LAST_WORDS);
     }
@@ -143,23 +164,24 @@ pub(crate) fn dropped_lines() -> u64 {
 }
 
 impl Writer {
-    /// Writes a piece, and counts a line of which not all was written; tells whether it was.
+    /// Writes a piece, and notes what it means if not all of it was written; tells whether it was.
     fn write(&mut self, out: &mut impl Write, piece: &Piece, dropped: &AtomicU64) -> bool {
         let is_whole = append(out, &mut self.torn, &piece.bytes);
-        if !is_whole && piece.is_line {
-            dropped.fetch_add(1, Ordering::Relaxed);
+        match piece.kind {
+            Kind::Line if !is_whole => drop(dropped.fetch_add(1, Ordering::Relaxed)),
+            Kind::Tells(lines) => {
+                self.told += if is_whole { lines } else { 0 };
+                self.tells = false;
+            }
+            Kind::Line | Kind::Drawing => {}
         }
         is_whole
     }
 
     /// Lines that are missing and of which the log can tell now, if the output `takes` lines again.
-    fn untold(&mut self, takes: bool, dropped: &AtomicU64) -> Option<u64> {
+    fn untold(&self, takes: bool, dropped: &AtomicU64) -> Option<u64> {
         let missed = dropped.load(Ordering::Relaxed) - self.told;
-        if missed == 0 || !takes {
-            return None;
-        }
-        self.told += missed;
-        Some(missed)
+        (missed > 0 && takes && !self.tells).then_some(missed)
     }
 }
 
@@ -228,25 +250,33 @@ mod tests {
     }
 
     fn line(text: &str) -> Piece {
-        Piece { bytes: text.as_bytes().into(), is_line: true }
+        Piece { bytes: text.as_bytes().into(), kind: Kind::Line }
     }
 
     #[test]
     fn lines_that_were_dropped_are_told_of_once_where_they_are_missing() {
-        let (mut writer, dropped) = (Writer { torn: false, told: 0 }, AtomicU64::new(0));
+        let (mut writer, dropped) = (Writer { torn: false, told: 0, tells: false }, AtomicU64::new(0));
         let mut disk = Disk { room: 4, holds: Vec::new() };
         assert!(writer.write(&mut disk, &line("one\n"), &dropped));
         assert_eq!(writer.untold(true, &dropped), None);
         assert!(!writer.write(&mut disk, &line("two\n"), &dropped));
         assert_eq!(writer.untold(false, &dropped), None, "it would be dropped, too");
         dropped.fetch_add(5, Ordering::Relaxed);
-        let drawing = Piece { is_line: false, ..line("a drawing") };
+        let drawing = Piece { kind: Kind::Drawing, ..line("a drawing") };
         assert!(!writer.write(&mut disk, &drawing, &dropped), "nobody misses it");
         disk.room = 100;
         assert!(writer.write(&mut disk, &line("three\n"), &dropped));
         assert_eq!(writer.untold(true, &dropped), Some(6));
+        writer.tells = true;
+        assert_eq!(writer.untold(true, &dropped), None, "it is being told");
+        let told = Piece { kind: Kind::Tells(6), ..line("six are missing\n") };
+        disk.room = 0;
+        assert!(!writer.write(&mut disk, &told, &dropped));
+        assert_eq!(writer.untold(true, &dropped), Some(6), "it was not told, and is no line that is missed");
+        disk.room = 100;
+        assert!(writer.write(&mut disk, &told, &dropped));
         assert_eq!(writer.untold(true, &dropped), None);
-        assert_eq!(disk.holds, b"one\nthree\n");
+        assert_eq!(disk.holds, b"one\nthree\nsix are missing\n");
     }
 
     #[test]

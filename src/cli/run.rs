@@ -19,7 +19,7 @@ use crate::sink::kafka::group::Seat;
 use crate::sink::kafka::reach::Reach;
 use crate::source::{Service, adobe};
 use crate::supervisor::{self, Ended};
-use crate::{admin, output, task};
+use crate::{admin, failpoint, output, task};
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
@@ -78,6 +78,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     for warning in config.warnings() {
         warn!("{warning}");
     }
+    failpoint::pass("run");
     let runtime = super::runtime().context("cannot start the runtime")?;
     let ended = runtime.block_on(connect(&config, status))?;
     // Threads that are still busy with Kafka must not hold the process up.

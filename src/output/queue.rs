@@ -9,8 +9,18 @@ use std::time::Duration;
 /// One piece to be written in one go.
 pub(super) struct Piece {
     pub(super) bytes: Box<[u8]>,
-    /// Whether it is a line of the log, which is missed where it is not written.
-    pub(super) is_line: bool,
+    pub(super) kind: Kind,
+}
+
+/// What a piece is, and so what it means that it was not written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// A line of the log, which is missed.
+    Line,
+    /// A drawing, which nobody misses.
+    Drawing,
+    /// A line that tells of so many lines that are missing: it has to be told again.
+    Tells(u64),
 }
 
 /// Pieces in the order in which they came.

@@ -6,12 +6,18 @@ use std::io::{self, IsTerminal, Write};
 use std::panic::PanicHookInfo;
 use std::sync::Arc;
 
-use tracing::error;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::output;
+
+mod line;
+
+use line::Line;
+
+/// What is said where lines are missing.
+const MISSING: &str = "log lines are missing before this one: standard error did not take them";
 
 /// The variable that holds the log filter, such as `debug` or `tributary=debug,info`.
 pub(crate) const VARIABLE: &str = "TRIBUTARY_LOG";
@@ -59,19 +65,19 @@ pub(crate) fn init(format: Format, around: Option<Around>) -> Result<(), LogErro
         Err(VarError::NotPresent) => filter("")?,
         Err(VarError::NotUnicode(_)) => return Err(LogError::NotText),
     };
-    output::write_behind();
-    std::panic::set_hook(Box::new(tell_of_panic));
     let terminal = io::stderr().is_terminal();
-    // The subscriber would report a failed write with `eprintln!`, which panics where that fails, too.
-    let builder = tracing_subscriber::fmt()
-        .log_internal_errors(false)
-        .with_env_filter(filter)
-        .with_writer(LogWriter { around });
     let text = match format {
         Format::Auto => terminal,
         Format::Json => false,
         Format::Text => true,
     };
+    output::write_behind(move |lines| Line { lines: Some(lines), ..Line::new("WARN", MISSING) }.render(text));
+    let writer = LogWriter { around };
+    let panics = writer.clone();
+    std::panic::set_hook(Box::new(move |panic| tell_of_panic(panic, text, &panics)));
+    // The subscriber would report a failed write with `eprintln!`, which panics where that fails, too.
+    let builder =
+        tracing_subscriber::fmt().log_internal_errors(false).with_env_filter(filter).with_writer(writer);
     if text {
         builder.with_ansi(terminal).with_target(false).init();
     } else {
@@ -109,15 +115,18 @@ fn filter(text: &str) -> Result<EnvFilter, LogError> {
     EnvFilter::try_new(text).map_err(|_| wrong(text))
 }
 
-/// Says what the standard library would say, but in the log: written directly it would wait for a reader that may never come.
-fn tell_of_panic(panic: &PanicHookInfo<'_>) {
+/// Says what the standard library would say, but in the log, whatever its filter: written directly it would wait for a reader
+/// that may never come. It waits for a short time, since the process may end by it.
+fn tell_of_panic(panic: &PanicHookInfo<'_>, is_text: bool, writer: &LogWriter) {
     let thread = std::thread::current();
     let thread = thread.name().unwrap_or("unnamed");
     let backtrace = Backtrace::capture();
-    match backtrace.status() {
-        BacktraceStatus::Captured => error!(thread, %backtrace, "{panic}"),
-        _ => error!(thread, "{panic}"),
-    }
+    let is_captured = backtrace.status() == BacktraceStatus::Captured;
+    let backtrace = is_captured.then(|| backtrace.to_string());
+    let line =
+        Line { thread: Some(thread), backtrace, ..Line::new("ERROR", &panic.to_string()) }.render(is_text);
+    writer.write_line(line.as_bytes());
+    output::flush();
 }
 
 #[derive(Clone)]
@@ -133,13 +142,19 @@ impl<'a> MakeWriter<'a> for LogWriter {
     }
 }
 
-impl Write for LogWriter {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+impl LogWriter {
+    fn write_line(&self, line: &[u8]) {
         let mut write = || output::log_line(line);
         match &self.around {
             Some(around) => around(&mut write),
             None => write(),
         }
+    }
+}
+
+impl Write for LogWriter {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.write_line(line);
         // A line that could not be written is counted there; the caller need not know.
         Ok(line.len())
     }

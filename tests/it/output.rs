@@ -33,17 +33,26 @@ fn closed() -> Stdio {
     io::pipe().expect("a pipe").1.into()
 }
 
-/// A pipe that nobody reads and that takes nothing more, with what is in it.
-fn blocked() -> (PipeReader, PipeWriter, usize) {
+/// A pipe that nobody reads and that refuses whatever is written, with what is in it.
+fn refusing() -> (PipeReader, PipeWriter, usize) {
     let (reader, writer) = io::pipe().expect("a pipe");
-    let flags = |flags| fcntl(&writer, FcntlArg::F_SETFL(flags)).expect("a pipe of ours");
-    flags(OFlag::O_NONBLOCK);
+    set_flags(&writer, OFlag::O_NONBLOCK);
     let mut held = 0;
     while let Ok(count) = (&writer).write(&[b'-'; 4096]) {
         held += count;
     }
-    flags(OFlag::empty());
     (reader, writer, held)
+}
+
+/// The same, which has whoever writes wait.
+fn blocked() -> (PipeReader, PipeWriter, usize) {
+    let (reader, writer, held) = refusing();
+    set_flags(&writer, OFlag::empty());
+    (reader, writer, held)
+}
+
+fn set_flags(writer: &PipeWriter, flags: OFlag) {
+    fcntl(writer, FcntlArg::F_SETFL(flags)).expect("a pipe of ours");
 }
 
 /// A terminal: what a person sees, and what a process writes to. No process that is started meanwhile inherits the former,
@@ -179,6 +188,71 @@ fn the_log_comes_out_when_it_is_read_again_the_last_line_too() {
 }
 
 #[test]
+fn the_log_tells_what_is_missing_whatever_the_filter() {
+    let (mut reader, writer, held) = refusing();
+    // Without Kafka there is an error every few seconds, and nothing else.
+    let config = Bench::new().config.replace(broker().bootstrap(), &format!("127.0.0.1:{}", free_port()));
+    let outputs = Outputs { stderr: Some(writer.into()), ..Outputs::default() };
+    let process = process::tributary_to(&config, &[("TRIBUTARY_LOG", "error")], outputs);
+    wait::wait_until(GENEROUS, "a line to be dropped", || {
+        process.metrics().sum("tributary_log_lines_dropped_total", &[]) >= 1.0
+    });
+    let mut seen = Vec::new();
+    let missing = loop {
+        let mut bytes = [0; 4096];
+        let count = reader.read(&mut bytes).expect("a pipe");
+        assert!(count > 0, "the process ended: {}", String::from_utf8_lossy(&seen));
+        seen.extend_from_slice(&bytes[..count]);
+        let log = String::from_utf8_lossy(seen.get(held..).unwrap_or_default()).into_owned();
+        let whole = log.rsplit_once('\n').map(|(whole, _)| whole.to_owned()).unwrap_or_default();
+        let mut lines = whole.lines().filter(|line| !line.is_empty());
+        if let Some(line) = lines.find(|line| line.contains("log lines are missing before this one")) {
+            break serde_json::from_str::<serde_json::Value>(line).expect("a line of JSON");
+        }
+        // The second line of the log would come behind it.
+        assert!(log.matches("cannot prepare the topics").count() < 2, "{log}");
+    };
+    assert_eq!(missing["level"], "WARN");
+    assert!(missing["lines"].as_u64() >= Some(1), "{missing}");
+}
+
+/// The lines of a process's log that tell of a panic at this failpoint.
+fn panics(process: &Process, point: &str) -> Vec<serde_json::Value> {
+    let lines = process.log();
+    let lines = lines.iter().map(|line| serde_json::from_str(line).expect("a line of JSON"));
+    lines
+        .filter(|line: &serde_json::Value| line["message"].as_str().is_some_and(|said| said.contains(point)))
+        .collect()
+}
+
+#[test]
+fn a_panic_is_told_whatever_the_filter_and_the_shard_goes_on() {
+    let env = [("TRIBUTARY_LOG", "off"), ("TRIBUTARY_FAILPOINTS", "mid_batch=1:panic")];
+    let bench = Bench::new();
+    let mut process = process::tributary(&bench.config, &env);
+    process.wait_for_log("failpoint mid_batch", GENEROUS);
+    wait::wait_until(GENEROUS, "all events", || {
+        let delivered = process.metrics().sum("tributary_events_delivered_total", &[]);
+        delivered >= Expected::all(bench.mock.log()).len() as f64
+    });
+    process.sigterm();
+    assert_eq!(process.wait_exit(GENEROUS).code(), Some(0));
+    let found = panics(&process, "failpoint mid_batch");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((&found[0]["level"], &found[0]["thread"]), (&"ERROR".into(), &"shard-s/0".into()));
+}
+
+#[test]
+fn a_panic_that_ends_the_process_is_told_before() {
+    let env = [("TRIBUTARY_LOG", "off"), ("TRIBUTARY_FAILPOINTS", "run=1:panic")];
+    let mut process = process::tributary(&Bench::new().config, &env);
+    assert_eq!(process.wait_exit(GENEROUS).code(), Some(101));
+    let found = panics(&process, "failpoint run");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((&found[0]["level"], &found[0]["thread"]), (&"ERROR".into(), &"main".into()));
+}
+
+#[test]
 fn a_reader_of_events_that_stands_still_does_not_hold_the_process_up() {
     let bench = Bench::new();
     let (mut reader, writer) = io::pipe().expect("a pipe");
@@ -201,6 +275,7 @@ fn a_reader_of_events_that_stands_still_does_not_hold_the_process_up() {
 /// A service and a configuration file for it.
 struct Bench {
     mock: Handle,
+    config: String,
     file: String,
     _dir: TempDir,
     _runtime: Runtime,
@@ -214,8 +289,9 @@ impl Bench {
             runtime.block_on(tributary_mock::start(tributary_mock::Config::local(airship.clone()))).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("tributary.toml");
-        fs::write(&file, Setup::new("output", airship).configuration(broker(), &mock.url())).unwrap();
-        Self { mock, file: file.to_str().unwrap().to_owned(), _dir: dir, _runtime: runtime }
+        let config = Setup::new("output", airship).configuration(broker(), &mock.url());
+        fs::write(&file, &config).unwrap();
+        Self { mock, config, file: file.to_str().unwrap().to_owned(), _dir: dir, _runtime: runtime }
     }
 }
 
