@@ -92,6 +92,8 @@ enum Reaction {
     Restores,
     /// It joins with another client, which has the secrets and files as they are by then.
     JoinsAnew,
+    /// The same, after a pause.
+    ComesBack,
     /// It gives up its seat, which is another process's.
     Goes,
 }
@@ -159,6 +161,11 @@ impl Member {
                 Reaction::Goes => return Left::Replaced,
                 Reaction::Restores => restore_at = Some(Instant::now()),
                 Reaction::JoinsAnew => joined = None,
+                Reaction::ComesBack => {
+                    // If there is another process of its name after all, the two must not fence each other for ever.
+                    joined = None;
+                    sleep(PAUSE.mul_f64(rand::random_range(0.2..1.2)), stop);
+                }
                 Reaction::Stays => {}
             }
         }
@@ -179,7 +186,7 @@ impl Member {
                 instance_id = self.group.instance_id,
                 "the group has this member for another one; it joins anew"
             );
-            return Reaction::JoinsAnew;
+            return Reaction::ComesBack;
         }
         if is_replaced {
             error!(
@@ -215,10 +222,7 @@ impl Member {
             Err(failed) => {
                 warn!(reason = %failed, topic = self.topic, "cannot join the consumer group; trying again");
                 self.seat.fails(failed.to_string());
-                let until = Instant::now() + PAUSE;
-                while !stop.is_cancelled() && Instant::now() < until {
-                    std::thread::sleep(STEP);
-                }
+                sleep(PAUSE, stop);
                 None
             }
         }
@@ -244,6 +248,14 @@ impl Member {
         // Waits for the answer to its departure.
         drop(consumer);
         info!(instance_id = self.group.instance_id, "left the consumer group");
+    }
+}
+
+/// Sleeps, unless it is told to stop.
+fn sleep(pause: Duration, stop: &CancellationToken) {
+    let until = Instant::now() + pause;
+    while !stop.is_cancelled() && Instant::now() < until {
+        std::thread::sleep(STEP);
     }
 }
 

@@ -2,9 +2,11 @@
 
 use tracing::{info, warn};
 
+use super::reading::read_past;
 use super::record::{Record, Wanted};
-use super::{Announcement, Announcer, read, refused};
+use super::{Announcement, Announcer, refused};
 use crate::sink::SinkError;
+use crate::sink::kafka::readback::OpenTransactions;
 
 impl Announcer {
     /// Refuses what the record refuses as it stands, before topics are made and have grown: they do not shrink again. What it
@@ -13,7 +15,9 @@ impl Announcer {
         if self.topics.partitions(&self.state.shards)? == 0 {
             return Ok(());
         }
-        let Some((record, _)) = read(&self.reader()?, &self.state)? else { return Ok(()) };
+        // One that died in its announcement is fenced only after this.
+        let open = OpenTransactions::PassOver;
+        let Some((record, _)) = read_past(&self.reader()?, &self.state, open)? else { return Ok(()) };
         record.announce(&meant(announcement, &record), announcement.who).map(drop).map_err(refused)
     }
 }

@@ -33,7 +33,16 @@ pub(in crate::sink::kafka) fn recorded(
 
 /// The record, and when the broker took it, by its clock.
 pub(super) fn read(reader: &Reader, state: &StateTopics) -> Result<Option<(Record, Option<i64>)>, SinkError> {
-    let Some(value) = reader.last_value(&state.shards, PARTITION, KEY, OpenTransactions::WaitFor)? else {
+    read_past(reader, state, OpenTransactions::WaitFor)
+}
+
+/// The same, with a choice of what an announcement that is under way means.
+pub(super) fn read_past(
+    reader: &Reader,
+    state: &StateTopics,
+    open: OpenTransactions,
+) -> Result<Option<(Record, Option<i64>)>, SinkError> {
+    let Some(value) = reader.last_value(&state.shards, PARTITION, KEY, open)? else {
         return Ok(None);
     };
     let unreadable = |error| {
