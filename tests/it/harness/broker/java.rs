@@ -38,9 +38,14 @@ pub(super) struct Java {
     jvm: Option<(Child, Watchdog)>,
 }
 
+/// What the shared broker has besides. It is never started again, so its session may be long: where a machine stands still for
+/// longer than that, the controller takes the broker for gone, and tells clients of a cluster without brokers. Those of
+/// librdkafka forget the only one then, and do not ask again for minutes.
+pub(super) const SHARED: [(&str, &str); 1] = [("broker.session.timeout.ms", "60000")];
+
 /// Starts the shared broker; it and its directory go when this process ends.
 pub(super) fn start_shared() -> Result<Broker, String> {
-    let (java, broker) = start("Java", &[])?;
+    let (java, broker) = start("Java", &SHARED)?;
     // A static is never dropped either; without this the broker would be dropped here.
     std::mem::forget(java);
     Ok(broker)
