@@ -49,7 +49,7 @@ enum Command {
     Tail(tail::Arguments),
     /// Print the effective configuration, secrets hidden, or its JSON Schema
     Config(ConfigArguments),
-    /// Look at what is committed of each shard, move it, or carry it to another cluster of each shard: positions, totals, ages, who holds what
+    /// Show, move, export or import the checkpoints of shards: positions, totals, ages, who holds what
     Checkpoints(checkpoints::Arguments),
     /// Run the mock service alone
     Mock(Box<mock::Arguments>),

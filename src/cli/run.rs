@@ -96,8 +96,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 fn request_reset(config: &mut Config, reset: Reset) -> anyhow::Result<()> {
     if config.plan.group.is_some() {
         bail!(
-            "--reset is for ownership = \"static\": stop all instances, start one with TRIBUTARY_OWNERSHIP=static and --reset, \
-             and stop it again before the group starts"
+            "--reset is for ownership = \"static\": stop all instances; start one with --reset, TRIBUTARY_OWNERSHIP=static and \
+             without instance_id; stop it again, by SIGTERM, before the group starts"
         );
     }
     let mut found = false;

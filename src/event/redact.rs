@@ -77,7 +77,7 @@ pub struct TooShort;
 
 /// Whether this secret is too short to hash with.
 pub fn is_too_short(secret: &Secret) -> bool {
-    secret.expose().len() < LEAST_SECRET_BYTES
+    secret.used_bytes() < LEAST_SECRET_BYTES
 }
 
 /// How deep a path may go.

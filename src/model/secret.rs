@@ -67,6 +67,11 @@ impl Secret {
         trimmed(&self.0).is_empty()
     }
 
+    /// Bytes of it as it is used, without the end of its line.
+    pub fn used_bytes(&self) -> usize {
+        trimmed(&self.0).len()
+    }
+
     /// The value itself. Call it only where the value leaves the process on purpose.
     pub fn expose(&self) -> &str {
         &self.0

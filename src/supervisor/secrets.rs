@@ -32,8 +32,10 @@ pub(super) async fn wait_for(
             Ok(missing) => missing,
             Err(error) => {
                 error!(%error, "cannot look for the secrets of redaction; trying again");
-                tokio::time::sleep(PAUSE).await;
-                continue;
+                tokio::select! {
+                    () = stop.cancelled() => return Err(Ended::Stopped),
+                    () = tokio::time::sleep(PAUSE) => continue,
+                }
             }
         };
         for figures in figures {

@@ -15,8 +15,20 @@ impl Announcer {
         if self.topics.partitions(&self.state.shards)? == 0 {
             return Ok(());
         }
-        // One that died in its announcement is fenced only after this.
-        let open = OpenTransactions::PassOver;
+        // One that died in its announcement is fenced only after this, so that is not waited for unless something is refused: what
+        // is under way may be what makes it right.
+        let first = self.foresee_past(announcement, OpenTransactions::PassOver);
+        match first {
+            Err(SinkError::Misconfigured(_)) => self.foresee_past(announcement, OpenTransactions::WaitFor),
+            other => other,
+        }
+    }
+
+    fn foresee_past(
+        &mut self,
+        announcement: Announcement<'_>,
+        open: OpenTransactions,
+    ) -> Result<(), SinkError> {
         let Some((record, _)) = read_past(&self.reader()?, &self.state, open)? else { return Ok(()) };
         record.announce(&meant(announcement, &record), announcement.who).map(drop).map_err(refused)
     }
