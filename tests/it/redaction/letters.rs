@@ -3,7 +3,7 @@
 use super::{KEY, hash};
 use crate::harness::adobe::scenes as adobe;
 use crate::harness::airship::lines::serve;
-use crate::harness::airship::scenes::{Setup, all_at_once};
+use crate::harness::airship::scenes::{Scene, Setup, all_at_once};
 use crate::harness::broker::broker;
 use crate::harness::listener::Listener;
 use crate::harness::reader::{self, Isolation, Message};
@@ -94,16 +94,23 @@ fn found(messages: &[Message]) -> Vec<(String, String, String, bool)> {
     found
 }
 
+/// Runs the connector until so many dead letters are committed; gives them.
+#[track_caller]
+fn carry(setup: Setup, letters: usize) -> (Scene, Vec<Message>) {
+    let mut scene = setup.start(broker());
+    wait::wait_until(GENEROUS, "dead letters", || {
+        scene.metric("tributary_dead_letters_total") >= letters as f64
+    });
+    scene.stop();
+    let messages = reader::read_all(broker(), &scene.dead_letters(), Isolation::Committed);
+    (scene, messages)
+}
+
 #[test]
 fn dead_letters_are_redacted_or_withheld() {
     let (setup, letters) = setup("redact-letters", "");
     let events = format!("{}.OPEN", setup.prefix());
-    let mut scene = setup.start(broker());
-    wait::wait_until(GENEROUS, "dead letters", || {
-        scene.metric("tributary_dead_letters_total") >= letters.len() as f64
-    });
-    scene.stop();
-    let messages = reader::read_all(broker(), &scene.dead_letters(), Isolation::Committed);
+    let (scene, messages) = carry(setup, letters.len());
     let mut expected: Vec<_> = letters
         .iter()
         .map(|(line, reason, kept)| {
@@ -127,12 +134,7 @@ fn dead_letters_are_redacted_or_withheld() {
 #[test]
 fn dead_letters_may_hold_everything_if_that_is_said() {
     let (setup, letters) = setup("redact-letters-received", "dead_letters = \"received\"");
-    let mut scene = setup.start(broker());
-    wait::wait_until(GENEROUS, "dead letters", || {
-        scene.metric("tributary_dead_letters_total") >= letters.len() as f64
-    });
-    scene.stop();
-    let messages = reader::read_all(broker(), &scene.dead_letters(), Isolation::Committed);
+    let (_scene, messages) = carry(setup, letters.len());
     let mut expected: Vec<_> = letters
         .iter()
         .map(|(line, reason, _)| {

@@ -17,8 +17,7 @@ impl Announcer {
         }
         // One that died in its announcement is fenced only after this, so that is not waited for unless something is refused: what
         // is under way may be what makes it right.
-        let first = self.foresee_past(announcement, OpenTransactions::PassOver);
-        match first {
+        match self.foresee_past(announcement, OpenTransactions::PassOver) {
             Err(SinkError::Misconfigured(_)) => self.foresee_past(announcement, OpenTransactions::WaitFor),
             other => other,
         }
