@@ -140,7 +140,7 @@ fn route(group: &mut BenchmarkGroup<'_, WallTime>, text: &[u8]) {
         bencher.iter(|| {
             for record in &records {
                 black_box(router.timestamp(record, |text| extractor.milliseconds(text), i64::MAX));
-                let route = router.route(record.topic_value.as_deref()).expect("a topic");
+                let route = router.route(&record.topic_values).expect("a topic");
                 black_box(router.name(route));
             }
         });
@@ -152,9 +152,11 @@ fn pipeline(group: &mut BenchmarkGroup<'_, WallTime>, text: &[u8]) {
     // With half of the ids forgotten after each half, every event is new again.
     whole(group, "pipeline", support::pipeline(EVENTS as usize / 3), text);
     whole(group, "pipeline_redacting", support::redacting_pipeline(EVENTS as usize / 3), text);
+    whole(group, "pipeline_templating", support::templating_pipeline(EVENTS as usize / 3), text);
     let hits = support::hits(EVENTS, support::VISITORS[0], support::CONTAINERS);
     group.throughput(Throughput::ElementsAndBytes { elements: EVENTS, bytes: hits.len() as u64 });
     whole(group, "pipeline_adobe", support::adobe_pipeline(EVENTS as usize / 3), &hits);
+    whole(group, "pipeline_adobe_templating", support::templating_adobe_pipeline(EVENTS as usize / 3), &hits);
     whole(group, "pipeline_adobe_redacting", support::redacting_adobe_pipeline(EVENTS as usize / 3), &hits);
 }
 

@@ -103,6 +103,17 @@ pub(crate) fn adobe_pipeline(max_ids: usize) -> Pipeline {
     path(load(&ADOBE), max_ids)
 }
 
+/// The event path of an Airship stream whose topic is made of two fields.
+pub(crate) fn templating_pipeline(max_ids: usize) -> Pipeline {
+    let topic = ("topic", "airship.{type:snake}.{device.attributes.os}");
+    path(load(&[("kind", "airship"), ("app_key", "app"), topic]), max_ids)
+}
+
+/// The same of an Adobe stream.
+pub(crate) fn templating_adobe_pipeline(max_ids: usize) -> Pipeline {
+    path(load(&[&ADOBE[..2], &[("topic", "adobe.{reportSuite}.{bot:lower}")]].concat()), max_ids)
+}
+
 /// The event path of an Airship stream in whose events three fields are redacted, the key's among them.
 pub(crate) fn redacting_pipeline(max_ids: usize) -> Pipeline {
     let redact = r#"[

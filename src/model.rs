@@ -13,4 +13,5 @@ pub(crate) mod numbers;
 pub(crate) mod offset;
 pub(crate) mod secret;
 pub(crate) mod text;
+pub(crate) mod topic;
 pub mod types;

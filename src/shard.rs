@@ -111,6 +111,8 @@ pub struct Shard<S> {
     /// Whether the reader has taken everything that was on its way. Where nothing is lost without that, it always has.
     drained: bool,
     unplaced: Unplaced,
+    /// When it was last said that a template may make no more topics.
+    topics_said_at: Option<Instant>,
 }
 
 impl<S: Sink> Shard<S> {
@@ -164,6 +166,7 @@ impl<S: Sink> Shard<S> {
             abandon,
             resume,
             unplaced: Unplaced::default(),
+            topics_said_at: None,
         };
         shard.metrics.opened(&shard.checkpoint);
         if !opened.has_all_ids {

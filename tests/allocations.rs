@@ -39,6 +39,17 @@ fn the_event_path_allocates_nothing_per_event() {
             allocations(support::redacting_adobe_pipeline(WINDOW), &support::hits(EVENTS, visitor, ""));
         assert!(redacted <= PER_BATCH, "{redacted} allocations for {EVENTS} redacted hits with visitor {n}");
     }
+    let templated = allocations(support::templating_pipeline(WINDOW), &flat_lines());
+    assert!(
+        templated <= PER_BATCH,
+        "{templated} allocations for {EVENTS} events with a template of two fields"
+    );
+    let hits = support::hits(EVENTS, support::VISITORS[0], "");
+    let templated = allocations(support::templating_adobe_pipeline(WINDOW), &hits);
+    assert!(
+        templated <= PER_BATCH,
+        "{templated} allocations for {EVENTS} hits with a template of two fields"
+    );
     let nested = support::hits(EVENTS, support::VISITORS[0], support::CONTAINERS);
     let nested = allocations(support::adobe_pipeline(WINDOW), &nested);
     assert!(nested <= EVENTS as usize + PER_BATCH, "{nested} allocations for {EVENTS} hits");

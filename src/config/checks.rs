@@ -10,58 +10,28 @@ use super::secret::SecretKeys;
 use super::units::{Size, Span};
 use crate::event::extract::{self, Extractor, MAX_FIELDS};
 use crate::event::paths;
-use crate::event::route::{Template, collide, is_internal};
 use crate::model::secret::SecretSource;
+use crate::model::topic::{collide, is_internal, is_name_byte};
 use crate::web::is_loopback;
 
 /// librdkafka's upper limit for a message.
 pub(super) const LARGEST_MESSAGE: u64 = 1_000_000_000;
 
-/// Kafka's longest topic name.
-pub(super) const LONGEST_TOPIC: usize = 249;
-
-/// What a topic may be besides a fixed name.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Names {
-    /// Nothing.
-    Fixed,
-    /// A template with `{type}`.
-    OfType,
-    /// A template with a field's path in braces.
-    OfField,
-}
+pub(super) use crate::model::topic::MAX_TOPIC_LENGTH as LONGEST_TOPIC;
 
 /// Whether this is a legal topic name.
 pub(super) fn is_topic(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= LONGEST_TOPIC
-        && name.chars().all(is_name_char)
+        && name.bytes().all(is_name_byte)
         && name != "."
         && name != ".."
 }
 
-/// Checks a topic's name or template. State topics are refused.
-pub(super) fn topic(name: &str, names: Names, state: &[String], path: &Path, errors: &mut Errors) {
-    let template = Template::parse(name).filter(|template| match names {
-        Names::Fixed => false,
-        Names::OfType => template.field == "type",
-        Names::OfField => true,
-    });
-    // What the placeholder becomes is not known; any value is at least one letter.
-    let filled = template.map(|template| format!("{}T{}", template.before, template.after));
-    let wish = match names {
-        Names::Fixed => "a topic name",
-        Names::OfType => "a topic name, in which `{type}` stands for the event type",
-        Names::OfField => {
-            "a topic name, in which one field in braces, such as `{reportSuite}`, stands for its value"
-        }
-    };
-    let message = format!("expected {wish}: 1 to {LONGEST_TOPIC} letters, digits, `.`, `_` and `-`");
-    errors.add_if(!is_topic(filled.as_deref().unwrap_or(name)), path, message);
-    if let Some(template) = template {
-        let message = "expected member names with dots between them in the braces";
-        errors.add_if(!is_field(template.field) || template.field.contains('{'), path, message);
-    }
+/// Checks the name of a topic. State topics are refused.
+pub(super) fn topic(name: &str, state: &[String], path: &Path, errors: &mut Errors) {
+    let message = format!("expected a topic name: 1 to {LONGEST_TOPIC} letters, digits, `.`, `_` and `-`");
+    errors.add_if(!is_topic(name), path, message);
     let message = "this topic holds the connector's state: choose another name";
     errors.add_if(state.iter().any(|state| collide(state, name)), path, message);
     let message = "names that begin with `__` are Kafka's own: choose another name";
@@ -86,12 +56,12 @@ pub(super) fn number_of_fields(config: &extract::Config, key: &Path, errors: &mu
     match Extractor::new(config) {
         Err(extract::ConfigError::TooManyFields(number)) => {
             let message = format!(
-                "too long: with those that the connector needs it makes {number} different fields, and at most {MAX_FIELDS} can be taken"
+                "too long: with those of `topic` and those that the connector needs it makes {number} different fields, and at most {MAX_FIELDS} can be taken"
             );
             errors.add(key, message);
         }
-        // What is wrong with a path was said where it stands.
-        Err(extract::ConfigError::Path(_)) | Ok(_) => {}
+        // What is wrong with a path or a template was said where it stands.
+        Err(extract::ConfigError::Path(_) | extract::ConfigError::TooManyTopicFields(_)) | Ok(_) => {}
     }
 }
 
@@ -128,11 +98,6 @@ pub(super) fn hosts(hosts: &[String], path: &Path, errors: &mut Errors) {
         let message = "expected a host name without scheme, port or `*`: whatever is below it counts too";
         errors.add_if(wrong, &path.index(n), message);
     }
-}
-
-/// What topic names may hold.
-pub(super) fn is_name_char(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
 }
 
 /// The value, or a note that it is missing.

@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use crate::model::mend::{self, Mark};
 use crate::model::text::Text;
-use crate::model::types::{DeadLetterReason, EventId, Record};
+use crate::model::types::{DeadLetterReason, EventId, MAX_TOPIC_FIELDS, Record, TopicValues};
 use crate::model::{numbers, offset};
 
 mod config;
@@ -24,7 +24,7 @@ use tree::{Paths, Tree};
 use visitor::Visitor;
 
 /// Fields that one extractor can take; bounds what is kept on the stack for each line.
-pub const MAX_FIELDS: usize = 24;
+pub const MAX_FIELDS: usize = 32;
 
 /// What a line turned out to be.
 #[derive(Clone, PartialEq, Debug)]
@@ -68,7 +68,7 @@ pub struct Extractor {
     id: IdSlots,
     key: KeySlots,
     event_type: TypeSlot,
-    topic_field: Option<usize>,
+    topic_fields: Vec<usize>,
     occurred: usize,
     processed: usize,
     times: TimeFormat,
@@ -114,6 +114,9 @@ struct FoundId<'a> {
 impl Extractor {
     /// Prepares the configured paths.
     pub fn new(config: &Config) -> Result<Self, ConfigError> {
+        if config.topic_fields.len() > MAX_TOPIC_FIELDS {
+            return Err(ConfigError::TooManyTopicFields(config.topic_fields.len()));
+        }
         let mut paths = Paths::new(config.spelling);
         Ok(Self {
             id: match &config.id {
@@ -124,7 +127,11 @@ impl Extractor {
                 EventType::Field(path) => TypeSlot::Field(paths.slot(path)?),
                 EventType::Constant(name) => TypeSlot::Constant(name),
             },
-            topic_field: config.topic_field.as_ref().map(|path| paths.slot(path)).transpose()?,
+            topic_fields: config
+                .topic_fields
+                .iter()
+                .map(|path| paths.slot(path))
+                .collect::<Result<_, _>>()?,
             occurred: paths.slot(&config.occurred)?,
             processed: paths.slot(&config.processed)?,
             times: config.times,
@@ -177,7 +184,7 @@ impl Extractor {
                 TypeSlot::Field(slot) => fields.non_empty(slot),
                 TypeSlot::Constant(name) => Some(Text::Borrowed(name.as_bytes())),
             },
-            topic_value: self.topic_field.and_then(|slot| fields.text(slot)),
+            topic_values: self.topic_values(&fields),
             occurred: self.occurred(&fields),
             id_text: found.text,
             offset,
@@ -263,6 +270,14 @@ impl Extractor {
                 visitor.key(fields).or_else(|| halves.map(|(high, low)| visitor::hit_key(high, low)))
             }
         }
+    }
+
+    fn topic_values<'a>(&self, fields: &Fields<'a>) -> TopicValues<'a> {
+        let mut values = TopicValues::default();
+        for (value, slot) in values.iter_mut().zip(&self.topic_fields) {
+            *value = fields.text(*slot);
+        }
+        values
     }
 
     fn processed_ms(&self, fields: &Fields<'_>) -> Option<i64> {

@@ -165,6 +165,12 @@ impl fmt::Display for Position {
     }
 }
 
+/// Fields that a topic may be chosen by.
+pub const MAX_TOPIC_FIELDS: usize = 4;
+
+/// The values of the fields that the topic is chosen by, in the order in which they were asked for.
+pub type TopicValues<'a> = [Option<Text<'a>>; MAX_TOPIC_FIELDS];
+
 /// What is known of one line after extraction. Borrowed from the line, or made from it without the heap.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Record<'a> {
@@ -176,8 +182,8 @@ pub struct Record<'a> {
     pub key: Option<Text<'a>>,
     /// The event type, for `ce_type`.
     pub event_type: Option<Text<'a>>,
-    /// What fills the placeholder of the topic template, if the stream has one.
-    pub topic_value: Option<Text<'a>>,
+    /// What the topic is chosen by.
+    pub topic_values: TopicValues<'a>,
     /// When it happened, RFC 3339 text, for `ce_time`.
     pub occurred: Option<Text<'a>>,
     /// When the service processed it, milliseconds since the Unix epoch.
@@ -199,18 +205,21 @@ pub enum DeadLetterReason {
     TooLargeForTopic,
     /// There is no topic for it.
     Unroutable,
+    /// Its topic would be one more than the stream's template may make.
+    TooManyTopics,
     /// Its topic refuses it for itself: it has no key and the topic is compacted, say, or Kafka does not take the name.
     RefusedByTopic,
 }
 
 impl DeadLetterReason {
     /// All reasons, for metrics that must exist from the start.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::NotAnObject,
         Self::NoId,
         Self::LineTooLong,
         Self::TooLargeForTopic,
         Self::Unroutable,
+        Self::TooManyTopics,
         Self::RefusedByTopic,
     ];
 
@@ -222,6 +231,7 @@ impl DeadLetterReason {
             Self::LineTooLong => "line_too_long",
             Self::TooLargeForTopic => "too_large_for_topic",
             Self::Unroutable => "unroutable",
+            Self::TooManyTopics => "too_many_topics",
             Self::RefusedByTopic => "refused_by_topic",
         }
     }

@@ -1,20 +1,26 @@
 //! What a shard does with what its reader tells beside lines, and what it reports of gaps and replays.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::mark::Report;
 use super::metrics::Gap;
+use super::progress::DeadLetters;
 use super::run::Closing;
 use super::{Exit, Shard};
 use crate::clock::now_ms;
 use crate::model::checkpoint::Hold;
-use crate::model::types::OnUnclean;
+use crate::model::types::{DeadLetterReason, OnUnclean};
 use crate::sink::{Opened, Sink};
 use crate::source::queue::{CaughtUp, Loss, Note};
 
 /// A first event after a resume that is this much later than the last one committed may mean that some are missing.
 const POSSIBLE_GAP_MS: i64 = 3600 * 1000;
+
+/// A warning that lasts is said again after this.
+const SAID_AGAIN: Duration = Duration::from_secs(60);
 
 impl<S: Sink> Shard<S> {
     /// Acts on a note, in its place among the lines.
@@ -119,6 +125,23 @@ impl<S: Sink> Shard<S> {
                 shard = %self.config.id, events = run,
                 "the latest events have no offset that could be sent back to the service: a reconnect or a restart \
                  resumes before them, and what is older than the known ids comes twice"
+            );
+        }
+    }
+
+    /// Says, now and then, that events of a batch are dead letters since the template of `topic` may make no more topics.
+    pub(super) fn watch_topics(&mut self, dead_letters: &DeadLetters) {
+        let reasons = DeadLetterReason::ALL.iter().zip(dead_letters);
+        let counted = reasons.filter(|(reason, _)| **reason == DeadLetterReason::TooManyTopics);
+        let events: u64 = counted.map(|(_, count)| *count).sum();
+        let now = Instant::now();
+        let is_new = self.topics_said_at.is_none_or(|at| now.duration_since(at) >= SAID_AGAIN);
+        if events > 0 && is_new {
+            self.topics_said_at = Some(now);
+            warn!(
+                shard = %self.config.id, events,
+                "the template of `topic` has made as many topics as `max_topics` allows; events whose topic would be one more \
+                 become dead letters (too_many_topics): raise max_topics if so many are meant, or choose by another field"
             );
         }
     }

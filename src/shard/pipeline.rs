@@ -265,7 +265,7 @@ impl Pipeline {
         let line = forms.received;
         match self.extracted(forms) {
             Ok((Line::Event(record), shown)) => {
-                let destination = self.destination(record.topic_value.as_deref(), sink);
+                let destination = self.destination(&record.topic_values, sink);
                 if matches!(destination, Destination::Unknown) {
                     return Ok(false);
                 }

@@ -204,7 +204,9 @@ impl<S: Sink> Shard<S> {
                 Err(error) => self.recover(error, Some(&next))? == Recovered::Landed,
             };
             if landed {
-                self.metrics.committed(&self.pipeline.added(), self.batch.bytes(), started.elapsed(), &next);
+                let added = self.pipeline.added();
+                self.metrics.committed(&added, self.batch.bytes(), started.elapsed(), &next);
+                self.watch_topics(&added.dead_letters);
                 // After a recovery the sink has claimed a later sequence of its own, which says nothing of a stop.
                 let reclaimed = self.checkpoint.sequence >= next.sequence;
                 if !reclaimed {

@@ -12,7 +12,7 @@ use crate::clock::now_ms;
 use crate::event::dedupe::{self, Window};
 use crate::event::extract::{self, EventType, Extractor, FilterReason, Id, Key, TimeFormat};
 use crate::event::paths::Spelling;
-use crate::event::route::{self, Router};
+use crate::event::route::{self, Router, Template};
 use crate::model::checkpoint::Hold;
 use crate::model::types::Position;
 use crate::sink::memory::{Cluster, Fault, Kept, MemorySink};
@@ -28,7 +28,7 @@ fn pipeline_with(max_ids: usize, redaction: Option<Redaction>) -> Pipeline {
         id: Id::Field("id".into()),
         key: Key::Fields(vec!["key".into()]),
         event_type: EventType::Field("type".into()),
-        topic_field: Some("type".into()),
+        topic_fields: vec!["type".into()],
         occurred: "occurred".into(),
         processed: "processed".into(),
         times: TimeFormat::Rfc3339,
@@ -38,9 +38,11 @@ fn pipeline_with(max_ids: usize, redaction: Option<Redaction>) -> Pipeline {
         drop: vec![FilterReason::Bot],
     };
     let routes = route::Config {
-        topic: "t.{type}".into(),
+        topic: Template::parse("t.{type}").unwrap(),
         topics: Default::default(),
+        by: None,
         default_topic: None,
+        max_topics: 1000,
         timestamp: Default::default(),
         reserved: Vec::new(),
     };

@@ -4,6 +4,7 @@
 //! - [`harness`]: what tests share.
 //! - [`airship`], [`adobe`]: each service from end to end, and everything that can go wrong at its side.
 //! - [`kafka`]: everything that can go wrong at Kafka's side.
+//! - [`routing`]: which events go where, and as what.
 //! - [`ownership`]: several instances. The rest is about the program itself.
 #![cfg(test)]
 
@@ -22,5 +23,6 @@ mod ownership;
 mod proxies;
 mod readiness;
 mod redaction;
+mod routing;
 mod secrets;
 mod structure;

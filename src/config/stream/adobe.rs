@@ -8,13 +8,13 @@ use url::Url;
 
 use super::Keys;
 use super::common::{Judged, Surroundings};
-use crate::config::checks::{self, Names, positive, required, secret};
+use super::topics;
+use crate::config::checks::{self, positive, required, secret};
 use crate::config::errors::{Errors, Path};
 use crate::config::secret::SecretKeys;
 use crate::config::units::Span;
 use crate::event::extract::{self, EventType, Id, Key, TimeFormat};
 use crate::event::paths::Spelling;
-use crate::event::route::Template;
 use crate::model::{numbers, types};
 use crate::source::http::auth::{Credential, Grant, GrantScheme};
 use crate::source::{Service, adobe};
@@ -28,6 +28,7 @@ const MOST_CONNECTIONS: u32 = 8;
 const LONGEST_BUCKET: u32 = 7200;
 /// Hits have no type, so that all of them are called the same.
 const HIT: &str = "com.adobe.analytics.hit";
+const TOPICS: topics::Kind = topics::Kind { example: "reportSuite", by: None };
 
 /// Query parameters that the connector sets, and how to ask for them.
 const OWNED_PARAMETERS: [(&str, &str); 4] = [
@@ -66,7 +67,7 @@ pub(in crate::config) struct Adobe {
     pub(in crate::config) replay_interval: Span,
     /// Pause before a reconnect: quick ones are refused.
     pub(in crate::config) reconnect_pause: Span,
-    /// The topic: a name or a template with one field in braces, such as `adobe.{reportSuite}`.
+    /// The topic: a name, or a template with fields in braces, such as `adobe.{reportSuite}` or `adobe.{reportSuite:lower}.{evars.evars.eVar5:snake}`.
     pub(in crate::config) topic: String,
     /// Hits to leave out.
     pub(in crate::config) drop: Vec<Dropped>,
@@ -212,8 +213,12 @@ impl Keys<Adobe> {
         let auth = required(own.auth.as_ref(), &at, errors)
             .and_then(|given| auth(given, common.allow_plain_http, &at, errors));
         let service = service(self, surroundings.window, path, errors);
-        check_topics(self, &surroundings.state, path, errors);
-        let extract = extract(self, path, errors);
+        let route = topics::validate(common, &own.topic, &TOPICS, &surroundings.state, path, errors);
+        let message =
+            "`{type}` is for Airship: hits have no type; name one of their fields, such as `{reportSuite}`";
+        let names_type = route.topic.fields().iter().any(|field| field == "type");
+        errors.add_if(names_type, &path.key("topic"), message);
+        let extract = extract(self, route.fields(), path, errors);
         let url = url?;
         Some(Judged {
             // The path holds the stream's name.
@@ -224,29 +229,8 @@ impl Keys<Adobe> {
             auth: auth?,
             service: Service::Adobe(service),
             extract,
-            route: common.route(&own.topic, &surroundings.state),
+            route,
         })
-    }
-}
-
-fn check_topics(stream: &Keys<Adobe>, state: &[String], path: &Path, errors: &mut Errors) {
-    let Keys { common, own } = stream;
-    checks::topic(&own.topic, Names::OfField, state, &path.key("topic"), errors);
-    let template = Template::parse(&own.topic);
-    if let Some(template) = template {
-        let message =
-            "`{type}` is for Airship: hits have no type; name one of their fields, such as `{reportSuite}`";
-        errors.add_if(template.field == "type", &path.key("topic"), message);
-    }
-    let idle = "has no effect unless `topic` names a field in braces, such as \"adobe.{reportSuite}\"";
-    errors.add_if(template.is_none() && !common.topics.is_empty(), &path.key("topics"), idle);
-    for (value, topic) in &common.topics {
-        checks::topic(topic, Names::Fixed, state, &path.key("topics").key(value), errors);
-    }
-    if let Some(topic) = &common.default_topic {
-        let path = path.key("default_topic");
-        errors.add_if(template.is_none(), &path, idle);
-        checks::topic(topic, Names::Fixed, state, &path, errors);
     }
 }
 
@@ -367,7 +351,12 @@ fn service(stream: &Keys<Adobe>, window: Duration, path: &Path, errors: &mut Err
 }
 
 /// The members of a hit.
-fn extract(stream: &Keys<Adobe>, path: &Path, errors: &mut Errors) -> extract::Config {
+fn extract(
+    stream: &Keys<Adobe>,
+    topic_fields: Vec<String>,
+    path: &Path,
+    errors: &mut Errors,
+) -> extract::Config {
     let key = path.key("key");
     let fields = stream.common.key.as_deref().unwrap_or_default();
     checks::fields(fields, "evars.evars.eVar5", &key, errors);
@@ -379,7 +368,7 @@ fn extract(stream: &Keys<Adobe>, path: &Path, errors: &mut Errors) -> extract::C
         id: Id::Pair { high: "hitIdHigh".to_owned(), low: "hitIdLow".to_owned() },
         key: stream.common.key.clone().map_or(Key::AdobeVisitor, Key::Fields),
         event_type: EventType::Constant(HIT),
-        topic_field: Template::parse(&stream.own.topic).map(|template| template.field.to_owned()),
+        topic_fields,
         occurred: "timeGMT".to_owned(),
         processed: numbers::RECEIVED.to_owned(),
         times: TimeFormat::UnixSeconds,

@@ -7,13 +7,13 @@ use url::Url;
 use super::Keys;
 use super::common::{Judged, Surroundings};
 use super::filters::{self, Filter};
-use crate::config::checks::{self, Names, positive, required, secret};
+use super::topics;
+use crate::config::checks::{self, positive, required, secret};
 use crate::config::errors::{Errors, Path};
 use crate::config::secret::SecretKeys;
 use crate::config::units::Span;
 use crate::event::extract::{self, EventType, Id, Key, TimeFormat};
 use crate::event::paths::Spelling;
-use crate::event::route::Template;
 use crate::model::offset;
 use crate::source::http::auth::Credential;
 use crate::source::{Service, airship};
@@ -24,6 +24,8 @@ const COMPLIANCE: &str = "https://connect.urbanairship.com/api/events/general";
 const SITES: [&str; 2] = ["urbanairship.com", "asnapieu.com"];
 /// Each shard is a connection, and the service limits those per connection point.
 const MOST_SHARDS: u32 = 64;
+/// Every event has a type, so topics can be given to types whatever the template is.
+const TOPICS: topics::Kind = topics::Kind { example: "type", by: Some("type") };
 
 /// The default key: the device, else the user, else whom the body names. An SMS device may be nothing but its type, and
 /// some events have neither device nor user.
@@ -79,8 +81,9 @@ pub(in crate::config) struct Airship {
     pub(in crate::config) filters: Option<Vec<Filter>>,
     /// Asks only for a part of the stream.
     pub(in crate::config) subset: Option<Subset>,
-    /// The topic: a name or a template with `{type}`. Default: `airship.events`; of the compliance stream:
-    /// `airship.compliance`. With a topic for each type the events of one device lose their order across types.
+    /// The topic: a name, or a template with fields in braces, such as `airship.{type}` or `airship.{type:snake}.{body.name:lower}`.
+    /// Default: `airship.events`; of the compliance stream: `airship.compliance`. With a topic for each type the events of one device
+    /// lose their order across types.
     pub(in crate::config) topic: Option<String>,
     /// Connections that share the stream.
     #[schemars(range(min = 1, max = 64))]
@@ -228,8 +231,12 @@ impl Keys<Airship> {
         let auth = auth(self, compliance, path, errors);
         let service = service(self, compliance, path, errors);
         let topic = own.topic.as_deref().unwrap_or_default();
-        check_topics(self, topic, &surroundings.state, path, errors);
-        let extract = extract(self, path, errors);
+        let route = topics::validate(common, topic, &TOPICS, &surroundings.state, path, errors);
+        for event_type in common.topics.keys() {
+            let path = path.key("topics").key(event_type);
+            errors.add_if(!filters::is_event_type(event_type), &path, filters::EVENT_TYPE);
+        }
+        let extract = extract(self, route.fields(), path, errors);
         let (url, auth) = (url?, auth?);
         let kind = if compliance { "airship_compliance" } else { "airship" };
         // The public test server has no app key, but a user.
@@ -245,24 +252,8 @@ impl Keys<Airship> {
             auth,
             service: Service::Airship(service),
             extract,
-            route: common.route(topic, &surroundings.state),
+            route,
         })
-    }
-}
-
-fn check_topics(stream: &Keys<Airship>, topic: &str, state: &[String], path: &Path, errors: &mut Errors) {
-    checks::topic(topic, Names::OfType, state, &path.key("topic"), errors);
-    for (event_type, topic) in &stream.common.topics {
-        let path = path.key("topics").key(event_type);
-        checks::topic(topic, Names::Fixed, state, &path, errors);
-        errors.add_if(!filters::is_event_type(event_type), &path, filters::EVENT_TYPE);
-    }
-    if let Some(default) = &stream.common.default_topic {
-        let path = path.key("default_topic");
-        // Every event has a topic then, and the connector does not start without it.
-        let idle = "has no effect unless `topic` names the type in braces, such as \"airship.{type}\"";
-        errors.add_if(Template::parse(topic).is_none(), &path, idle);
-        checks::topic(default, Names::Fixed, state, &path, errors);
     }
 }
 
@@ -342,14 +333,19 @@ fn service(stream: &Keys<Airship>, compliance: bool, path: &Path, errors: &mut E
 }
 
 /// The members of Airship's event format, version 3.
-fn extract(stream: &Keys<Airship>, path: &Path, errors: &mut Errors) -> extract::Config {
+fn extract(
+    stream: &Keys<Airship>,
+    topic_fields: Vec<String>,
+    path: &Path,
+    errors: &mut Errors,
+) -> extract::Config {
     let (path, fields) = (path.key("key"), stream.common.key.as_deref().unwrap_or_default());
     checks::fields(fields, "device.channel", &path, errors);
     let config = extract::Config {
         id: Id::Field("id".to_owned()),
         key: Key::Fields(fields.to_vec()),
         event_type: EventType::Field("type".to_owned()),
-        topic_field: Some("type".to_owned()),
+        topic_fields,
         occurred: "occurred".to_owned(),
         processed: "processed".to_owned(),
         times: TimeFormat::Rfc3339,

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::headers::Headers;
 use super::redact::{self, Form, Redact};
-use crate::config::checks::{self, LARGEST_MESSAGE, Names, at_least_one, bytes, positive, size};
+use crate::config::checks::{self, LARGEST_MESSAGE, at_least_one, bytes, positive, size};
 use crate::config::errors::{Errors, Path};
 use crate::config::units::{Size, Span};
 use crate::event::{extract, route};
@@ -33,11 +33,15 @@ pub(in crate::config) struct Common {
     /// The address. Airship: by default North America's; Europe is `https://connect.asnapieu.com/api/events/`. Adobe: the one that
     /// its customer care handed out.
     pub(in crate::config) url: Option<String>,
-    /// Topics of their own, by event type (Airship) or by the value of the template's field (Adobe).
+    /// Topics of their own, by event type (Airship) or by the value of the template's first field (Adobe).
     pub(in crate::config) topics: BTreeMap<String, String>,
     /// Where an event goes that lacks what the template of `topic` names, or whose topic is missing and may not be made; without
     /// it such an event is a dead letter. Without a template it has no effect, and is refused.
     pub(in crate::config) default_topic: Option<String>,
+    /// How many topics each shard may make of the template between two starts; default: 1000. An event whose topic would be one more is a
+    /// dead letter.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub(in crate::config) max_topics: Option<usize>,
     /// Which time becomes the Kafka timestamp. Adobe: `processed` is `receivedTimeGMT`, `occurred` is `timeGMT`.
     pub(in crate::config) timestamp: Timestamp,
     /// Which headers events get. Those of CloudEvents cost about 4 CPU seconds a million.
@@ -83,6 +87,7 @@ impl Default for Common {
             url: None,
             topics: BTreeMap::new(),
             default_topic: None,
+            max_topics: None,
             timestamp: Timestamp::default(),
             headers: Headers::default(),
             key: None,
@@ -151,7 +156,7 @@ impl Common {
         size(self.max_line, LARGEST_MESSAGE, &path.key("max_line"), errors);
         let dead_letter_topic = self.dead_letter_topic.clone().unwrap_or_default();
         let at = path.key("dead_letter_topic");
-        checks::topic(&dead_letter_topic, Names::Fixed, &surroundings.state, &at, errors);
+        checks::topic(&dead_letter_topic, &surroundings.state, &at, errors);
         let topic_spec = self.topic_spec(path, errors);
         let redact = redact::validate(self, judged.as_ref().map(|judged| &judged.extract), path, errors);
         let Judged { source: (kind, name), shards, url, auth, service, extract, route } = judged?;
@@ -183,20 +188,6 @@ impl Common {
             topic_spec,
             dead_letter_topic,
         })
-    }
-
-    /// How topics are chosen, by values that were judged.
-    pub(super) fn route(&self, topic: &str, state: &[String]) -> route::Config {
-        route::Config {
-            topic: topic.to_owned(),
-            topics: self.topics.clone(),
-            default_topic: self.default_topic.clone(),
-            timestamp: match self.timestamp {
-                Timestamp::Processed => route::Timestamp::Processed,
-                Timestamp::Occurred => route::Timestamp::Occurred,
-            },
-            reserved: state.to_vec(),
-        }
     }
 
     fn topic_spec(&self, path: &Path, errors: &mut Errors) -> TopicSpec {

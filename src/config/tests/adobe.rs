@@ -79,7 +79,7 @@ fn defaults_are_those_of_hits() {
     assert_eq!(record.id, Id::Pair { high: "hitIdHigh".into(), low: "hitIdLow".into() });
     assert_eq!(record.key, Key::AdobeVisitor);
     assert_eq!(record.event_type, EventType::Constant("com.adobe.analytics.hit"));
-    assert_eq!((&record.topic_field, &record.offset), (&None, &None));
+    assert_eq!((&*record.topic_fields, &record.offset), (&[][..], &None));
     assert_eq!((&*record.processed, &*record.occurred), ("receivedTimeGMT", "timeGMT"));
     assert!(record.spelling.ignore_evar_case && record.drop.is_empty());
 }
@@ -95,9 +95,10 @@ fn every_key_arrives() {
         on_unclean = "replay"
         replay_interval = "20m"
         reconnect_pause = "2s"
-        topic = "adobe.{evars.evars.eVar5}.x"
+        topic = "adobe.{evars.evars.eVar5}.x.{reportSuite:snake}"
         topics = { gold = "golden" }
         default_topic = "others"
+        max_topics = 70
         timestamp = "occurred"
         headers = "cloudevents"
         key = ["evars.evars.eVar1", "ip"]
@@ -130,7 +131,9 @@ fn every_key_arrives() {
             reset: None,
         }
     );
-    assert_eq!(stream.extract.topic_field.as_deref(), Some("evars.evars.eVar5"));
+    assert_eq!(stream.extract.topic_fields, ["evars.evars.eVar5", "reportSuite"]);
+    assert_eq!(stream.route.fields(), stream.extract.topic_fields);
+    assert_eq!((stream.route.by.as_deref(), stream.route.max_topics), (Some("evars.evars.eVar5"), 70));
     assert_eq!(stream.extract.key, Key::Fields(vec!["evars.evars.eVar1".into(), "ip".into()]));
     assert_eq!(stream.extract.drop, FilterReason::ALL);
     assert_eq!(stream.route.topics["gold"], "golden");
@@ -183,8 +186,13 @@ fn what_is_wrong_is_named() {
     key("on_unclean = \"replay\"\nreplay_interval = \"30m\"", "replay_interval", "dedupe.window");
     key("api_key = \"a b\"", "api_key", "visible ASCII");
     key("topic = \"adobe.{type}\"", "topic", "hits have no type");
-    key("topic = \"adobe.{a}.{b}\"", "topic", "one field in braces");
-    key("topic = \"adobe.{a\"", "topic", "one field in braces");
+    key("topic = \"adobe.{a}.{type:lower}\"", "topic", "hits have no type");
+    key("topic = \"adobe.{a\"", "topic", "`{` without its `}`");
+    key("topic = \"adobe.a}\"", "topic", "a topic name");
+    key("topic = \"adobe.{a:upper}\"", "topic", "`lower` and `snake`");
+    key("topic = \"{a}{b}{c}{d}{e}\"", "topic", "too many fields");
+    key("topic = \"{a}{b}{c}{d:lower}{d}\"\nmax_topics = 0", "max_topics", "from 1 to 100000");
+    key("max_topics = 7", "max_topics", "no effect");
     key("topic = \"adobe.{}\"", "topic", "member names");
     key("topic = \"adobe.{a..b}\"", "topic", "member names");
     key("topic = \"a b.{reportSuite}\"", "topic", "a topic name");
@@ -194,8 +202,8 @@ fn what_is_wrong_is_named() {
     key("topic = \"{reportSuite}\"\ndefault_topic = \"{x}\"", "default_topic", "a topic name");
     key("default_topic = \"other\"", "default_topic", "no effect");
     key("key = [\"ip\", \".a\"]", "key[1]", "eVar5");
-    let many: Vec<String> = (0..30).map(|n| format!("f{n}")).collect();
-    key(&format!("key = {many:?}"), "key", "at most 24 can be taken");
+    let many: Vec<String> = (0..40).map(|n| format!("f{n}")).collect();
+    key(&format!("key = {many:?}"), "key", "at most 32 can be taken");
     key("drop = [\"bots\"]", "drop[0]", "did you mean `bot`?");
     key("max_conections = 2", "max_conections", "did you mean `max_connections`?");
     key("shards = 2", "shards", "unknown key");

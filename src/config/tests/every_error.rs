@@ -41,11 +41,11 @@ url = "http://user:pw@example.com/"
 auth = { bearer = "mytoken" }
 filters = [{ types = [4, 5, "CLOSE", 6, "open"] }, { devices = [] }, { devices = [{ chanel = "x" }, {}] }, {}]
 subset = { sample = 1.5 }
-topic = "airship.{typ}"
+topic = "airship.{type:upper}"
 shards = 65
 silence = "18446744073709551615s"
 backoff = { min = "1m" }
-max_conections = 3
+parallel_reads = 3
 
 [[stream]]
 kind = "adobe"
@@ -93,12 +93,12 @@ topic = "a b.checkpoints"
         "stream[0].filters[2].devices[0].chanel: unknown key; did you mean `channel`?",
         "stream[0].filters[2].devices[1]: expected exactly one of the keys `amazon_channel`, `android_channel`, `channel`, `ios_channel`, `named_user_id`",
         "stream[0].filters[3]: must not be empty: give at least one key",
-        "stream[0].max_conections: unknown key; known here: …",
         "stream[0].name: expected 1 to 100 letters, digits, `_` and `-`",
+        "stream[0].parallel_reads: unknown key; known here: …",
         "stream[0].shards: must be from 1 to 64",
         "stream[0].silence: must be at most a year",
         "stream[0].subset.sample: must be from 0 to 1",
-        "stream[0].topic: expected a topic name, in which `{type}` stands for the event type: 1 to 249 letters, digits, `.`, `_` and `-`",
+        "stream[0].topic: `upper` is no form of a value: known are `lower` and `snake`, as in `{type:snake}`; a template is a topic name such as \"events.{type}\"",
         "stream[0].url: a credential does not belong into the address: use `auth`",
         "stream[1].auth.ims.client_id: missing: this key is required",
         "stream[1].auth.ims.client_secret: expected exactly one of { env = \"NAME\" }, { file = \"PATH\" } and { value = \"…\" }",
@@ -111,7 +111,7 @@ topic = "a b.checkpoints"
         "stream[3].filters[0].device_types[0]: expected one of `email`, `sms`",
         "stream[3].filters[0].types: the compliance stream's filters take only `device_types` and `latency`",
         "stream[3].name: stream[0] has this name already",
-        "stream[3].topic: expected a topic name, in which `{type}` stands for the event type: 1 to 249 letters, digits, `.`, `_` and `-`",
+        "stream[3].topic: expected a topic name, in which fields in braces, such as `{type}`, stand for their values: 1 to 249 letters, digits, `.`, `_` and `-`",
     ];
     let found = errors(toml);
     for (found, expected) in found.iter().zip(expected) {
@@ -189,8 +189,18 @@ fn limits_hold() {
     let fields =
         |number: usize| format!("key = {:?}", (0..number).map(|n| format!("body.f{n}")).collect::<Vec<_>>());
     // Five others: id, type, both times and the offset.
-    stream("key", &fields(20));
-    assert_eq!(errors(&format!("{SMALL}{}\n", fields(19))), [""; 0]);
+    stream("key", &fields(28));
+    assert_eq!(errors(&format!("{SMALL}{}\n", fields(27))), [""; 0]);
+    let topic = "topic = \"{type}.{body.f0}.{body.other}\"\n";
+    stream("key", &format!("{topic}{}", fields(27)));
+    assert_eq!(errors(&format!("{SMALL}{topic}{}\n", fields(26))), [""; 0]);
+    stream("topic", "topic = \"{a}{b}{c}{d}\"\ntopics = { OPEN = \"a\" }");
+    assert_eq!(
+        errors(&format!("{SMALL}topic = \"{{a}}{{b}}{{c}}{{type}}\"\ntopics = {{ OPEN = \"a\" }}\n")),
+        [""; 0]
+    );
+    stream("max_topics", "topic = \"{type}\"\nmax_topics = 0");
+    stream("max_topics", "max_topics = 7");
     stream("redirect_hosts[0]", "redirect_hosts = [\"https://example.com\"]");
     stream("filters", "filters = []");
     stream("filters[0].latency", "filters = [{ latency = 0 }]");
@@ -309,6 +319,20 @@ auth = { bearer = { env = "T" } }
     let templates =
         errors(&format!("{SMALL}topic = \"a.{{type}}\"\n{second}topic = \"a_{{reportSuite}}\"\n"));
     assert_eq!(templates, [""; 0], "what they make is not known");
+    let third = SMALL.split_once("[[stream]]").unwrap().1.replace("\"s\"", "\"t\"");
+    let templates = |one: &str, other: &str| {
+        errors(&format!("{SMALL}topic = \"{one}\"\n[[stream]]{third}topic = \"{other}\"\n"))
+    };
+    let found = templates("a.{type}.{body.x:lower}", "a_{type}_{body.x:lower}");
+    assert_eq!(
+        found,
+        [
+            "stream[1].topic: \"a_{type}_{body.x:lower}\" and \"a.{type}.{body.x:lower}\" (stream[0].topic) make names of the same \
+          values that cannot both be topics: Kafka takes `.` and `_` for the same; choose another name, or the same for both"
+        ]
+    );
+    assert_eq!(templates("a.{type}", "a.{type}"), [""; 0], "streams may share a template");
+    assert_eq!(templates("a.{type}", "a_{type:snake}"), [""; 0], "OPEN and open are two names");
 }
 
 #[test]

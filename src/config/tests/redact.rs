@@ -88,6 +88,8 @@ fn what_the_connector_needs_cannot_be_redacted() {
         ("topic = \"a.{evars.evars.eVar5}\"", "evars.evars.evar5"),
         ("topic = \"a.{evars.evars.eVar5}\"", "evars"),
         ("topic = \"a.{reportSuite}\"", "reportSuite"),
+        ("topic = \"a.{ip}.{reportSuite:snake}\"", "reportSuite"),
+        ("topic = \"a.{ip}.{reportSuite:snake}\"", "ip"),
         ("drop = [\"bot\"]", "bot"),
         ("drop = [\"excluded\"]", "exclude"),
     ] {

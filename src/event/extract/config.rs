@@ -2,7 +2,7 @@
 
 use super::MAX_FIELDS;
 use crate::event::paths::{PathError, Spelling};
-use crate::model::types::FilterReason;
+use crate::model::types::{FilterReason, MAX_TOPIC_FIELDS};
 
 /// Which JSON fields to take. Paths are dotted member names, such as `device.channel`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -13,8 +13,8 @@ pub struct Config {
     pub key: Key,
     /// What the type is.
     pub event_type: EventType,
-    /// The field that fills the placeholder of the topic template.
-    pub topic_field: Option<String>,
+    /// The fields that the topic is chosen by, [`MAX_TOPIC_FIELDS`] at most.
+    pub topic_fields: Vec<String>,
     /// When it happened.
     pub occurred: String,
     /// When the service processed it.
@@ -44,7 +44,7 @@ impl Config {
             EventType::Field(path) => Some((&**path, "the event's type")),
             EventType::Constant(_) => None,
         };
-        let topic = self.topic_field.as_deref().map(|path| (path, "what the topic is chosen by"));
+        let topic = self.topic_fields.iter().map(|path| (&**path, "what the topic is chosen by"));
         let offset = self.offset.as_deref().map(|path| (path, "the position"));
         let dropped = self.drop.iter().map(|drop| (super::rule(*drop).0, "what `drop` looks at"));
         let processed = (&*self.processed, "the time by which progress is known");
@@ -101,6 +101,9 @@ pub enum ConfigError {
     /// A path that is none.
     #[error(transparent)]
     Path(#[from] PathError),
+    /// More fields that the topic is chosen by than a record holds.
+    #[error("the topic is chosen by {0} fields, and by at most {MAX_TOPIC_FIELDS} it can be")]
+    TooManyTopicFields(usize),
     /// More different fields than an extractor takes.
     #[error("{0} different fields are named, at most {MAX_FIELDS} can be taken")]
     TooManyFields(usize),

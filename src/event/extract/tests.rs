@@ -14,7 +14,7 @@ fn config() -> Config {
         id: Id::Field("id".into()),
         key: Key::Fields(vec!["device.named_user_id".into(), "device.channel".into(), "id".into()]),
         event_type: EventType::Field("type".into()),
-        topic_field: Some("type".into()),
+        topic_fields: vec!["type".into()],
         occurred: "occurred".into(),
         processed: "processed".into(),
         times: TimeFormat::Rfc3339,
@@ -39,7 +39,7 @@ fn all_fields_are_taken_in_one_pass() {
     assert_eq!(&*record.id_text, b"7c9f0a12-91b6-11f0-9b57-0242ac120002");
     assert_eq!(record.key.as_deref(), Some(&b"3f0c"[..]));
     assert_eq!(record.event_type.as_deref(), Some(&b"OPEN"[..]));
-    assert_eq!(record.topic_value.as_deref(), Some(&b"OPEN"[..]));
+    assert_eq!(record.topic_values[0].as_deref(), Some(&b"OPEN"[..]));
     assert_eq!(record.occurred.as_deref(), Some(&b"2026-03-02T07:41:09.402Z"[..]));
     assert_eq!(record.processed_ms, Some(1_772_437_271_018));
     assert_eq!(record.offset.as_deref(), Some(&b"1000412900117"[..]));

@@ -6,7 +6,7 @@ use super::Pipeline;
 use crate::event::extract::Line;
 use crate::event::route::Route;
 use crate::model::block::{Block, lines};
-use crate::model::types::DeadLetterReason;
+use crate::model::types::{DeadLetterReason, TopicValues};
 use crate::sink::{Accepts, Sink, Topic};
 
 /// A time this much before our clock is an old one: that the topic refuses it is not for a clock that is wrong.
@@ -24,11 +24,11 @@ pub(super) enum Destination {
 }
 
 impl Pipeline {
-    /// Where an event goes whose topic field holds `value`.
-    pub(super) fn destination(&mut self, value: Option<&[u8]>, sink: &impl Sink) -> Destination {
-        let route = match self.router.route(value) {
+    /// Where an event goes in whose topic fields are these values.
+    pub(super) fn destination(&mut self, values: &TopicValues<'_>, sink: &impl Sink) -> Destination {
+        let route = match self.router.route(values) {
             Ok(route) => route,
-            Err(error) => return Destination::Nowhere(DeadLetterReason::Unroutable, error.to_string()),
+            Err(error) => return Destination::Nowhere(error.reason(), error.to_string()),
         };
         let name = self.router.name(route);
         match sink.topic(name) {
@@ -76,7 +76,7 @@ impl Pipeline {
         for line in lines(bytes) {
             let forms = self.forms(line, &mut scratch);
             let Ok((Line::Event(record), _)) = self.extracted(forms) else { continue };
-            let Ok(route) = self.router.route(record.topic_value.as_deref()) else { continue };
+            let Ok(route) = self.router.route(&record.topic_values) else { continue };
             let routes = [Some(route), self.router.default_route()];
             for name in routes.into_iter().flatten().map(|route| self.router.name(route)) {
                 if sink.topic(name) == Topic::Unknown && !unknown.contains(name) {

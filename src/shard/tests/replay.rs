@@ -25,7 +25,7 @@ fn adobe_pipeline(max_ids: usize) -> Pipeline {
         id: Id::Field("id".into()),
         key: Key::Fields(Vec::new()),
         event_type: EventType::Constant("hit"),
-        topic_field: None,
+        topic_fields: Vec::new(),
         occurred: "received".into(),
         processed: "received".into(),
         times: TimeFormat::UnixSeconds,
@@ -35,9 +35,11 @@ fn adobe_pipeline(max_ids: usize) -> Pipeline {
         drop: Vec::new(),
     };
     let routes = route::Config {
-        topic: "hits".into(),
+        topic: Template::parse("hits").unwrap(),
         topics: Default::default(),
+        by: None,
         default_topic: None,
+        max_topics: 1000,
         timestamp: Default::default(),
         reserved: Vec::new(),
     };

@@ -18,6 +18,7 @@ use super::config::{Config, TopicSpec};
 use super::delivery;
 use crate::sink::{Accepts, SinkError, Topic};
 
+mod clashes;
 mod cluster;
 mod limits;
 mod replicas;
@@ -239,7 +240,7 @@ impl Topics {
         let too_few: Vec<&Wanted> =
             there.iter().copied().filter(|topic| existing[&topic.name] < topic.at_least).collect();
         self.add_partitions(&too_few)?;
-        let absent = self.create(&missing)?;
+        let absent = self.create(&missing, existing.keys().map(String::as_str))?;
         let has_new = absent.len() < missing.len();
         there.extend(missing.into_iter().filter(|topic| !absent.contains_key(&topic.name)));
         let names: Vec<&str> = there.iter().map(|topic| topic.name.as_str()).collect();
@@ -248,8 +249,12 @@ impl Topics {
         Ok(found.chain(absent.into_iter().map(|(name, absence)| (name, Err(absence)))).collect())
     }
 
-    /// Creates topics; tells which of them cannot be had.
-    fn create(&mut self, missing: &[&Wanted]) -> Result<BTreeMap<String, Absence>, SinkError> {
+    /// Creates topics beside the existing ones; tells which of them cannot be had.
+    fn create<'n>(
+        &mut self,
+        missing: &[&Wanted],
+        existing: impl Iterator<Item = &'n str>,
+    ) -> Result<BTreeMap<String, Absence>, SinkError> {
         if missing.is_empty() {
             return Ok(BTreeMap::new());
         }
@@ -263,8 +268,14 @@ impl Topics {
         if let Some(why) = self.cluster.refuses_changes() {
             return all_missing(why);
         }
-        let (mut absent, mut failed, mut created) = (BTreeMap::new(), Vec::new(), Vec::new());
-        for (name, result) in self.cluster.create(missing)? {
+        let (missing, clashing) = clashes::cut_off(missing, existing);
+        let refused = |other: &str| {
+            Absence::Refused(format!("there is a topic {other}, and Kafka takes `.` and `_` for the same"))
+        };
+        let clashing = clashing.iter().map(|(topic, other)| (topic.name.clone(), refused(other)));
+        let mut absent: BTreeMap<String, Absence> = clashing.collect();
+        let (mut failed, mut created) = (Vec::new(), Vec::new());
+        for (name, result) in self.cluster.create(&missing)? {
             match result {
                 // Another shard or instance was faster.
                 Ok(()) | Err(Code::TopicAlreadyExists) => created.push(name),

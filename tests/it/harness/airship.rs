@@ -7,6 +7,7 @@ pub(crate) mod lines;
 pub(crate) mod oracle;
 mod partitioner;
 pub(crate) mod progress;
+pub(crate) mod run;
 pub(crate) mod scenes;
 
 use crate::harness::broker::Broker;

@@ -11,7 +11,7 @@ pub(super) fn adobe() -> Config {
         id: Id::Pair { high: "hitIdHigh".into(), low: "hitIdLow".into() },
         key: Key::AdobeVisitor,
         event_type: EventType::Constant(HIT_TYPE),
-        topic_field: Some("reportSuite".into()),
+        topic_fields: vec!["reportSuite".into()],
         occurred: "timeGMT".into(),
         processed: "receivedTimeGMT".into(),
         times: TimeFormat::UnixSeconds,
@@ -108,7 +108,7 @@ fn the_documented_shapes_are_taken() {
     }
     hit(EXAMPLES[0].0, |record| {
         assert_eq!(record.id, EventId::from_pair(3581960277124087808, 6917541213830176402));
-        assert_eq!(record.topic_value.as_deref(), Some(&b"harborprod"[..]));
+        assert_eq!(record.topic_values[0].as_deref(), Some(&b"harborprod"[..]));
         assert_eq!(record.occurred.as_deref(), Some(&b"2026-06-15T08:40:03Z"[..]));
         assert_eq!(record.processed_ms, Some(1_781_512_803_000));
     });
@@ -212,7 +212,7 @@ fn times_out_of_range_are_no_times() {
 #[test]
 fn evar_names_are_the_same_in_any_case_and_no_others() {
     let config = Config {
-        topic_field: Some("evars.evars.eVar5".into()),
+        topic_fields: vec!["evars.evars.eVar5".into()],
         key: Key::Fields(vec!["props.Prop1".into(), "EVARS.evars.evar5".into()]),
         ..adobe()
     };
@@ -222,14 +222,14 @@ fn evar_names_are_the_same_in_any_case_and_no_others() {
         );
         extract(&config, line.as_bytes(), |found| {
             let Ok(Line::Event(record)) = found else { panic!("{line}: {found:?}") };
-            assert_eq!(record.topic_value.as_deref(), Some(&b"77"[..]), "a number is its decimal text");
+            assert_eq!(record.topic_values[0].as_deref(), Some(&b"77"[..]), "a number is its decimal text");
             assert_eq!(record.key.as_deref(), Some(&b"77"[..]), "prop1 is not Prop1");
         });
     }
     let exact = Config { spelling: Spelling::default(), ..config };
     extract(&exact, br#"{"hitIdHigh":1,"hitIdLow":2,"evars":{"evars":{"evar5":"x"}}}"#, |found| {
         let Ok(Line::Event(record)) = found else { panic!("{found:?}") };
-        assert_eq!(record.topic_value, None);
+        assert_eq!(record.topic_values, TopicValues::default());
     });
 }
 

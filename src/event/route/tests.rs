@@ -1,0 +1,210 @@
+//! Topics by values, their number, and times.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::topic::MAX_TOPIC_LENGTH;
+use crate::model::types::EventId;
+
+proptest! {
+    #[test]
+    fn no_values_name_a_topic_that_is_not_for_events(
+        before in prop::sample::select(vec!["", "p", "p.", "p_", "_", "__", "x."]),
+        fields in prop::sample::select(vec!["{a}", "{a:lower}", "{a:snake}", "{a}{b}", "{a:snake}.{b:lower}"]),
+        values in [value(), value()],
+    ) {
+        let mut router = router(&format!("{before}{fields}"));
+        let reserved = router.config.reserved.clone();
+        let taken = &values[..router.config.fields().len()];
+        match router.topic(&[&values[0], &values[1]]) {
+            Ok(topic) => {
+                let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+                prop_assert!(topic.chars().all(legal) && !topic.is_empty() && topic.len() <= MAX_TOPIC_LENGTH);
+                prop_assert!(topic != "." && topic != ".." && !topic.starts_with("__"), "{topic}");
+                let folded = topic.replace('.', "_");
+                prop_assert!(reserved.iter().all(|name| name.replace('.', "_") != folded), "{topic}");
+                let is_small = fields.contains(':') && !fields.contains("{a}");
+                prop_assert!(!is_small || topic.chars().all(|c| !c.is_ascii_uppercase()), "{topic}");
+            }
+            Err(Unroutable::Reserved { topic }) => {
+                let folded = topic.replace('.', "_");
+                let is_ours = reserved.iter().any(|name| name.replace('.', "_") == folded);
+                prop_assert!(is_ours || topic.starts_with("__"), "{topic} is for events");
+            }
+            Err(Unroutable::NoValue { .. }) => prop_assert!(taken.iter().any(String::is_empty)),
+            Err(other) => prop_assert!(false, "{other}"),
+        }
+    }
+}
+
+fn value() -> impl Strategy<Value = String> {
+    let names = [
+        "p.checkpoints",
+        "checkpoints",
+        "Checkpoints",
+        ".checkpoints",
+        "/ids",
+        ".ids",
+        "p_ids",
+        "shards",
+        "p/shards",
+        "dead-letters",
+        "__consumer_offsets",
+        "_x",
+        "\u{e9}",
+        "..",
+        ".",
+    ];
+    prop_oneof![
+        "[a-z._-]{0,12}",
+        prop::sample::select(names.to_vec()).prop_map(str::to_owned),
+        any::<String>()
+    ]
+}
+
+impl Router {
+    fn topic(&mut self, values: &[&str]) -> Result<&str, Unroutable> {
+        let values: Vec<_> = values.iter().map(|value| Some(Text::Borrowed(value.as_bytes()))).collect();
+        let route = self.route(&values)?;
+        Ok(self.name(route))
+    }
+}
+
+fn config(topic: &str) -> Config {
+    Config {
+        topic: Template::parse(topic).unwrap(),
+        topics: BTreeMap::new(),
+        by: None,
+        default_topic: None,
+        max_topics: MAX_TOPICS,
+        timestamp: Timestamp::Processed,
+        reserved: ["p.checkpoints", "p.ids", "p.shards", "p.dead-letters"].map(str::to_owned).to_vec(),
+    }
+}
+
+fn router(topic: &str) -> Router {
+    Router::new(config(topic))
+}
+
+/// With a table for the types.
+fn mapping(topic: &str) -> Router {
+    let topics = BTreeMap::from([("OPEN".into(), "opens".into())]);
+    Router::new(Config { topics, by: Some("type".into()), ..config(topic) })
+}
+
+#[test]
+fn a_state_topic_is_no_topic_for_an_event() {
+    let mut router = router("p.{type}");
+    for (value, topic) in
+        [("checkpoints", "p.checkpoints"), ("dead-letters", "p.dead-letters"), ("/ids", "p._ids")]
+    {
+        match router.topic(&[value]) {
+            Ok(found) => assert_eq!((value, found), ("/ids", topic)),
+            Err(error) => assert_eq!(error, Unroutable::Reserved { topic: topic.into() }),
+        }
+    }
+    assert_eq!(router.topic(&["checkpoint"]), Ok("p.checkpoint"));
+    let mut lower = self::router("p{type:lower}");
+    assert_eq!(
+        lower.topic(&[".IDS"]),
+        Err(Unroutable::Reserved { topic: "p.ids".into() }),
+        "whatever the form makes"
+    );
+}
+
+#[test]
+fn a_mapped_value_goes_before_the_template() {
+    let mut router = mapping("airship.{type}");
+    assert_eq!(router.config.fields(), ["type"]);
+    assert_eq!(router.topic(&["OPEN"]), Ok("opens"));
+    assert_eq!(router.topic(&["SEND"]), Ok("airship.SEND"));
+    assert_eq!(router.topic(&[]), Err(Unroutable::NoValue { field: "type".into() }));
+    assert_eq!(router.known_topics().collect::<Vec<_>>(), ["opens"]);
+}
+
+#[test]
+fn the_table_is_for_a_field_that_the_template_need_not_name() {
+    let mut router = mapping("airship.{body.name}.{body.kind}");
+    assert_eq!(router.config.fields(), ["body.name", "body.kind", "type"]);
+    assert_eq!(router.topic(&["n", "k", "OPEN"]), Ok("opens"));
+    assert_eq!(router.topic(&["n", "k", "SEND"]), Ok("airship.n.k"));
+    assert_eq!(router.topic(&["OPEN", "OPEN", "SEND"]), Ok("airship.OPEN.OPEN"));
+    assert_eq!(router.topic(&["", "", "OPEN"]), Ok("opens"), "which needs no other value");
+    assert_eq!(router.topic(&["n", "", "SEND"]), Err(Unroutable::NoValue { field: "body.kind".into() }));
+    let without = Config { topics: BTreeMap::new(), ..router.config };
+    assert_eq!(without.fields(), ["body.name", "body.kind"], "no more is asked for than is needed");
+}
+
+#[test]
+fn what_lacks_a_value_goes_to_the_default() {
+    let config = Config { default_topic: Some("other".into()), ..config("a.{x}.{y}") };
+    let mut router = Router::new(config);
+    assert_eq!(router.topic(&["1", "2"]), Ok("a.1.2"));
+    assert_eq!(router.topic(&["", "2"]), Ok("other"));
+    assert_eq!(router.topic(&["1", ""]), Ok("other"));
+    assert_eq!(router.topic(&["1"]), Ok("other"));
+}
+
+#[test]
+fn a_fixed_topic_needs_no_type() {
+    let mut router = mapping("all");
+    assert_eq!(router.topic(&[]), Ok("all"));
+    assert_eq!(router.topic(&["SEND"]), Ok("all"));
+    assert_eq!(router.topic(&["OPEN"]), Ok("opens"));
+    assert!(router.made.is_empty(), "types of a fixed topic are not remembered");
+    assert_eq!(self::router("all").config.fields(), [""; 0]);
+}
+
+#[test]
+fn the_number_of_topics_is_bounded_whatever_the_values() {
+    let config = Config { max_topics: 3, default_topic: Some("other".into()), ..config("t.{a:lower}{b}") };
+    let mut router = Router::new(config);
+    for (values, topic) in
+        [(["A", "1"], "t.a1"), (["a", "1"], "t.a1"), (["a1", "x"], "t.a1x"), (["b", "/"], "t.b_")]
+    {
+        assert_eq!(router.topic(&values), Ok(topic));
+    }
+    for _ in 0..2 {
+        let error = router.topic(&["c", "1"]).unwrap_err();
+        assert_eq!(
+            (&error, error.reason().name()),
+            (&Unroutable::TooManyTopics { max_topics: 3 }, "too_many_topics")
+        );
+    }
+    assert_eq!(router.topic(&["B", "?"]), Ok("t.b_"), "known topics go on");
+    assert_eq!(router.topic(&["", "1"]), Ok("other"), "so does what needs none");
+}
+
+#[test]
+fn a_time_that_is_missing_is_replaced_by_the_other_one_and_only_then_by_the_clock() {
+    const NOW: i64 = 2_000_000_000_000;
+    let timestamp = |wanted, processed_ms, occurred: Option<&str>| {
+        let config = Config { timestamp: wanted, ..config("t") };
+        let record = Record {
+            id_text: Text::default(),
+            id: EventId(1),
+            key: None,
+            event_type: None,
+            topic_values: Default::default(),
+            occurred: occurred.map(|text| Text::Borrowed(text.as_bytes())),
+            processed_ms,
+            offset: None,
+        };
+        let parse = |text: &[u8]| std::str::from_utf8(text).ok()?.parse().ok();
+        Router::new(config).timestamp(&record, parse, NOW)
+    };
+    for (processed, occurred, by_processed, by_occurred) in [
+        (Some(5), Some("7"), 5, 7),
+        (None, Some("7"), 7, 7),
+        (Some(5), None, 5, 5),
+        (Some(5), Some("no time"), 5, 5),
+        (Some(-1), Some("7"), 7, 7),
+        (Some(5), Some("-1"), 5, 5),
+        (None, None, NOW, NOW),
+        (Some(-1), Some("-1"), NOW, NOW),
+        (None, Some("2000000000001"), NOW, NOW),
+    ] {
+        assert_eq!(timestamp(Timestamp::Processed, processed, occurred), by_processed);
+        assert_eq!(timestamp(Timestamp::Occurred, processed, occurred), by_occurred);
+    }
+}

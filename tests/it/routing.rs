@@ -1,0 +1,3 @@
+//! Which events go where, and as what: topics, filters, keys, times and headers as they are configured, on a real Kafka.
+
+mod topics;
