@@ -3,7 +3,7 @@
 //! What passes within the limit of 30 s changes nothing, so each outage here lasts until it is noticed.
 
 use crate::harness::airship::scenes::{Expected, Scene, Setup, held};
-use crate::harness::broker::{Broker, broker, private_broker};
+use crate::harness::broker::{Broker, broker, killable_broker, private_broker};
 use crate::harness::wait;
 use serde_json::Value;
 use std::time::Duration;
@@ -61,7 +61,7 @@ fn finish(scene: Scene, broker: &Broker) {
 /// The stream is quiet, so the shard writes nothing: all the same it is noticed that Kafka stands still, and that it is gone.
 #[test]
 fn kafka_goes_away_while_the_stream_is_quiet() {
-    let mut broker = private_broker();
+    let mut broker = killable_broker();
     let scene = Setup::new("quiet-outage", held(6_000, 3_000)).stream("silence = \"10m\"").start(&broker);
     scene.wait_delivered(2_000);
     wait_ready(&scene);

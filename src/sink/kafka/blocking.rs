@@ -26,12 +26,15 @@ const FLUSH_PAUSE: Duration = Duration::from_millis(1);
 /// state transition").
 const LEAST_RESUME: Duration = Duration::from_secs(1);
 
-/// How long records may wait in a producer whose credentials a broker has refused. Not given up at once: of several
-/// brokers one may refuse for a moment, as when it starts.
-const REFUSED_PATIENCE: Duration = Duration::from_secs(1);
+/// How long records may wait in a producer that is useless by its own account. Not given up at once: of several brokers one
+/// may refuse the credentials for a moment, as when it starts.
+const USELESS_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long the reason of a failure may come after its consequences. It is on its way already.
 const CAUSE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// The longest call, after which is looked whether another one makes sense. Far above [`LEAST_RESUME`].
+const STEP: Duration = Duration::from_secs(10);
 
 /// How long one poll may block while a transaction is being aborted.
 const ABORT_POLL: Duration = Duration::from_millis(10);
@@ -74,14 +77,25 @@ pub(in crate::sink) fn flush(producer: &BaseProducer<Context>, limit: Duration) 
 
 /// Commits, resuming the call while librdkafka says that it may be resumed.
 pub(in crate::sink) fn commit(producer: &BaseProducer<Context>, limit: Duration) -> Result<(), KafkaError> {
+    resume(producer, limit, |time| producer.commit_transaction(time))
+}
+
+/// Calls until it is done, the limit is over, or the producer turns out to be useless.
+fn resume(
+    producer: &BaseProducer<Context>,
+    limit: Duration,
+    call: impl Fn(Duration) -> Result<(), KafkaError>,
+) -> Result<(), KafkaError> {
     let deadline = Instant::now() + limit;
     let mut left = limit;
     loop {
-        match producer.commit_transaction(left) {
+        match call(left.min(STEP)) {
             Err(KafkaError::Transaction(error))
-                if error.is_retriable() && Instant::now() + LEAST_RESUME < deadline =>
+                if error.is_retriable()
+                    && Instant::now() + LEAST_RESUME < deadline
+                    && !producer.context().is_useless() =>
             {
-                debug!(reason = error.string(), "commit is tried again");
+                debug!(reason = error.string(), "the call is resumed");
                 left = deadline.saturating_duration_since(Instant::now()).max(LEAST_RESUME);
             }
             other => return other,
@@ -101,7 +115,7 @@ pub(in crate::sink) fn abort(producer: &BaseProducer<Context>, limit: Duration) 
         };
         // Without a thread it only takes longer.
         drop(thread::Builder::new().name("abort".to_owned()).spawn_scoped(scope, poll));
-        let result = producer.abort_transaction(limit);
+        let result = resume(producer, limit, |time| producer.abort_transaction(time));
         done.store(true, Ordering::Release);
         result
     })
@@ -116,7 +130,7 @@ pub(super) fn await_cause(producer: &BaseProducer<Context>) {
 }
 
 fn patience(producer: &BaseProducer<Context>, limit: Duration) -> Duration {
-    if producer.context().was_refused() { limit.min(REFUSED_PATIENCE) } else { limit }
+    if producer.context().is_useless() { limit.min(USELESS_PATIENCE) } else { limit }
 }
 
 /// Serves the client's events, then sleeps. A poll with a timeout would use up the core in its last millisecond, since

@@ -63,6 +63,11 @@ impl Least {
 impl KafkaSink {
     /// Looks whether the shard's partitions of the state topics are there and go as far as they did.
     pub(super) fn check_state(&mut self) -> Result<(), SinkError> {
+        // While nothing is written nobody else serves its events.
+        self.producer()?.poll(Duration::ZERO);
+        if self.context.has_lost_brokers() {
+            self.check_client()?;
+        }
         let Seen { checkpoints, ids, .. } = self.seen;
         let mut looked = self.look();
         let is_missed = |(first, second): (Ends, Ends)| checkpoints.is_missed(first) || ids.is_missed(second);

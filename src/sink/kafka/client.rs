@@ -27,6 +27,7 @@ mod addresses;
 mod causes;
 mod failures;
 mod files;
+mod lost;
 mod member;
 mod refusal;
 #[cfg(test)]
@@ -84,6 +85,8 @@ pub(crate) struct Clients {
 pub(crate) struct Context {
     failures: Arc<Failures>,
     refused: Arc<AtomicBool>,
+    /// Whether it knows no broker any more.
+    lost: Arc<AtomicBool>,
     causes: Arc<Causes>,
     tokens: Option<Arc<TokenSource>>,
     /// Whether it was ever given a token.
@@ -150,6 +153,7 @@ impl Clients {
             .set("batch.num.messages", QUEUE_MESSAGES)
             .set("batch.size", sizes.batch_bytes.to_string())
             .set("message.max.bytes", MESSAGE_MAX_BYTES.to_string());
+        lost::watch(&mut config);
         if self.config.delivery == Delivery::ExactlyOnce {
             config
                 .set("transactional.id", transactional_id)
@@ -265,6 +269,31 @@ impl Context {
         self.refused.load(Ordering::Acquire)
     }
 
+    /// Whether the client knows no broker any more, and so nobody whom it could ask for brokers. That happens where all of a
+    /// cluster's brokers stood still for a while: the controller takes them for gone, and the first that answers again names
+    /// none; librdkafka (2.12.1) then forgets all that it knows and does not go back to `bootstrap.servers` by itself. Learnt
+    /// when the client's events are served, of clients that [`lost::watch`] was called for.
+    pub(crate) fn has_lost_brokers(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
+    }
+
+    /// Whether only a new client can go on: see [`Self::was_refused`] and [`Self::has_lost_brokers`].
+    pub(crate) fn is_useless(&self) -> bool {
+        self.was_refused() || self.has_lost_brokers()
+    }
+
+    /// An error of this code came back from a call.
+    pub(crate) fn note_code(&self, code: RDKafkaErrorCode) {
+        match (code, &self.tokens) {
+            // A token that could not be fetched is reported so too, but it is asked for again without a new client.
+            (RDKafkaErrorCode::Authentication, Some(tokens)) => tokens.refused(),
+            (RDKafkaErrorCode::Authentication, None) | (RDKafkaErrorCode::SSL, _) => {
+                self.refused.store(true, Ordering::Release);
+            }
+            _ => {}
+        }
+    }
+
     /// Every record was acknowledged, so a broker that refused the credentials did so for a moment.
     pub(crate) fn note_accepted(&self) {
         self.refused.store(false, Ordering::Release);
@@ -337,16 +366,13 @@ impl ClientContext for Context {
         if code.is_some_and(|code| code != RDKafkaErrorCode::AllBrokersDown && causes::is_unreachable(code)) {
             self.note_cause(reason);
         }
-        if code == Some(RDKafkaErrorCode::SSL) {
-            self.refused.store(true, Ordering::Release);
+        if let Some(code) = code.filter(|_| !causes::is_cut_off(reason)) {
+            self.note_code(code);
         }
-        if code == Some(RDKafkaErrorCode::Authentication) {
-            match &self.tokens {
-                // A token that could not be fetched is reported so too, but it is asked for again without a new client.
-                Some(tokens) => tokens.refused(),
-                None => self.refused.store(true, Ordering::Release),
-            }
-        }
+    }
+
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.lost.store(lost::names_no_broker(statistics), Ordering::Release);
     }
 }
 

@@ -10,25 +10,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::ClientContext;
+use rdkafka::TopicPartitionList;
 use rdkafka::client::OAuthToken;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
-use rdkafka::{Statistics, TopicPartitionList};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::StateTopics;
-use super::client::{Clients, Context, with_causes};
+use super::client::{Clients, Context, close_beside, with_causes};
 use super::config::Config;
 use super::placement::Latest;
 use super::placement::record::GROUP;
 use crate::failpoint;
 use crate::sink::SinkError;
 
+mod namesake;
 mod seat;
 
 pub use seat::{Seat, Sitting};
@@ -92,10 +93,8 @@ enum Reaction {
     Restores,
     /// It joins with another client, which has the secrets and files as they are by then.
     JoinsAnew,
-    /// The same, after a pause.
-    ComesBack,
-    /// It gives up its seat, which is another process's.
-    Goes,
+    /// It finds out whether its seat is another process's.
+    Doubts,
 }
 
 type Owner = dyn Fn(Change) + Send + Sync;
@@ -156,17 +155,36 @@ impl Member {
                 continue;
             };
             failpoint::pass("group_member");
-            let Some(Err(failed)) = consumer.poll(STEP) else { continue };
-            match self.heed(&failed, consumer) {
-                Reaction::Goes => return Left::Replaced,
+            let reaction = match consumer.poll(STEP) {
+                Some(Err(failed)) => self.heed(&failed, consumer),
+                _ if consumer.context().inner.has_lost_brokers() => {
+                    let reason = "it was told of a cluster without brokers";
+                    warn!(
+                        reason,
+                        topic = self.topic,
+                        "the consumer group that shares the shards; joining anew"
+                    );
+                    self.seat.loses(format!("consumer group {}: {reason}", self.topic));
+                    Reaction::JoinsAnew
+                }
+                _ => Reaction::Stays,
+            };
+            match reaction {
+                Reaction::Stays => {}
                 Reaction::Restores => restore_at = Some(Instant::now()),
                 Reaction::JoinsAnew => joined = None,
-                Reaction::ComesBack => {
-                    // If there is another process of its name after all, the two must not fence each other for ever.
-                    joined = None;
-                    sleep(PAUSE.mul_f64(rand::random_range(0.2..1.2)), stop);
+                Reaction::Doubts => {
+                    if let Some(fenced) = joined.take() {
+                        self.give_up(fenced);
+                    }
+                    if self.has_namesake(stop) {
+                        error!(
+                            instance_id = self.group.instance_id,
+                            "another process with this instance_id has joined the group; each needs an instance_id of its own"
+                        );
+                        return Left::Replaced;
+                    }
                 }
-                Reaction::Stays => {}
             }
         }
         if let Some(consumer) = joined {
@@ -177,23 +195,8 @@ impl Member {
 
     /// What a failure means for the membership.
     fn heed(&self, failed: &KafkaError, consumer: &BaseConsumer<GroupContext>) -> Reaction {
-        let is_replaced = failed.rdkafka_error_code() == Some(Code::FencedInstanceId);
-        let Sitting { joined, was_joined, .. } = self.seat.get();
-        if is_replaced && was_joined && !joined {
-            // Its session had expired, so the group may have taken its own late requests for those of another process. If there is
-            // one, that is the member by now, and it gives way to this one.
-            warn!(
-                instance_id = self.group.instance_id,
-                "the group has this member for another one; it joins anew"
-            );
-            return Reaction::ComesBack;
-        }
-        if is_replaced {
-            error!(
-                instance_id = self.group.instance_id,
-                "another process with this instance_id has joined the group; each needs an instance_id of its own"
-            );
-            return Reaction::Goes;
+        if failed.rdkafka_error_code() == Some(Code::FencedInstanceId) {
+            return Reaction::Doubts;
         }
         let reason = with_causes(failed.to_string(), &consumer.context().inner);
         let advice = advice(failed);
@@ -235,6 +238,15 @@ impl Member {
             warn!(reason = %failed, topic = self.topic, "cannot make the topic of the shards again; trying again");
         }
         restored.is_ok()
+    }
+
+    /// Lets go of a client that the group has fenced, and of its shards: whoever is the member now has them.
+    fn give_up(&self, fenced: BaseConsumer<GroupContext>) {
+        self.seat.loses("the group has a member of this instance_id, which another client joined as");
+        if let Ok(held) = fenced.assignment() {
+            (self.owner)(Change::Lost(numbers(&held)));
+        }
+        close_beside(fenced);
     }
 
     /// Leaves at once, so that the others need not wait for the session to expire: closing alone would keep the seat, since
@@ -301,8 +313,8 @@ impl ClientContext for GroupContext {
         self.inner.error(error, reason);
     }
 
-    fn stats(&self, statistics: Statistics) {
-        self.inner.stats(statistics);
+    fn stats_raw(&self, statistics: &[u8]) {
+        self.inner.stats_raw(statistics);
     }
 }
 

@@ -240,6 +240,8 @@ impl KafkaSink {
 
     pub(super) fn reopen_shard(&mut self, known: Known<'_>) -> Result<Reopened, SinkError> {
         self.forget_required_topics();
+        // What they have from before may be what failed: secrets that were rotated since, brokers that are no more.
+        self.topics.renew_clients();
         let reader = self.fence()?;
         let (state, partition) = (self.state(), self.settings.place.partition);
         let found =

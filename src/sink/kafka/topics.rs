@@ -143,7 +143,7 @@ impl Topics {
         self.known.remove(topic);
     }
 
-    /// The next requests come from new clients, which read the secrets again.
+    /// The next requests come from new clients, which read secrets and files again and begin at `bootstrap.servers`.
     pub(crate) fn renew_clients(&mut self) {
         self.cluster.renew();
     }

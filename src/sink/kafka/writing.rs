@@ -2,6 +2,8 @@
 //!
 //! Invariant: the checkpoint is the last record of its transaction.
 
+use std::time::Duration;
+
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseRecord, Producer};
 use rdkafka::types::RDKafkaErrorCode as Code;
@@ -26,7 +28,7 @@ impl KafkaSink {
         match blocking::send(self.producer()?, record, self.time_left()) {
             Ok(()) => Ok(()),
             Err(KafkaError::MessageProduction(Code::QueueFull)) => {
-                self.check_credentials()?;
+                self.check_client()?;
                 let reason = self.unanswered("Kafka took no records for too long");
                 Err(self.too_slow(reason))
             }
@@ -53,7 +55,7 @@ impl KafkaSink {
     /// Waits until every record is acknowledged.
     pub(super) fn flush(&mut self) -> Result<(), SinkError> {
         if !blocking::flush(self.producer()?, self.time_left()) {
-            self.check_credentials()?;
+            self.check_client()?;
             let reason = self.unanswered("Kafka did not acknowledge the records");
             return Err(self.too_slow(reason));
         }
@@ -64,15 +66,21 @@ impl KafkaSink {
         Ok(())
     }
 
-    /// To be asked where Kafka does not answer. A producer keeps the secrets that it was built with; only one that is
-    /// opened anew reads those that were rotated since; the clients that are kept for topics have the old ones too.
-    pub(super) fn check_credentials(&mut self) -> Result<(), SinkError> {
-        if self.context.was_refused() {
-            self.topics.renew_clients();
-            let reason = "Kafka refused the producer's credentials, or TLS failed; secrets and files are now read again";
-            return Err(SinkError::OutcomeUnknown(self.unanswered(reason)));
+    /// To be asked where Kafka does not answer: there are failures after which only a producer that is opened anew can go on. It
+    /// keeps the secrets that it was built with, for one, and would not read those that were rotated since.
+    pub(super) fn check_client(&self) -> Result<(), SinkError> {
+        if let Some(producer) = &self.producer {
+            // What it has to say may be waiting.
+            producer.poll(Duration::ZERO);
         }
-        Ok(())
+        let reason = if self.context.was_refused() {
+            "Kafka refused the producer's credentials, or TLS failed; secrets and files are now read again"
+        } else if self.context.has_lost_brokers() {
+            "the producer was told of a cluster without brokers; it is opened anew from bootstrap_servers"
+        } else {
+            return Ok(());
+        };
+        Err(SinkError::OutcomeUnknown(self.unanswered(reason)))
     }
 
     /// What did not happen in time, with the reason that librdkafka gave for it.
@@ -88,13 +96,16 @@ impl KafkaSink {
     pub(super) fn classify(&mut self, error: &KafkaError) -> SinkError {
         let reason = self.producer.as_ref().map_or_else(|| chain(error), |producer| explain(producer, error));
         let KafkaError::Transaction(error) = error else { return SinkError::OutcomeUnknown(reason) };
+        // It may come before the event that says the same.
+        self.context.note_code(error.code());
         if error.is_fatal() {
             self.diagnose(error.code(), &error.string())
+        } else if let Err(useless) = self.check_client() {
+            useless
         } else if error.txn_requires_abort() {
             self.must_be_aborted(error.code(), reason)
         } else if error.is_retriable() {
-            let too_slow = SinkError::TooSlow { reason, outcome_unknown: true };
-            self.check_credentials().err().unwrap_or(too_slow)
+            SinkError::TooSlow { reason, outcome_unknown: true }
         } else {
             SinkError::OutcomeUnknown(reason)
         }
@@ -184,7 +195,7 @@ impl KafkaSink {
 
     pub(super) fn abort_batch(&mut self) -> Result<(), SinkError> {
         let mut does_not_fit = self.learn_late();
-        self.check_credentials()?;
+        self.check_client()?;
         if self.delivery_failed {
             self.check_topics()?;
         }

@@ -19,7 +19,10 @@ pub(crate) use admin::watermarks;
 pub(crate) use distant::distant_broker;
 pub(crate) use listeners::guarded_broker;
 pub(crate) use ports::free_port;
-pub(crate) use private::{PrivateBroker, Right, acl_broker, cluster, private_broker, scram_broker};
+pub(crate) use private::{
+    PrivateBroker, Right, acl_broker, cluster, forgetful_broker, killable_broker, private_broker,
+    scram_broker,
+};
 pub(crate) use tls::Tls;
 pub(crate) use ways::{Way, broker_with_ways};
 

@@ -3,8 +3,8 @@
 //!
 //! Each test has a broker of its own.
 
-use crate::harness::airship::scenes::{Expected, Scene, Setup, all_at_once, lively};
-use crate::harness::broker::{Broker, private_broker};
+use crate::harness::airship::scenes::{Expected, Scene, Setup, all_at_once, held, lively};
+use crate::harness::broker::{Broker, forgetful_broker, killable_broker, private_broker};
 use crate::harness::wait;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -57,7 +57,7 @@ fn stopped_and_started() {
 
 #[test]
 fn killed_and_started() {
-    let mut broker = private_broker();
+    let mut broker = killable_broker();
     let scene = steady("broker-kill").start(&broker);
     scene.wait_delivered(3_000);
     broker.kill9();
@@ -92,6 +92,39 @@ fn paused_longer_than_the_transaction_may_take() {
     broker.pause();
     scene.process.wait_for_log("write failed; the batch is kept and tried again", RECOVER);
     broker.resume();
+    finish(scene, &broker);
+}
+
+/// What clients say who were told of a cluster without brokers: the producer, and the member of the group.
+const LOST: [&str; 2] =
+    ["the producer was told of a cluster without brokers", "it was told of a cluster without brokers"];
+
+/// Where every broker stood still for too long, the first to answer again names none, and librdkafka forgets the last. No
+/// timeout would mend that here before the test gives up.
+#[test]
+fn a_cluster_that_names_no_broker_for_a_while() {
+    let broker = forgetful_broker();
+    let mut released = 300;
+    let setup = Setup::new("broker-forgotten", held(EVENTS, released)).stream("silence = \"10m\"").top(
+        r#"
+        ownership = "group"
+        instance_id = "a"
+        [kafka]
+        transaction_timeout = "10m"
+        [kafka.properties]
+        "topic.metadata.refresh.interval.ms" = "250"
+        "#,
+    );
+    let scene = setup.start(&broker);
+    scene.wait_delivered(200);
+    let has_said = |lost: &&str| scene.process.log().iter().any(|line| line.contains(lost));
+    wait::wait_until(RECOVER, "the clients to forget their broker", || {
+        // Some come at each look, so that the producer is in use.
+        released = (released + 5).min(EVENTS / 2);
+        scene.mock.release(released);
+        LOST.iter().all(has_said)
+    });
+    scene.mock.release(EVENTS);
     finish(scene, &broker);
 }
 

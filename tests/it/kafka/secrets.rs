@@ -163,12 +163,13 @@ fn rotated_while_a_commit_is_under_way() {
     rotation.in_file();
     fs::write(&go, "").expect("written");
     let ended = rotation.finish("while a commit is under way");
+    let failed = ended.lines("write failed").join("\n");
     assert_eq!(
         ended.lines("secrets and files are now read again").len(),
         1,
-        "it was the commit that was refused"
+        "it was the commit that was refused:\n{failed}"
     );
     for old in ["cannot reach Kafka for the list of topics", "cannot read the topics' configuration"] {
-        assert_eq!(ended.lines(old), Vec::<&str>::new());
+        assert_eq!(ended.lines(old), Vec::<&str>::new(), "of\n{failed}");
     }
 }

@@ -162,6 +162,12 @@ pub(super) fn is_tls(line: &str) -> bool {
     .any(|sign| line.contains(sign))
 }
 
+/// Whether what librdkafka reports as a failed authentication is only a connection that was lost before it was asked for the
+/// credentials.
+pub(super) fn is_cut_off(line: &str) -> bool {
+    line.contains("mechanism handshake failed: Local:")
+}
+
 /// The line without the thread's name before it and the counts behind it, so that the same cause is the same text.
 fn tidy(line: &str) -> String {
     let line = match line.strip_prefix("[thrd:") {
@@ -225,6 +231,18 @@ mod tests {
         assert_eq!(causes.text().unwrap(), "b: new; a: old");
         tokio::time::advance(Duration::from_secs(2)).await;
         assert_eq!(causes.text().unwrap(), "b: new");
+    }
+
+    #[test]
+    fn a_lost_connection_is_no_refusal() {
+        let handshake = "sasl_plaintext://k:1/1: SASL SCRAM-SHA-512 mechanism handshake failed: ";
+        let lost =
+            format!("{handshake}Local: Broker transport failure: broker's supported mechanisms: (n/a)");
+        assert!(is_cut_off(&lost));
+        let refused =
+            format!("{handshake}Broker: Unsupported SASL mechanism: broker's supported mechanisms: PLAIN");
+        assert!(!is_cut_off(&refused));
+        assert!(!is_cut_off("sasl_plaintext://k:1/1: SASL authentication error: Authentication failed"));
     }
 
     #[test]

@@ -112,6 +112,10 @@ impl Cluster {
         } else {
             close_beside(consumer);
         }
+        if metadata.is_err() {
+            // What the one cannot do, the other cannot do either.
+            self.renew();
+        }
         metadata
     }
 

@@ -24,7 +24,7 @@ pub(super) fn start() -> Result<Broker, String> {
     // The container's controller port is not published, so it needs no free one.
     let environment: Vec<String> = java::properties("0.0.0.0", port, port + 1, "/tmp/kraft-combined-logs")
         .into_iter()
-        .chain(java::SHARED.map(|(key, value)| (key, value.to_owned())))
+        .chain(java::PATIENT.map(|(key, value)| (key, value.to_owned())))
         .map(|(key, value)| format!("KAFKA_{}={value}", key.to_uppercase().replace('.', "_")))
         .collect();
     let mut arguments = vec!["run", "--detach", "--rm", "--name", &name, "--publish", &publish];

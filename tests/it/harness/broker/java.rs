@@ -38,14 +38,13 @@ pub(super) struct Java {
     jvm: Option<(Child, Watchdog)>,
 }
 
-/// What the shared broker has besides. It is never started again, so its session may be long: where a machine stands still for
-/// longer than that, the controller takes the broker for gone, and tells clients of a cluster without brokers. Those of
-/// librdkafka forget the only one then, and do not ask again for minutes.
-pub(super) const SHARED: [(&str, &str); 1] = [("broker.session.timeout.ms", "60000")];
+/// What a broker has besides that is not killed and started again, so that its session may be long. Where one stands still for
+/// longer than that, the controller takes it for gone, and it tells clients of a cluster without brokers.
+pub(super) const PATIENT: [(&str, &str); 1] = [("broker.session.timeout.ms", "60000")];
 
 /// Starts the shared broker; it and its directory go when this process ends.
 pub(super) fn start_shared() -> Result<Broker, String> {
-    let (java, broker) = start("Java", &SHARED)?;
+    let (java, broker) = start("Java", &PATIENT)?;
     // A static is never dropped either; without this the broker would be dropped here.
     std::mem::forget(java);
     Ok(broker)

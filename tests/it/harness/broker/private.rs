@@ -23,10 +23,27 @@ pub(crate) struct PrivateBroker {
     broker: Broker,
 }
 
-/// Starts a broker for the calling test alone: 3-5 s on an idle machine, about 300 MiB.
+/// Its signs of life come later than they must: of each 20 s it is taken for gone in the last two, and names no broker at all to
+/// its clients.
+const FORGETFUL: [(&str, &str); 2] =
+    [("broker.session.timeout.ms", "18000"), ("broker.heartbeat.interval.ms", "20000")];
+
+/// Starts a broker for the calling test alone: 3-5 s on an idle machine, about 300 MiB. It may be paused and stopped.
 #[track_caller]
 pub(crate) fn private_broker() -> PrivateBroker {
-    start(&[])
+    start(&java::PATIENT)
+}
+
+/// The same, to be killed and started again.
+#[track_caller]
+pub(crate) fn killable_broker() -> PrivateBroker {
+    start(&SOON_AGAIN)
+}
+
+/// The same, but clients hear of a cluster without brokers again and again, for two seconds of each 20.
+#[track_caller]
+pub(crate) fn forgetful_broker() -> PrivateBroker {
+    start(&FORGETFUL)
 }
 
 /// A private broker that also listens at the returned address, for users with a password (SCRAM-SHA-512, see
@@ -49,7 +66,6 @@ pub(crate) fn scram_broker(session: Duration) -> (PrivateBroker, String) {
     (broker, address)
 }
 
-/// A private broker with these properties beside the usual ones.
 /// A private broker with an authorizer, which also listens at the returned address for the user `tributary` with the
 /// password `secret` (SASL/PLAIN). That user may do what [`PrivateBroker::allow`] says and nothing else; tests, which
 /// come in at the other address, may do everything.
@@ -83,9 +99,10 @@ pub(crate) fn cluster(count: usize) -> Vec<PrivateBroker> {
     nodes.into_iter().map(|(java, broker)| PrivateBroker { java, broker }).collect()
 }
 
+/// A private broker with these properties beside the usual ones.
 #[track_caller]
 pub(super) fn start(extra: &[(&'static str, &str)]) -> PrivateBroker {
-    match java::start("Java, private", &[&SOON_AGAIN, extra].concat()) {
+    match java::start("Java, private", extra) {
         Ok((java, broker)) => PrivateBroker { java, broker },
         Err(why) => panic!(
             "this test stops and starts a broker of its own, which takes Java 17 or newer and Maven (no other broker \

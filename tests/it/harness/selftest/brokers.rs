@@ -1,6 +1,6 @@
 //! The shared broker shows its topics; a private one is stopped, killed and paused and keeps what it has.
 
-use crate::harness::broker::{Broker, broker, private_broker, unique_prefix};
+use crate::harness::broker::{Broker, broker, killable_broker, private_broker, unique_prefix};
 use crate::harness::reader::{Isolation, Reader, read_all};
 use crate::harness::wait::GENEROUS;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
@@ -30,7 +30,7 @@ fn topics_are_created_listed_and_described() {
 
 #[test]
 fn a_private_broker_keeps_its_data_and_ports() {
-    let mut broker = private_broker();
+    let mut broker = killable_broker();
     let topic = "kept";
     let address = broker.bootstrap().to_owned();
     broker.create_topic(topic, 1, &[]);

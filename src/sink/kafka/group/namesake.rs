@@ -1,0 +1,153 @@
+//! Whether another process has joined the group under this member's name.
+//!
+//! A member that is fenced cannot tell. Where a broker stood still for longer than a session, or the session expired while
+//! shards let go, the group may take this member's own late requests for those of another process. What they left in the group
+//! says nothing any more, so its session expires too. Another process goes on.
+
+use std::time::Duration;
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{Member, sleep};
+use crate::sink::SinkError;
+use crate::sink::kafka::client::{Context, close_beside, explain};
+
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Limit of one.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Length of the UUID that brokers put behind a member's instance id and a `-`.
+const UUID_LENGTH: usize = 36;
+
+/// What was seen of the members that have the name.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+struct Watched {
+    /// Which one there was, and since when it was looked at.
+    seen: Option<(String, Instant)>,
+}
+
+/// What a look says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Verdict {
+    /// No member has the name.
+    Free,
+    /// One has, which may be dead.
+    Unknown,
+    /// One has, which lives.
+    Taken,
+}
+
+impl Watched {
+    /// Judges what members of the name a look has found, `now`. Without a sign of life a member lasts for `session`.
+    fn judge(&mut self, found: Option<&str>, now: Instant, session: Duration) -> Verdict {
+        let Some(found) = found else { return Verdict::Free };
+        match &self.seen {
+            // Somebody joined meanwhile, and it was not this process.
+            Some((seen, _)) if seen != found => Verdict::Taken,
+            // Twice: brokers are not on time when they are busy.
+            Some((_, since)) if now.duration_since(*since) >= 2 * session => Verdict::Taken,
+            Some(_) => Verdict::Unknown,
+            None => {
+                self.seen = Some((found.to_owned(), now));
+                Verdict::Unknown
+            }
+        }
+    }
+}
+
+impl Member {
+    /// Whether a process of the same name is in the group, and not what is left of this one. Takes a few sessions at most while
+    /// the group answers; while it does not it is asked again.
+    pub(super) fn has_namesake(&self, stop: &CancellationToken) -> bool {
+        let instance_id = &self.group.instance_id;
+        warn!(instance_id, "the group has another member of this instance_id; finding out whether it lives");
+        let (mut watched, mut client) = (Watched::default(), None);
+        while !stop.is_cancelled() {
+            match self.namesake(&mut client) {
+                Ok(found) => {
+                    match watched.judge(found.as_deref(), Instant::now(), self.group.session_timeout) {
+                        Verdict::Free => {
+                            info!(instance_id, "it was what this process had left behind; joining anew");
+                            return false;
+                        }
+                        Verdict::Taken => return true,
+                        Verdict::Unknown => {}
+                    }
+                }
+                Err(failed) => {
+                    watched = Watched::default();
+                    warn!(reason = %failed, topic = self.topic, "cannot ask for the group's members; trying again");
+                    self.seat.fails(failed.to_string());
+                }
+            }
+            sleep(LOOK, stop);
+        }
+        false
+    }
+
+    /// The id of the member that has this one's name, if there is one.
+    fn namesake(&self, client: &mut Option<BaseConsumer<Context>>) -> Result<Option<String>, SinkError> {
+        let consumer = match client.take() {
+            Some(consumer) => consumer,
+            None => self.clients.consumer(true)?,
+        };
+        match consumer.client().fetch_group_list(Some(&self.topic), REQUEST_TIMEOUT) {
+            Ok(list) => {
+                *client = Some(consumer);
+                let members = list.groups().iter().flat_map(|group| group.members());
+                let mut ids = members.map(|member| member.id());
+                Ok(ids.find(|id| is_named(id, &self.group.instance_id)).map(str::to_owned))
+            }
+            Err(error) => {
+                let reason = explain(&consumer, &error);
+                close_beside(consumer);
+                Err(SinkError::Unusable(format!(
+                    "cannot ask for the members of group {}: {reason}",
+                    self.topic
+                )))
+            }
+        }
+    }
+}
+
+/// Whether a member has this instance id: brokers make its own id of it.
+fn is_named(member_id: &str, instance_id: &str) -> bool {
+    let rest = member_id.strip_prefix(instance_id).and_then(|rest| rest.strip_prefix('-'));
+    rest.is_some_and(|uuid| uuid.len() == UUID_LENGTH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UUID: &str = "2b2ae2c9-0b8f-4b7e-8f25-0d4c5f0f1a11";
+
+    #[test]
+    fn a_member_id_begins_with_the_instance_id() {
+        assert!(is_named(&format!("pod-1-{UUID}"), "pod-1"));
+        for other in [format!("pod-10-{UUID}"), format!("pod-1-a-{UUID}"), "pod-1".into(), UUID.into()] {
+            assert!(!is_named(&other, "pod-1"), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_says_nothing_is_dead_after_its_session() {
+        let (session, start) = (Duration::from_secs(6), Instant::now());
+        let mut watched = Watched::default();
+        assert_eq!(watched.judge(Some("a-1"), start, session), Verdict::Unknown);
+        assert_eq!(watched.judge(Some("a-1"), start + session, session), Verdict::Unknown);
+        assert_eq!(watched.clone().judge(None, start + session, session), Verdict::Free);
+        assert_eq!(
+            watched.clone().judge(Some("a-2"), start + session, session),
+            Verdict::Taken,
+            "it joined anew"
+        );
+        assert_eq!(watched.judge(Some("a-1"), start + 2 * session, session), Verdict::Taken, "it lives");
+        assert_eq!(Watched::default().judge(None, start, session), Verdict::Free);
+    }
+}
