@@ -61,9 +61,14 @@ pub enum Ended {
 /// Every shard, in the order of the configuration, with fresh figures.
 pub fn figures(plan: &Plan) -> Vec<ShardFigures> {
     let shards = plan.streams.iter().flat_map(|stream| {
-        (0..stream.shards).map(|index| ShardId { stream: Arc::clone(stream.name()), index })
+        let reasons = stream.extract.filters.reasons();
+        (0..stream.shards).map(move |index| ShardFigures {
+            id: ShardId { stream: Arc::clone(stream.name()), index },
+            source: Default::default(),
+            shard: shard::metrics::Metrics::new(&reasons),
+        })
     });
-    shards.map(|id| ShardFigures { id, source: Default::default(), shard: Default::default() }).collect()
+    shards.collect()
 }
 
 /// Runs all shards until `stop` is cancelled and they have drained, or until they have to end.

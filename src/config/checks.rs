@@ -43,11 +43,16 @@ fn is_field(path: &str) -> bool {
     paths::parse(path).is_ok()
 }
 
+/// Checks the path of a field.
+pub(super) fn field(field: &str, example: &str, path: &Path, errors: &mut Errors) {
+    let message = format!("expected member names with dots between them, such as {example:?}");
+    errors.add_if(!is_field(field), path, message);
+}
+
 /// Checks paths of fields.
 pub(super) fn fields(fields: &[String], example: &str, path: &Path, errors: &mut Errors) {
-    for (n, field) in fields.iter().enumerate() {
-        let message = format!("expected member names with dots between them, such as {example:?}");
-        errors.add_if(!is_field(field), &path.index(n), message);
+    for (n, text) in fields.iter().enumerate() {
+        field(text, example, &path.index(n), errors);
     }
 }
 
@@ -56,7 +61,7 @@ pub(super) fn number_of_fields(config: &extract::Config, key: &Path, errors: &mu
     match Extractor::new(config) {
         Err(extract::ConfigError::TooManyFields(number)) => {
             let message = format!(
-                "too long: with those of `topic` and those that the connector needs it makes {number} different fields, and at most {MAX_FIELDS} can be taken"
+                "too long: with those of `topic`, `only` and `drop` and those that the connector needs it makes {number} different fields, and at most {MAX_FIELDS} can be taken"
             );
             errors.add(key, message);
         }

@@ -19,6 +19,7 @@ pub(super) mod fields;
 pub(super) mod filters;
 pub(super) mod headers;
 pub(super) mod redact;
+pub(super) mod rules;
 pub(super) mod topics;
 
 use adobe::Adobe;

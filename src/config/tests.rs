@@ -19,6 +19,7 @@ mod keys;
 mod layering;
 mod printing;
 mod redact;
+mod rules;
 
 const EXAMPLE: &str = include_str!("../../config.example.toml");
 

@@ -13,13 +13,15 @@ use crate::model::{numbers, offset};
 
 mod config;
 mod fields;
+mod filter;
 mod tree;
 mod visitor;
 
-pub use crate::model::types::FilterReason;
 pub use config::{Config, ConfigError, EventType, Id, Key, TimeFormat};
+pub use filter::{Condition, Filters, ONLY, Rule};
 
 use fields::{Fields, Value};
+use filter::Filter;
 use tree::{Paths, Tree};
 use visitor::Visitor;
 
@@ -36,8 +38,8 @@ pub enum Line<'a> {
     PositionOnly(Option<Text<'a>>),
     /// An event that the stream leaves out.
     Filtered {
-        /// Why.
-        reason: FilterReason,
+        /// Why, as a number in [`Filters::reasons`].
+        reason: usize,
         /// When the service processed it, milliseconds since the Unix epoch.
         processed_ms: Option<i64>,
         /// The position after this line.
@@ -74,7 +76,7 @@ pub struct Extractor {
     times: TimeFormat,
     offset: Option<usize>,
     position_only_type: Option<Vec<u8>>,
-    drop: Vec<(FilterReason, usize)>,
+    filter: Filter,
     dates: jiff::fmt::temporal::DateTimeParser,
 }
 
@@ -143,11 +145,7 @@ impl Extractor {
                 Key::AdobeVisitor => KeySlots::AdobeVisitor(Visitor::new(&mut paths)?),
             },
             position_only_type: config.position_only_type.as_ref().map(|name| name.as_bytes().to_vec()),
-            drop: config
-                .drop
-                .iter()
-                .map(|drop| Ok((*drop, paths.slot(rule(*drop).0)?)))
-                .collect::<Result<_, ConfigError>>()?,
+            filter: Filter::new(&config.filters, &mut paths)?,
             dates: jiff::fmt::temporal::DateTimeParser::new(),
             tree: paths.build()?,
         })
@@ -166,7 +164,7 @@ impl Extractor {
             return Ok(Line::PositionOnly(offset));
         }
         let processed_ms = self.processed_ms(&fields);
-        if let Some(reason) = self.filtered(&fields) {
+        if let Some(reason) = self.filter.reason(&fields) {
             return Ok(Line::Filtered { reason, processed_ms, offset });
         }
         let Some(mut found) = self.find_id(&fields) else {
@@ -196,6 +194,11 @@ impl Extractor {
         let (fields, _) = self.fields(line).ok()?;
         let halves = self.find_id(&fields)?.halves;
         self.make_key(&fields, halves)
+    }
+
+    /// For how many reasons events may be left out.
+    pub fn filter_reasons(&self) -> usize {
+        self.filter.reasons()
     }
 
     /// Whether lines are to carry a position.
@@ -231,13 +234,6 @@ impl Extractor {
             (Some(wanted), TypeSlot::Field(slot)) => fields.text(*slot).is_some_and(|text| *text == **wanted),
             _ => false,
         }
-    }
-
-    fn filtered(&self, fields: &Fields<'_>) -> Option<FilterReason> {
-        let applies = |(drop, slot): &&(FilterReason, usize)| {
-            fields.get(*slot).is_some_and(|value| value.is(rule(*drop).1))
-        };
-        self.drop.iter().find(applies).map(|(drop, _)| *drop)
     }
 
     fn find_id<'a>(&self, fields: &Fields<'a>) -> Option<FoundId<'a>> {
@@ -325,14 +321,6 @@ impl Pair {
         let half = |slot| if fields.is_absent(slot) { Some(0) } else { fields.unsigned(slot) };
         let halves = (half(self.high)?, half(self.low)?);
         (halves != (0, 0)).then_some(halves)
-    }
-}
-
-/// The field that tells whether to leave a hit out, and what it holds then.
-fn rule(drop: FilterReason) -> (&'static str, &'static [u8]) {
-    match drop {
-        FilterReason::Bot => ("bot", b"<Bot>"),
-        FilterReason::Excluded => ("exclude.value", b"yes"),
     }
 }
 

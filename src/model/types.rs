@@ -237,28 +237,6 @@ impl DeadLetterReason {
     }
 }
 
-/// Adobe hits that a stream may leave out.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum FilterReason {
-    /// `bot` is `<Bot>`.
-    Bot,
-    /// `exclude.value` is `yes`.
-    Excluded,
-}
-
-impl FilterReason {
-    /// All of them, for metrics that must exist from the start.
-    pub const ALL: [Self; 2] = [Self::Bot, Self::Excluded];
-
-    /// The stable name used in the configuration and in metrics.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Bot => "bot",
-            Self::Excluded => "excluded",
-        }
-    }
-}
-
 /// One record on its way to Kafka, all borrowed.
 #[derive(Clone, Copy, Debug)]
 pub struct OutRecord<'a> {

@@ -15,7 +15,7 @@ use super::mark::ReplayCounts;
 use super::progress::Added;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::figure::Figure;
-use crate::model::types::{DeadLetterReason, FilterReason};
+use crate::model::types::DeadLetterReason;
 
 /// What becomes of an event that a replay brings, as metric labels.
 pub(crate) const REPLAY_OUTCOMES: [&str; 3] = ["brought_back", "dropped_by_id", "dropped_by_time"];
@@ -56,8 +56,8 @@ pub struct Metrics {
     pub duplicates: Counter,
     /// Dead letters, in the order of [`DeadLetterReason::ALL`].
     pub dead_letters: [Counter; DeadLetterReason::ALL.len()],
-    /// Events left out, in the order of [`FilterReason::ALL`].
-    pub filtered: [Counter; FilterReason::ALL.len()],
+    /// Events left out, by reason.
+    pub filtered: Vec<(Arc<str>, Counter)>,
     /// Commits.
     pub commits: Counter,
     /// From the closing of a batch to its known commit, seconds.
@@ -181,6 +181,12 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// Of a stream that leaves events out for these reasons.
+    pub fn new(filter_reasons: &[Arc<str>]) -> Self {
+        let filtered = filter_reasons.iter().map(|reason| (Arc::clone(reason), Counter::default())).collect();
+        Self { filtered, ..Self::default() }
+    }
+
     /// The shard goes on from `checkpoint`.
     pub fn opened(&self, checkpoint: &Checkpoint) {
         self.health.opened();
@@ -199,8 +205,8 @@ impl Metrics {
         for (counter, count) in self.replayed.iter().zip([brought_back, dropped_by_id, dropped_by_time]) {
             counter.inc_by(count);
         }
-        for (counter, count) in self.filtered.iter().zip(added.filtered) {
-            counter.inc_by(count);
+        for ((_, counter), count) in self.filtered.iter().zip(&added.filtered) {
+            counter.inc_by(*count);
         }
         self.unplaced.inc_by(added.unplaced);
         self.commits.inc();
@@ -232,7 +238,7 @@ impl Metrics {
             DeadLetterReason::ALL.iter().map(|reason| reason.name()).zip(counts(&self.dead_letters));
         let replayed = REPLAY_OUTCOMES.into_iter().zip(counts(&self.replayed));
         let gaps = Gap::ALL.iter().map(|gap| gap.name()).zip(counts(&self.possible_gaps));
-        let filtered = FilterReason::ALL.iter().map(|reason| reason.name()).zip(counts(&self.filtered));
+        let filtered = self.filtered.iter().map(|(reason, counter)| (reason.to_string(), counter.get()));
         let codes = self.failure_codes.all();
         vec![
             Figure::counter("tributary_events_received", "Lines committed, of whatever kind", &self.received),
@@ -282,7 +288,12 @@ impl Metrics {
                 dead_letters,
             ),
             Figure::counters("tributary_possible_gaps", "Times that events may be missing", "reason", gaps),
-            Figure::counters("tributary_events_filtered", "Events left out by `drop`", "reason", filtered),
+            Figure::counters(
+                "tributary_events_filtered",
+                "Events left out by `drop` and `only`",
+                "reason",
+                filtered,
+            ),
             Figure::age(
                 "tributary_stream_lag",
                 "Now minus the processing time of the last committed event",

@@ -84,7 +84,7 @@ impl Pipeline {
         redaction: Option<Redaction>,
         dead_letter_topic: String,
     ) -> Self {
-        let progress = Progress::new(Cursor::in_line(extractor.reads_offsets()));
+        let progress = Progress::new(Cursor::in_line(extractor.reads_offsets()), extractor.filter_reasons());
         Self {
             extractor,
             router,

@@ -3,13 +3,10 @@
 use super::cursor::Cursor;
 use super::mark::ReplayCounts;
 use crate::model::checkpoint::Totals;
-use crate::model::types::{DeadLetterReason, FilterReason};
+use crate::model::types::DeadLetterReason;
 
 /// Counts by reason, in the order of [`DeadLetterReason::ALL`].
 pub(crate) type DeadLetters = [u64; DeadLetterReason::ALL.len()];
-
-/// Counts by reason, in the order of [`FilterReason::ALL`].
-pub(crate) type Filtered = [u64; FilterReason::ALL.len()];
 
 /// What a batch adds.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -20,8 +17,8 @@ pub struct Added {
     pub dead_letters: DeadLetters,
     /// What replays brought.
     pub replay: ReplayCounts,
-    /// Events left out by reason.
-    pub filtered: Filtered,
+    /// Events left out by reason, in the order in which the extractor numbers these.
+    pub filtered: Vec<u64>,
     /// Lines of a stream that is told where to resume, without an offset that can be sent back.
     pub unplaced: u64,
 }
@@ -33,24 +30,26 @@ pub(super) struct Progress {
     pub(super) processed_ms: Option<i64>,
     pub(super) added: Totals,
     /// Kept here and not beside the dead letters: blocks without records are folded, not made again.
-    pub(super) filtered: Filtered,
+    pub(super) filtered: Vec<u64>,
 }
 
 impl Progress {
-    pub(super) fn new(cursor: Cursor) -> Self {
-        Self { cursor, processed_ms: None, added: Totals::default(), filtered: Filtered::default() }
+    /// Nothing yet, of a stream that leaves events out for so many reasons.
+    pub(super) fn new(cursor: Cursor, filter_reasons: usize) -> Self {
+        Self { cursor, processed_ms: None, added: Totals::default(), filtered: vec![0; filter_reasons] }
     }
 
-    pub(super) fn filter(&mut self, reason: FilterReason) {
+    pub(super) fn filter(&mut self, reason: usize) {
         self.added.filtered += 1;
-        if let Some(index) = FilterReason::ALL.iter().position(|known| *known == reason) {
-            self.filtered[index] += 1;
+        if let Some(count) = self.filtered.get_mut(reason) {
+            *count += 1;
         }
     }
 
     /// It is committed, and the window knows all ids after `forgotten_ms`.
     pub(super) fn commit(&mut self, forgotten_ms: Option<i64>) {
         self.cursor.commit(forgotten_ms);
-        (self.processed_ms, self.added, self.filtered) = (None, Totals::default(), Filtered::default());
+        (self.processed_ms, self.added) = (None, Totals::default());
+        self.filtered.fill(0);
     }
 }

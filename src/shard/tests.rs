@@ -10,7 +10,7 @@ use super::run::Closing;
 use super::*;
 use crate::clock::now_ms;
 use crate::event::dedupe::{self, Window};
-use crate::event::extract::{self, EventType, Extractor, FilterReason, Id, Key, TimeFormat};
+use crate::event::extract::{self, Condition, EventType, Extractor, Filters, Id, Key, Rule, TimeFormat};
 use crate::event::paths::Spelling;
 use crate::event::route::{self, Router, Template};
 use crate::model::checkpoint::Hold;
@@ -35,7 +35,13 @@ fn pipeline_with(max_ids: usize, redaction: Option<Redaction>) -> Pipeline {
         offset: Some("offset".into()),
         position_only_type: Some("OFFSET_UPDATE".into()),
         spelling: Spelling::default(),
-        drop: vec![FilterReason::Bot],
+        filters: Filters {
+            drop: vec![Rule {
+                name: "bot".into(),
+                when: Condition { field: "bot".into(), values: vec!["<Bot>".into()], ignore_case: false },
+            }],
+            only: Vec::new(),
+        },
     };
     let routes = route::Config {
         topic: Template::parse("t.{type}").unwrap(),
@@ -143,6 +149,11 @@ fn what_is_left_out_is_counted_and_neither_sent_nor_remembered() {
     assert_eq!(values(&cluster), [event(1).trim_end()]);
     let totals = cluster.lock().unwrap().checkpoint.as_ref().unwrap().totals;
     assert_eq!((totals.received, totals.delivered, totals.duplicates, totals.filtered), (2, 1, 0, 1));
+    let last = event(2).replace("\"type\"", "\"bot\":\"<Bot>\",\"type\"");
+    assert_eq!(run(&cluster, 100, vec![lines(&last)]), Exit::Stopped);
+    let checkpoint = cluster.lock().unwrap().checkpoint.clone().unwrap();
+    assert_eq!(checkpoint.position, Some(Position::offset("2")), "it moves the position by itself");
+    assert_eq!((checkpoint.totals.received, checkpoint.totals.filtered), (3, 2));
 }
 
 #[test]

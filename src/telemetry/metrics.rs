@@ -155,7 +155,7 @@ mod tests {
         let figures = |index| ShardFigures {
             id: ShardId { stream: "mobile".into(), index },
             source: Default::default(),
-            shard: Default::default(),
+            shard: crate::shard::metrics::Metrics::new(&["bot".into()]),
         };
         let both = [figures(0), figures(1)];
         both[1].shard.delivered.inc_by(7);

@@ -8,12 +8,13 @@ use url::Url;
 
 use super::Keys;
 use super::common::{Judged, Surroundings};
-use super::topics;
+use super::{rules, topics};
 use crate::config::checks::{self, positive, required, secret};
 use crate::config::errors::{Errors, Path};
+use crate::config::read;
 use crate::config::secret::SecretKeys;
 use crate::config::units::Span;
-use crate::event::extract::{self, EventType, Id, Key, TimeFormat};
+use crate::event::extract::{self, Condition, EventType, Filters, Id, Key, TimeFormat};
 use crate::event::paths::Spelling;
 use crate::model::{numbers, types};
 use crate::source::http::auth::{Credential, Grant, GrantScheme};
@@ -28,6 +29,8 @@ const MOST_CONNECTIONS: u32 = 8;
 const LONGEST_BUCKET: u32 = 7200;
 /// Hits have no type, so that all of them are called the same.
 const HIT: &str = "com.adobe.analytics.hit";
+/// What hits to leave out are called, the field that tells, and what it holds then.
+const WORDS: [(&str, &str, &str); 2] = [("bot", "bot", "<Bot>"), ("excluded", "exclude.value", "yes")];
 const TOPICS: topics::Kind = topics::Kind { example: "reportSuite", by: None };
 
 /// Query parameters that the connector sets, and how to ask for them.
@@ -69,8 +72,6 @@ pub(in crate::config) struct Adobe {
     pub(in crate::config) reconnect_pause: Span,
     /// The topic: a name, or a template with fields in braces, such as `adobe.{reportSuite}` or `adobe.{reportSuite:lower}.{evars.evars.eVar5:snake}`.
     pub(in crate::config) topic: String,
-    /// Hits to leave out.
-    pub(in crate::config) drop: Vec<Dropped>,
 }
 
 impl Default for Adobe {
@@ -85,7 +86,6 @@ impl Default for Adobe {
             replay_interval: Span::seconds(600),
             reconnect_pause: Span::seconds(60),
             topic: "adobe.hits".to_owned(),
-            drop: Vec::new(),
         }
     }
 }
@@ -149,16 +149,6 @@ pub(in crate::config) struct OAuth2 {
     pub(in crate::config) scope: Option<String>,
 }
 
-/// Hits to leave out.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(in crate::config) enum Dropped {
-    /// Hits of bots: `bot` is `<Bot>`.
-    Bot,
-    /// Hits that the report suite excludes: `exclude.value` is `yes`.
-    Excluded,
-}
-
 /// What to do after an unclean stop.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -218,7 +208,8 @@ impl Keys<Adobe> {
             "`{type}` is for Airship: hits have no type; name one of their fields, such as `{reportSuite}`";
         let names_type = route.topic.fields().iter().any(|field| field == "type");
         errors.add_if(names_type, &path.key("topic"), message);
-        let extract = extract(self, route.fields(), path, errors);
+        let filters = rules::validate(common, word, path, errors);
+        let extract = extract(self, route.fields(), filters, path, errors);
         let url = url?;
         Some(Judged {
             // The path holds the stream's name.
@@ -350,20 +341,25 @@ fn service(stream: &Keys<Adobe>, window: Duration, path: &Path, errors: &mut Err
     }
 }
 
+/// What a word in `only` and `drop` stands for.
+fn word(word: &str) -> Result<Condition, String> {
+    let known = WORDS.into_iter().find(|(known, ..)| *known == word);
+    let (_, field, value) = known
+        .ok_or_else(|| read::unknown(&format!("value `{word}`"), word, &WORDS.map(|(word, ..)| word)))?;
+    Ok(Condition { field: field.to_owned(), values: vec![value.to_owned()], ignore_case: true })
+}
+
 /// The members of a hit.
 fn extract(
     stream: &Keys<Adobe>,
     topic_fields: Vec<String>,
+    filters: Filters,
     path: &Path,
     errors: &mut Errors,
 ) -> extract::Config {
     let key = path.key("key");
     let fields = stream.common.key.as_deref().unwrap_or_default();
     checks::fields(fields, "evars.evars.eVar5", &key, errors);
-    let drop = |drop: &Dropped| match drop {
-        Dropped::Bot => types::FilterReason::Bot,
-        Dropped::Excluded => types::FilterReason::Excluded,
-    };
     let config = extract::Config {
         id: Id::Pair { high: "hitIdHigh".to_owned(), low: "hitIdLow".to_owned() },
         key: stream.common.key.clone().map_or(Key::AdobeVisitor, Key::Fields),
@@ -375,7 +371,7 @@ fn extract(
         offset: None,
         position_only_type: None,
         spelling: Spelling { ignore_evar_case: true },
-        drop: stream.own.drop.iter().map(drop).collect(),
+        filters,
     };
     checks::number_of_fields(&config, &key, errors);
     config

@@ -7,12 +7,12 @@ use url::Url;
 use super::Keys;
 use super::common::{Judged, Surroundings};
 use super::filters::{self, Filter};
-use super::topics;
+use super::{rules, topics};
 use crate::config::checks::{self, positive, required, secret};
 use crate::config::errors::{Errors, Path};
 use crate::config::secret::SecretKeys;
 use crate::config::units::Span;
-use crate::event::extract::{self, EventType, Id, Key, TimeFormat};
+use crate::event::extract::{self, Condition, EventType, Filters, Id, Key, TimeFormat};
 use crate::event::paths::Spelling;
 use crate::model::offset;
 use crate::source::http::auth::Credential;
@@ -25,7 +25,8 @@ const SITES: [&str; 2] = ["urbanairship.com", "asnapieu.com"];
 /// Each shard is a connection, and the service limits those per connection point.
 const MOST_SHARDS: u32 = 64;
 /// Every event has a type, so topics can be given to types whatever the template is.
-const TOPICS: topics::Kind = topics::Kind { example: "type", by: Some("type") };
+const TOPICS: topics::Kind = topics::Kind { example: TYPE, by: Some(TYPE) };
+const TYPE: &str = "type";
 
 /// The default key: the device, else the user, else whom the body names. An SMS device may be nothing but its type, and
 /// some events have neither device nor user.
@@ -236,7 +237,8 @@ impl Keys<Airship> {
             let path = path.key("topics").key(event_type);
             errors.add_if(!filters::is_event_type(event_type), &path, filters::EVENT_TYPE);
         }
-        let extract = extract(self, route.fields(), path, errors);
+        let filters = rules::validate(common, word, path, errors);
+        let extract = extract(self, route.fields(), filters, path, errors);
         let (url, auth) = (url?, auth?);
         let kind = if compliance { "airship_compliance" } else { "airship" };
         // The public test server has no app key, but a user.
@@ -332,10 +334,19 @@ fn service(stream: &Keys<Airship>, compliance: bool, path: &Path, errors: &mut E
     }
 }
 
+/// A word in `only` and `drop` is an event type.
+fn word(word: &str) -> Result<Condition, String> {
+    if !filters::is_event_type(word) {
+        return Err(filters::EVENT_TYPE.to_owned());
+    }
+    Ok(Condition { field: TYPE.to_owned(), values: vec![word.to_owned()], ignore_case: false })
+}
+
 /// The members of Airship's event format, version 3.
 fn extract(
     stream: &Keys<Airship>,
     topic_fields: Vec<String>,
+    filters: Filters,
     path: &Path,
     errors: &mut Errors,
 ) -> extract::Config {
@@ -344,7 +355,7 @@ fn extract(
     let config = extract::Config {
         id: Id::Field("id".to_owned()),
         key: Key::Fields(fields.to_vec()),
-        event_type: EventType::Field("type".to_owned()),
+        event_type: EventType::Field(TYPE.to_owned()),
         topic_fields,
         occurred: "occurred".to_owned(),
         processed: "processed".to_owned(),
@@ -352,7 +363,7 @@ fn extract(
         offset: Some(offset::MEMBER.to_owned()),
         position_only_type: Some(airship::OFFSET_UPDATE.to_owned()),
         spelling: Spelling::default(),
-        drop: Vec::new(),
+        filters,
     };
     checks::number_of_fields(&config, &path, errors);
     config

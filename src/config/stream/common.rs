@@ -9,6 +9,7 @@ use url::Url;
 
 use super::headers::Headers;
 use super::redact::{self, Form, Redact};
+use super::rules::Entry;
 use crate::config::checks::{self, LARGEST_MESSAGE, at_least_one, bytes, positive, size};
 use crate::config::errors::{Errors, Path};
 use crate::config::units::{Size, Span};
@@ -42,6 +43,11 @@ pub(in crate::config) struct Common {
     /// dead letter.
     #[schemars(range(min = 1, max = 100_000))]
     pub(in crate::config) max_topics: Option<usize>,
+    /// Takes only events that one of these takes. A word is an event type (Airship), or `bot` or `excluded` (Adobe).
+    pub(in crate::config) only: Vec<Entry>,
+    /// Leaves out events that one of these takes, counted by its name. A word is an event type (Airship), `bot`: hits whose `bot` is
+    /// `<Bot>`, or `excluded`: hits whose `exclude.value` is `yes` (Adobe).
+    pub(in crate::config) drop: Vec<Entry>,
     /// Which time becomes the Kafka timestamp. Adobe: `processed` is `receivedTimeGMT`, `occurred` is `timeGMT`.
     pub(in crate::config) timestamp: Timestamp,
     /// Which headers events get. Those of CloudEvents cost about 4 CPU seconds a million.
@@ -88,6 +94,8 @@ impl Default for Common {
             topics: BTreeMap::new(),
             default_topic: None,
             max_topics: None,
+            only: Vec::new(),
+            drop: Vec::new(),
             timestamp: Timestamp::default(),
             headers: Headers::default(),
             key: None,

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use super::{DESIGN, errors, parse};
-use crate::event::extract::{EventType, Id, Key};
+use crate::event::extract::{Condition, EventType, Filters, Id, Key, Rule};
 use crate::event::route::Timestamp;
 use crate::model::secret::SecretSource;
-use crate::model::types::FilterReason;
 use crate::model::types::OnUnclean;
 use crate::plan::Stream;
 use crate::sink::kafka::config::EventHeaders;
@@ -81,7 +80,7 @@ fn defaults_are_those_of_hits() {
     assert_eq!(record.event_type, EventType::Constant("com.adobe.analytics.hit"));
     assert_eq!((&*record.topic_fields, &record.offset), (&[][..], &None));
     assert_eq!((&*record.processed, &*record.occurred), ("receivedTimeGMT", "timeGMT"));
-    assert!(record.spelling.ignore_evar_case && record.drop.is_empty());
+    assert!(record.spelling.ignore_evar_case && record.filters == Filters::default());
 }
 
 #[test]
@@ -102,7 +101,8 @@ fn every_key_arrives() {
         timestamp = "occurred"
         headers = "cloudevents"
         key = ["evars.evars.eVar1", "ip"]
-        drop = ["bot", "excluded"]
+        drop = ["bot", "excluded", { name = "probes", field = "pageName", is = ["probe", "7"] }]
+        only = [{ field = "reportSuite", is = ["a"] }, "excluded"]
         partitions = 6
         replication_factor = 2
         retention = "1day"
@@ -135,7 +135,25 @@ fn every_key_arrives() {
     assert_eq!(stream.route.fields(), stream.extract.topic_fields);
     assert_eq!((stream.route.by.as_deref(), stream.route.max_topics), (Some("evars.evars.eVar5"), 70));
     assert_eq!(stream.extract.key, Key::Fields(vec!["evars.evars.eVar1".into(), "ip".into()]));
-    assert_eq!(stream.extract.drop, FilterReason::ALL);
+    let when = |field: &str, values: &[&str], ignore_case| Condition {
+        field: field.into(),
+        values: values.iter().map(|value| (*value).to_owned()).collect(),
+        ignore_case,
+    };
+    let excluded = || when("exclude.value", &["yes"], true);
+    let rule = |name: &str, when| Rule { name: name.into(), when };
+    let drop = [
+        rule("bot", when("bot", &["<Bot>"], true)),
+        rule("excluded", excluded()),
+        rule("probes", when("pageName", &["probe", "7"], false)),
+    ];
+    assert_eq!(stream.extract.filters.drop, drop);
+    assert_eq!(stream.extract.filters.only, [when("reportSuite", &["a"], false), excluded()]);
+    let reasons = stream.extract.filters.reasons();
+    assert_eq!(
+        reasons.iter().map(|reason| &**reason).collect::<Vec<_>>(),
+        ["bot", "excluded", "probes", "only"]
+    );
     assert_eq!(stream.route.topics["gold"], "golden");
     assert_eq!(
         (stream.route.default_topic.as_deref(), stream.route.timestamp),
@@ -205,6 +223,7 @@ fn what_is_wrong_is_named() {
     let many: Vec<String> = (0..40).map(|n| format!("f{n}")).collect();
     key(&format!("key = {many:?}"), "key", "at most 32 can be taken");
     key("drop = [\"bots\"]", "drop[0]", "did you mean `bot`?");
+    key("only = [\"SEND\"]", "only[0]", "known here: `bot`, `excluded`");
     key("max_conections = 2", "max_conections", "did you mean `max_connections`?");
     key("shards = 2", "shards", "unknown key");
     key("redirect_hosts = [\"*.adobe.net\"]", "redirect_hosts[0]", "host name");

@@ -10,12 +10,13 @@ use crate::config::errors::Errors;
 use crate::config::layers::Layers;
 use crate::config::raw::{Kafka, Raw};
 use crate::config::secret::{Property, SecretKeys};
-use crate::config::stream::adobe::{Adobe, AdobeAuth, Dropped, Ims, OAuth2, OnUnclean};
+use crate::config::stream::adobe::{Adobe, AdobeAuth, Ims, OAuth2, OnUnclean};
 use crate::config::stream::airship::{Airship, Auth, Backoff, Basic, Start, Subset};
 use crate::config::stream::common::Common;
 use crate::config::stream::filters::{Device, Filter};
 use crate::config::stream::headers::Headers;
 use crate::config::stream::redact::{Action, Form, Redact};
+use crate::config::stream::rules::{Entry, FieldIs};
 use crate::config::stream::{Keys, Stream};
 use crate::config::units::{Latency, Size, Span};
 use crate::config::{FilePath, read_raw, render};
@@ -274,6 +275,12 @@ fn adobe() -> impl Strategy<Value = Keys<Adobe>> {
                 url,
                 topics,
                 default_topic,
+                drop: key.iter().cloned().map(Entry::Word).collect(),
+                only: vec![Entry::Field(FieldIs {
+                    field: key.first().cloned(),
+                    is: Some(key.clone()),
+                    name: None,
+                })],
                 redirect_hosts: flag.then(|| key.clone()),
                 key: (!flag).then_some(key),
                 ..Common::default()
@@ -285,7 +292,6 @@ fn adobe() -> impl Strategy<Value = Keys<Adobe>> {
                 smoothing: flag,
                 smoothing_bucket_size: bucket,
                 on_unclean: if flag { OnUnclean::Replay } else { OnUnclean::Continue },
-                drop: if flag { vec![Dropped::Bot, Dropped::Excluded] } else { Vec::new() },
                 reconnect_pause: pause,
                 replay_interval: interval,
                 ..Adobe::default()

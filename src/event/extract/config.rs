@@ -1,8 +1,9 @@
 //! What to take from the lines of a stream: plain values, made by the configuration, one kind of source each.
 
 use super::MAX_FIELDS;
+use super::filter::{Condition, Filters, Rule};
 use crate::event::paths::{PathError, Spelling};
-use crate::model::types::{FilterReason, MAX_TOPIC_FIELDS};
+use crate::model::types::MAX_TOPIC_FIELDS;
 
 /// Which JSON fields to take. Paths are dotted member names, such as `device.channel`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,7 +29,7 @@ pub struct Config {
     /// How the names of paths are compared.
     pub spelling: Spelling,
     /// Events to leave out.
-    pub drop: Vec<FilterReason>,
+    pub filters: Filters,
 }
 
 impl Config {
@@ -46,9 +47,12 @@ impl Config {
         };
         let topic = self.topic_fields.iter().map(|path| (&**path, "what the topic is chosen by"));
         let offset = self.offset.as_deref().map(|path| (path, "the position"));
-        let dropped = self.drop.iter().map(|drop| (super::rule(*drop).0, "what `drop` looks at"));
+        let dropped =
+            self.filters.drop.iter().map(|Rule { when, .. }| (&*when.field, "what `drop` looks at"));
+        let taken =
+            self.filters.only.iter().map(|Condition { field, .. }| (&**field, "what `only` looks at"));
         let processed = (&*self.processed, "the time by which progress is known");
-        id.chain(kind).chain(topic).chain([processed]).chain(offset).chain(dropped).collect()
+        id.chain(kind).chain(topic).chain([processed]).chain(offset).chain(dropped).chain(taken).collect()
     }
 }
 

@@ -20,7 +20,9 @@ pub(super) enum Value<'a> {
     Negative(i64),
     /// A whole number that was written as a float, such as `1372782179.0`, up to 2^53 either way.
     Whole(i64),
-    /// A boolean, a fraction, a number beyond all those, an array or an object: none of them can be an id, a key, a
+    /// A boolean, which can be compared and nothing else.
+    Bool(bool),
+    /// A fraction, a number beyond all those, an array or an object: none of them can be an id, a key, a
     /// type, a time or an offset.
     Unusable,
 }
@@ -44,7 +46,16 @@ impl<'a> Value<'a> {
             Self::Owned(text) => Some(Text::Made(smallvec::SmallVec::from_slice(text))),
             Self::Unsigned(number) => Some(Text::unsigned(*number)),
             Self::Negative(number) => Some(Text::signed(*number)),
-            Self::Whole(_) | Self::Unusable => None,
+            Self::Whole(_) | Self::Bool(_) | Self::Unusable => None,
+        }
+    }
+
+    /// The same for comparisons: a boolean's bytes are its word.
+    pub(super) fn word(&self) -> Option<Text<'a>> {
+        match self {
+            Self::Bool(true) => Some(Text::Borrowed(b"true")),
+            Self::Bool(false) => Some(Text::Borrowed(b"false")),
+            other => other.text(),
         }
     }
 
@@ -64,7 +75,7 @@ impl<'a> Value<'a> {
             Self::Owned(text) => whole_text(text),
             Self::Unsigned(number) => i64::try_from(*number).ok(),
             Self::Negative(number) | Self::Whole(number) => Some(*number),
-            Self::Unusable => None,
+            Self::Bool(_) | Self::Unusable => None,
         }
     }
 
@@ -73,16 +84,11 @@ impl<'a> Value<'a> {
         self.bytes().is_some_and(<[u8]>::is_empty)
     }
 
-    /// Whether it is this text, in whatever ASCII case.
-    pub(super) fn is(&self, word: &[u8]) -> bool {
-        self.bytes().is_some_and(|text| text.eq_ignore_ascii_case(word))
-    }
-
     fn bytes(&self) -> Option<&[u8]> {
         match self {
             Self::Borrowed(text) => Some(text),
             Self::Owned(text) => Some(text),
-            Self::Unsigned(_) | Self::Negative(_) | Self::Whole(_) | Self::Unusable => None,
+            Self::Unsigned(_) | Self::Negative(_) | Self::Whole(_) | Self::Bool(_) | Self::Unusable => None,
         }
     }
 
@@ -93,7 +99,7 @@ impl<'a> Value<'a> {
             Self::Owned(text) => &**text,
             Self::Unsigned(number) => return Some(Value::Unsigned(*number)),
             Self::Negative(number) => return Some(Value::Negative(*number)),
-            Self::Whole(_) | Self::Unusable => return None,
+            Self::Whole(_) | Self::Bool(_) | Self::Unusable => return None,
         };
         let text = numeral(text)?;
         let unsigned = || text.parse().ok().map(Value::Unsigned);
@@ -107,6 +113,7 @@ impl<'a> Value<'a> {
             Self::Unsigned(number) => Value::Unsigned(number),
             Self::Negative(number) => Value::Negative(number),
             Self::Whole(number) => Value::Whole(number),
+            Self::Bool(switch) => Value::Bool(switch),
             Self::Unusable => Value::Unusable,
         }
     }

@@ -7,6 +7,7 @@ use super::*;
 use crate::event::paths::{PathError, Spelling};
 
 mod adobe;
+mod filters;
 mod offsets;
 
 fn config() -> Config {
@@ -21,7 +22,7 @@ fn config() -> Config {
         offset: Some("offset".into()),
         position_only_type: Some("OFFSET_UPDATE".into()),
         spelling: Spelling::default(),
-        drop: vec![],
+        filters: Filters::default(),
     }
 }
 

@@ -180,8 +180,8 @@ impl<'a> Visitor<'a> for Value<'_, '_, 'a> {
         Ok(())
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        self.set(fields::Value::Unusable);
+    fn visit_bool<E>(self, switch: bool) -> Result<(), E> {
+        self.set(fields::Value::Bool(switch));
         Ok(())
     }
 

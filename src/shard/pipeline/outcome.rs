@@ -29,7 +29,7 @@ impl Pipeline {
             totals: self.progress.added,
             dead_letters: self.dead_letters,
             replay: cursor.replay_counts().since(self.counted),
-            filtered: self.progress.filtered,
+            filtered: self.progress.filtered.clone(),
             unplaced: cursor.unplaced(),
         }
     }

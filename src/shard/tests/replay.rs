@@ -32,7 +32,7 @@ fn adobe_pipeline(max_ids: usize) -> Pipeline {
         offset: None,
         position_only_type: None,
         spelling: Spelling { ignore_evar_case: true },
-        drop: Vec::new(),
+        filters: Filters::default(),
     };
     let routes = route::Config {
         topic: Template::parse("hits").unwrap(),

@@ -18,7 +18,7 @@ pub(super) fn adobe() -> Config {
         offset: None,
         position_only_type: None,
         spelling: Spelling { ignore_evar_case: true },
-        drop: vec![],
+        filters: Filters::default(),
     }
 }
 
@@ -236,8 +236,14 @@ fn evar_names_are_the_same_in_any_case_and_no_others() {
 #[test]
 fn bots_and_excluded_hits_can_be_left_out() {
     let line = |members: &str| format!(r#"{{"hitIdHigh":1,"hitIdLow":2,"receivedTimeGMT":5,{members}}}"#);
-    let reason = |drop: &[FilterReason], members: &str| {
-        let config = Config { drop: drop.to_vec(), ..adobe() };
+    let rule = |name: &str, field: &str, value: &str| Rule {
+        name: name.into(),
+        when: Condition { field: field.into(), values: vec![value.into()], ignore_case: true },
+    };
+    let all = [rule("bot", "bot", "<Bot>"), rule("excluded", "exclude.value", "yes")];
+    let reason = |drop: &[Rule], members: &str| {
+        let filters = Filters { drop: drop.to_vec(), only: Vec::new() };
+        let config = Config { filters, ..adobe() };
         extract(&config, line(members).as_bytes(), |found| match found {
             Ok(Line::Event(_)) => None,
             Ok(Line::Filtered { reason, processed_ms, offset }) => {
@@ -248,9 +254,9 @@ fn bots_and_excluded_hits_can_be_left_out() {
         })
     };
     let excluded = r#""exclude":{"id":4,"value":"YES"}"#;
-    assert_eq!(reason(&FilterReason::ALL, r#""bot":"<bot>""#), Some(FilterReason::Bot));
-    assert_eq!(reason(&FilterReason::ALL, excluded), Some(FilterReason::Excluded));
-    assert_eq!(reason(&[FilterReason::Bot], excluded), None);
+    assert_eq!(reason(&all, r#""bot":"<bot>""#), Some(0));
+    assert_eq!(reason(&all, excluded), Some(1));
+    assert_eq!(reason(&all[..1], excluded), None);
     assert_eq!(reason(&[], r#""bot":"<Bot>""#), None);
     for kept in [
         r#""bot":"<Not a bot>""#,
@@ -262,7 +268,7 @@ fn bots_and_excluded_hits_can_be_left_out() {
         r#""exclude":{"value":{"value":"yes"}}"#,
         r#""exclude":null"#,
     ] {
-        assert_eq!(reason(&FilterReason::ALL, kept), None, "{kept}");
+        assert_eq!(reason(&all, kept), None, "{kept}");
     }
 }
 
@@ -302,7 +308,7 @@ proptest! {
     #[test]
     fn any_value_anywhere_breaks_no_hit(members in prop::collection::vec((adobe_name(), any_json()), 0..12)) {
         let (text, _) = with_duplicates(&members);
-        let config = Config { drop: FilterReason::ALL.to_vec(), ..adobe() };
+        let config = Config { filters: super::filters::any(), ..adobe() };
         extract(&config, text.as_bytes(), |found| {
             prop_assert!(!matches!(found, Err(ExtractError::NotAnObject(_))), "{}: {:?}", text, found);
             Ok(())
