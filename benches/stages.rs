@@ -152,6 +152,7 @@ fn pipeline(group: &mut BenchmarkGroup<'_, WallTime>, text: &[u8]) {
     // With half of the ids forgotten after each half, every event is new again.
     whole(group, "pipeline", support::pipeline(EVENTS as usize / 3), text);
     whole(group, "pipeline_redacting", support::redacting_pipeline(EVENTS as usize / 3), text);
+    whole(group, "pipeline_joining", support::joining_pipeline(EVENTS as usize / 3, &[]), text);
     whole(group, "pipeline_templating", support::templating_pipeline(EVENTS as usize / 3), text);
     let hits = support::hits(EVENTS, support::VISITORS[0], support::CONTAINERS);
     group.throughput(Throughput::ElementsAndBytes { elements: EVENTS, bytes: hits.len() as u64 });

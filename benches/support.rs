@@ -109,6 +109,12 @@ pub(crate) fn templating_pipeline(max_ids: usize) -> Pipeline {
     path(load(&[("kind", "airship"), ("app_key", "app"), topic]), max_ids)
 }
 
+/// The event path of an Airship stream whose keys are long and joined; `redact` is the rest of its keys.
+pub(crate) fn joining_pipeline(max_ids: usize, redact: &[(&str, &str)]) -> Pipeline {
+    let key = ("key", "{ fields = [\"type\", \"device.channel\", \"occurred\"], join = \":\" }");
+    path(load(&[&[("kind", "airship"), ("app_key", "app"), key], redact].concat()), max_ids)
+}
+
 /// The same of an Adobe stream.
 pub(crate) fn templating_adobe_pipeline(max_ids: usize) -> Pipeline {
     path(load(&[&ADOBE[..2], &[("topic", "adobe.{reportSuite}.{bot:lower}")]].concat()), max_ids)

@@ -50,6 +50,11 @@ fn the_event_path_allocates_nothing_per_event() {
         templated <= PER_BATCH,
         "{templated} allocations for {EVENTS} hits with a template of two fields"
     );
+    let redact = r#"[{ path = "device.attributes", action = "drop" }]"#;
+    for more in [&[][..], &[("redact", redact), ("key_from", "received")]] {
+        let joined = allocations(support::joining_pipeline(WINDOW, more), &flat_lines());
+        assert!(joined <= PER_BATCH, "{joined} allocations for {EVENTS} events with a joined key, {more:?}");
+    }
     let nested = support::hits(EVENTS, support::VISITORS[0], support::CONTAINERS);
     let nested = allocations(support::adobe_pipeline(WINDOW), &nested);
     assert!(nested <= EVENTS as usize + PER_BATCH, "{nested} allocations for {EVENTS} hits");

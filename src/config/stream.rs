@@ -18,6 +18,7 @@ pub(super) mod common;
 pub(super) mod fields;
 pub(super) mod filters;
 pub(super) mod headers;
+pub(super) mod key;
 pub(super) mod redact;
 pub(super) mod rules;
 pub(super) mod topics;

@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of HTTP or topics. Only the configured fields are looked at, everything else is skipped
 //! unparsed, so fields that drift in shape never break a line. Nothing is allocated for a line whose fields
-//! hold no JSON escapes, but for a visitor's own id of more than 46 bytes.
+//! hold no JSON escapes, but for a visitor's own id of more than 46 bytes, and for a joined key of more than 48 until one was given back.
 
 use std::fmt::Write;
 
@@ -14,6 +14,7 @@ use crate::model::{numbers, offset};
 mod config;
 mod fields;
 mod filter;
+mod pool;
 mod tree;
 mod visitor;
 
@@ -22,6 +23,7 @@ pub use filter::{Condition, Filters, ONLY, Rule};
 
 use fields::{Fields, Value};
 use filter::Filter;
+use pool::Pool;
 use tree::{Paths, Tree};
 use visitor::Visitor;
 
@@ -78,6 +80,7 @@ pub struct Extractor {
     position_only_type: Option<Vec<u8>>,
     filter: Filter,
     dates: jiff::fmt::temporal::DateTimeParser,
+    pool: Pool,
 }
 
 #[derive(Debug)]
@@ -96,6 +99,7 @@ struct Pair {
 #[derive(Debug)]
 enum KeySlots {
     Fields(Vec<usize>),
+    Joined(Vec<usize>, String),
     AdobeVisitor(Visitor),
 }
 
@@ -120,6 +124,9 @@ impl Extractor {
             return Err(ConfigError::TooManyTopicFields(config.topic_fields.len()));
         }
         let mut paths = Paths::new(config.spelling);
+        let slots = |fields: &[String], paths: &mut Paths| {
+            fields.iter().map(|path| paths.slot(path)).collect::<Result<Vec<_>, _>>()
+        };
         Ok(Self {
             id: match &config.id {
                 Id::Field(path) => IdSlots::Field(paths.slot(path)?),
@@ -129,24 +136,22 @@ impl Extractor {
                 EventType::Field(path) => TypeSlot::Field(paths.slot(path)?),
                 EventType::Constant(name) => TypeSlot::Constant(name),
             },
-            topic_fields: config
-                .topic_fields
-                .iter()
-                .map(|path| paths.slot(path))
-                .collect::<Result<_, _>>()?,
+            topic_fields: slots(&config.topic_fields, &mut paths)?,
             occurred: paths.slot(&config.occurred)?,
             processed: paths.slot(&config.processed)?,
             times: config.times,
             offset: config.offset.as_ref().map(|path| paths.slot(path)).transpose()?,
             key: match &config.key {
-                Key::Fields(fields) => {
-                    KeySlots::Fields(fields.iter().map(|path| paths.slot(path)).collect::<Result<_, _>>()?)
+                Key::Fields(fields) => KeySlots::Fields(slots(fields, &mut paths)?),
+                Key::Joined { fields, separator } => {
+                    KeySlots::Joined(slots(fields, &mut paths)?, separator.clone())
                 }
                 Key::AdobeVisitor => KeySlots::AdobeVisitor(Visitor::new(&mut paths)?),
             },
             position_only_type: config.position_only_type.as_ref().map(|name| name.as_bytes().to_vec()),
             filter: Filter::new(&config.filters, &mut paths)?,
             dates: jiff::fmt::temporal::DateTimeParser::new(),
+            pool: Pool::default(),
             tree: paths.build()?,
         })
     }
@@ -199,6 +204,11 @@ impl Extractor {
     /// For how many reasons events may be left out.
     pub fn filter_reasons(&self) -> usize {
         self.filter.reasons()
+    }
+
+    /// Takes back a key that is not needed any more, for the next one to be made in its place.
+    pub fn give_back(&self, key: Option<Text<'_>>) {
+        self.pool.give_back(key);
     }
 
     /// Whether lines are to carry a position.
@@ -262,6 +272,20 @@ impl Extractor {
     fn make_key<'a>(&self, fields: &Fields<'a>, halves: Option<(u64, u64)>) -> Option<Text<'a>> {
         match &self.key {
             KeySlots::Fields(slots) => slots.iter().find_map(|slot| fields.non_empty(*slot)),
+            KeySlots::Joined(slots, separator) => {
+                let mut key = self.pool.text();
+                let mut is_present = false;
+                for (n, slot) in slots.iter().enumerate() {
+                    if n > 0 {
+                        key.push(separator.as_bytes());
+                    }
+                    if let Some(value) = fields.non_empty(*slot) {
+                        key.push(&value);
+                        is_present = true;
+                    }
+                }
+                is_present.then_some(key)
+            }
             KeySlots::AdobeVisitor(visitor) => {
                 visitor.key(fields).or_else(|| halves.map(|(high, low)| visitor::hit_key(high, low)))
             }

@@ -264,13 +264,18 @@ impl Pipeline {
     fn line_in(&mut self, forms: Forms<'_>, sink: &mut impl Sink) -> Result<bool, SinkError> {
         let line = forms.received;
         match self.extracted(forms) {
-            Ok((Line::Event(record), shown)) => {
+            Ok((Line::Event(mut record), shown)) => {
                 let destination = self.destination(&record.topic_values, sink);
                 if matches!(destination, Destination::Unknown) {
                     return Ok(false);
                 }
                 self.progress.added.received += 1;
+                if self.takes_received_key(forms) {
+                    self.extractor.give_back(record.key.take());
+                    record.key = self.extractor.key(forms.received);
+                }
                 self.event(forms, shown, &record, destination, sink)?;
+                self.extractor.give_back(record.key);
                 self.progress.cursor.pass_line(record.offset.as_deref());
                 self.pass_event(record.processed_ms);
             }
@@ -331,8 +336,7 @@ impl Pipeline {
         };
         let timestamp_ms =
             self.router.timestamp(record, |text| self.extractor.milliseconds(text), self.clock_ms);
-        let received = self.takes_received_key(forms).then(|| self.extractor.key(forms.received));
-        let key = received.as_ref().unwrap_or(&record.key).as_deref();
+        let key = record.key.as_deref();
         if let Some(detail) = self.refusal(route, accepts, key.is_some(), timestamp_ms) {
             let letter = DeadLetter { reason: DeadLetterReason::RefusedByTopic, detail: &detail, forms };
             return self.dead_letter(&letter, length, sink);

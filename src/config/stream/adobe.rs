@@ -358,11 +358,10 @@ fn extract(
     errors: &mut Errors,
 ) -> extract::Config {
     let key = path.key("key");
-    let fields = stream.common.key.as_deref().unwrap_or_default();
-    checks::fields(fields, "evars.evars.eVar5", &key, errors);
+    let given = stream.common.key.as_ref().map(|given| given.judge("evars.evars.eVar5", &key, errors));
     let config = extract::Config {
         id: Id::Pair { high: "hitIdHigh".to_owned(), low: "hitIdLow".to_owned() },
-        key: stream.common.key.clone().map_or(Key::AdobeVisitor, Key::Fields),
+        key: given.unwrap_or(Key::AdobeVisitor),
         event_type: EventType::Constant(HIT),
         topic_fields,
         occurred: "timeGMT".to_owned(),

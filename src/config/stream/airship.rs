@@ -7,6 +7,7 @@ use url::Url;
 use super::Keys;
 use super::common::{Judged, Surroundings};
 use super::filters::{self, Filter};
+use super::key as config;
 use super::{rules, topics};
 use crate::config::checks::{self, positive, required, secret};
 use crate::config::errors::{Errors, Path};
@@ -205,7 +206,7 @@ impl Keys<Airship> {
             (EVENTS, "airship.events", KEY)
         };
         let Self { common, own } = self;
-        common.key.get_or_insert_with(|| key.map(str::to_owned).to_vec());
+        common.key.get_or_insert_with(|| config::Key::First(key.map(str::to_owned).to_vec()));
         let url = common.url.get_or_insert(url.to_owned());
         if common.redirect_hosts.is_none() {
             common.redirect_hosts =
@@ -350,11 +351,11 @@ fn extract(
     path: &Path,
     errors: &mut Errors,
 ) -> extract::Config {
-    let (path, fields) = (path.key("key"), stream.common.key.as_deref().unwrap_or_default());
-    checks::fields(fields, "device.channel", &path, errors);
+    let path = path.key("key");
+    let key = stream.common.key.as_ref().map(|key| key.judge("device.channel", &path, errors));
     let config = extract::Config {
         id: Id::Field("id".to_owned()),
-        key: Key::Fields(fields.to_vec()),
+        key: key.unwrap_or_else(|| Key::Fields(Vec::new())),
         event_type: EventType::Field(TYPE.to_owned()),
         topic_fields,
         occurred: "occurred".to_owned(),

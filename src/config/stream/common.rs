@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::headers::Headers;
+use super::key::Key;
 use super::redact::{self, Form, Redact};
 use super::rules::Entry;
 use crate::config::checks::{self, LARGEST_MESSAGE, at_least_one, bytes, positive, size};
@@ -52,10 +53,11 @@ pub(in crate::config) struct Common {
     pub(in crate::config) timestamp: Timestamp,
     /// Which headers events get. Those of CloudEvents cost about 4 CPU seconds a million.
     pub(in crate::config) headers: Headers,
-    /// Fields for the key, the first one present wins; `[]` for no key. Default: the device, else the user, else whom
+    /// Fields for the key, of which the first one present is it; `{ fields = […], join = "|" }` for all of them, joined; `"none"` or `[]` for
+    /// no key. Default: the device, else the user, else whom
     /// the body names; of the compliance stream the address first, so that one person's consents stay in order; of Adobe the visitor,
     /// who is identified by the visitor id, the Experience Cloud id, the custom id, or address and user agent, whichever there is first.
-    pub(in crate::config) key: Option<Vec<String>>,
+    pub(in crate::config) key: Option<Key>,
     /// What is redacted in events before they reach Kafka; the rest of an event stays byte for byte.
     pub(in crate::config) redact: Vec<Redact>,
     /// With `redact`, whether the key is taken from the redacted event or from the one received.

@@ -1,7 +1,7 @@
 //! The default keys, on events as the service's documents show them: whoever is named has a key.
 
-use super::{SMALL, parse};
-use crate::event::extract::{Extractor, Line};
+use super::{SMALL, errors, parse};
+use crate::event::extract::{Extractor, Key, Line};
 
 /// Events of the main stream, with their keys.
 const EVENTS: [(&str, Option<&str>); 14] = [
@@ -81,6 +81,39 @@ fn key(extractor: &Extractor, line: &str) -> Option<String> {
     match extractor.extract(line.as_bytes()) {
         Ok(Line::Event(record)) => record.key.map(|key| String::from_utf8(key.to_vec()).unwrap()),
         other => panic!("{line}: {other:?}"),
+    }
+}
+
+#[test]
+fn keys_are_lists_joined_fields_or_none() {
+    let read = |key: &str| {
+        let config = parse(&format!("{SMALL}key = {key}\n")).unwrap();
+        assert_eq!(
+            parse(&config.render()).unwrap().plan.streams[0].extract.key,
+            config.plan.streams[0].extract.key
+        );
+        config.plan.streams[0].extract.key.clone()
+    };
+    assert_eq!(read("[\"a\", \"b.c\"]"), Key::Fields(vec!["a".into(), "b.c".into()]));
+    assert_eq!(read("[]"), Key::Fields(vec![]));
+    assert_eq!(read("\"none\""), Key::Fields(vec![]));
+    let joined = Key::Joined { fields: vec!["a".into(), "b.c".into()], separator: "|".into() };
+    assert_eq!(read("{ fields = [\"a\", \"b.c\"], join = \"|\" }"), joined);
+    for (key, at, part) in [
+        ("\"non\"", "key", "did you mean `none`?"),
+        ("7", "key", "expected a list of fields, { fields"),
+        ("{ fields = [\"a\"] }", "key.join", "missing"),
+        ("{ join = \"|\" }", "key.fields", "missing"),
+        ("{ fields = [], join = \"|\" }", "key.fields", "key = \"none\""),
+        ("{ fields = [\"a\"], join = \"\" }", "key.join", "must not be empty"),
+        ("{ fields = [\"a\", \".b\"], join = \"|\" }", "key.fields[1]", "expected member names"),
+        ("{ fields = [\"a\"], join = \"|\", first = true }", "key.first", "unknown key"),
+        ("[\"a\", 7]", "key[1]", "expected a string"),
+    ] {
+        let found = errors(&format!("{SMALL}key = {key}\n"));
+        let right =
+            found.len() == 1 && found[0].starts_with(&format!("stream[0].{at}: ")) && found[0].contains(part);
+        assert!(right, "{key}: {found:#?}");
     }
 }
 

@@ -15,6 +15,7 @@ use crate::config::stream::airship::{Airship, Auth, Backoff, Basic, Start, Subse
 use crate::config::stream::common::Common;
 use crate::config::stream::filters::{Device, Filter};
 use crate::config::stream::headers::Headers;
+use crate::config::stream::key::{Joined, Key};
 use crate::config::stream::redact::{Action, Form, Redact};
 use crate::config::stream::rules::{Entry, FieldIs};
 use crate::config::stream::{Keys, Stream};
@@ -229,7 +230,7 @@ fn airship() -> impl Strategy<Value = Keys<Airship>> {
                 allow_plain_http: flag,
                 headers: if flag { Headers::Cloudevents } else { Headers::None },
                 redirect_hosts: flag.then(|| key.clone()),
-                key: flag.then_some(key),
+                key: flag.then_some(Key::First(key)),
                 redact,
                 key_from: if flag { Form::Received } else { Form::Redacted },
                 topics,
@@ -282,7 +283,7 @@ fn adobe() -> impl Strategy<Value = Keys<Adobe>> {
                     name: None,
                 })],
                 redirect_hosts: flag.then(|| key.clone()),
-                key: (!flag).then_some(key),
+                key: (!flag).then_some(Key::Joined(Joined { fields: Some(key), join: Some("|".into()) })),
                 ..Common::default()
             };
             let own = Adobe {

@@ -76,6 +76,13 @@ pub enum Id {
 pub enum Key {
     /// Candidates, first present and non-empty wins.
     Fields(Vec<String>),
+    /// All of these, with a separator between them. One that is absent or empty leaves its place empty; where all are, there is no key.
+    Joined {
+        /// The fields.
+        fields: Vec<String>,
+        /// What stands between their values.
+        separator: String,
+    },
     /// Adobe's visitor: visitor id, Experience Cloud id, custom id, address and user agent, and at last the hit id.
     AdobeVisitor,
 }

@@ -48,6 +48,36 @@ fn all_fields_are_taken_in_one_pass() {
 }
 
 #[test]
+fn joined_fields_keep_their_places_and_take_no_other_memory_once_given_back() {
+    let fields = ["device.channel", "type", "body.n"].map(str::to_owned).to_vec();
+    let config = Config { key: Key::Joined { fields, separator: "||".into() }, ..config() };
+    let extractor = Extractor::new(&config).unwrap();
+    let key = |members: &str| {
+        let line = format!(r#"{{"id":"x",{members}}}"#);
+        let found = match extractor.extract(line.as_bytes()) {
+            Ok(Line::Event(record)) => record.key,
+            other => panic!("{line}: {other:?}"),
+        };
+        let text = found.as_deref().map(|key| String::from_utf8(key.to_vec()).unwrap());
+        extractor.give_back(found);
+        text
+    };
+    let long = "c".repeat(60);
+    for (members, expected) in [
+        (r#""device":{"channel":"c"},"type":"OPEN","body":{"n":7}"#, Some("c||OPEN||7")),
+        (r#""device":{"channel":"c"}"#, Some("c||||")),
+        (r#""device":{"channel":null},"body":{"n":-1}"#, Some("||||-1")),
+        (r#""device":{"channel":""},"type":"","body":{"n":true}"#, None),
+        (r#""body":{"n":["x"]}"#, None),
+        (&*format!(r#""device":{{"channel":"{long}"}},"body":{{"n":"n"}}"#), Some(&*format!("{long}||||n"))),
+        (r#""type":"after a long one""#, Some("||after a long one||")),
+    ] {
+        assert_eq!(key(members).as_deref(), expected, "{members}");
+    }
+    assert_eq!(extractor.key(br#"{"id":"x","type":"T"}"#).as_deref(), Some(&b"||T||"[..]));
+}
+
+#[test]
 fn the_first_present_and_non_empty_key_wins() {
     let key = |device: &str| {
         let line = format!(r#"{{"id":"x","device":{device}}}"#);
