@@ -21,6 +21,7 @@ pub(super) mod headers;
 pub(super) mod key;
 pub(super) mod redact;
 pub(super) mod rules;
+pub(super) mod timestamp;
 pub(super) mod topics;
 
 use adobe::Adobe;

@@ -20,6 +20,7 @@ mod layering;
 mod printing;
 mod redact;
 mod rules;
+mod times;
 
 const EXAMPLE: &str = include_str!("../../config.example.toml");
 

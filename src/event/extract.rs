@@ -76,6 +76,7 @@ pub struct Extractor {
     occurred: usize,
     processed: usize,
     times: TimeFormat,
+    time: Option<(usize, TimeFormat)>,
     offset: Option<usize>,
     position_only_type: Option<Vec<u8>>,
     filter: Filter,
@@ -140,6 +141,10 @@ impl Extractor {
             occurred: paths.slot(&config.occurred)?,
             processed: paths.slot(&config.processed)?,
             times: config.times,
+            time: match &config.time {
+                Some((path, format)) => Some((paths.slot(path)?, *format)),
+                None => None,
+            },
             offset: config.offset.as_ref().map(|path| paths.slot(path)).transpose()?,
             key: match &config.key {
                 Key::Fields(fields) => KeySlots::Fields(slots(fields, &mut paths)?),
@@ -168,7 +173,7 @@ impl Extractor {
         if self.is_position_only(&fields) {
             return Ok(Line::PositionOnly(offset));
         }
-        let processed_ms = self.processed_ms(&fields);
+        let processed_ms = self.time_ms(self.processed, self.times, &fields);
         if let Some(reason) = self.filter.reason(&fields) {
             return Ok(Line::Filtered { reason, processed_ms, offset });
         }
@@ -189,6 +194,7 @@ impl Extractor {
             },
             topic_values: self.topic_values(&fields),
             occurred: self.occurred(&fields),
+            time_ms: self.time.and_then(|(slot, format)| self.time_ms(slot, format, &fields)),
             id_text: found.text,
             offset,
         }))
@@ -300,19 +306,20 @@ impl Extractor {
         values
     }
 
-    fn processed_ms(&self, fields: &Fields<'_>) -> Option<i64> {
-        match self.times {
-            TimeFormat::Rfc3339 => self.milliseconds(&fields.text(self.processed)?),
+    fn time_ms(&self, slot: usize, format: TimeFormat, fields: &Fields<'_>) -> Option<i64> {
+        match format {
+            TimeFormat::Rfc3339 => self.milliseconds(&fields.text(slot)?),
             TimeFormat::UnixSeconds => {
-                fields.get(self.processed).and_then(from_seconds).map(|time| time.as_millisecond())
+                fields.get(slot).and_then(from_seconds).map(|time| time.as_millisecond())
             }
+            TimeFormat::UnixMilliseconds => fields.get(slot)?.whole().filter(|time| *time > 0),
         }
     }
 
     fn occurred<'a>(&self, fields: &Fields<'a>) -> Option<Text<'a>> {
         match self.times {
             TimeFormat::Rfc3339 => fields.text(self.occurred),
-            TimeFormat::UnixSeconds => {
+            TimeFormat::UnixSeconds | TimeFormat::UnixMilliseconds => {
                 let time = fields.get(self.occurred).and_then(from_seconds)?;
                 let mut text = Text::default();
                 write!(text, "{time}").ok().map(|()| text)

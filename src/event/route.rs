@@ -34,6 +34,8 @@ pub struct Config {
     pub max_topics: usize,
     /// Which time becomes the Kafka timestamp.
     pub timestamp: Timestamp,
+    /// How far from the received time it may be.
+    pub bounds: Bounds,
     /// Topics that an event's value must not name: those of the connector's state, and of dead letters.
     pub reserved: Vec<String>,
 }
@@ -56,6 +58,39 @@ pub enum Timestamp {
     Processed,
     /// When the event happened, by the device's clock, or, if unknown, when the service processed it. Old ones may fall out of the topic's retention at once.
     Occurred,
+    /// What a field of the user's choice says, or, if unknown, as [`Self::Processed`].
+    Field,
+}
+
+/// How far from the received time a time may be, milliseconds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bounds {
+    /// Before it.
+    pub past_ms: i64,
+    /// After it.
+    pub future_ms: i64,
+}
+
+/// A time that was beyond its bounds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Clamped {
+    /// In the past.
+    Past,
+    /// In the future.
+    Future,
+}
+
+impl Clamped {
+    /// Both, for metrics that must exist from the start.
+    pub const ALL: [Self; 2] = [Self::Past, Self::Future];
+
+    /// The stable name used in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Past => "past",
+            Self::Future => "future",
+        }
+    }
 }
 
 /// No topic for an event.
@@ -187,25 +222,35 @@ impl Router {
         Ok(route)
     }
 
-    /// The Kafka timestamp of an event, milliseconds: the wanted time, else the other one, else the clock. `occurred_ms` is
-    /// asked only when it is needed.
+    /// The Kafka timestamp of an event, milliseconds, and whether another time was beyond the bounds: the wanted time, else the
+    /// others, else the clock. `occurred_ms` is asked only when it is needed.
     ///
-    /// Times ahead of the clock are clamped to it: brokers refuse records more than an hour in the future.
+    /// Times ahead of the clock are that of the clock: brokers refuse records more than an hour in the future.
     pub fn timestamp(
         &self,
         record: &Record<'_>,
         occurred_ms: impl Fn(&[u8]) -> Option<i64>,
         now_ms: i64,
-    ) -> i64 {
+    ) -> (i64, Option<Clamped>) {
         // A time before 1970 is no Kafka timestamp; -1 would even mean "none".
         let usable = |time: &i64| *time >= 0;
-        let processed = || record.processed_ms.filter(usable);
+        let processed = record.processed_ms.filter(usable);
         let occurred = || record.occurred.as_deref().and_then(&occurred_ms).filter(usable);
         let time = match self.config.timestamp {
-            Timestamp::Processed => processed().or_else(occurred),
-            Timestamp::Occurred => occurred().or_else(processed),
+            Timestamp::Processed => processed.or_else(occurred),
+            Timestamp::Occurred => occurred().or(processed),
+            Timestamp::Field => record.time_ms.filter(usable).or(processed).or_else(occurred),
         };
-        time.map_or(now_ms, |time| time.min(now_ms))
+        let Some(time) = time else { return (now_ms, None) };
+        let received = processed.map_or(now_ms, |time| time.min(now_ms));
+        let Bounds { past_ms, future_ms } = self.config.bounds;
+        if time > received.saturating_add(future_ms) {
+            (received, Some(Clamped::Future))
+        } else if time < received.saturating_sub(past_ms) {
+            (received, Some(Clamped::Past))
+        } else {
+            (time.min(now_ms), None)
+        }
     }
 }
 

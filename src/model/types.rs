@@ -188,6 +188,8 @@ pub struct Record<'a> {
     pub occurred: Option<Text<'a>>,
     /// When the service processed it, milliseconds since the Unix epoch.
     pub processed_ms: Option<i64>,
+    /// The time that a field of the user's choice holds, likewise.
+    pub time_ms: Option<i64>,
     /// The position after this line, where the line carries one.
     pub offset: Option<Text<'a>>,
 }

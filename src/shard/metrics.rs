@@ -13,6 +13,7 @@ use prometheus_client::registry::Unit;
 use super::health::Health;
 use super::mark::ReplayCounts;
 use super::progress::Added;
+use crate::event::route::Clamped;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::figure::Figure;
 use crate::model::types::DeadLetterReason;
@@ -56,6 +57,8 @@ pub struct Metrics {
     pub duplicates: Counter,
     /// Dead letters, in the order of [`DeadLetterReason::ALL`].
     pub dead_letters: [Counter; DeadLetterReason::ALL.len()],
+    /// Times that were beyond their bounds, in the order of [`Clamped::ALL`].
+    pub clamped: [Counter; Clamped::ALL.len()],
     /// Events left out, by reason.
     pub filtered: Vec<(Arc<str>, Counter)>,
     /// Commits.
@@ -156,6 +159,7 @@ impl Default for Metrics {
             delivered: Counter::default(),
             duplicates: Counter::default(),
             dead_letters: Default::default(),
+            clamped: Default::default(),
             filtered: Default::default(),
             commits: Counter::default(),
             // From 2 ms, a fast commit, to the 30 s of a transaction's limit.
@@ -199,6 +203,9 @@ impl Metrics {
         self.delivered.inc_by(added.totals.delivered);
         self.duplicates.inc_by(added.totals.duplicates);
         for (counter, count) in self.dead_letters.iter().zip(added.dead_letters) {
+            counter.inc_by(count);
+        }
+        for (counter, count) in self.clamped.iter().zip(added.clamped) {
             counter.inc_by(count);
         }
         let ReplayCounts { brought_back, dropped_by_id, dropped_by_time, .. } = added.replay;
@@ -286,6 +293,12 @@ impl Metrics {
                 "Lines written to the dead-letter topic",
                 "reason",
                 dead_letters,
+            ),
+            Figure::counters(
+                "tributary_timestamps_clamped",
+                "Events whose time was beyond timestamp_bounds",
+                "reason",
+                Clamped::ALL.iter().map(|clamped| clamped.name()).zip(counts(&self.clamped)),
             ),
             Figure::counters("tributary_possible_gaps", "Times that events may be missing", "reason", gaps),
             Figure::counters(

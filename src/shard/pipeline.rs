@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use crate::clock::now_ms;
 use crate::event::dedupe::Window;
 use crate::event::extract::{ExtractError, Extractor, Line};
-use crate::event::route::Router;
+use crate::event::route::{Clamped, Router};
 use crate::failpoint;
 use crate::model::block::Block;
 use crate::model::checkpoint::Checkpoint;
@@ -53,6 +53,8 @@ pub struct Pipeline {
     counted: ReplayCounts,
     /// Dead letters of this batch by reason, for the metrics.
     dead_letters: DeadLetters,
+    /// Times of delivered events of this batch that were beyond their bounds, for the metrics.
+    clamped: [u64; Clamped::ALL.len()],
     /// Whether the sink's transaction was begun, and records sent in it.
     begun: bool,
     /// Processing time of the first event since the last commit.
@@ -96,6 +98,7 @@ impl Pipeline {
             progress,
             counted: ReplayCounts::default(),
             dead_letters: DeadLetters::default(),
+            clamped: Default::default(),
             begun: false,
             first_processed_ms: None,
             clock_ms: now_ms(),
@@ -164,7 +167,7 @@ impl Pipeline {
     pub fn roll_back(&mut self) {
         self.window.rollback();
         self.progress.clone_from(&self.base);
-        self.dead_letters = DeadLetters::default();
+        (self.dead_letters, self.clamped) = Default::default();
         self.begun = false;
         self.line = 0;
     }
@@ -208,7 +211,7 @@ impl Pipeline {
         self.progress.commit(self.window.forgotten_ms());
         self.counted = self.progress.cursor.replay_counts();
         self.base.clone_from(&self.progress);
-        self.dead_letters = DeadLetters::default();
+        (self.dead_letters, self.clamped) = Default::default();
         self.begun = false;
         self.first_processed_ms = None;
         self.line = 0;
@@ -334,7 +337,7 @@ impl Pipeline {
             // Such a line does not come as far as this.
             Destination::Unknown => return Ok(()),
         };
-        let timestamp_ms =
+        let (timestamp_ms, clamped) =
             self.router.timestamp(record, |text| self.extractor.milliseconds(text), self.clock_ms);
         let key = record.key.as_deref();
         if let Some(detail) = self.refusal(route, accepts, key.is_some(), timestamp_ms) {
@@ -359,7 +362,13 @@ impl Pipeline {
             },
         });
         match sent {
-            Ok(()) => self.progress.added.delivered += 1,
+            Ok(()) => {
+                self.progress.added.delivered += 1;
+                self.clamped
+                    .iter_mut()
+                    .zip(Clamped::ALL)
+                    .for_each(|(count, it)| *count += u64::from(clamped == Some(it)));
+            }
             Err(SinkError::TooLarge { limit, .. }) => {
                 let detail = format!("topic {topic} takes {limit} bytes");
                 let letter =

@@ -2,6 +2,7 @@
 
 use super::cursor::Cursor;
 use super::mark::ReplayCounts;
+use crate::event::route::Clamped;
 use crate::model::checkpoint::Totals;
 use crate::model::types::DeadLetterReason;
 
@@ -15,6 +16,8 @@ pub struct Added {
     pub totals: Totals,
     /// Dead letters by reason.
     pub dead_letters: DeadLetters,
+    /// Times that were beyond their bounds, in the order of [`Clamped::ALL`].
+    pub clamped: [u64; Clamped::ALL.len()],
     /// What replays brought.
     pub replay: ReplayCounts,
     /// Events left out by reason, in the order in which the extractor numbers these.

@@ -32,6 +32,7 @@ fn pipeline_with(max_ids: usize, redaction: Option<Redaction>) -> Pipeline {
         occurred: "occurred".into(),
         processed: "processed".into(),
         times: TimeFormat::Rfc3339,
+        time: None,
         offset: Some("offset".into()),
         position_only_type: Some("OFFSET_UPDATE".into()),
         spelling: Spelling::default(),
@@ -50,6 +51,7 @@ fn pipeline_with(max_ids: usize, redaction: Option<Redaction>) -> Pipeline {
         default_topic: None,
         max_topics: 1000,
         timestamp: Default::default(),
+        bounds: route::Bounds { past_ms: i64::MAX, future_ms: 0 },
         reserved: Vec::new(),
     };
     let window = Window::new(dedupe::Config { max_ids, ..Default::default() }, 10);

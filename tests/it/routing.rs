@@ -2,4 +2,5 @@
 
 mod filters;
 mod keys;
+mod times;
 mod topics;

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::Keys;
 use super::common::{Judged, Surroundings};
-use super::{rules, topics};
+use super::{rules, timestamp, topics};
 use crate::config::checks::{self, positive, required, secret};
 use crate::config::errors::{Errors, Path};
 use crate::config::read;
@@ -357,6 +357,7 @@ fn extract(
     path: &Path,
     errors: &mut Errors,
 ) -> extract::Config {
+    let time = timestamp::judge(&stream.common, TimeFormat::UnixSeconds, path, errors);
     let key = path.key("key");
     let given = stream.common.key.as_ref().map(|given| given.judge("evars.evars.eVar5", &key, errors));
     let config = extract::Config {
@@ -367,6 +368,7 @@ fn extract(
         occurred: "timeGMT".to_owned(),
         processed: numbers::RECEIVED.to_owned(),
         times: TimeFormat::UnixSeconds,
+        time,
         offset: None,
         position_only_type: None,
         spelling: Spelling { ignore_evar_case: true },

@@ -8,7 +8,7 @@ use super::Keys;
 use super::common::{Judged, Surroundings};
 use super::filters::{self, Filter};
 use super::key as config;
-use super::{rules, topics};
+use super::{rules, timestamp, topics};
 use crate::config::checks::{self, positive, required, secret};
 use crate::config::errors::{Errors, Path};
 use crate::config::secret::SecretKeys;
@@ -351,6 +351,7 @@ fn extract(
     path: &Path,
     errors: &mut Errors,
 ) -> extract::Config {
+    let time = timestamp::judge(&stream.common, TimeFormat::Rfc3339, path, errors);
     let path = path.key("key");
     let key = stream.common.key.as_ref().map(|key| key.judge("device.channel", &path, errors));
     let config = extract::Config {
@@ -361,6 +362,7 @@ fn extract(
         occurred: "occurred".to_owned(),
         processed: "processed".to_owned(),
         times: TimeFormat::Rfc3339,
+        time,
         offset: Some(offset::MEMBER.to_owned()),
         position_only_type: Some(airship::OFFSET_UPDATE.to_owned()),
         spelling: Spelling::default(),

@@ -11,6 +11,7 @@ use super::headers::Headers;
 use super::key::Key;
 use super::redact::{self, Form, Redact};
 use super::rules::Entry;
+use super::timestamp::{Bounds, Timestamp};
 use crate::config::checks::{self, LARGEST_MESSAGE, at_least_one, bytes, positive, size};
 use crate::config::errors::{Errors, Path};
 use crate::config::units::{Size, Span};
@@ -51,6 +52,9 @@ pub(in crate::config) struct Common {
     pub(in crate::config) drop: Vec<Entry>,
     /// Which time becomes the Kafka timestamp. Adobe: `processed` is `receivedTimeGMT`, `occurred` is `timeGMT`.
     pub(in crate::config) timestamp: Timestamp,
+    /// How far from the received time (when the service processed the event, else our clock) that time may be: one beyond is counted, and the
+    /// received time is taken.
+    pub(in crate::config) timestamp_bounds: Bounds,
     /// Which headers events get. Those of CloudEvents cost about 4 CPU seconds a million.
     pub(in crate::config) headers: Headers,
     /// Fields for the key, of which the first one present is it; `{ fields = […], join = "|" }` for all of them, joined; `"none"` or `[]` for
@@ -99,6 +103,7 @@ impl Default for Common {
             only: Vec::new(),
             drop: Vec::new(),
             timestamp: Timestamp::default(),
+            timestamp_bounds: Bounds::default(),
             headers: Headers::default(),
             key: None,
             redact: Vec::new(),
@@ -115,17 +120,6 @@ impl Default for Common {
             allow_plain_http: false,
         }
     }
-}
-
-/// Which time becomes the Kafka timestamp.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(in crate::config) enum Timestamp {
-    /// When the service processed the event.
-    #[default]
-    Processed,
-    /// When the event happened, by the device's clock.
-    Occurred,
 }
 
 /// What a stream's judgement has to know of the rest of the configuration.

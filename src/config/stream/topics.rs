@@ -1,6 +1,6 @@
 //! Which topics a stream's events go to: the judgement of `topic`, `topics`, `default_topic` and `max_topics`.
 
-use super::common::{Common, Timestamp};
+use super::common::Common;
 use crate::config::checks::{self, LONGEST_TOPIC, is_topic, range};
 use crate::config::errors::{Errors, Path};
 use crate::event::route::{self, MAX_TOPICS, Template};
@@ -55,10 +55,8 @@ pub(super) fn validate(
         by,
         default_topic: common.default_topic.clone(),
         max_topics: common.max_topics.unwrap_or(MAX_TOPICS),
-        timestamp: match common.timestamp {
-            Timestamp::Processed => route::Timestamp::Processed,
-            Timestamp::Occurred => route::Timestamp::Occurred,
-        },
+        timestamp: common.timestamp.plain(),
+        bounds: common.timestamp_bounds.plain(),
         reserved: state.to_vec(),
     };
     let fields = config.fields().len();

@@ -22,6 +22,8 @@ pub struct Config {
     pub processed: String,
     /// How both are written.
     pub times: TimeFormat,
+    /// Another time, and how it is written.
+    pub time: Option<(String, TimeFormat)>,
     /// The position's field, if lines carry one.
     pub offset: Option<String>,
     /// The type of lines that only move the position and are no events (Airship `OFFSET_UPDATE`).
@@ -103,6 +105,8 @@ pub enum TimeFormat {
     Rfc3339,
     /// Whole seconds since the Unix epoch. 0 and less mean that no time is known.
     UnixSeconds,
+    /// The same in milliseconds.
+    UnixMilliseconds,
 }
 
 /// Why a configuration cannot be used.

@@ -19,6 +19,7 @@ fn config() -> Config {
         occurred: "occurred".into(),
         processed: "processed".into(),
         times: TimeFormat::Rfc3339,
+        time: None,
         offset: Some("offset".into()),
         position_only_type: Some("OFFSET_UPDATE".into()),
         spelling: Spelling::default(),

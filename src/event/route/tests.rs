@@ -78,6 +78,7 @@ fn config(topic: &str) -> Config {
         default_topic: None,
         max_topics: MAX_TOPICS,
         timestamp: Timestamp::Processed,
+        bounds: Bounds { past_ms: 1_000_000, future_ms: 1_000 },
         reserved: ["p.checkpoints", "p.ids", "p.shards", "p.dead-letters"].map(str::to_owned).to_vec(),
     }
 }
@@ -175,36 +176,84 @@ fn the_number_of_topics_is_bounded_whatever_the_values() {
     assert_eq!(router.topic(&["", "1"]), Ok("other"), "so does what needs none");
 }
 
+const NOW: i64 = 2_000_000_000_000;
+
+/// The timestamp of an event with these times: processed, occurred, and that of a field.
+fn timestamp(wanted: Timestamp, times: (Option<i64>, Option<&str>, Option<i64>)) -> (i64, Option<Clamped>) {
+    let (processed_ms, occurred, time_ms) = times;
+    let config = Config { timestamp: wanted, ..config("t") };
+    let record = Record {
+        id_text: Text::default(),
+        id: EventId(1),
+        key: None,
+        event_type: None,
+        topic_values: Default::default(),
+        occurred: occurred.map(|text| Text::Borrowed(text.as_bytes())),
+        processed_ms,
+        time_ms,
+        offset: None,
+    };
+    let parse = |text: &[u8]| std::str::from_utf8(text).ok()?.parse().ok();
+    Router::new(config).timestamp(&record, parse, NOW)
+}
+
 #[test]
 fn a_time_that_is_missing_is_replaced_by_the_other_one_and_only_then_by_the_clock() {
-    const NOW: i64 = 2_000_000_000_000;
-    let timestamp = |wanted, processed_ms, occurred: Option<&str>| {
-        let config = Config { timestamp: wanted, ..config("t") };
-        let record = Record {
-            id_text: Text::default(),
-            id: EventId(1),
-            key: None,
-            event_type: None,
-            topic_values: Default::default(),
-            occurred: occurred.map(|text| Text::Borrowed(text.as_bytes())),
-            processed_ms,
-            offset: None,
-        };
-        let parse = |text: &[u8]| std::str::from_utf8(text).ok()?.parse().ok();
-        Router::new(config).timestamp(&record, parse, NOW)
-    };
+    const AT: i64 = NOW - 500_000;
+    let other = (AT + 7).to_string();
+    let other = Some(&*other);
     for (processed, occurred, by_processed, by_occurred) in [
-        (Some(5), Some("7"), 5, 7),
-        (None, Some("7"), 7, 7),
-        (Some(5), None, 5, 5),
-        (Some(5), Some("no time"), 5, 5),
-        (Some(-1), Some("7"), 7, 7),
-        (Some(5), Some("-1"), 5, 5),
+        (Some(AT), other, AT, AT + 7),
+        (None, other, AT + 7, AT + 7),
+        (Some(AT), None, AT, AT),
+        (Some(AT), Some("no time"), AT, AT),
+        (Some(-1), other, AT + 7, AT + 7),
+        (Some(AT), Some("-1"), AT, AT),
         (None, None, NOW, NOW),
         (Some(-1), Some("-1"), NOW, NOW),
         (None, Some("2000000000001"), NOW, NOW),
     ] {
-        assert_eq!(timestamp(Timestamp::Processed, processed, occurred), by_processed);
-        assert_eq!(timestamp(Timestamp::Occurred, processed, occurred), by_occurred);
+        let times = |time| (processed, occurred, time);
+        assert_eq!(timestamp(Timestamp::Processed, times(Some(AT + 9))), (by_processed, None));
+        assert_eq!(timestamp(Timestamp::Occurred, times(Some(AT + 9))), (by_occurred, None));
+        assert_eq!(timestamp(Timestamp::Field, times(Some(AT + 9))), (AT + 9, None));
+        assert_eq!(timestamp(Timestamp::Field, times(None)), (by_processed, None));
+        assert_eq!(timestamp(Timestamp::Field, times(Some(-1))), (by_processed, None));
+    }
+}
+
+#[test]
+fn a_time_beyond_its_bounds_is_that_at_which_the_event_was_received() {
+    const AT: i64 = NOW - 500_000;
+    let (past, future) = (Some(Clamped::Past), Some(Clamped::Future));
+    for (processed, time, expected) in [
+        (Some(AT), AT + 1_000, (AT + 1_000, None)),
+        (Some(AT), AT + 1_001, (AT, future)),
+        (Some(AT), AT - 1_000_000, (AT - 1_000_000, None)),
+        (Some(AT), AT - 1_000_001, (AT, past)),
+        (Some(AT), 0, (AT, past)),
+        (Some(AT), i64::MAX, (AT, future)),
+        // Without a received time, or with one that is ahead of it, our clock is that.
+        (None, NOW + 1_000, (NOW, None)),
+        (None, NOW + 1_001, (NOW, future)),
+        (None, NOW - 1_000_001, (NOW, past)),
+        (Some(NOW + 900), NOW + 1_000, (NOW, None)),
+        (Some(i64::MAX), NOW + 1_001, (NOW, future)),
+        (Some(3), 3, (3, None)),
+    ] {
+        assert_eq!(
+            timestamp(Timestamp::Field, (processed, None, Some(time))),
+            expected,
+            "{processed:?} {time}"
+        );
+        let text = time.to_string();
+        assert_eq!(
+            timestamp(Timestamp::Occurred, (processed, Some(&text), None)),
+            expected,
+            "{processed:?} {time}"
+        );
+    }
+    for (processed, expected) in [(NOW + 1_000, (NOW, None)), (NOW + 1_001, (NOW, future)), (3, (3, None))] {
+        assert_eq!(timestamp(Timestamp::Processed, (Some(processed), None, None)), expected, "{processed}");
     }
 }

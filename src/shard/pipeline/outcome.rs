@@ -28,6 +28,7 @@ impl Pipeline {
         Added {
             totals: self.progress.added,
             dead_letters: self.dead_letters,
+            clamped: self.clamped,
             replay: cursor.replay_counts().since(self.counted),
             filtered: self.progress.filtered.clone(),
             unplaced: cursor.unplaced(),

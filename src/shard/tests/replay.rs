@@ -29,6 +29,7 @@ fn adobe_pipeline(max_ids: usize) -> Pipeline {
         occurred: "received".into(),
         processed: "received".into(),
         times: TimeFormat::UnixSeconds,
+        time: None,
         offset: None,
         position_only_type: None,
         spelling: Spelling { ignore_evar_case: true },
@@ -41,6 +42,7 @@ fn adobe_pipeline(max_ids: usize) -> Pipeline {
         default_topic: None,
         max_topics: 1000,
         timestamp: Default::default(),
+        bounds: route::Bounds { past_ms: i64::MAX, future_ms: 0 },
         reserved: Vec::new(),
     };
     let window = Window::new(dedupe::Config { max_ids, ..Default::default() }, 10);

@@ -15,6 +15,7 @@ pub(super) fn adobe() -> Config {
         occurred: "timeGMT".into(),
         processed: "receivedTimeGMT".into(),
         times: TimeFormat::UnixSeconds,
+        time: None,
         offset: None,
         position_only_type: None,
         spelling: Spelling { ignore_evar_case: true },
