@@ -145,6 +145,14 @@ impl PrivateBroker {
         }
     }
 
+    /// Has a [`forgetful_broker`] remember that it is there, by a restart.
+    #[track_caller]
+    pub(crate) fn settle(&mut self) {
+        self.stop();
+        self.java.forget(&FORGETFUL.map(|(name, _)| name)).expect("its properties are written");
+        self.start();
+    }
+
     /// Gives a user a password, instead of the one it had. Sessions go on until they have to be renewed.
     #[track_caller]
     pub(crate) fn set_password(&self, user: &str, password: &str) {
