@@ -18,8 +18,8 @@ use crate::sink::kafka::client::Context;
 /// many records then go in at once.
 const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(5);
 
-/// How long it sleeps between looks whether all records are acknowledged.
-const FLUSH_PAUSE: Duration = Duration::from_millis(1);
+/// How long it sleeps between looks whether all records are acknowledged: at first, as a quick broker needs, and at most.
+const FLUSH_PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(8));
 
 /// With less time than this left a commit is given up, not resumed: where librdkafka (2.12.1) cannot even begin to resume
 /// in time it forgets the call, and when the broker answers later it ends the whole process ("BUG: Invalid transaction
@@ -64,13 +64,16 @@ pub(in crate::sink) fn send(
 /// would return up to 100 ms late.
 pub(in crate::sink) fn flush(producer: &BaseProducer<Context>, limit: Duration) -> bool {
     let start = Instant::now();
+    let mut next = FLUSH_PAUSES.0;
     while producer.in_flight_count() > 0 && !producer.context().failures().are_some() {
-        // Ends the lingering of what is queued; that records are left is what the loop is for.
+        // Ends the lingering of what is queued, and wakes every thread of the producer, so not at each look; that records are
+        // left is what the loop is for.
         drop(producer.flush(Duration::ZERO));
         if start.elapsed() >= patience(producer, limit) {
             return false;
         }
-        pause(producer, FLUSH_PAUSE);
+        pause(producer, next);
+        next = (next * 2).min(FLUSH_PAUSES.1);
     }
     true
 }
@@ -125,7 +128,7 @@ pub(in crate::sink) fn abort(producer: &BaseProducer<Context>, limit: Duration) 
 pub(super) fn await_cause(producer: &BaseProducer<Context>) {
     let start = Instant::now();
     while !producer.context().failures().have_cause() && start.elapsed() < CAUSE_PATIENCE {
-        pause(producer, FLUSH_PAUSE);
+        pause(producer, FLUSH_PAUSES.0);
     }
 }
 
