@@ -109,10 +109,12 @@ pub(crate) fn templating_pipeline(max_ids: usize) -> Pipeline {
     path(load(&[("kind", "airship"), ("app_key", "app"), topic]), max_ids)
 }
 
-/// The event path of an Airship stream whose keys are long and joined; `redact` is the rest of its keys.
+/// The event path of an Airship stream whose keys are long and joined, with fields in headers; `redact` is the rest of its keys.
 pub(crate) fn joining_pipeline(max_ids: usize, redact: &[(&str, &str)]) -> Pipeline {
     let key = ("key", "{ fields = [\"type\", \"device.channel\", \"occurred\"], join = \":\" }");
-    path(load(&[&[("kind", "airship"), ("app_key", "app"), key], redact].concat()), max_ids)
+    let headers =
+        ("headers", "[{ name = \"a\", field = \"device.channel\" }, { name = \"b\", field = \"occurred\" }]");
+    path(load(&[&[("kind", "airship"), ("app_key", "app"), key, headers], redact].concat()), max_ids)
 }
 
 /// The same of an Adobe stream.

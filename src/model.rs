@@ -11,6 +11,7 @@ pub(crate) mod member;
 pub(crate) mod mend;
 pub(crate) mod numbers;
 pub(crate) mod offset;
+pub(crate) mod packed;
 pub(crate) mod secret;
 pub(crate) mod text;
 pub(crate) mod topic;

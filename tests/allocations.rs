@@ -53,7 +53,10 @@ fn the_event_path_allocates_nothing_per_event() {
     let redact = r#"[{ path = "device.attributes", action = "drop" }]"#;
     for more in [&[][..], &[("redact", redact), ("key_from", "received")]] {
         let joined = allocations(support::joining_pipeline(WINDOW, more), &flat_lines());
-        assert!(joined <= PER_BATCH, "{joined} allocations for {EVENTS} events with a joined key, {more:?}");
+        assert!(
+            joined <= PER_BATCH,
+            "{joined} allocations for {EVENTS} events with a joined key and fields in headers, {more:?}"
+        );
     }
     let nested = support::hits(EVENTS, support::VISITORS[0], support::CONTAINERS);
     let nested = allocations(support::adobe_pipeline(WINDOW), &nested);

@@ -61,7 +61,7 @@ pub(super) fn number_of_fields(config: &extract::Config, key: &Path, errors: &mu
     match Extractor::new(config) {
         Err(extract::ConfigError::TooManyFields(number)) => {
             let message = format!(
-                "too long: with those of `topic`, `only` and `drop` and those that the connector needs it makes {number} different fields, and at most {MAX_FIELDS} can be taken"
+                "too long: with those of `topic`, `only`, `drop` and `headers` and those that the connector needs it makes {number} different fields, and at most {MAX_FIELDS} can be taken"
             );
             errors.add(key, message);
         }

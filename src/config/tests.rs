@@ -15,6 +15,7 @@ use crate::source::http::auth::Credential;
 mod absurd;
 mod adobe;
 mod every_error;
+mod headers;
 mod keys;
 mod layering;
 mod printing;

@@ -9,7 +9,7 @@ use std::fmt::Write;
 use crate::model::mend::{self, Mark};
 use crate::model::text::Text;
 use crate::model::types::{DeadLetterReason, EventId, MAX_TOPIC_FIELDS, Record, TopicValues};
-use crate::model::{numbers, offset};
+use crate::model::{numbers, offset, packed};
 
 mod config;
 mod fields;
@@ -81,6 +81,7 @@ pub struct Extractor {
     position_only_type: Option<Vec<u8>>,
     filter: Filter,
     dates: jiff::fmt::temporal::DateTimeParser,
+    header_fields: Vec<usize>,
     pool: Pool,
 }
 
@@ -155,6 +156,7 @@ impl Extractor {
             },
             position_only_type: config.position_only_type.as_ref().map(|name| name.as_bytes().to_vec()),
             filter: Filter::new(&config.filters, &mut paths)?,
+            header_fields: slots(&config.header_fields, &mut paths)?,
             dates: jiff::fmt::temporal::DateTimeParser::new(),
             pool: Pool::default(),
             tree: paths.build()?,
@@ -196,6 +198,7 @@ impl Extractor {
             occurred: self.occurred(&fields),
             time_ms: self.time.and_then(|(slot, format)| self.time_ms(slot, format, &fields)),
             id_text: found.text,
+            header_values: self.header_values(&fields),
             offset,
         }))
     }
@@ -212,9 +215,9 @@ impl Extractor {
         self.filter.reasons()
     }
 
-    /// Takes back a key that is not needed any more, for the next one to be made in its place.
-    pub fn give_back(&self, key: Option<Text<'_>>) {
-        self.pool.give_back(key);
+    /// Takes back a key or the values of headers, which are not needed any more, for the next ones to be made in their place.
+    pub fn give_back(&self, text: Option<Text<'_>>) {
+        self.pool.give_back(text);
     }
 
     /// Whether lines are to carry a position.
@@ -296,6 +299,17 @@ impl Extractor {
                 visitor.key(fields).or_else(|| halves.map(|(high, low)| visitor::hit_key(high, low)))
             }
         }
+    }
+
+    fn header_values<'a>(&self, fields: &Fields<'a>) -> Option<Text<'a>> {
+        if self.header_fields.is_empty() {
+            return None;
+        }
+        let mut values = self.pool.text();
+        for slot in &self.header_fields {
+            packed::push(&mut values, fields.non_empty(*slot).as_deref());
+        }
+        Some(values)
     }
 
     fn topic_values<'a>(&self, fields: &Fields<'a>) -> TopicValues<'a> {

@@ -190,6 +190,8 @@ pub struct Record<'a> {
     pub processed_ms: Option<i64>,
     /// The time that a field of the user's choice holds, likewise.
     pub time_ms: Option<i64>,
+    /// What fields say that are headers, packed as `model::packed` does; `None` if none are.
+    pub header_values: Option<Text<'a>>,
     /// The position after this line, where the line carries one.
     pub offset: Option<Text<'a>>,
 }
@@ -258,7 +260,7 @@ pub struct OutRecord<'a> {
     pub headers: Headers<'a>,
 }
 
-/// The headers of a record: CloudEvents 1.0 Kafka binding in binary mode for events, reasons for dead letters.
+/// What the headers of a record say: CloudEvents 1.0 Kafka binding in binary mode and fields for events, reasons for dead letters.
 #[derive(Clone, Copy, Debug)]
 pub enum Headers<'a> {
     /// A carried event.
@@ -269,6 +271,8 @@ pub enum Headers<'a> {
         event_type: &'a [u8],
         /// `ce_time`, RFC 3339; left out when unknown.
         time: Option<&'a [u8]>,
+        /// What fields say that are headers, packed as `model::packed` does.
+        fields: &'a [u8],
     },
     /// A dead letter.
     DeadLetter {

@@ -278,7 +278,9 @@ impl Pipeline {
                     record.key = self.extractor.key(forms.received);
                 }
                 self.event(forms, shown, &record, destination, sink)?;
-                self.extractor.give_back(record.key);
+                [record.key, record.header_values]
+                    .into_iter()
+                    .for_each(|text| self.extractor.give_back(text));
                 self.progress.cursor.pass_line(record.offset.as_deref());
                 self.pass_event(record.processed_ms);
             }
@@ -359,6 +361,7 @@ impl Pipeline {
                 id: &record.id_text,
                 event_type: record.event_type.as_deref().unwrap_or(UNTYPED),
                 time: record.occurred.as_deref(),
+                fields: record.header_values.as_deref().unwrap_or_default(),
             },
         });
         match sent {

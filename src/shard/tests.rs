@@ -33,6 +33,7 @@ fn pipeline_with(max_ids: usize, redaction: Option<Redaction>) -> Pipeline {
         processed: "processed".into(),
         times: TimeFormat::Rfc3339,
         time: None,
+        header_fields: Vec::new(),
         offset: Some("offset".into()),
         position_only_type: Some("OFFSET_UPDATE".into()),
         spelling: Spelling::default(),

@@ -358,6 +358,7 @@ fn extract(
     errors: &mut Errors,
 ) -> extract::Config {
     let time = timestamp::judge(&stream.common, TimeFormat::UnixSeconds, path, errors);
+    let (_, header_fields) = stream.common.headers.judge(path, errors);
     let key = path.key("key");
     let given = stream.common.key.as_ref().map(|given| given.judge("evars.evars.eVar5", &key, errors));
     let config = extract::Config {
@@ -369,6 +370,7 @@ fn extract(
         processed: numbers::RECEIVED.to_owned(),
         times: TimeFormat::UnixSeconds,
         time,
+        header_fields,
         offset: None,
         position_only_type: None,
         spelling: Spelling { ignore_evar_case: true },

@@ -352,6 +352,7 @@ fn extract(
     errors: &mut Errors,
 ) -> extract::Config {
     let time = timestamp::judge(&stream.common, TimeFormat::Rfc3339, path, errors);
+    let (_, header_fields) = stream.common.headers.judge(path, errors);
     let path = path.key("key");
     let key = stream.common.key.as_ref().map(|key| key.judge("device.channel", &path, errors));
     let config = extract::Config {
@@ -363,6 +364,7 @@ fn extract(
         processed: "processed".to_owned(),
         times: TimeFormat::Rfc3339,
         time,
+        header_fields,
         offset: Some(offset::MEMBER.to_owned()),
         position_only_type: Some(airship::OFFSET_UPDATE.to_owned()),
         spelling: Spelling::default(),

@@ -18,7 +18,7 @@ use crate::config::units::{Size, Span};
 use crate::event::{extract, route};
 use crate::model::types::SourceId;
 use crate::plan;
-use crate::sink::kafka::config::{EventHeaders, TopicSpec};
+use crate::sink::kafka::config::TopicSpec;
 use crate::source::http::auth::Credential;
 use crate::source::http::connect::Endpoint;
 use crate::source::{self, Service};
@@ -55,7 +55,8 @@ pub(in crate::config) struct Common {
     /// How far from the received time (when the service processed the event, else our clock) that time may be: one beyond is counted, and the
     /// received time is taken.
     pub(in crate::config) timestamp_bounds: Bounds,
-    /// Which headers events get. Those of CloudEvents cost about 4 CPU seconds a million.
+    /// Which headers events get: `"none"`, `"cloudevents"`, or a list of single ones of these by name, static ones and fields. Those of
+    /// CloudEvents cost about 4 CPU seconds a million.
     pub(in crate::config) headers: Headers,
     /// Fields for the key, of which the first one present is it; `{ fields = […], join = "|" }` for all of them, joined; `"none"` or `[]` for
     /// no key. Default: the device, else the user, else whom
@@ -163,15 +164,14 @@ impl Common {
         checks::topic(&dead_letter_topic, &surroundings.state, &at, errors);
         let topic_spec = self.topic_spec(path, errors);
         let redact = redact::validate(self, judged.as_ref().map(|judged| &judged.extract), path, errors);
+        // The kind has judged them along with its fields.
+        let (headers, _) = self.headers.judge(path, &mut Errors::default());
         let Judged { source: (kind, name), shards, url, auth, service, extract, route } = judged?;
         Some(plan::Stream {
             source_id: source_id(kind, name, &url),
             start_anew: None,
             shards,
-            headers: match self.headers {
-                Headers::None => EventHeaders::None,
-                Headers::Cloudevents => EventHeaders::CloudEvents,
-            },
+            headers,
             source: source::Config {
                 endpoint: Endpoint {
                     stream: self.name.as_deref()?.into(),

@@ -238,8 +238,8 @@ fn headers_that_were_a_switch_are_answered_with_the_new_words() {
         ["stream[0].headers: unknown value `cloudevent`; did you mean `cloudevents`?"]
     );
     assert_eq!(
-        errors(&format!("{SMALL}headers = [\"ce_id\"]")),
-        ["stream[0].headers: expected \"none\" or \"cloudevents\", found a list"]
+        errors(&format!("{SMALL}headers = 7")),
+        ["stream[0].headers: expected \"none\", \"cloudevents\" or a list of headers, found a whole number"]
     );
     for word in ["none", "cloudevents"] {
         assert_eq!(errors(&format!("{SMALL}headers = \"{word}\"")), [""; 0]);

@@ -28,6 +28,8 @@ pub struct Config {
     pub offset: Option<String>,
     /// The type of lines that only move the position and are no events (Airship `OFFSET_UPDATE`).
     pub position_only_type: Option<String>,
+    /// The fields that are headers, in their order.
+    pub header_fields: Vec<String>,
     /// How the names of paths are compared.
     pub spelling: Spelling,
     /// Events to leave out.

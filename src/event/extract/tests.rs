@@ -20,6 +20,7 @@ fn config() -> Config {
         processed: "processed".into(),
         times: TimeFormat::Rfc3339,
         time: None,
+        header_fields: Vec::new(),
         offset: Some("offset".into()),
         position_only_type: Some("OFFSET_UPDATE".into()),
         spelling: Spelling::default(),

@@ -191,6 +191,7 @@ fn timestamp(wanted: Timestamp, times: (Option<i64>, Option<&str>, Option<i64>))
         occurred: occurred.map(|text| Text::Borrowed(text.as_bytes())),
         processed_ms,
         time_ms,
+        header_values: None,
         offset: None,
     };
     let parse = |text: &[u8]| std::str::from_utf8(text).ok()?.parse().ok();

@@ -30,6 +30,7 @@ fn adobe_pipeline(max_ids: usize) -> Pipeline {
         processed: "received".into(),
         times: TimeFormat::UnixSeconds,
         time: None,
+        header_fields: Vec::new(),
         offset: None,
         position_only_type: None,
         spelling: Spelling { ignore_evar_case: true },

@@ -53,14 +53,46 @@ pub struct Config {
 
 /// Which headers events get. Dead letters always have theirs, since their reason stands there.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-#[non_exhaustive]
 pub enum EventHeaders {
     /// None: whatever they would say stands in the event.
     #[default]
     None,
     /// Those of CloudEvents 1.0, Kafka binding in binary mode, and the names of stream and shard.
     CloudEvents,
+    /// These, in their order.
+    List(Vec<EventHeader>),
 }
+
+/// A header of events.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum EventHeader {
+    /// One of those of [`EventHeaders::CloudEvents`], by its name.
+    Standard(&'static str),
+    /// The same for all events.
+    Static {
+        /// Its name.
+        name: String,
+        /// Its value.
+        value: String,
+    },
+    /// What a field says: the next one of those that records tell. Without a value there is no header.
+    Field {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// The headers of [`EventHeaders::CloudEvents`], by their names.
+pub(crate) const CLOUD_EVENTS: [&str; 8] = [
+    "ce_specversion",
+    "ce_source",
+    "content-type",
+    "tributary-stream",
+    "tributary-shard",
+    "ce_id",
+    "ce_type",
+    "ce_time",
+];
 
 /// How a missing event topic is created.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -1,22 +1,65 @@
-//! The headers of records: CloudEvents in binary mode for events if they are asked for, the reason for dead letters.
+//! The headers of records: those of CloudEvents in binary mode, static ones and fields for events, as they are asked for; the reason
+//! for dead letters.
 //!
 //! Invariant: what CloudEvents requires is there and not empty, and `ce_time` is a time; what is none is left out.
 
-use rdkafka::message::{Header, OwnedHeaders, ToBytes};
+use rdkafka::message::{Header, Headers as _, OwnedHeaders, ToBytes};
 
+use crate::model::packed;
 use crate::model::types::{Headers, ShardId};
-use crate::sink::kafka::config::EventHeaders;
+use crate::sink::kafka::config::{CLOUD_EVENTS, EventHeader, EventHeaders};
 
-/// Bytes of all header names and of the constant values that are not counted one by one.
+/// Bytes of all header names of a dead letter and of the values that are not counted one by one.
 const NAMES: usize = 128;
+
+/// Bytes that a header takes beside its name and its value.
+const FRAME: usize = 4;
 
 /// Makes the headers of one shard's records.
 pub(super) struct RecordHeaders {
-    /// Names and values of the headers that all events of the shard share; `None` if events have no headers.
-    event: Option<[(&'static str, String); 5]>,
+    /// Those of events.
+    event: Vec<Made>,
+    /// Bytes of what is the same for all events.
+    constant: usize,
     stream: String,
     shard: String,
     source: String,
+}
+
+/// A header of events, and where its value is from.
+enum Made {
+    Constant(String, String),
+    Id,
+    Type,
+    Time,
+    /// The next field.
+    Field(String),
+}
+
+impl Made {
+    fn standard(name: &str, stream: &str, shard: &str, source: &str) -> Self {
+        let value = match name {
+            "ce_id" => return Self::Id,
+            "ce_type" => return Self::Type,
+            "ce_time" => return Self::Time,
+            "ce_specversion" => "1.0",
+            "ce_source" => source,
+            "tributary-stream" => stream,
+            "tributary-shard" => shard,
+            _ => "application/json",
+        };
+        Self::Constant(name.to_owned(), value.to_owned())
+    }
+
+    /// Its bytes as far as they are the same for all events.
+    fn bytes(&self) -> usize {
+        let text = match self {
+            Self::Constant(name, value) => name.len() + value.len(),
+            Self::Id | Self::Type | Self::Time => "ce_type".len(),
+            Self::Field(name) => name.len(),
+        };
+        FRAME + text
+    }
 }
 
 impl RecordHeaders {
@@ -24,35 +67,45 @@ impl RecordHeaders {
     pub(super) fn new(events: &EventHeaders, id: &ShardId, source: &str) -> Self {
         let ShardId { stream, index } = id;
         let shard = index.to_string();
-        let event = match events {
-            EventHeaders::None => None,
-            EventHeaders::CloudEvents => Some([
-                ("ce_specversion", "1.0".to_owned()),
-                ("ce_source", source.to_owned()),
-                ("content-type", "application/json".to_owned()),
-                ("tributary-stream", stream.to_string()),
-                ("tributary-shard", shard.clone()),
-            ]),
+        let standard = |name: &str| Made::standard(name, stream, &shard, source);
+        let event: Vec<Made> = match events {
+            EventHeaders::None => Vec::new(),
+            EventHeaders::CloudEvents => CLOUD_EVENTS.into_iter().map(standard).collect(),
+            EventHeaders::List(headers) => headers
+                .iter()
+                .map(|header| match header {
+                    EventHeader::Standard(name) => standard(name),
+                    EventHeader::Static { name, value } => Made::Constant(name.clone(), value.clone()),
+                    EventHeader::Field { name } => Made::Field(name.clone()),
+                })
+                .collect(),
         };
-        Self { event, stream: stream.to_string(), shard, source: source.to_owned() }
+        let constant = event.iter().map(Made::bytes).sum();
+        Self { event, constant, stream: stream.to_string(), shard, source: source.to_owned() }
     }
 
     /// The headers of one record, if it has any.
     pub(super) fn of(&self, headers: Headers<'_>) -> Option<OwnedHeaders> {
         match headers {
-            Headers::Event { id, event_type, time } => {
-                let constant = self.event.as_ref()?;
+            Headers::Event { .. } if self.event.is_empty() => None,
+            Headers::Event { id, event_type, time, fields } => {
+                let mut fields = packed::values(fields);
                 // Room for all at once; a copy of ready-made constant ones would have to grow.
-                let room = OwnedHeaders::new_with_capacity(constant.len() + 3);
-                let all = constant
-                    .iter()
-                    .fold(room, |all, (name, value)| all.insert(header(name, value)))
-                    .insert(header("ce_id", id))
-                    .insert(header("ce_type", event_type));
-                Some(match time.filter(|time| is_rfc3339(time)) {
-                    Some(time) => all.insert(header("ce_time", time)),
-                    None => all,
-                })
+                let room = OwnedHeaders::new_with_capacity(self.event.len());
+                let all = self.event.iter().fold(room, |all, made| match made {
+                    Made::Constant(name, value) => all.insert(header(name, value)),
+                    Made::Id => all.insert(header("ce_id", id)),
+                    Made::Type => all.insert(header("ce_type", event_type)),
+                    Made::Time => match time.filter(|time| is_rfc3339(time)) {
+                        Some(time) => all.insert(header("ce_time", time)),
+                        None => all,
+                    },
+                    Made::Field(name) => match fields.next().flatten() {
+                        Some(value) => all.insert(header(name, value)),
+                        None => all,
+                    },
+                });
+                (all.count() > 0).then_some(all)
             }
             Headers::DeadLetter { reason, detail, length } => Some(
                 OwnedHeaders::new_with_capacity(6)
@@ -68,13 +121,14 @@ impl RecordHeaders {
 
     /// Their bytes, near enough to judge a record's size.
     pub(super) fn bytes(&self, headers: &Headers<'_>) -> usize {
-        let constant = NAMES + self.source.len() + self.stream.len();
         match headers {
-            Headers::Event { .. } if self.event.is_none() => 0,
-            Headers::Event { id, event_type, time } => {
-                constant + id.len() + event_type.len() + time.map_or(0, <[u8]>::len)
+            Headers::Event { .. } if self.event.is_empty() => 0,
+            Headers::Event { id, event_type, time, fields } => {
+                self.constant + id.len() + event_type.len() + time.map_or(0, <[u8]>::len) + fields.len()
             }
-            Headers::DeadLetter { detail, .. } => constant + detail.len(),
+            Headers::DeadLetter { detail, .. } => {
+                NAMES + self.source.len() + self.stream.len() + detail.len()
+            }
         }
     }
 }
@@ -116,9 +170,8 @@ fn is_rfc3339(text: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use rdkafka::message::Headers as _;
-
     use super::*;
+    use crate::model::text::Text;
     use crate::model::types::DeadLetterReason;
 
     const LETTER: Headers<'static> =
@@ -130,7 +183,7 @@ mod tests {
     }
 
     fn event(time: &[u8]) -> Headers<'_> {
-        Headers::Event { id: b"the-id", event_type: b"OPEN", time: Some(time) }
+        Headers::Event { id: b"the-id", event_type: b"OPEN", time: Some(time), fields: &[] }
     }
 
     fn pairs(headers: &OwnedHeaders) -> Vec<(String, String)> {
@@ -164,6 +217,35 @@ mod tests {
             ("ce_time", "2026-03-02T07:41:09.402Z"),
         ];
         assert_eq!(found, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+
+    #[test]
+    fn a_list_has_what_it_names_in_its_order() {
+        let list = headers(&EventHeaders::List(vec![
+            EventHeader::Field { name: "os".into() },
+            EventHeader::Standard("ce_id"),
+            EventHeader::Static { name: "env".into(), value: "prod".into() },
+            EventHeader::Field { name: "country".into() },
+            EventHeader::Standard("tributary-shard"),
+        ]));
+        let of = |values: [Option<&[u8]>; 2]| {
+            let mut fields = Text::default();
+            values.into_iter().for_each(|value| packed::push(&mut fields, value));
+            let event = Headers::Event { id: b"the-id", event_type: b"OPEN", time: None, fields: &fields };
+            assert!(list.bytes(&event) > "osce_idthe-idenvprodcountrytributary-shard3".len());
+            pairs(&list.of(event).unwrap())
+        };
+        let fixed = [("ce_id", "the-id"), ("env", "prod")];
+        let expected = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<Vec<_>>()
+        };
+        let last = ("tributary-shard", "3");
+        let all = expected(&[("os", "ios"), fixed[0], fixed[1], ("country", "NL"), last]);
+        assert_eq!(of([Some(b"ios"), Some(b"NL")]), all);
+        assert_eq!(of([None, Some(b"NL")]), expected(&[fixed[0], fixed[1], ("country", "NL"), last]));
+        assert_eq!(of([Some(b"ios"), None]), expected(&[("os", "ios"), fixed[0], fixed[1], last]));
+        let only = headers(&EventHeaders::List(vec![EventHeader::Field { name: "os".into() }]));
+        assert!(only.of(event(b"")).is_none(), "nothing to say");
     }
 
     #[test]

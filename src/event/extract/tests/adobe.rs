@@ -16,6 +16,7 @@ pub(super) fn adobe() -> Config {
         processed: "receivedTimeGMT".into(),
         times: TimeFormat::UnixSeconds,
         time: None,
+        header_fields: Vec::new(),
         offset: None,
         position_only_type: None,
         spelling: Spelling { ignore_evar_case: true },
