@@ -6,10 +6,10 @@ use super::mark::{Mark, ReplayCounts};
 use crate::event::dedupe::Extent;
 use crate::model::types::{Position, Watermark};
 
-/// Where a stream is. A stream whose blocks bear their offset, as those of a Kafka partition do, would be a third variant.
+/// Where a stream is.
 #[derive(Clone, Debug)]
 pub(crate) enum Cursor {
-    /// The service is told where to resume, and lines bear their offset.
+    /// The service is told where to resume: lines bear their offset, or records have one.
     InLine(InLine),
     /// The service keeps the position; ours says how far we got, and what a replay has to drop.
     Watermark(Marked),
@@ -60,6 +60,13 @@ impl Cursor {
                 at.unplaced_run += 1;
             }
             None => {}
+        }
+    }
+
+    /// A record has passed, and the one after it has offset `next`.
+    pub(crate) fn pass_record(&mut self, next: i64) {
+        if let Self::InLine(at) = self {
+            at.move_to(itoa::Buffer::new().format(next).as_bytes());
         }
     }
 

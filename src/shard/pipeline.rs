@@ -11,7 +11,6 @@ use crate::clock::now_ms;
 use crate::event::dedupe::Window;
 use crate::event::extract::{ExtractError, Extractor, Line};
 use crate::event::route::{Clamped, Router};
-use crate::failpoint;
 use crate::model::block::Block;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::types::{Dated, DeadLetterReason, EventId, Headers, OutRecord, Record, Run};
@@ -27,6 +26,7 @@ mod letters;
 mod outcome;
 pub mod redaction;
 mod replays;
+mod taking;
 mod topics;
 
 use letters::DeadLetter;
@@ -69,7 +69,7 @@ pub struct Pipeline {
 /// What was done to a part of a block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Taken {
-    /// Lines that are not blank.
+    /// Lines that are not blank, or records.
     pub lines: usize,
     /// Bytes from the block's beginning.
     pub bytes: usize,
@@ -147,22 +147,6 @@ impl Pipeline {
         self.first_processed_ms
     }
 
-    /// Puts at most `room` lines of a block into the sink's transaction, beginning it with the first record.
-    pub fn process(&mut self, block: &Block, room: usize, sink: &mut impl Sink) -> Result<Taken, SinkError> {
-        self.clock_ms = now_ms();
-        match block {
-            Block::Lines(bytes) => self.lines(bytes, room, sink),
-            Block::Oversize { head, length } => {
-                self.progress.added.received += 1;
-                let forms = self.forms_of_no_event(head);
-                let letter = DeadLetter { reason: DeadLetterReason::LineTooLong, detail: "", forms };
-                self.dead_letter(&letter, *length, sink)?;
-                self.line += 1;
-                Ok(Taken { lines: 1, bytes: head.len(), met_unknown_topic: false })
-            }
-        }
-    }
-
     /// Takes back what the batch was so far, for it to be made again.
     pub fn roll_back(&mut self) {
         self.window.rollback();
@@ -223,29 +207,6 @@ impl Pipeline {
         self.base.clone_from(&self.progress);
         self.line = 0;
         self.refused.clear();
-    }
-
-    fn lines(&mut self, bytes: &[u8], room: usize, sink: &mut impl Sink) -> Result<Taken, SinkError> {
-        let mut taken = Taken { lines: 0, bytes: 0, met_unknown_topic: false };
-        while taken.lines < room && taken.bytes < bytes.len() {
-            let rest = &bytes[taken.bytes..];
-            let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
-            let line = rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]);
-            if !line.is_empty() {
-                if !self.line(line, sink)? {
-                    taken.met_unknown_topic = true;
-                    break;
-                }
-                taken.lines += 1;
-                self.line += 1;
-            }
-            taken.bytes = (taken.bytes + end + 1).min(bytes.len());
-        }
-        match failpoint::pass("mid_batch") {
-            Some(failpoint::Action::Abort) => Err(SinkError::Abortable("failpoint mid_batch".into())),
-            Some(failpoint::Action::Error) => Err(SinkError::OutcomeUnknown("failpoint mid_batch".into())),
-            None => Ok(taken),
-        }
     }
 
     /// What the line is, with the form of it that may be shown. Whoever looks at lines does it by this, so that all see the same.

@@ -140,9 +140,10 @@ impl<S: Sink> Shard<S> {
         let now = Instant::now();
         match self.pipeline.process(&block, room, &mut self.sink) {
             Ok(taken) => {
-                let moved = taken.bytes > 0;
+                // Blank lines have bytes, and records may have none.
+                let moved = taken.lines > 0 || taken.bytes > 0;
                 if moved || !taken.met_unknown_topic {
-                    let (block, left) = block.cut_at(taken.bytes);
+                    let (block, left) = block.cut_at(taken.lines, taken.bytes);
                     self.batch.push(block, taken.lines, now);
                     if let Some(left) = left {
                         self.backlog.push_front(left);

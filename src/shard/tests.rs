@@ -310,6 +310,7 @@ proptest! {
     }
 }
 
+mod records;
 mod replay;
 mod unknown;
 mod writing;

@@ -176,6 +176,7 @@ mod tests {
                 match block {
                     Block::Lines(bytes) => out.extend(lines(&bytes).map(|line| Out::Line(line.to_vec()))),
                     Block::Oversize { head, length } => out.push(Out::Oversize(head.to_vec(), length)),
+                    Block::Records(_) => panic!("there are only lines"),
                 }
             }
         }

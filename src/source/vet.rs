@@ -126,6 +126,8 @@ impl Vetting {
             match &block {
                 Block::Lines(bytes) => lines(bytes).try_for_each(|line| self.look_at(line))?,
                 Block::Oversize { head, .. } => self.look_at_oversize(head)?,
+                // Nothing that comes by HTTP.
+                Block::Records(_) => {}
             }
             if !self.is_proven {
                 if self.looks.is_some() {

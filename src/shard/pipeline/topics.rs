@@ -71,12 +71,21 @@ impl Pipeline {
     /// Adds the topics of a block's events that the sink does not know: all of those, and in the same form of the line, in
     /// front of which [`Pipeline::process`] stops.
     pub fn unknown_topics(&mut self, block: &Block, sink: &impl Sink, unknown: &mut BTreeSet<String>) {
-        let Block::Lines(bytes) = block else { return };
+        match block {
+            Block::Lines(bytes) => lines(bytes).for_each(|line| self.unknown_topics_of(line, sink, unknown)),
+            Block::Records(records) => {
+                records.iter().for_each(|record| self.unknown_topics_of(record.bytes, sink, unknown));
+            }
+            Block::Oversize { .. } => {}
+        }
+    }
+
+    fn unknown_topics_of(&mut self, line: &[u8], sink: &impl Sink, unknown: &mut BTreeSet<String>) {
         let mut scratch = std::mem::take(&mut self.scratch);
-        for line in lines(bytes) {
-            let forms = self.forms(line, &mut scratch);
-            let Ok((Line::Event(record), _)) = self.extracted(forms) else { continue };
-            let Ok(route) = self.router.route(&record.topic_values) else { continue };
+        let forms = self.forms(line, &mut scratch);
+        if let Ok((Line::Event(record), _)) = self.extracted(forms)
+            && let Ok(route) = self.router.route(&record.topic_values)
+        {
             let routes = [Some(route), self.router.default_route()];
             for name in routes.into_iter().flatten().map(|route| self.router.name(route)) {
                 if sink.topic(name) == Topic::Unknown && !unknown.contains(name) {

@@ -187,7 +187,7 @@ proptest! {
                 sink.abort().unwrap();
                 pipeline.roll_back();
                 sink.prepare(&unknown).unwrap();
-                left = if taken.bytes > 0 { block.cut_at(taken.bytes).1 } else { Some(block) };
+                left = if taken.bytes > 0 { block.cut_at(taken.lines, taken.bytes).1 } else { Some(block) };
             }
         }
     }

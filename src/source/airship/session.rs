@@ -201,7 +201,7 @@ impl Session {
     async fn hand_over(&mut self, block: Block, resumed: &mut bool) -> Result<(), Closed> {
         let place = match &block {
             Block::Lines(bytes) => last_place(bytes),
-            Block::Oversize { .. } => None,
+            Block::Oversize { .. } | Block::Records(_) => None,
         };
         // Only events end the streak of failures. Otherwise a server that sends a position and then fails would be asked without a pause.
         if !self.retry.is_fresh() && has_events(&block) {
@@ -273,6 +273,6 @@ impl Session {
 fn has_events(block: &Block) -> bool {
     match block {
         Block::Lines(bytes) => line::has_events(bytes),
-        Block::Oversize { .. } => true,
+        Block::Oversize { .. } | Block::Records(_) => true,
     }
 }

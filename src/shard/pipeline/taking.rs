@@ -1,0 +1,84 @@
+//! A block's lines or records, one by one into the batch.
+
+use super::letters::DeadLetter;
+use super::{Pipeline, Taken};
+use crate::clock::now_ms;
+use crate::failpoint;
+use crate::model::block::{Block, Records};
+use crate::model::types::DeadLetterReason;
+use crate::sink::{Sink, SinkError};
+
+impl Pipeline {
+    /// Puts at most `room` lines of a block into the sink's transaction, beginning it with the first record.
+    pub fn process(&mut self, block: &Block, room: usize, sink: &mut impl Sink) -> Result<Taken, SinkError> {
+        self.clock_ms = now_ms();
+        match block {
+            Block::Lines(bytes) => self.lines(bytes, room, sink),
+            Block::Records(records) => self.records(records, room, sink),
+            Block::Oversize { head, length } => {
+                self.oversize(head, *length, sink)?;
+                Ok(Taken { lines: 1, bytes: head.len(), met_unknown_topic: false })
+            }
+        }
+    }
+
+    fn lines(&mut self, bytes: &[u8], room: usize, sink: &mut impl Sink) -> Result<Taken, SinkError> {
+        let mut taken = Taken { lines: 0, bytes: 0, met_unknown_topic: false };
+        while taken.lines < room && taken.bytes < bytes.len() {
+            let rest = &bytes[taken.bytes..];
+            let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+            let line = rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]);
+            if !line.is_empty() {
+                if !self.line(line, sink)? {
+                    taken.met_unknown_topic = true;
+                    break;
+                }
+                taken.lines += 1;
+                self.line += 1;
+            }
+            taken.bytes = (taken.bytes + end + 1).min(bytes.len());
+        }
+        in_mid_batch(taken)
+    }
+
+    fn records(
+        &mut self,
+        records: &Records,
+        room: usize,
+        sink: &mut impl Sink,
+    ) -> Result<Taken, SinkError> {
+        let mut taken = Taken { lines: 0, bytes: 0, met_unknown_topic: false };
+        for record in records.iter().take(room) {
+            if record.length > record.bytes.len() as u64 {
+                self.oversize(record.bytes, record.length, sink)?;
+            } else if self.line(record.bytes, sink)? {
+                self.line += 1;
+            } else {
+                taken.met_unknown_topic = true;
+                break;
+            }
+            self.progress.cursor.pass_record(record.next);
+            taken.lines += 1;
+            taken.bytes += record.bytes.len();
+        }
+        in_mid_batch(taken)
+    }
+
+    /// What is left of a line that was too long is a dead letter.
+    fn oversize(&mut self, head: &[u8], length: u64, sink: &mut impl Sink) -> Result<(), SinkError> {
+        self.progress.added.received += 1;
+        let forms = self.forms_of_no_event(head);
+        let letter = DeadLetter { reason: DeadLetterReason::LineTooLong, detail: "", forms };
+        self.dead_letter(&letter, length, sink)?;
+        self.line += 1;
+        Ok(())
+    }
+}
+
+fn in_mid_batch(taken: Taken) -> Result<Taken, SinkError> {
+    match failpoint::pass("mid_batch") {
+        Some(failpoint::Action::Abort) => Err(SinkError::Abortable("failpoint mid_batch".into())),
+        Some(failpoint::Action::Error) => Err(SinkError::OutcomeUnknown("failpoint mid_batch".into())),
+        None => Ok(taken),
+    }
+}
