@@ -17,6 +17,7 @@ use crate::sink::kafka::reach::Reach;
 use crate::supervisor::ShardFigures;
 use crate::task;
 use crate::telemetry::metrics;
+use crate::webhook;
 
 mod connections;
 mod readiness;
@@ -30,6 +31,7 @@ struct Served {
     figures: Arc<[ShardFigures]>,
     reach: Reach,
     seat: Option<Seat>,
+    webhook: Option<webhook::Metrics>,
 }
 
 /// Begins to serve; the address that was bound is returned, for port 0.
@@ -38,14 +40,16 @@ pub(crate) async fn serve(
     figures: &[ShardFigures],
     reach: &Reach,
     seat: Option<&Seat>,
+    webhook: Option<&webhook::Metrics>,
 ) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind(listen).await?;
     let bound = listener.local_addr()?;
     let served = Served {
-        registry: Arc::new(metrics::registry(figures, reach)),
+        registry: Arc::new(metrics::registry(figures, reach, webhook)),
         figures: figures.into(),
         reach: reach.clone(),
         seat: seat.cloned(),
+        webhook: webhook.cloned(),
     };
     let router = Router::new()
         .route("/live", get(|| async { "live\n" }))
@@ -70,7 +74,7 @@ async fn status(State(served): State<Served>) -> impl IntoResponse {
 
 impl Served {
     fn page(&self) -> readiness::Page {
-        readiness::Page::of(&self.figures, &self.reach, self.seat.as_ref())
+        readiness::Page::of(&self.figures, &self.reach, self.seat.as_ref(), self.webhook.as_ref())
     }
 }
 

@@ -37,6 +37,7 @@ mod tests;
 mod units;
 mod validate;
 mod warnings;
+mod webhook;
 
 pub use errors::{ConfigError, ConfigErrors};
 

@@ -34,3 +34,4 @@ pub mod supervisor;
 pub mod task;
 pub mod telemetry;
 mod web;
+pub mod webhook;

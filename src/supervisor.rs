@@ -20,6 +20,7 @@ use crate::sink::kafka::placement::record::GROUP;
 use crate::{shard, source};
 
 mod announcing;
+mod intake;
 mod membership;
 mod run;
 mod secrets;
@@ -73,11 +74,12 @@ pub fn figures(plan: &Plan) -> Vec<ShardFigures> {
 
 /// Runs all shards until `stop` is cancelled and they have drained, or until they have to end.
 ///
-/// With a group, `seat` tells how this process stands in it.
+/// With a group, `seat` tells how this process stands in it. `announced` is cancelled once this instance is in the placement record.
 pub async fn run(
     plan: Arc<Plan>,
     figures: &[ShardFigures],
     seat: Option<&Seat>,
+    announced: &CancellationToken,
     stop: CancellationToken,
 ) -> Ended {
     if let Err(ended) = secrets::wait_for(&plan, figures, &stop).await {
@@ -95,6 +97,7 @@ pub async fn run(
         Ok(placement) => Latest::new(placement),
         Err(ended) => return ended,
     };
+    announced.cancel();
     let drain = stop.child_token();
     let starters = starters(&plan, figures, &placement, &names);
     let mut run = Run::new(

@@ -7,6 +7,7 @@ use crate::shard::readiness::{Readiness, View};
 use crate::sink::kafka::group::{Seat, Sitting};
 use crate::sink::kafka::reach::{Reach, Trouble};
 use crate::supervisor::ShardFigures;
+use crate::webhook::{self, Health};
 
 /// What is said of Kafka before its first answer.
 const UNHEARD: &str = "it has not answered yet; this process has just begun to ask";
@@ -19,7 +20,17 @@ pub(super) struct Page {
     kafka: Kafka,
     #[serde(skip_serializing_if = "Option::is_none")]
     group: Option<Group>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhook: Option<Webhook>,
     shards: Vec<Shard>,
+}
+
+/// Whether what is pushed to this instance can be stored.
+#[derive(Debug, Serialize)]
+struct Webhook {
+    ready: bool,
+    #[serde(flatten)]
+    why: Why,
 }
 
 /// How this instance stands in the consumer group that shares the shards.
@@ -68,11 +79,30 @@ struct Why {
 
 impl Page {
     /// How everything is now.
-    pub(super) fn of(figures: &[ShardFigures], reach: &Reach, seat: Option<&Seat>) -> Self {
+    pub(super) fn of(
+        figures: &[ShardFigures],
+        reach: &Reach,
+        seat: Option<&Seat>,
+        webhook: Option<&webhook::Metrics>,
+    ) -> Self {
         let shards: Vec<Shard> = figures.iter().map(|figures| Shard::of(figures, reach)).collect();
         let group = seat.map(Group::of);
-        let ready = shards.iter().all(|shard| shard.ready) && group.as_ref().is_none_or(|group| group.ready);
-        Self { ready, kafka: Kafka::of(reach), group, shards }
+        let webhook = webhook.map(|webhook| Webhook::of(&webhook.health()));
+        let ready = shards.iter().all(|shard| shard.ready)
+            && group.as_ref().is_none_or(|group| group.ready)
+            && webhook.as_ref().is_none_or(|webhook| webhook.ready);
+        Self { ready, kafka: Kafka::of(reach), group, webhook, shards }
+    }
+}
+
+impl Webhook {
+    fn of(health: &Health) -> Self {
+        let reason = match health {
+            Health::Ready => None,
+            Health::Draining => Some("told to stop".to_owned()),
+            Health::Away(why) => Some(why.clone()),
+        };
+        Self { ready: reason.is_none(), why: Why { reason, since: None } }
     }
 }
 
@@ -149,7 +179,7 @@ mod tests {
         }
         both[1].source.failed("401: wrong token".into(), 1_764_073_921_500);
         let reach = Reach::default();
-        let page = |reach: &Reach| serde_json::to_value(Page::of(&both, reach, None)).unwrap();
+        let page = |reach: &Reach| serde_json::to_value(Page::of(&both, reach, None, None)).unwrap();
         let first = json!({ "shard": "mobile/0", "ready": false, "state": "connecting",
                             "oldest_uncommitted_seconds": 0.0 });
         let second = json!({ "shard": "mobile/1", "ready": false, "state": "connecting", "reason": "401: wrong token",
@@ -175,7 +205,7 @@ mod tests {
         figures[0].shard.health.standby();
         let (reach, seat) = (Reach::default(), Seat::new("pod-1"));
         reach.works();
-        let page = || serde_json::to_value(Page::of(&figures, &reach, Some(&seat))).unwrap();
+        let page = || serde_json::to_value(Page::of(&figures, &reach, Some(&seat), None)).unwrap();
         assert_eq!((&page()["ready"], &page()["group"]["joined"]), (&json!(false), &json!(false)));
         seat.joins();
         let spare = json!({ "ready": true, "kafka": { "answers": true }, "group": { "instance_id": "pod-1", "joined": true },

@@ -108,7 +108,7 @@ async fn demo(arguments: &Arguments, status: Option<Status>) -> anyhow::Result<E
     let draining = CancellationToken::new();
     let connector = {
         let (plan, figures, draining) = (plan, figures.clone(), draining.clone());
-        async move { supervisor::run(plan, &figures, None, draining).await }
+        async move { supervisor::run(plan, &figures, None, &CancellationToken::new(), draining).await }
     };
     let connector = task::spawn(&tokio::runtime::Handle::current(), "connector", connector);
     let made = make_events(arguments, &mock, &figures, &stop, drawing.is_none()).await?;

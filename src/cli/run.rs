@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -19,6 +20,7 @@ use crate::sink::kafka::group::Seat;
 use crate::sink::kafka::reach::Reach;
 use crate::source::{Service, adobe};
 use crate::supervisor::{self, Ended};
+use crate::webhook::Receiver;
 use crate::{admin, failpoint, output, task};
 
 /// Arguments of `run`.
@@ -102,7 +104,7 @@ fn request_reset(config: &mut Config, reset: Reset) -> anyhow::Result<()> {
     }
     let mut found = false;
     for stream in &mut config.plan.streams {
-        if let Service::Adobe(adobe) = &mut stream.source.service {
+        if let Some(Service::Adobe(adobe)) = stream.service_mut().map(|source| &mut source.service) {
             found = true;
             adobe.reset = Some(match reset {
                 Reset::Smallest => adobe::Reset::Smallest,
@@ -135,21 +137,49 @@ async fn connect(config: &Config, status: Option<Status>) -> anyhow::Result<Ende
     let figures = supervisor::figures(&plan);
     let reach = watch_kafka(&plan, &stop)?;
     let seat = plan.group.as_ref().map(|group| Seat::new(&group.instance_id));
+    let receiver = match &plan.webhook {
+        Some(webhook) => Some(Receiver::bind(webhook, &plan.kafka).await.context("cannot receive webhooks")?),
+        None => None,
+    };
+    let webhook = receiver.as_ref().map(Receiver::metrics);
     if let Some(listen) = config.admin {
-        let bound = admin::serve(listen, &figures, &reach, seat.as_ref())
+        let bound = admin::serve(listen, &figures, &reach, seat.as_ref(), webhook.as_ref())
             .await
             .with_context(|| format!("cannot listen at admin.listen {listen}"))?;
         info!(%bound, "serving /live, /ready and /metrics");
     }
     info!(version = env!("CARGO_PKG_VERSION"), shards = figures.len(), "starting");
     let drawing = status.as_ref().map(|status| status.draw(&figures, &reach));
-    let ended = supervisor::run(plan, &figures, seat.as_ref(), stop).await;
+    let announced = CancellationToken::new();
+    let (drain, limit) = (stop.child_token(), plan.shutdown_timeout);
+    let receiving = receiver.map(|receiver| begin_to_receive(receiver, &announced, &drain)).transpose()?;
+    let mut ended = supervisor::run(plan, &figures, seat.as_ref(), &announced, stop).await;
+    drain.cancel();
+    if let Some(receiving) = receiving
+        && tokio::time::timeout(limit, receiving).await.is_err()
+        && ended == Ended::Stopped
+    {
+        warn!("some requests of webhooks were not answered in time");
+        ended = Ended::TimedOut;
+    }
     if let (Some(status), Some(drawing)) = (status, drawing) {
         drawing.abort();
         status.clear();
     }
     info!(?ended, "stopped");
     Ok(ended)
+}
+
+/// Answers whoever pushes, until `drain`.
+fn begin_to_receive(
+    receiver: Receiver,
+    announced: &CancellationToken,
+    drain: &CancellationToken,
+) -> anyhow::Result<JoinHandle<()>> {
+    let bound = receiver.address().context("cannot tell where webhooks are received")?;
+    info!(%bound, "receiving webhooks");
+    let running = receiver.run(announced.clone(), drain.clone());
+    Ok(task::spawn(&tokio::runtime::Handle::current(), "webhook", running))
 }
 
 /// Begins to ask Kafka whether it is there.

@@ -78,7 +78,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let extractor = Extractor::new(&stream.extract)?;
     let redaction = stream.redact.as_ref().map(Redaction::open).transpose()?;
     let lines = Lines { extractor, redaction, pretty: arguments.pretty };
-    let (source, position) = begin(stream.source.clone(), arguments)?;
+    let source = stream.service().context(
+        "the stream is pushed to us, and what was received stands in its intake topic: read that one, or the topic of its events",
+    )?;
+    let (source, position) = begin(source.clone(), arguments)?;
     let (input, output) = queue(source.queue_bytes, Default::default(), Default::default());
     let runtime = super::runtime().context("cannot start the runtime")?;
     let stop = CancellationToken::new();

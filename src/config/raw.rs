@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::secret::Property;
 use super::stream::Stream;
 use super::units::{Size, Span};
+use super::webhook::Webhook;
 
 /// The configuration of Tributary: carries HTTP event streams into Kafka, exactly once.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -50,6 +51,8 @@ pub(super) struct Raw {
     pub(super) queue: Queue,
     /// The HTTP server for probes and metrics.
     pub(super) admin: Admin,
+    /// What receives the streams of kind `airship_webhook`.
+    pub(super) webhook: Webhook,
     /// The streams to carry.
     #[serde(deserialize_with = "read_apart")]
     #[schemars(length(min = 1))]
@@ -71,6 +74,7 @@ impl Default for Raw {
             dedupe: Dedupe::default(),
             queue: Queue::default(),
             admin: Admin::default(),
+            webhook: Webhook::default(),
             stream: Vec::new(),
         }
     }

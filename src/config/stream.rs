@@ -23,10 +23,12 @@ pub(super) mod redact;
 pub(super) mod rules;
 pub(super) mod timestamp;
 pub(super) mod topics;
+pub(super) mod webhook;
 
 use adobe::Adobe;
 use airship::Airship;
 use common::{Common, Surroundings};
+use webhook::Webhook;
 
 /// The values of `kind`.
 const KINDS: [&str; 4] = ["airship", "airship_compliance", "airship_webhook", "adobe"];
@@ -39,6 +41,8 @@ pub(super) enum Stream {
     Airship(Box<Keys<Airship>>),
     /// Airship's compliance stream: e-mail and SMS consent events.
     AirshipCompliance(Box<Keys<Airship>>),
+    /// Airship events that are pushed to us.
+    AirshipWebhook(Box<Keys<Webhook>>),
     /// Adobe Analytics Livestream.
     Adobe(Box<Keys<Adobe>>),
 }
@@ -70,10 +74,7 @@ impl Stream {
             Some("airship") => keys(dict, path, texts, errors).map(Self::Airship),
             Some("airship_compliance") => keys(dict, path, texts, errors).map(Self::AirshipCompliance),
             Some("adobe") => keys(dict, path, texts, errors).map(Self::Adobe),
-            Some("airship_webhook") => {
-                errors.add(&path_of_kind, "`airship_webhook` is not supported by this version yet");
-                None
-            }
+            Some("airship_webhook") => keys(dict, path, texts, errors).map(Self::AirshipWebhook),
             Some(other) => {
                 errors.add(&path_of_kind, read::unknown(&format!("kind `{other}`"), other, &KINDS));
                 None
@@ -89,6 +90,7 @@ impl Stream {
     pub(super) fn common(&self) -> &Common {
         match self {
             Self::Airship(keys) | Self::AirshipCompliance(keys) => &keys.common,
+            Self::AirshipWebhook(keys) => &keys.common,
             Self::Adobe(keys) => &keys.common,
         }
     }
@@ -102,6 +104,10 @@ impl Stream {
             }
             Self::AirshipCompliance(keys) => {
                 keys.resolve(true);
+                &mut keys.common
+            }
+            Self::AirshipWebhook(keys) => {
+                keys.resolve();
                 &mut keys.common
             }
             Self::Adobe(keys) => {
@@ -122,6 +128,7 @@ impl Stream {
         let judged = match self {
             Self::Airship(keys) => keys.judge(false, surroundings, path, errors),
             Self::AirshipCompliance(keys) => keys.judge(true, surroundings, path, errors),
+            Self::AirshipWebhook(keys) => keys.judge(surroundings, path, errors),
             Self::Adobe(keys) => keys.judge(surroundings, path, errors),
         };
         self.common().judge(judged, surroundings, path, errors)
@@ -129,25 +136,29 @@ impl Stream {
 
     /// The secrets, with the paths that lead to them from the stream's own.
     pub(super) fn secrets(&self, path: &Path) -> Vec<(&SecretKeys, Path)> {
-        let of_auth = match self {
-            Self::Airship(keys) | Self::AirshipCompliance(keys) => keys.own.secrets(),
-            Self::Adobe(keys) => keys.own.secrets(),
-        };
         let auth = path.key("auth");
-        let of_auth = of_auth
-            .into_iter()
-            .map(|(keys, at)| (keys, at.iter().fold(auth.clone(), |path, key| path.key(key))));
+        let below = |(keys, at): (_, &'static [&'static str])| {
+            (keys, at.iter().fold(auth.clone(), |path, key| path.key(key)))
+        };
+        let of_auth: Vec<(&SecretKeys, Path)> = match self {
+            Self::Airship(keys) | Self::AirshipCompliance(keys) => {
+                keys.own.secrets().into_iter().map(below).collect()
+            }
+            Self::AirshipWebhook(keys) => keys.own.secrets(&auth),
+            Self::Adobe(keys) => keys.own.secrets().into_iter().map(below).collect(),
+        };
         let redact = path.key("redact");
         let of_rules = self.common().redact.iter().enumerate();
         let of_rules =
             of_rules.filter_map(|(n, rule)| Some((rule.secret.as_ref()?, redact.index(n).key("secret"))));
-        of_auth.chain(of_rules).collect()
+        of_auth.into_iter().chain(of_rules).collect()
     }
 
     /// The topic or its template, once it is resolved.
     pub(super) fn topic(&self) -> Option<&str> {
         match self {
             Self::Airship(keys) | Self::AirshipCompliance(keys) => keys.own.topic.as_deref(),
+            Self::AirshipWebhook(keys) => Some(&keys.own.topic),
             Self::Adobe(keys) => Some(&keys.own.topic),
         }
     }

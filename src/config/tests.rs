@@ -22,6 +22,7 @@ mod printing;
 mod redact;
 mod rules;
 mod times;
+mod webhook;
 
 const EXAMPLE: &str = include_str!("../../config.example.toml");
 
@@ -125,9 +126,15 @@ fn the_design_example_says_what_it_says() {
         ("airship.events", &kafka::config::EventHeaders::None)
     );
     assert_eq!(stream.extract.key, Key::Fields(vec!["device.named_user_id".into(), "device.channel".into()]));
-    assert_eq!(stream.source.endpoint.auth, Credential::Bearer(SecretSource::Env("AIRSHIP_TOKEN".into())));
-    assert_eq!(stream.source.endpoint.redirect_hosts, ["urbanairship.com"]);
-    assert_eq!((stream.source.max_line, stream.source.queue_bytes), (16 << 20, 8 << 20));
+    assert_eq!(
+        stream.service().unwrap().endpoint.auth,
+        Credential::Bearer(SecretSource::Env("AIRSHIP_TOKEN".into()))
+    );
+    assert_eq!(stream.service().unwrap().endpoint.redirect_hosts, ["urbanairship.com"]);
+    assert_eq!(
+        (stream.service().unwrap().max_line, stream.service().unwrap().queue_bytes),
+        (16 << 20, 8 << 20)
+    );
     assert!(config.warnings().is_empty());
 }
 
@@ -208,7 +215,10 @@ fn compliance_takes_its_defaults_from_its_kind_and_user() {
     )
     .unwrap();
     let stream = &config.plan.streams[0];
-    assert_eq!(stream.source.endpoint.url.as_str(), "https://connect.urbanairship.com/api/events/general");
+    assert_eq!(
+        stream.service().unwrap().endpoint.url.as_str(),
+        "https://connect.urbanairship.com/api/events/general"
+    );
     assert_eq!(
         (stream.route.topic.as_str(), &*stream.dead_letter_topic),
         ("airship.compliance", "x.dead-letters")
@@ -218,7 +228,7 @@ fn compliance_takes_its_defaults_from_its_kind_and_user() {
         Duration::from_secs(10 * 86_400),
         "as long as the window"
     );
-    let source::Service::Airship(service) = &stream.source.service else { panic!("{stream:?}") };
+    let source::Service::Airship(service) = &stream.service().unwrap().service else { panic!("{stream:?}") };
     assert_eq!(service.app_key.as_deref(), Some("APP"));
     assert_eq!(serde_json::to_value(&service.filters).unwrap()[0]["latency"], 5000);
     assert_eq!(
@@ -239,7 +249,9 @@ filters = [
 subset = { sample = 1 }
 "#;
     let config = parse(&format!("{SMALL}{filters}")).unwrap();
-    let source::Service::Airship(service) = &config.plan.streams[0].source.service else { panic!() };
+    let source::Service::Airship(service) = &config.plan.streams[0].service().unwrap().service else {
+        panic!()
+    };
     let expected = serde_json::json!([
         { "types": ["OPEN"], "devices": [{ "channel": "c" }, { "named_user_id": "n" }], "notifications": { "group_id": "g" } },
         { "latency": 120000, "predicates": [{ "and": [

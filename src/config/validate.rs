@@ -12,7 +12,7 @@ use super::errors::{Errors, Path};
 use super::raw::{self, Raw};
 use super::stream::collisions;
 use super::stream::common::Surroundings;
-use super::{Config, properties};
+use super::{Config, properties, webhook};
 use crate::event::dedupe;
 use crate::plan::{self, Plan};
 use crate::shard::batch;
@@ -72,6 +72,7 @@ pub(super) fn validate(raw: &Raw, numbers: &[usize], errors: &mut Errors) -> Opt
     names(raw, numbers, errors);
     let surroundings = Surroundings {
         state: state_topics(raw),
+        prefix: raw.state.prefix.clone(),
         queue_bytes: bytes(raw.queue.max_bytes),
         window: raw.dedupe.window.0,
     };
@@ -85,6 +86,7 @@ pub(super) fn validate(raw: &Raw, numbers: &[usize], errors: &mut Errors) -> Opt
     for stream in streams.iter_mut().flatten() {
         stream.route.reserved.extend_from_slice(&dead_letters);
     }
+    let webhook = webhook::validate(raw, numbers, &streams, errors);
     Some(Config {
         plan: Plan {
             streams: streams.into_iter().collect::<Option<_>>()?,
@@ -94,6 +96,7 @@ pub(super) fn validate(raw: &Raw, numbers: &[usize], errors: &mut Errors) -> Opt
             shutdown_timeout: raw.shutdown.timeout.0,
             generation: raw.generation,
             group,
+            webhook: webhook?,
         },
         admin: admin?,
         effective: raw.clone(),

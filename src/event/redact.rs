@@ -15,10 +15,10 @@ use serde::de::IgnoredAny;
 use sha2::Sha256;
 
 use super::paths::{Node, PathError, Spelling};
+use super::scan::Unreadable;
 use crate::model::secret::{Secret, SecretSource};
 
 mod pass;
-mod scan;
 mod values;
 
 /// What is redacted, and where that counts.
@@ -82,11 +82,6 @@ pub fn is_too_short(secret: &Secret) -> bool {
 
 /// How deep a path may go.
 pub const MAX_NAMES: usize = 32;
-
-/// What cannot be redacted: it is no JSON object, nor an array of them.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("not a JSON object, nor an array of them")]
-pub struct Unreadable;
 
 /// Why a configuration cannot be used.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

@@ -90,7 +90,7 @@ pub struct SourceId {
     pub kind: String,
     /// The app key or, where the service knows none, the path of the stream's address.
     pub name: String,
-    /// The host that the address names. One service may be reached by several.
+    /// The host that the address names. One service may be reached by several. Empty for what is pushed to us.
     pub host: String,
 }
 
@@ -104,6 +104,9 @@ impl SourceId {
 impl fmt::Display for SourceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, name, host } = self;
+        if host.is_empty() {
+            return write!(f, "{kind} {name}");
+        }
         let what = if name.starts_with('/') { "path" } else { "app key" };
         write!(f, "{kind} {what} {name} at {host}")
     }

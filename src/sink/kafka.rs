@@ -33,6 +33,7 @@ mod failing;
 pub mod group;
 mod headers;
 mod inheriting;
+pub(crate) mod intake;
 pub(crate) mod journal;
 pub(crate) mod oauth;
 mod opening;

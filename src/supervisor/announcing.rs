@@ -28,10 +28,11 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(5);
 const CANNOT_ANNOUNCE: &str = "cannot prepare the topics and announce this instance in Kafka; trying again";
 
 /// The topics of a stream that are known before any event.
-fn known_topics(stream: &Stream) -> Vec<WantedTopic> {
+fn known_topics(stream: &Stream, plan: &Plan) -> Vec<WantedTopic> {
     let router = route::Router::new(stream.route.clone());
     let events = router.known_topics().map(|name| WantedTopic::event(name, stream.topic_spec));
-    events.chain([WantedTopic::event(&stream.dead_letter_topic, TopicSpec::default())]).collect()
+    let dead_letters = WantedTopic::event(&stream.dead_letter_topic, TopicSpec::default());
+    events.chain([dead_letters]).chain(stream.intake().map(|intake| intake.wanted(&plan.kafka))).collect()
 }
 
 /// What a stream wants in the record.
@@ -42,6 +43,7 @@ pub(super) fn wanted(stream: &Stream, generation: u64) -> Wanted {
         shards: stream.shards,
         source: stream.source_id.clone(),
         start_anew: stream.start_anew.clone(),
+        is_fixed: stream.intake().is_some(),
     }
 }
 
@@ -53,7 +55,8 @@ fn all_wanted(plan: &Plan) -> Arc<[Wanted]> {
 /// Has the streams of this configuration placed that the record does not know, so that they have checkpoints before they run.
 /// Whoever runs the others is not disturbed. Blocks.
 pub(crate) fn place_unknown(plan: &Plan, runtime: &Handle) -> Result<(), SinkError> {
-    let topics: Vec<WantedTopic> = plan.streams.iter().flat_map(known_topics).collect();
+    let topics: Vec<WantedTopic> =
+        plan.streams.iter().flat_map(|stream| known_topics(stream, plan)).collect();
     let process = crate::shard::new_name();
     let instance = if plan.group.is_some() { GROUP } else { &process };
     let announcement = Announcement {
@@ -75,9 +78,11 @@ pub(super) async fn announce(
     stop: &CancellationToken,
 ) -> Result<Placement, Ended> {
     let streams: Arc<[Wanted]> = all_wanted(plan);
-    let resets = plan.streams.iter().filter(|stream| stream.source.service.resets());
+    let resets =
+        plan.streams.iter().filter(|stream| stream.service().is_some_and(|source| source.service.resets()));
     let only_if_free: Arc<[String]> = resets.map(|stream| stream.name().to_string()).collect();
-    let topics: Arc<[WantedTopic]> = plan.streams.iter().flat_map(known_topics).collect();
+    let topics: Arc<[WantedTopic]> =
+        plan.streams.iter().flat_map(|stream| known_topics(stream, plan)).collect();
     let stream_names = streams.iter().map(|wanted| wanted.stream.as_str()).collect::<Vec<_>>().join(", ");
     let mut pause = PLACEMENT_PAUSES.0;
     loop {

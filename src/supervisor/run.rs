@@ -162,7 +162,9 @@ impl Run {
         slot.starter.orders = Orders { stop: self.drain.child_token(), abandon: self.abandon.child_token() };
         let starter = slot.starter.clone();
         // A reset that was asked for on the command line is made once, and not again when the shard restarts.
-        slot.starter.stream.source.service.forget_reset();
+        if let Some(source) = slot.starter.stream.service_mut() {
+            source.service.forget_reset();
+        }
         let events = self.happened.0.clone();
         let name = format!("shard-{}", slot.starter.figures.id);
         let started = task::spawn_thread(name, move || {

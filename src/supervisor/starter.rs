@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -10,22 +11,25 @@ use tracing::{error, warn};
 
 use super::ShardFigures;
 use super::announcing::wanted;
-use super::secrets;
+use super::{intake, secrets};
 use crate::clock::now_ms;
 use crate::event::dedupe::Window;
 use crate::event::extract::{ConfigError, Extractor};
 use crate::event::route::Router;
 use crate::failpoint;
 use crate::model::errors::chain;
-use crate::plan::{Plan, Stream};
+use crate::model::types::ShardId;
+use crate::plan::{self, Plan, Stream};
 use crate::shard::pipeline::Pipeline;
 use crate::shard::pipeline::redaction::{Redaction, RedactionError};
 use crate::shard::{self, Exit, Shard};
 use crate::sink::kafka::placement::record::Who;
 use crate::sink::kafka::placement::{Latest, Place, Placement};
 use crate::sink::kafka::{KafkaSink, Settings};
-use crate::source::queue::queue;
-use crate::source::reader::ReaderContext;
+use crate::source::failure::Failure;
+use crate::source::metrics::Metrics;
+use crate::source::queue::{Input, queue};
+use crate::source::reader::{ReaderContext, Resume};
 use crate::{source, task};
 
 /// How long the end of a reader is waited for: it may take what is on its way from its connections first.
@@ -91,8 +95,8 @@ impl Starter {
         let config = shard::Config {
             id: id.clone(),
             batch: self.plan.batch,
-            retention: self.stream.source.service.retention(),
-            on_unclean: self.stream.source.service.on_unclean(),
+            retention: self.stream.retention(),
+            on_unclean: self.stream.on_unclean(),
         };
         let router = Router::new(self.stream.route.clone());
         let Some(place) = self.place.clone() else {
@@ -117,11 +121,9 @@ impl Starter {
             (self.figures.shard.queue_bytes.clone(), self.figures.source.connections.clone());
         // Lives longer than the queue, so that a reader which waits to hand something over sees that nobody takes it.
         let mut reader = ReaderGuard::new(&self.orders.stop, &self.runtime);
-        let (input, output) = queue(self.stream.source.queue_bytes, waiting, connections);
+        let (input, output) = queue(self.stream.queue_bytes(), waiting, connections);
         let (metrics, stop) = (self.figures.source.clone(), reader.stop.clone());
-        let source = self.stream.source.clone();
-        let context = ReaderContext { input, metrics, max_line: source.max_line, stop };
-        match source::reader(source, id.index, shard.resume(), context) {
+        match self.reader(&id, shard.resume(), input, metrics, stop) {
             Ok(connections) => {
                 reader.task = Some(task::spawn(&self.runtime, "connections", async move {
                     if failpoint::pass("reader").is_none() {
@@ -134,16 +136,35 @@ impl Starter {
         Ok(shard.run(&output))
     }
 
+    /// What reads the shard.
+    fn reader(
+        &self,
+        id: &ShardId,
+        resume: Resume,
+        input: Input,
+        metrics: Metrics,
+        stop: CancellationToken,
+    ) -> Result<BoxFuture<'static, ()>, Failure> {
+        match self.stream.input.clone() {
+            plan::Input::Service(source) => {
+                let context = ReaderContext { input, metrics, max_line: source.max_line, stop };
+                source::reader(source, id.index, resume, context)
+            }
+            plan::Input::Intake { intake, max_line, .. } => {
+                let context = ReaderContext { input, metrics, max_line, stop };
+                Ok(intake::reader(&self.plan.kafka, &intake, id.clone(), &resume, context, &self.runtime))
+            }
+        }
+    }
+
     fn sink(&self, router: &Router, place: Place) -> KafkaSink {
-        let mut source = self.stream.source.endpoint.url.clone();
-        source.set_query(None);
         let who = Who { instance: &self.instance, process: &self.process, now_ms: now_ms() };
         let settings = Settings {
             config: self.plan.kafka.clone(),
             shard: self.figures.id.clone(),
             place,
             placement: self.placement.clone(),
-            source: source.to_string(),
+            source: self.stream.origin(),
             topics: router.known_topics().map(str::to_owned).collect(),
             topic_spec: self.stream.topic_spec,
             event_headers: self.stream.headers.clone(),
@@ -152,7 +173,7 @@ impl Starter {
             max_ids: self.plan.dedupe.max_ids,
             instance: self.instance.to_string(),
             holder: self.plan.group.as_ref().map_or(&*self.process, |group| &group.instance_id).to_owned(),
-            begins_at_oldest: self.stream.source.service.begins_at_oldest(),
+            begins_at_oldest: self.stream.begins_at_oldest(),
             abandon: self.orders.abandon.clone(),
             was_known: self.placement.get().was_known(&self.figures.id, who),
         };

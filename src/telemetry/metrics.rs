@@ -14,12 +14,39 @@ use crate::shard::health::Phase;
 use crate::shard::readiness::{Readiness, View};
 use crate::sink::kafka::reach::Reach;
 use crate::supervisor::ShardFigures;
+use crate::webhook;
 
-/// A registry with everything that the shards count.
-pub fn registry(figures: &[ShardFigures], reach: &Reach) -> Registry {
+/// A registry with everything that the shards and the receiver count.
+pub fn registry(figures: &[ShardFigures], reach: &Reach, webhook: Option<&webhook::Metrics>) -> Registry {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Shards { figures: figures.to_vec(), reach: reach.clone() }));
+    if let Some(webhook) = webhook {
+        registry.register_collector(Box::new(Webhook(webhook.clone())));
+    }
     registry
+}
+
+/// What the receiver counts.
+#[derive(Debug)]
+struct Webhook(webhook::Metrics);
+
+impl Collector for Webhook {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        for Figure { name, help, unit, value } in self.0.figures() {
+            let mut rows = encoder.encode_descriptor(name, help, unit.as_ref(), type_of(&value))?;
+            match value {
+                Value::Counter(count) => ConstCounter::new(count).encode(rows)?,
+                Value::Gauge(value) => ConstGauge::new(value).encode(rows)?,
+                Value::Counters { label, counts } => {
+                    for (value, count) in counts {
+                        ConstCounter::new(count).encode(rows.encode_family(&[(label, value.as_ref())])?)?;
+                    }
+                }
+                Value::Seconds(_) | Value::Histogram(_) => {}
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Writes the shards' figures at each scrape, so that ages and lags are those of that moment.
@@ -162,7 +189,8 @@ mod tests {
         both[1].source.count_reconnect(Class::Network);
         both[1].shard.failed("invalid_record", "no key");
         let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &registry(&both, &Reach::default())).unwrap();
+        prometheus_client::encoding::text::encode(&mut text, &registry(&both, &Reach::default(), None))
+            .unwrap();
         for line in [
             "tributary_events_delivered_total{stream=\"mobile\",shard=\"1\"} 7",
             "tributary_reconnects_total{stream=\"mobile\",shard=\"1\",class=\"network\"} 1",

@@ -8,6 +8,7 @@ use tributary::model::types::ShardId;
 use tributary::sink::kafka::reach::Reach;
 use tributary::supervisor::ShardFigures;
 use tributary::telemetry;
+use tributary::webhook::Metrics;
 
 /// Labels that nearly all have.
 const COMMON: [&str; 2] = ["stream", "shard"];
@@ -24,7 +25,7 @@ impl Exposed {
         let id = ShardId { stream: "s".into(), index: 0 };
         let figures = ShardFigures { id, source: Default::default(), shard: Default::default() };
         // Ages are absent until there is something to measure from; their families stand there all the same.
-        let registry = telemetry::metrics::registry(&[figures], &Reach::default());
+        let registry = telemetry::metrics::registry(&[figures], &Reach::default(), Some(&Metrics::default()));
         let mut page = String::new();
         prometheus_client::encoding::text::encode(&mut page, &registry).unwrap();
         let mut metrics = BTreeMap::new();

@@ -5,6 +5,7 @@
 //! - [`airship`], [`adobe`]: each service from end to end, and everything that can go wrong at its side.
 //! - [`kafka`]: everything that can go wrong at Kafka's side.
 //! - [`routing`]: which events go where, and as what.
+//! - [`webhook`]: streams that are pushed to us.
 //! - [`ownership`]: several instances. The rest is about the program itself.
 #![cfg(test)]
 
@@ -26,3 +27,4 @@ mod redaction;
 mod routing;
 mod secrets;
 mod structure;
+mod webhook;

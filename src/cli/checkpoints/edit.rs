@@ -93,5 +93,5 @@ fn check_keeps_position(plan: &Plan, shard: &ShardId) -> anyhow::Result<()> {
 /// Whether it is the service that keeps the position of the shard's stream.
 pub(super) fn service_keeps_position(plan: &Plan, shard: &ShardId) -> bool {
     let own = plan.streams.iter().find(|stream| *stream.name() == shard.stream);
-    own.is_some_and(|stream| stream.source.service.on_unclean().is_some())
+    own.is_some_and(|stream| stream.on_unclean().is_some())
 }

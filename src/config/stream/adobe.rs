@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::Keys;
-use super::common::{Judged, Surroundings};
+use super::common::{Input, Judged, Surroundings};
 use super::{rules, timestamp, topics};
 use crate::config::checks::{self, positive, required, secret};
 use crate::config::errors::{Errors, Path};
@@ -216,9 +216,7 @@ impl Keys<Adobe> {
             source: ("adobe", url.path().to_owned()),
             // The service hands the hits out to connections as it likes, so all of them feed one shard.
             shards: 1,
-            url,
-            auth: auth?,
-            service: Service::Adobe(service),
+            input: Input::Service { url, auth: auth?, service: Service::Adobe(service) },
             extract,
             route,
         })

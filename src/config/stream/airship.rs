@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::Keys;
-use super::common::{Judged, Surroundings};
+use super::common::{Common, Input, Judged, Surroundings};
 use super::filters::{self, Filter};
 use super::key as config;
 use super::{rules, timestamp, topics};
@@ -15,6 +15,7 @@ use crate::config::secret::SecretKeys;
 use crate::config::units::Span;
 use crate::event::extract::{self, Condition, EventType, Filters, Id, Key, TimeFormat};
 use crate::event::paths::Spelling;
+use crate::event::route;
 use crate::model::offset;
 use crate::source::http::auth::Credential;
 use crate::source::{Service, airship};
@@ -31,7 +32,7 @@ const TYPE: &str = "type";
 
 /// The default key: the device, else the user, else whom the body names. An SMS device may be nothing but its type, and
 /// some events have neither device nor user.
-const KEY: [&str; 13] = [
+pub(super) const KEY: [&str; 13] = [
     "device.channel",
     "device.ios_channel",
     "device.android_channel",
@@ -233,13 +234,7 @@ impl Keys<Airship> {
         let auth = auth(self, compliance, path, errors);
         let service = service(self, compliance, path, errors);
         let topic = own.topic.as_deref().unwrap_or_default();
-        let route = topics::validate(common, topic, &TOPICS, &surroundings.state, path, errors);
-        for event_type in common.topics.keys() {
-            let path = path.key("topics").key(event_type);
-            errors.add_if(!filters::is_event_type(event_type), &path, filters::EVENT_TYPE);
-        }
-        let filters = rules::validate(common, word, path, errors);
-        let extract = extract(self, route.fields(), filters, path, errors);
+        let (extract, route) = events(common, topic, surroundings, path, errors);
         let (url, auth) = (url?, auth?);
         let kind = if compliance { "airship_compliance" } else { "airship" };
         // The public test server has no app key, but a user.
@@ -251,13 +246,28 @@ impl Keys<Airship> {
         Some(Judged {
             source: (kind, app),
             shards: own.shards,
-            url,
-            auth,
-            service: Service::Airship(service),
+            input: Input::Service { url, auth, service: Service::Airship(service) },
             extract,
             route,
         })
     }
+}
+
+/// What is taken from events, and where they go, by whatever way they come.
+pub(super) fn events(
+    common: &Common,
+    topic: &str,
+    surroundings: &Surroundings,
+    path: &Path,
+    errors: &mut Errors,
+) -> (extract::Config, route::Config) {
+    let route = topics::validate(common, topic, &TOPICS, &surroundings.state, path, errors);
+    for event_type in common.topics.keys() {
+        let path = path.key("topics").key(event_type);
+        errors.add_if(!filters::is_event_type(event_type), &path, filters::EVENT_TYPE);
+    }
+    let filters = rules::validate(common, word, path, errors);
+    (extract(common, route.fields(), filters, path, errors), route)
 }
 
 fn own_domain(host: &str) -> String {
@@ -345,16 +355,16 @@ fn word(word: &str) -> Result<Condition, String> {
 
 /// The members of Airship's event format, version 3.
 fn extract(
-    stream: &Keys<Airship>,
+    common: &Common,
     topic_fields: Vec<String>,
     filters: Filters,
     path: &Path,
     errors: &mut Errors,
 ) -> extract::Config {
-    let time = timestamp::judge(&stream.common, TimeFormat::Rfc3339, path, errors);
-    let (_, header_fields) = stream.common.headers.judge(path, errors);
+    let time = timestamp::judge(common, TimeFormat::Rfc3339, path, errors);
+    let (_, header_fields) = common.headers.judge(path, errors);
     let path = path.key("key");
-    let key = stream.common.key.as_ref().map(|key| key.judge("device.channel", &path, errors));
+    let key = common.key.as_ref().map(|key| key.judge("device.channel", &path, errors));
     let config = extract::Config {
         id: Id::Field("id".to_owned()),
         key: key.unwrap_or_else(|| Key::Fields(Vec::new())),

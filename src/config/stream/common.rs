@@ -1,6 +1,7 @@
 //! The keys that streams of all kinds have, and their judgement.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -19,12 +20,14 @@ use crate::event::{extract, route};
 use crate::model::types::SourceId;
 use crate::plan;
 use crate::sink::kafka::config::TopicSpec;
+use crate::sink::kafka::intake::Intake;
 use crate::source::http::auth::Credential;
 use crate::source::http::connect::Endpoint;
 use crate::source::{self, Service};
+use crate::webhook::Access;
 
 /// A thousand years: milliseconds of it are far from what a broker's number holds.
-const LONGEST_RETENTION: Duration = Duration::from_secs(365_000 * 86_400);
+pub(super) const LONGEST_RETENTION: Duration = Duration::from_secs(365_000 * 86_400);
 
 /// The keys of every stream. Unknown ones are refused with those of the kind.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -127,10 +130,21 @@ impl Default for Common {
 pub(in crate::config) struct Surroundings {
     /// Topics that hold the connector's state.
     pub(in crate::config) state: Vec<String>,
+    /// Of `state`.
+    pub(in crate::config) prefix: String,
     /// Of `queue`.
     pub(in crate::config) queue_bytes: usize,
     /// Of `dedupe`.
     pub(in crate::config) window: Duration,
+}
+
+/// Where events come from.
+#[expect(clippy::large_enum_variant, reason = "there is one for each stream")]
+pub(super) enum Input {
+    /// A service that is connected to.
+    Service { url: Url, auth: Credential, service: Service },
+    /// Senders that push them.
+    Pushed { intake: Intake, path: String, access: Option<Access> },
 }
 
 /// What the keys of a kind come to.
@@ -138,9 +152,7 @@ pub(super) struct Judged {
     /// The kind, and the name of the source at its host, which stay with the positions.
     pub(super) source: (&'static str, String),
     pub(super) shards: u32,
-    pub(super) url: Url,
-    pub(super) auth: Credential,
-    pub(super) service: Service,
+    pub(super) input: Input,
     pub(super) extract: extract::Config,
     pub(super) route: route::Config,
 }
@@ -166,26 +178,36 @@ impl Common {
         let redact = redact::validate(self, judged.as_ref().map(|judged| &judged.extract), path, errors);
         // The kind has judged them along with its fields.
         let (headers, _) = self.headers.judge(path, &mut Errors::default());
-        let Judged { source: (kind, name), shards, url, auth, service, extract, route } = judged?;
-        Some(plan::Stream {
-            source_id: source_id(kind, name, &url),
-            start_anew: None,
-            shards,
-            headers,
-            source: source::Config {
-                endpoint: Endpoint {
-                    stream: self.name.as_deref()?.into(),
-                    url,
+        let Judged { source: (kind, name), shards, input, extract, route } = judged?;
+        let name_of_stream: Arc<str> = self.name.as_deref()?.into();
+        let (source_id, input) = match input {
+            Input::Service { url, auth, service } => {
+                let endpoint = Endpoint {
+                    stream: Arc::clone(&name_of_stream),
+                    url: url.clone(),
                     auth,
                     redirect_hosts,
                     allow_plain_http: self.allow_plain_http,
                     connect_timeout: self.connect_timeout.0,
                     silence: self.silence.0,
-                },
-                service,
-                max_line: bytes(self.max_line),
-                queue_bytes: surroundings.queue_bytes,
-            },
+                };
+                let (max_line, queue_bytes) = (bytes(self.max_line), surroundings.queue_bytes);
+                let source = source::Config { endpoint, service, max_line, queue_bytes };
+                (source_id(kind, name, &url), plan::Input::Service(source))
+            }
+            Input::Pushed { intake, path, access } => {
+                let id = SourceId { kind: kind.to_owned(), name, host: String::new() };
+                let (max_line, queue_bytes) = (bytes(self.max_line), surroundings.queue_bytes);
+                (id, plan::Input::Intake { intake, path, access, queue_bytes, max_line })
+            }
+        };
+        Some(plan::Stream {
+            name: name_of_stream,
+            input,
+            source_id,
+            start_anew: None,
+            shards,
+            headers,
             extract,
             redact,
             route,

@@ -3,8 +3,8 @@
 use super::SMALL;
 use crate::config::{ConfigErrors, Sources, load};
 
-/// Every key that takes a number, a time or a size, of both kinds of stream.
-const KEYS: [&str; 29] = [
+/// Every key that takes a number, a time or a size, of each kind of stream.
+const KEYS: [&str; 39] = [
     "session_timeout",
     "shutdown.timeout",
     "kafka.transaction_timeout",
@@ -34,6 +34,16 @@ const KEYS: [&str; 29] = [
     "stream[1].connect_timeout",
     "stream[1].max_line",
     "stream[1].retention",
+    "stream[2].shards",
+    "stream[2].intake_retention",
+    "stream[2].max_line",
+    "webhook.max_body",
+    "webhook.max_requests",
+    "webhook.max_buffered",
+    "webhook.max_connections",
+    "webhook.request_timeout",
+    "webhook.idle_timeout",
+    "stream[2].partitions",
 ];
 
 /// The kind of a key's value shows in what it says of another.
@@ -59,6 +69,13 @@ fn with(key: &str, value: &str) -> Result<(), ConfigErrors> {
         kind = "adobe"
         url = "https://livestream.adobe.net/api/1/stream/x"
         auth = { bearer = { env = "T" } }
+        [[stream]]
+        name = "hooks"
+        kind = "airship_webhook"
+        path = "/hooks"
+        auth = { basic = [{ user = "u", password = { env = "P" } }] }
+        [webhook]
+        listen = "127.0.0.1:0"
     "#;
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), format!("{SMALL}\n{adobe}")).unwrap();

@@ -28,7 +28,7 @@ fn stream(toml: &str) -> Stream {
 }
 
 fn service(stream: &Stream) -> &Config {
-    match &stream.source.service {
+    match &stream.service().unwrap().service {
         Service::Adobe(service) => service,
         other => panic!("{other:?}"),
     }
@@ -39,7 +39,7 @@ fn the_design_example_says_what_it_says() {
     let stream = stream(DESIGN);
     assert_eq!((&**stream.name(), &*stream.source_id.kind, stream.shards), ("web", "adobe", 1));
     assert_eq!(
-        stream.source.endpoint.auth,
+        stream.service().unwrap().endpoint.auth,
         Credential::Grant(Grant {
             scheme: GrantScheme::Ims,
             token_url: "https://ims-na1.adobelogin.com/ims/token/v3".parse().unwrap(),
@@ -60,18 +60,18 @@ fn the_design_example_says_what_it_says() {
             reset: None,
         }
     );
-    assert_eq!(stream.source.endpoint.redirect_hosts, ["livestream.adobe.net"]);
+    assert_eq!(stream.service().unwrap().endpoint.redirect_hosts, ["livestream.adobe.net"]);
     assert_eq!(stream.dead_letter_topic, "tributary.dead-letters");
 }
 
 #[test]
 fn defaults_are_those_of_hits() {
     let stream = stream(&with(&format!("{URL}?beta=true"), BEARER, ""));
-    assert_eq!(stream.source.endpoint.url.query(), Some("beta=true"));
-    assert_eq!(stream.source.endpoint.auth, Credential::Bearer(SecretSource::Env("T".into())));
+    assert_eq!(stream.service().unwrap().endpoint.url.query(), Some("beta=true"));
+    assert_eq!(stream.service().unwrap().endpoint.auth, Credential::Bearer(SecretSource::Env("T".into())));
     assert_eq!(service(&stream).api_key, None);
     assert_eq!((service(&stream).max_connections, service(&stream).smoothing), (1, None));
-    assert_eq!(stream.source.endpoint.silence, Duration::from_secs(90));
+    assert_eq!(stream.service().unwrap().endpoint.silence, Duration::from_secs(90));
     assert_eq!((stream.route.topic.as_str(), stream.route.timestamp), ("adobe.hits", Timestamp::Processed));
     assert_eq!(stream.headers, EventHeaders::None);
     let record = &stream.extract;
@@ -113,7 +113,7 @@ fn every_key_arrives() {
         redirect_hosts = ["a.example.com"]
     "#;
     let stream = stream(&with(URL, auth, more));
-    let Credential::Grant(grant) = &stream.source.endpoint.auth else { panic!("{stream:?}") };
+    let Credential::Grant(grant) = &stream.service().unwrap().endpoint.auth else { panic!("{stream:?}") };
     assert_eq!(
         (grant.scheme, &*grant.client_id, &*grant.scopes),
         (GrantScheme::Basic, "me", &["a b".to_owned()][..])
@@ -160,9 +160,9 @@ fn every_key_arrives() {
         (Some("others"), Timestamp::Occurred)
     );
     assert_eq!((stream.topic_spec.partitions, stream.topic_spec.replication_factor), (Some(6), Some(2)));
-    assert_eq!(stream.source.endpoint.redirect_hosts, ["a.example.com"]);
+    assert_eq!(stream.service().unwrap().endpoint.redirect_hosts, ["a.example.com"]);
     assert_eq!(
-        (&*stream.dead_letter_topic, stream.headers, stream.source.max_line),
+        (&*stream.dead_letter_topic, stream.headers.clone(), stream.service().unwrap().max_line),
         ("dead", EventHeaders::CloudEvents, 1 << 20)
     );
 }
@@ -179,10 +179,14 @@ fn a_loopback_address_redirects_to_itself() {
         ("http://[::1]:1/s", "[::1]"),
         ("https://localhost/s", "localhost"),
     ] {
-        assert_eq!(stream(&with(url, BEARER, "")).source.endpoint.redirect_hosts, [host]);
+        assert_eq!(stream(&with(url, BEARER, "")).service().unwrap().endpoint.redirect_hosts, [host]);
     }
     assert_eq!(
-        stream(&with("https://sjo.livestream.adobe.net/s", BEARER, "")).source.endpoint.redirect_hosts,
+        stream(&with("https://sjo.livestream.adobe.net/s", BEARER, ""))
+            .service()
+            .unwrap()
+            .endpoint
+            .redirect_hosts,
         ["livestream.adobe.net"]
     );
 }

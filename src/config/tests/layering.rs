@@ -52,7 +52,10 @@ fn flags_win_over_variables_and_these_over_the_file() {
     }
     assert_eq!((config.plan.batch.max_events, config.admin), (7, None));
     let stream = &config.plan.streams[0];
-    assert_eq!((&**stream.name(), stream.shards, stream.source.endpoint.url.port()), ("s", 2, Some(8080)));
+    assert_eq!(
+        (&**stream.name(), stream.shards, stream.service().unwrap().endpoint.url.port()),
+        ("s", 2, Some(8080))
+    );
     assert_eq!(stream.extract.key, Key::Fields(vec!["a".into(), "b".into()]));
     assert_eq!(stream.route.topics["OPEN"], "opens");
 }

@@ -5,9 +5,9 @@
 
 use std::ops::Range;
 
-use super::scan::Scanner;
 use super::values::{put_address, put_hash, text, truncated};
-use super::{Act, Node, Unreadable, is_json};
+use super::{Act, Node, is_json};
+use crate::event::scan::{Scanner, Unreadable};
 
 /// Arrays and objects inside one another that are gone through; bounds the stack. What is deeper, and has something to redact
 /// below it, is taken out. Deeper than any path goes, so that only arrays of arrays come to it.

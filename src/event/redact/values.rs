@@ -11,7 +11,7 @@ use hmac::{Hmac, Mac};
 use serde::de::{Deserializer, Error, Visitor};
 use sha2::Sha256;
 
-use super::Unreadable;
+use crate::event::scan::Unreadable;
 
 /// Bits of an IPv6 address that stay: what a site is given.
 const IPV6_BITS: u32 = 48;

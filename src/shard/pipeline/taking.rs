@@ -41,12 +41,7 @@ impl Pipeline {
         in_mid_batch(taken)
     }
 
-    fn records(
-        &mut self,
-        records: &Records,
-        room: usize,
-        sink: &mut impl Sink,
-    ) -> Result<Taken, SinkError> {
+    fn records(&mut self, records: &Records, room: usize, sink: &mut impl Sink) -> Result<Taken, SinkError> {
         let mut taken = Taken { lines: 0, bytes: 0, met_unknown_topic: false };
         for record in records.iter().take(room) {
             if record.length > record.bytes.len() as u64 {

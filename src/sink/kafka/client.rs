@@ -27,6 +27,7 @@ mod addresses;
 mod causes;
 mod failures;
 mod files;
+mod intake;
 mod lost;
 mod member;
 mod refusal;

@@ -95,6 +95,7 @@ mod tests {
             source,
             generation: 0,
             start_anew: start_anew.map(Into::into),
+            is_fixed: false,
         }
     }
 

@@ -98,6 +98,8 @@ pub struct Wanted {
     pub generation: u64,
     /// A word that has everything left behind which is known of it, once for each word.
     pub start_anew: Option<String>,
+    /// Whether the number of shards may not change: whoever writes what they read counts on it.
+    pub is_fixed: bool,
 }
 
 /// Why a stream cannot be run as it is configured. Nothing was changed and nobody was fenced.
@@ -118,6 +120,20 @@ pub(crate) enum PlacementError {
         now: u32,
         /// The generation of both.
         generation: u64,
+    },
+    /// The number of shards is another one than before, and must stay what it was.
+    #[error(
+        "stream {stream} is pushed to us and was begun with {was} shards; it is now configured with {now}, and the number of such a \
+         stream cannot change: it says in which partition of the intake topic an event is, and copies of it would be in two. Set \
+         shards = {was}; or give the stream another name, and let the sender push there"
+    )]
+    ShardsFixed {
+        /// The stream.
+        stream: String,
+        /// Shards so far.
+        was: u32,
+        /// Shards configured.
+        now: u32,
     },
     /// A later configuration has another number of shards.
     #[error(
@@ -176,6 +192,7 @@ impl Record {
     pub(crate) fn announce(&self, wanted: &[Wanted], who: Who<'_>) -> Result<Self, PlacementError> {
         let mut record = self.clone();
         for stream in wanted {
+            self.check_fixed(stream)?;
             let is_superseded = self.why_superseded(stream).is_some();
             if is_superseded && who.instance == GROUP {
                 // The others run it, and decide about it. This member waits, and takes the rest.
@@ -205,6 +222,18 @@ impl Record {
         record.settle_version();
         record.check_unshared()?;
         Ok(record)
+    }
+
+    /// Refuses another number of shards of a stream that cannot change it, also where it is started anew: other instances may still
+    /// receive events for it.
+    fn check_fixed(&self, wanted: &Wanted) -> Result<(), PlacementError> {
+        let was = self.streams.get(&wanted.stream).map(|known| known.partitions.len() as u32);
+        match was {
+            Some(was) if wanted.is_fixed && was != wanted.shards => {
+                Err(PlacementError::ShardsFixed { stream: wanted.stream.clone(), was, now: wanted.shards })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A stream that is not known yet, on partitions that nobody has.

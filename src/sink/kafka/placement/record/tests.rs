@@ -10,7 +10,8 @@ fn source(name: &str) -> SourceId {
 }
 
 fn wanted(stream: &str, shards: u32) -> Wanted {
-    Wanted { stream: stream.into(), shards, source: source("app"), generation: 0, start_anew: None }
+    let source = source("app");
+    Wanted { stream: stream.into(), shards, source, generation: 0, start_anew: None, is_fixed: false }
 }
 
 fn who(instance: &str) -> Who<'_> {
@@ -277,4 +278,25 @@ proptest! {
             prop_assert_eq!(&serde_json::from_slice::<Record>(&serde_json::to_vec(&record).unwrap()).unwrap(), &record);
         }
     }
+}
+
+#[test]
+fn a_stream_that_is_pushed_keeps_its_number_of_shards() {
+    let fixed = |generation, shards, start_anew: Option<&str>| Wanted {
+        is_fixed: true,
+        start_anew: start_anew.map(Into::into),
+        ..later(generation, shards)
+    };
+    let two = announce(&Record::default(), &fixed(0, 2, None), GROUP).unwrap();
+    for other in [fixed(0, 3, None), fixed(9, 3, None), fixed(9, 1, None), fixed(9, 3, Some("anew"))] {
+        for instance in [GROUP, "me"] {
+            let refused = announce(&two, &other, instance);
+            assert!(
+                matches!(refused, Err(PlacementError::ShardsFixed { was: 2, .. })),
+                "{other:?}: {refused:?}"
+            );
+        }
+    }
+    assert!(announce(&two, &fixed(9, 2, None), "me").is_ok());
+    assert!(announce(&two, &fixed(9, 2, Some("anew")), "me").is_ok());
 }

@@ -3,44 +3,47 @@
 //!
 //! Invariant: it never goes back and never beyond the end, and needs no memory however deep the text is nested.
 
-use super::Unreadable;
+/// What cannot be taken apart: it is no JSON object, nor an array of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("not a JSON object, nor an array of them")]
+pub struct Unreadable;
 
 /// A place in a text.
-pub(super) struct Scanner<'a> {
+pub(crate) struct Scanner<'a> {
     text: &'a [u8],
     /// How far it was scanned.
-    pub(super) at: usize,
+    pub(crate) at: usize,
 }
 
 impl<'a> Scanner<'a> {
-    pub(super) fn new(text: &'a [u8]) -> Self {
+    pub(crate) fn new(text: &'a [u8]) -> Self {
         Self { text, at: 0 }
     }
 
     /// The byte here.
-    pub(super) fn peek(&self) -> Option<u8> {
+    pub(crate) fn peek(&self) -> Option<u8> {
         self.text.get(self.at).copied()
     }
 
     /// What lies between two places.
-    pub(super) fn part(&self, from: usize, to: usize) -> &'a [u8] {
+    pub(crate) fn part(&self, from: usize, to: usize) -> &'a [u8] {
         &self.text[from..to]
     }
 
     /// What lies behind a place.
-    pub(super) fn rest(&self, from: usize) -> &'a [u8] {
+    pub(crate) fn rest(&self, from: usize) -> &'a [u8] {
         &self.text[from..]
     }
 
     /// Skips white space.
-    pub(super) fn space(&mut self) {
+    pub(crate) fn space(&mut self) {
         while self.peek().is_some_and(is_space) {
             self.at += 1;
         }
     }
 
     /// Skips this byte, which has to be here.
-    pub(super) fn take(&mut self, byte: u8) -> Result<(), Unreadable> {
+    pub(crate) fn take(&mut self, byte: u8) -> Result<(), Unreadable> {
         if self.peek() != Some(byte) {
             return Err(Unreadable);
         }
@@ -49,7 +52,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Skips a string; its bytes, quotes included.
-    pub(super) fn string(&mut self) -> Result<&'a [u8], Unreadable> {
+    pub(crate) fn string(&mut self) -> Result<&'a [u8], Unreadable> {
         let start = self.at;
         self.take(b'"')?;
         loop {
@@ -65,7 +68,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Skips a value; its bytes.
-    pub(super) fn value(&mut self) -> Result<&'a [u8], Unreadable> {
+    pub(crate) fn value(&mut self) -> Result<&'a [u8], Unreadable> {
         let start = self.at;
         match self.peek() {
             Some(b'"') => return self.string(),
@@ -102,7 +105,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    pub(super) fn is_at_end(&self) -> bool {
+    pub(crate) fn is_at_end(&self) -> bool {
         self.at >= self.text.len()
     }
 }

@@ -1,0 +1,10 @@
+//! Streams that are pushed to us: what was answered with 200 is in its topic exactly once, whatever happens, and whoever sends
+//! too much, too slowly or something else does no harm.
+
+mod bodies;
+mod campaign;
+mod endings;
+mod limits;
+mod positions;
+mod scene;
+mod sender;

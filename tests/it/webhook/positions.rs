@@ -1,0 +1,84 @@
+//! Where the shards are in the intake topic: what its retention took is reported, and the number of shards stays what it was.
+
+use std::net::SocketAddr;
+
+use super::scene::{LIMIT, Scene, array, event};
+use crate::harness::broker::{broker, free_port};
+use crate::harness::process;
+use crate::harness::wait::wait_until;
+
+#[test]
+fn what_was_deleted_before_it_was_read_is_a_gap_and_no_silence() {
+    let mut scene = Scene::new("hook-gap", broker());
+    scene.shards = 1;
+    let mut instance = scene.start();
+    assert_eq!(instance.push(&array(0..10)).status, 200);
+    scene.wait_for(10);
+    instance.stop();
+    // Stored while nothing reads: by a producer of this test's own, as by an instance that has no shard.
+    let intake = scene.intake();
+    let end = scene.broker.high_watermarks(&intake)[&0];
+    assert_eq!(end, 10);
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+    let producer: BaseProducer = scene.broker.client(&[]).create().unwrap();
+    for n in 10..20 {
+        let event = event(n);
+        let record: BaseRecord<'_, (), str> = BaseRecord::to(&intake).payload(event.as_str()).partition(0);
+        producer.send(record).unwrap();
+    }
+    producer.flush(LIMIT).unwrap();
+    scene.broker.delete_records(&intake, 0, 15);
+    let mut again = scene.start();
+    again.process.wait_for_log("possible gap: the intake topic does not hold the place", LIMIT);
+    scene.wait_for(15);
+    let metrics = again.process.metrics();
+    assert_eq!(metrics.sum("tributary_possible_gaps_total", &["reason=\"position_given_up\""]), 1.0);
+    assert_eq!(metrics.sum("tributary_positions_abandoned_total", &[]), 1.0);
+    again.stop();
+    let expected: Vec<String> = (0..10).chain(15..20).map(event).collect();
+    assert_eq!(scene.counted().into_keys().collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn an_intake_topic_that_is_deleted_under_way_is_made_again() {
+    let mut scene = Scene::new("hook-gone-topic", broker());
+    scene.shards = 1;
+    let mut instance = scene.start();
+    assert_eq!(instance.push(&array(0..30)).status, 200);
+    scene.wait_for(30);
+    scene.broker.delete_topic(&scene.intake());
+    // It is made again by whoever has something to store, and not before.
+    wait_until(LIMIT, "the topic to be gone", || scene.broker.partition_count(&scene.intake()).is_none());
+    instance.push_until_stored(&array(30..40));
+    scene.wait_for(40);
+    let metrics = instance.process.metrics();
+    assert_eq!(metrics.sum("tributary_possible_gaps_total", &["reason=\"position_given_up\""]), 1.0);
+    instance.stop();
+    assert_eq!(scene.counted().len(), 40);
+}
+
+#[test]
+fn another_number_of_shards_is_refused_whatever_the_generation() {
+    let mut scene = Scene::new("hook-shards", broker());
+    scene.stream = "intake_retention = \"2d\"".into();
+    let mut instance = scene.start();
+    instance.stop();
+    assert_eq!(scene.broker.partition_count(&scene.intake()), Some(2));
+    let config = scene.broker.topic_config(&scene.intake());
+    assert_eq!(config["retention.ms"], "172800000");
+    assert_eq!(config["cleanup.policy"], "delete");
+    for (shards, more) in [(3, ""), (1, "generation = 7"), (3, "generation = 7\nownership = \"group\"")] {
+        scene.shards = shards;
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let mut process = process::tributary(&scene.toml(address, more), &[]);
+        assert_eq!(process.wait_exit(LIMIT).code(), Some(3), "{shards} {more}");
+        let log = process.log().join("\n");
+        assert!(log.contains("was begun with 2 shards") && log.contains("Set shards = 2"), "{log}");
+    }
+    assert_eq!(scene.broker.partition_count(&scene.intake()), Some(2), "nothing was made");
+    scene.shards = 2;
+    let mut instance = scene.start();
+    assert_eq!(instance.push(&event(1)).status, 200);
+    wait_until(LIMIT, "the event", || scene.found().len() == 1);
+    instance.stop();
+}
