@@ -12,12 +12,14 @@ use crate::output::{self, OutputError};
 use crate::telemetry::log;
 
 mod checkpoints;
+mod dead_letters;
 mod demo;
 mod exit;
 mod mock;
 mod probe;
 mod run;
 mod status;
+mod table;
 mod tail;
 
 /// The longest time that a flag takes.
@@ -51,6 +53,8 @@ enum Command {
     Config(ConfigArguments),
     /// Show, move, export or import the checkpoints of shards: positions, totals, ages, who holds what
     Checkpoints(checkpoints::Arguments),
+    /// List and show what could not be delivered as an event
+    DeadLetters(dead_letters::Arguments),
     /// Run the mock service alone
     Mock(Box<mock::Arguments>),
     /// Ask a running connector, or any URL, whether it is well: for container health checks
@@ -102,6 +106,7 @@ impl Cli {
             Command::Mock(arguments) => mock::run(*arguments),
             Command::Probe(arguments) => probe::run(&arguments),
             Command::Checkpoints(arguments) => checkpoints::run(&arguments),
+            Command::DeadLetters(arguments) => dead_letters::run(&arguments),
             Command::Config(arguments) => print_config(&arguments),
         }
     }

@@ -175,17 +175,7 @@ fn table(rows: &[Row], now_ms: i64) -> String {
         "AGE",
     ];
     let lines: Vec<[String; 11]> = rows.iter().map(|row| cells(row, now_ms)).collect();
-    let width = |column: usize| {
-        let longest = lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default();
-        longest.max(head[column].len())
-    };
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
-    let padded = |cells: &[String]| {
-        let cells = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
-    };
-    let head = padded(&head.map(str::to_owned));
-    lines.iter().fold(head, |text, line| text + &padded(line))
+    super::table::table(head, &lines)
 }
 
 fn cells(row: &Row, now_ms: i64) -> [String; 11] {

@@ -76,6 +76,9 @@ fn to_list_takes_no_right_to_write() {
     let (code, said) = run(&["checkpoints", "list"], &setup.toml().replace("kafka = { ", login));
     assert_eq!(code, Some(0), "{said:?}");
     assert!(said[1].contains("drained") && said[1].contains(&EVENTS.to_string()), "{said:#?}");
+    let (code, said) = run(&["dead-letters", "list"], &setup.toml().replace("kafka = { ", login));
+    assert_eq!(code, Some(0), "{said:?}");
+    assert!(said.join("\n").contains("0 dead letters"), "{said:#?}");
 }
 
 /// Ids in the topic, in the order of the log's offsets of each partition.

@@ -13,6 +13,7 @@ mod admin;
 mod adobe;
 mod airship;
 mod checkpoints;
+mod dead_letters;
 mod demo;
 mod documents;
 mod harness;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::{Message, Timestamp};
+use rdkafka::message::{BorrowedMessage, Message, Timestamp};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
@@ -22,9 +22,11 @@ use crate::sink::SinkError;
 
 mod ending;
 mod ids;
+mod letters;
 
 use ending::{Ending, Next};
 pub(crate) use ids::{Lacks, Needed};
+pub(crate) use letters::{Letter, Place, letter_at, letters};
 
 /// Limit of one request to the cluster.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -213,7 +215,7 @@ impl Reader {
         }
     }
 
-    /// Gives every committed record from `from` up to `end` to `each`, until it breaks off.
+    /// Gives every committed record that has a key, from `from` up to `end`, to `each`, until it breaks off.
     fn read(
         &self,
         topic: &str,
@@ -221,6 +223,32 @@ impl Reader {
         from: i64,
         end: i64,
         mut each: impl FnMut(&Stored<'_>) -> Result<ControlFlow<()>, SinkError>,
+    ) -> Result<(), SinkError> {
+        self.read_messages(topic, partition, from, end, |message| {
+            let Some(key) = message.key() else { return Ok(ControlFlow::Continue(())) };
+            let appended_ms = match message.timestamp() {
+                Timestamp::LogAppendTime(ms) => Some(ms),
+                _ => None,
+            };
+            each(&Stored {
+                offset: message.offset(),
+                timestamp_ms: message.timestamp().to_millis().unwrap_or(0),
+                appended_ms,
+                key,
+                // A record without a value deletes what stands under its key.
+                payload: message.payload().unwrap_or_default(),
+            })
+        })
+    }
+
+    /// Gives every committed record from `from` up to `end` to `each`, until it breaks off.
+    fn read_messages(
+        &self,
+        topic: &str,
+        partition: i32,
+        from: i64,
+        end: i64,
+        mut each: impl FnMut(&BorrowedMessage<'_>) -> Result<ControlFlow<()>, SinkError>,
     ) -> Result<(), SinkError> {
         let failed = |error: KafkaError| {
             let denied = error.rdkafka_error_code() == Some(Code::TopicAuthorizationFailed);
@@ -241,21 +269,9 @@ impl Reader {
                     if message.offset() >= end {
                         break;
                     }
-                    let key = message.key();
-                    // A record without a value deletes what stands under its key.
-                    let payload = message.payload().unwrap_or_default();
-                    let timestamp_ms = message.timestamp().to_millis().unwrap_or(0);
-                    let appended_ms = match message.timestamp() {
-                        Timestamp::LogAppendTime(ms) => Some(ms),
-                        _ => None,
-                    };
                     ending.stands_at(message.offset() + 1);
-                    if let Some(key) = key {
-                        let stored =
-                            Stored { offset: message.offset(), timestamp_ms, appended_ms, key, payload };
-                        if each(&stored)?.is_break() {
-                            break;
-                        }
+                    if each(&message)?.is_break() {
+                        break;
                     }
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => ending.told(),

@@ -1,0 +1,142 @@
+//! Reading dead letters, for whoever wants to look. Nobody is disturbed and nothing is written.
+
+use std::ops::ControlFlow;
+
+use rdkafka::consumer::Consumer;
+use rdkafka::message::{BorrowedMessage, Header, Headers, Message};
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::runtime::Handle;
+
+use super::{OpenTransactions, REQUEST_TIMEOUT, Reader};
+use crate::sink::SinkError;
+use crate::sink::kafka::client::{Clients, explain};
+use crate::sink::kafka::config::Config;
+
+/// Where a record stands.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Place {
+    /// The topic.
+    pub topic: String,
+    /// The partition.
+    pub partition: i32,
+    /// The offset.
+    pub offset: i64,
+}
+
+/// A record of a dead-letter topic.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Letter<'a> {
+    /// Its topic.
+    pub topic: &'a str,
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset.
+    pub offset: i64,
+    /// When it was written, milliseconds since the Unix epoch.
+    pub timestamp_ms: i64,
+    /// Its headers, in their order.
+    pub headers: Vec<(&'a str, &'a [u8])>,
+    /// Its bytes.
+    pub value: &'a [u8],
+}
+
+impl<'a> Letter<'a> {
+    fn of(message: &'a BorrowedMessage<'_>) -> Self {
+        let named = |header: Header<'a, &'a [u8]>| (header.key, header.value.unwrap_or_default());
+        Self {
+            topic: message.topic(),
+            partition: message.partition(),
+            offset: message.offset(),
+            timestamp_ms: message.timestamp().to_millis().unwrap_or(0),
+            headers: message.headers().map(|headers| headers.iter().map(named).collect()).unwrap_or_default(),
+            value: message.payload().unwrap_or_default(),
+        }
+    }
+
+    /// The text of a header; empty if there is none.
+    pub(crate) fn header(&self, name: &str) -> std::borrow::Cow<'a, str> {
+        let found = self.headers.iter().find(|(known, _)| *known == name);
+        found.map_or_else(Default::default, |(_, value)| String::from_utf8_lossy(value))
+    }
+
+    /// Where it stands.
+    pub(crate) fn place(&self) -> Place {
+        Place { topic: self.topic.to_owned(), partition: self.partition, offset: self.offset }
+    }
+}
+
+/// Gives all committed records of a topic that were written since `since_ms` to `each`, partition by partition, up to the end as
+/// of now. It breaks off a partition, and the next one begins. `None` for a topic that is not there. Blocks.
+pub(crate) fn letters(
+    config: &Config,
+    runtime: Handle,
+    topic: &str,
+    since_ms: Option<i64>,
+    mut each: impl FnMut(&Letter<'_>) -> ControlFlow<()>,
+) -> Result<Option<()>, SinkError> {
+    let reader = Reader::new(&Clients::new(config.clone(), runtime), config.transaction_timeout)?;
+    let Some(partitions) = reader.partitions(topic)? else { return Ok(None) };
+    for partition in 0..partitions {
+        let (low, high) = reader.stable_end(topic, partition, OpenTransactions::PassOver)?;
+        let from = match since_ms {
+            Some(since_ms) => reader.first_since(topic, partition, since_ms)?.unwrap_or(high).max(low),
+            None => low,
+        };
+        reader.read_messages(topic, partition, from, high, |message| Ok(each(&Letter::of(message))))?;
+    }
+    Ok(Some(()))
+}
+
+/// Gives the record at a place to `found`; `None` if there is none. Blocks.
+pub(crate) fn letter_at<T>(
+    config: &Config,
+    runtime: Handle,
+    place: &Place,
+    found: impl FnOnce(&Letter<'_>) -> T,
+) -> Result<Option<T>, SinkError> {
+    let Place { topic, partition, offset } = place;
+    let reader = Reader::new(&Clients::new(config.clone(), runtime), config.transaction_timeout)?;
+    if reader.partitions(topic)?.is_none_or(|partitions| !(0..partitions).contains(partition)) {
+        return Ok(None);
+    }
+    let (low, high) = reader.stable_end(topic, *partition, OpenTransactions::PassOver)?;
+    if !(low..high).contains(offset) {
+        return Ok(None);
+    }
+    let (mut found, mut is_there) = (Some(found), None);
+    reader.read_messages(topic, *partition, *offset, high, |message| {
+        // Behind a gap the next record comes, which is another one.
+        if message.offset() == *offset {
+            is_there = found.take().map(|found| found(&Letter::of(message)));
+        }
+        Ok(ControlFlow::Break(()))
+    })?;
+    Ok(is_there)
+}
+
+impl Reader {
+    /// How many partitions a topic has, if it is there.
+    fn partitions(&self, topic: &str) -> Result<Option<i32>, SinkError> {
+        let consumer = self.committed()?;
+        let metadata = consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT).map_err(|error| {
+            SinkError::Unusable(format!("cannot ask Kafka for topic {topic}: {}", explain(consumer, &error)))
+        })?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic);
+        let count = found.map_or(0, |found| found.partitions().len());
+        Ok(i32::try_from(count).ok().filter(|count| *count > 0))
+    }
+
+    /// The offset of the first record that was written since then, if there is one.
+    fn first_since(&self, topic: &str, partition: i32, since_ms: i64) -> Result<Option<i64>, SinkError> {
+        let consumer = self.committed()?;
+        let failed = |error| {
+            let reason = explain(consumer, &error);
+            SinkError::Unusable(format!("cannot look up a time in {topic} partition {partition}: {reason}"))
+        };
+        let mut asked = TopicPartitionList::new();
+        asked.add_partition_offset(topic, partition, Offset::Offset(since_ms)).map_err(failed)?;
+        let found = consumer.offsets_for_times(asked, REQUEST_TIMEOUT).map_err(failed)?;
+        let offset = found.find_partition(topic, partition).map(|found| found.offset());
+        Ok(offset.and_then(|offset| if let Offset::Offset(offset) = offset { Some(offset) } else { None }))
+    }
+}
