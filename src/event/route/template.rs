@@ -56,7 +56,7 @@ impl Template {
             pieces.push(Piece::Text(before.to_owned()));
             let (inside, after) = close(behind).ok_or(TemplateError::Unclosed)?;
             let (path, form) = form(inside)?;
-            if paths::parse(path).is_err() || path.starts_with('{') {
+            if paths::parse(path).is_err() || bare(path).any(|(_, letter)| letter == '{') {
                 return Err(TemplateError::Path);
             }
             let known = fields.iter().position(|known| known == path);
@@ -224,6 +224,7 @@ mod tests {
             (r#"x.{body."first.name":lower}"#, &[r#"body."first.name""#], &["Ada"], "x.ada"),
             (r#"{"a}b:c"."\"}"}z"#, &[r#""a}b:c"."\"}""#], &["v"], "vz"),
             (r#"{"a:lower"}"#, &[r#""a:lower""#], &["V"], "V"),
+            (r#"{a."b{c"}"#, &[r#"a."b{c""#], &["V"], "V"),
         ] {
             let template = Template::parse(topic).unwrap();
             assert_eq!(
@@ -246,6 +247,7 @@ mod tests {
             ("a.{:lower}", TemplateError::Path),
             ("a.{b..c}", TemplateError::Path),
             ("a.{{b}}", TemplateError::Path),
+            ("a.{b.{c}", TemplateError::Path),
             ("a.{b:upper}", TemplateError::Form("upper".into())),
             ("a.{b:}", TemplateError::Form(String::new())),
             ("a.{b: lower}", TemplateError::Form(" lower".into())),
