@@ -34,14 +34,15 @@ pub(super) struct Arguments {
 enum What {
     /// The latest dead letters, one line each, and how many there are of each stream and reason
     ///
-    /// Takes the right to read the dead-letter topics and no other; nobody is disturbed.
+    /// Takes the right to read the dead-letter topics and no other; nobody is disturbed. Without --since the whole topic is read.
+    /// Times are those at which dead letters were written, not those of the events. To replay dead letters is not supported yet.
     List {
         #[command(flatten)]
         chosen: Chosen,
         /// Show so many at most, the latest; all are counted
         #[arg(long, default_value_t = 100, value_name = "NUMBER")]
         limit: usize,
-        /// As JSON, one object for each
+        /// As JSON: one array, with an object for each that is shown
         #[arg(long)]
         json: bool,
         #[command(flatten)]
@@ -68,13 +69,14 @@ struct Chosen {
     /// Those of this stream
     #[arg(long)]
     stream: Option<String>,
-    /// Those with this reason
+    /// Those with this reason: `not_an_object`, `no_id`, `line_too_long`, `too_large_for_topic`, `unroutable`, `too_many_topics` or
+    /// `refused_by_topic`
     #[arg(long, value_parser = reason)]
     reason: Option<DeadLetterReason>,
-    /// Those written since then: a time as in 2026-11-26T08:00:00Z, or how long ago, as in 2h
+    /// Those written since then: a time as in 2026-11-26T08:00:00Z, or how long ago, as in 2h. Without it the whole topic is read
     #[arg(long, value_name = "TIME")]
     since: Option<When>,
-    /// Those written before then
+    /// Those written before then, in the same forms
     #[arg(long, value_name = "TIME")]
     until: Option<When>,
 }

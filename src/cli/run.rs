@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
@@ -153,10 +154,21 @@ async fn connect(config: &Config, status: Option<Status>) -> anyhow::Result<Ende
     let announced = CancellationToken::new();
     let (drain, limit) = (stop.child_token(), plan.shutdown_timeout);
     let receiving = receiver.map(|receiver| begin_to_receive(receiver, &announced, &drain)).transpose()?;
+    let stopping = stop.clone();
+    let since = task::spawn(&tokio::runtime::Handle::current(), "stop time", async move {
+        stopping.cancelled().await;
+        tokio::time::Instant::now()
+    });
     let mut ended = supervisor::run(plan, &figures, seat.as_ref(), &announced, stop).await;
     drain.cancel();
+    // The two stop at the same time, so they share what there is of it.
+    let spent = if since.is_finished() {
+        since.await.map(|at| at.elapsed()).unwrap_or_default()
+    } else {
+        Duration::ZERO
+    };
     if let Some(receiving) = receiving
-        && tokio::time::timeout(limit, receiving).await.is_err()
+        && tokio::time::timeout(limit.saturating_sub(spent), receiving).await.is_err()
         && ended == Ended::Stopped
     {
         warn!("some requests of webhooks were not answered in time");

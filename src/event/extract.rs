@@ -176,12 +176,13 @@ impl Extractor {
             return Ok(Line::PositionOnly(offset));
         }
         let processed_ms = self.time_ms(self.processed, self.times, &fields);
-        if let Some(reason) = self.filter.reason(&fields) {
-            return Ok(Line::Filtered { reason, processed_ms, offset });
-        }
+        // Before the filters: what is no event is nothing that they leave out.
         let Some(mut found) = self.find_id(&fields) else {
             return Err(ExtractError::NoId { offset });
         };
+        if let Some(reason) = self.filter.reason(&fields) {
+            return Ok(Line::Filtered { reason, processed_ms, offset });
+        }
         if mended && found.halves.is_none() && found.may_be_mended() && self.is_id_broken(line, &found.text) {
             // Different broken ids may look the same once mended, but an event that came twice is the same line.
             found.id = EventId::from_text(received);

@@ -61,6 +61,8 @@ pub(crate) struct Mark {
     known_at_ms: Option<i64>,
     /// Whether the event that is being judged was delivered before.
     is_known: bool,
+    /// Events of the replay at work that are older than it and were left out, now as before.
+    filtered: u64,
 }
 
 /// What a replay at its end cannot tell for sure, and what it did.
@@ -97,12 +99,13 @@ impl Mark {
         self.watermark.replaying_until_ms =
             self.watermark.received_ms.map(|ms| ms.saturating_add(DISORDER_MS));
         (self.counts, self.oldest_ms, self.known_at_ms) = (ReplayCounts::default(), None, None);
+        self.filtered = 0;
     }
 
     /// Whether a replay that has met what was delivered really went back: most of what it brought is known. Some of it is
     /// known even without a reset, since the service repeats a few events at a connect.
     pub(crate) fn went_back(&self) -> bool {
-        let known = self.counts.dropped_by_id + self.counts.dropped_by_time;
+        let known = self.counts.dropped_by_id + self.counts.dropped_by_time + self.filtered;
         let had_nothing = self.watermark.owed_from_ms == Some(0);
         had_nothing || (known > FEW && known > self.counts.brought_back)
     }
@@ -152,6 +155,16 @@ impl Mark {
             self.counts.dropped_by_id += 1;
         } else if received_ms.is_some_and(|ms| ms <= until_ms - DISORDER_MS) {
             self.counts.brought_back += 1;
+        }
+    }
+
+    /// An event was left out. An old one shows that the replay is still at work, as one does that was delivered: with a filter
+    /// that takes little there may be none of these for long.
+    pub(crate) fn filter(&mut self, received_ms: i64) {
+        let Some(until_ms) = self.watermark.replaying_until_ms else { return };
+        if received_ms <= until_ms - DISORDER_MS {
+            self.is_known = true;
+            self.filtered += 1;
         }
     }
 
@@ -224,6 +237,32 @@ mod tests {
         mark.pass(10_001 + DISORDER_MS, later_ms + SETTLED_MS);
         assert!(!mark.is_replaying());
         assert_eq!(mark.watermark.received_ms, Some(10_001 + DISORDER_MS));
+    }
+
+    #[test]
+    fn old_events_that_are_left_out_are_part_of_the_replay() {
+        let (mut mark, clock_ms) = (mark(Some(10_000 + DISORDER_MS), None), 1_000_000);
+        mark.filter(1);
+        assert!(!mark.went_back(), "there is none yet");
+        mark.begin_replay(clock_ms);
+        for at_ms in [clock_ms, clock_ms + SETTLED_MS] {
+            mark.filter(3_000);
+            mark.pass(3_000, at_ms);
+            mark.pass(10_001 + 2 * DISORDER_MS, at_ms);
+            assert!(mark.is_replaying(), "it brings what is old still");
+        }
+        (0..FEW).for_each(|_| mark.filter(3_000));
+        assert!(mark.went_back());
+    }
+
+    #[test]
+    fn new_events_that_are_left_out_are_no_part_of_the_replay() {
+        let (mut mark, clock_ms) = (mark(Some(10_000 + DISORDER_MS), None), 1_000_000);
+        mark.begin_replay(clock_ms);
+        (0..2 * FEW).for_each(|_| mark.filter(10_001 + DISORDER_MS));
+        mark.pass(10_001 + 2 * DISORDER_MS, clock_ms);
+        mark.pass(10_001 + 2 * DISORDER_MS, clock_ms + SETTLED_MS);
+        assert!(!mark.is_replaying() && !mark.went_back(), "the last known one came a minute ago");
     }
 
     #[test]

@@ -248,6 +248,9 @@ impl Pipeline {
             Ok((Line::Filtered { reason, processed_ms, offset }, _)) => {
                 self.progress.added.received += 1;
                 self.progress.filter(reason);
+                if let (Some(mark), Some(processed_ms)) = (self.progress.cursor.mark_mut(), processed_ms) {
+                    mark.filter(processed_ms);
+                }
                 self.progress.cursor.pass_line(offset.as_deref());
                 self.pass_event(processed_ms);
             }

@@ -26,8 +26,9 @@ pub enum Access {
     },
 }
 
-/// Hashes of what is accepted at the moment. A hash has one length, whatever it is of, so comparing tells none.
-type Accepted = Vec<[u8; 32]>;
+/// Hashes of what is accepted at the moment, in the order of the secrets; `None` for one that could never be read. A hash has one
+/// length, whatever it is of, so comparing tells none.
+type Accepted = Vec<Option<[u8; 32]>>;
 
 /// Looks at requests.
 #[derive(Debug)]
@@ -37,7 +38,8 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    /// With the secrets as they are now; one that cannot be read accepts nobody until it can.
+    /// With the secrets as they are now; one that cannot be read accepts nobody until it can. One that cannot be read any more
+    /// stays what it was: files are away for a moment while they are rotated, and a sender that is refused may not come back.
     pub(super) fn new(stream: &str, access: Option<Access>) -> Self {
         let gate = Self { access, accepted: RwLock::default() };
         gate.read_again(stream);
@@ -47,18 +49,21 @@ impl Gate {
     /// Reads the secrets again, for files that were rotated.
     pub(super) fn read_again(&self, stream: &str) {
         let Some(access) = &self.access else { return };
+        let before = Arc::clone(&self.accepted.read().unwrap_or_else(PoisonError::into_inner));
         let mut accepted = Vec::new();
-        for (user, source) in access.secrets() {
-            match source.read() {
-                Ok(secret) => accepted.push(match user {
-                    Some(user) => hash([user, secret.expose()].join(":")),
-                    None => hash(secret.expose()),
-                }),
-                Err(error) => {
+        for (number, (user, source)) in access.secrets().into_iter().enumerate() {
+            let known = before.get(number).copied().flatten();
+            accepted.push(match (source.read(), user) {
+                (Ok(secret), Some(user)) => Some(hash([user, secret.expose()].join(":"))),
+                (Ok(secret), None) => Some(hash(secret.expose())),
+                (Err(error), _) => {
                     let reason = chain(&error);
-                    warn!(stream, reason, "a secret of the webhook cannot be read; nobody is let in by it");
+                    let effect =
+                        if known.is_some() { "the one before goes on" } else { "nobody is let in by it" };
+                    warn!(stream, reason, "a secret of the webhook cannot be read; {effect}");
+                    known
                 }
-            }
+            });
         }
         *self.accepted.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(accepted);
     }
@@ -69,7 +74,7 @@ impl Gate {
         let Some(shown) = access.shown(headers) else { return false };
         let accepted = Arc::clone(&self.accepted.read().unwrap_or_else(PoisonError::into_inner));
         let shown = hash(shown);
-        let any = accepted.iter().fold(Choice::from(0), |any, one| any | one.ct_eq(&shown));
+        let any = accepted.iter().flatten().fold(Choice::from(0), |any, one| any | one.ct_eq(&shown));
         any.into()
     }
 }
@@ -155,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rotated_file_counts_once_it_is_read_again_and_a_missing_one_lets_nobody_in() {
+    fn a_rotated_file_counts_once_it_is_read_again_and_a_missing_one_stays_what_it_was() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "one\n").unwrap();
         let values = vec![SecretSource::File(file.path().to_owned())];
@@ -167,7 +172,14 @@ mod tests {
         assert!(admits("two") && !admits("one"));
         std::fs::write(file.path(), "").unwrap();
         gate.read_again("s");
-        assert!(!admits("two") && !admits(""));
+        assert!(admits("two") && !admits("one") && !admits(""));
+        std::fs::remove_file(file.path()).unwrap();
+        let values = vec![SecretSource::File(file.path().to_owned())];
+        let gate = Gate::new("s", Some(Access::Header { name: "x-key".into(), values }));
+        assert!(!gate.admits(&headers(&[("x-key", "two")])) && !gate.admits(&headers(&[("x-key", "")])));
+        std::fs::write(file.path(), "three\n").unwrap();
+        gate.read_again("s");
+        assert!(gate.admits(&headers(&[("x-key", "three")])));
     }
 
     #[test]

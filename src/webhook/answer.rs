@@ -20,6 +20,8 @@ pub(super) enum Answer {
     TooSlow,
     /// The body is too large.
     TooLarge,
+    /// It has too many events.
+    TooManyEvents(&'static str),
     /// The body is encoded in a way that is not known.
     UnknownEncoding,
     /// Too many requests are in flight.
@@ -41,7 +43,7 @@ impl Answer {
             Self::NoStream => StatusCode::NOT_FOUND,
             Self::NotPosted => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge | Self::TooManyEvents(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnknownEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Self::Away => StatusCode::SERVICE_UNAVAILABLE,
@@ -51,7 +53,7 @@ impl Answer {
     fn text(self) -> &'static str {
         match self {
             Self::Stored => "stored\n",
-            Self::NotRead(why) => why,
+            Self::NotRead(why) | Self::TooManyEvents(why) => why,
             Self::NotAdmitted => "not admitted\n",
             Self::NoStream => "no stream has this path\n",
             Self::NotPosted => "events are pushed by POST\n",
@@ -76,7 +78,7 @@ impl Answer {
 
     /// Whether the connection is of no use any more, since its body was not read to the end.
     fn closes(self) -> bool {
-        !matches!(self, Self::Stored | Self::NotRead(_))
+        !matches!(self, Self::Stored | Self::NotRead(_) | Self::TooManyEvents(_))
     }
 
     /// The response.

@@ -8,9 +8,14 @@ use crate::event::extract::{Extractor, Line};
 use crate::event::scan::Scanner;
 use crate::model::types::EventId;
 
+/// Events of one body at most: all of them are in the producer's queue at once.
+pub(super) const MOST_EVENTS: usize = 5_000;
+
 /// Why a body has no events.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum NoEvents {
+    /// It has more than [`MOST_EVENTS`].
+    TooMany,
     /// It is empty.
     Empty,
     /// It is no JSON.
@@ -23,6 +28,7 @@ impl NoEvents {
     /// What the sender is told.
     pub(super) fn text(self) -> &'static str {
         match self {
+            Self::TooMany => "the body has more than 5000 events\n",
             Self::Empty => "the body is empty\n",
             Self::NotJson => "the body is not JSON\n",
             Self::Neither => "the body is neither an object nor an array\n",
@@ -41,26 +47,29 @@ pub(super) fn events(body: &[u8]) -> Result<Vec<&[u8]>, NoEvents> {
     scan.space();
     match scan.peek() {
         Some(b'{') => Ok(vec![scan.value().map_err(|_| NoEvents::NotJson)?]),
-        Some(b'[') => elements(&mut scan).ok_or(NoEvents::NotJson),
+        Some(b'[') => elements(&mut scan),
         _ => Err(NoEvents::Neither),
     }
 }
 
-fn elements<'b>(scan: &mut Scanner<'b>) -> Option<Vec<&'b [u8]>> {
+fn elements<'b>(scan: &mut Scanner<'b>) -> Result<Vec<&'b [u8]>, NoEvents> {
     let mut events = Vec::new();
-    scan.take(b'[').ok()?;
+    scan.take(b'[').map_err(|_| NoEvents::NotJson)?;
     scan.space();
     if scan.peek() == Some(b']') {
-        return Some(events);
+        return Ok(events);
     }
     loop {
+        if events.len() == MOST_EVENTS {
+            return Err(NoEvents::TooMany);
+        }
         scan.space();
-        events.push(scan.value().ok()?);
+        events.push(scan.value().map_err(|_| NoEvents::NotJson)?);
         scan.space();
-        match scan.peek()? {
-            b',' => scan.take(b',').ok()?,
-            b']' => return Some(events),
-            _ => return None,
+        match scan.peek() {
+            Some(b',') => scan.take(b',').map_err(|_| NoEvents::NotJson)?,
+            Some(b']') => return Ok(events),
+            _ => return Err(NoEvents::NotJson),
         }
     }
 }
@@ -127,6 +136,14 @@ mod tests {
         assert_eq!(texts(" \n"), Err(NoEvents::Empty));
         assert_eq!(texts("\"x\""), Err(NoEvents::Neither));
         assert_eq!(texts("17"), Err(NoEvents::Neither));
+    }
+
+    #[test]
+    fn the_number_of_events_is_bounded() {
+        let body = |count: usize| format!("[{}]", vec!["0"; count].join(","));
+        assert_eq!(texts(&body(MOST_EVENTS)).map(|events| events.len()), Ok(MOST_EVENTS));
+        assert_eq!(texts(&body(MOST_EVENTS + 1)), Err(NoEvents::TooMany));
+        assert!(NoEvents::TooMany.text().contains(&MOST_EVENTS.to_string()));
     }
 
     #[test]

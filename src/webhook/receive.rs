@@ -126,6 +126,7 @@ impl Reception {
                 Ok(events) => (events, Answer::Stored),
                 // There is nothing to keep.
                 Err(why @ cut::NoEvents::Empty) => return Answer::NotRead(why.text()),
+                Err(why @ cut::NoEvents::TooMany) => return Answer::TooManyEvents(why.text()),
                 // It becomes a dead letter where events are made of what was received.
                 Err(why) => unread(why.text()),
             }

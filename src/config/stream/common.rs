@@ -39,7 +39,7 @@ pub(in crate::config) struct Common {
     /// The address. Airship: by default North America's; Europe is `https://connect.asnapieu.com/api/events/`. Adobe: the one that
     /// its customer care handed out.
     pub(in crate::config) url: Option<String>,
-    /// Topics of their own, by event type (Airship) or by the value of the template's first field (Adobe).
+    /// Topics of their own, by event type in upper case (Airship) or by the value of the template's first field (Adobe).
     pub(in crate::config) topics: BTreeMap<String, String>,
     /// Where an event goes that lacks what the template of `topic` names, or whose topic is missing and may not be made; without
     /// it such an event is a dead letter. Without a template it has no effect, and is refused.
@@ -48,10 +48,11 @@ pub(in crate::config) struct Common {
     /// dead letter.
     #[schemars(range(min = 1, max = 100_000))]
     pub(in crate::config) max_topics: Option<usize>,
-    /// Takes only events that one of these takes. A word is an event type (Airship), or `bot` or `excluded` (Adobe).
+    /// Takes only events that one of these takes. A plain string is an event type in upper case (Airship), or `bot` or `excluded` (Adobe). An
+    /// entry with a field has no `name` here.
     pub(in crate::config) only: Vec<Entry>,
-    /// Leaves out events that one of these takes, counted by its name. A word is an event type (Airship), `bot`: hits whose `bot` is
-    /// `<Bot>`, or `excluded`: hits whose `exclude.value` is `yes` (Adobe).
+    /// Leaves out events that one of these takes, counted by its name. A plain string is an event type in upper case (Airship), `bot`: hits whose
+    /// `bot` is `<Bot>`, or `excluded`: hits whose `exclude.value` is `yes` (Adobe). An entry with a field needs a `name` that no other has.
     pub(in crate::config) drop: Vec<Entry>,
     /// Which time becomes the Kafka timestamp. Adobe: `processed` is `receivedTimeGMT`, `occurred` is `timeGMT`.
     pub(in crate::config) timestamp: Timestamp,

@@ -30,10 +30,10 @@ pub(in crate::config) enum Key {
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["fields", "join"]))]
 pub(in crate::config) struct Joined {
-    /// The fields, in their order.
+    /// The fields, in their order. An absent one leaves its place empty; if all are absent there is no key.
     #[schemars(length(min = 1))]
     pub(in crate::config) fields: Option<Vec<String>>,
-    /// What stands between their values.
+    /// What stands between their values. It is not escaped: choose one that no value contains.
     #[schemars(length(min = 1))]
     pub(in crate::config) join: Option<String>,
 }

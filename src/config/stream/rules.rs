@@ -32,12 +32,12 @@ pub(in crate::config) enum Entry {
 #[serde(default, deny_unknown_fields, expecting = "a word or { name = \"…\", field = \"…\", is = [\"…\"] }")]
 #[schemars(extend("required" = ["field", "is"]))]
 pub(in crate::config) struct FieldIs {
-    /// What left-out events are counted as; required in `drop`.
+    /// What left-out events are counted as: required in `drop`, where no other entry has it; none in `only`.
     #[schemars(length(min = 1, max = 100), regex(pattern = "^[a-zA-Z0-9._-]+$"))]
     pub(in crate::config) name: Option<String>,
     /// The field: member names with dots between them.
     pub(in crate::config) field: Option<String>,
-    /// It holds one of these: text, or an integer or boolean written as text.
+    /// It holds one of these, compared exactly: text, or an integer or boolean written as text.
     #[schemars(length(min = 1))]
     pub(in crate::config) is: Option<Vec<String>>,
 }

@@ -30,19 +30,21 @@ const SHORTEST_RETENTION: Duration = Duration::from_secs(3_600);
 #[serde(default, deny_unknown_fields)]
 #[schemars(extend("required" = ["name", "path"]))]
 pub(in crate::config) struct Webhook {
-    /// Where senders push to, such as `/airship`; unique among the streams. A query behind it means nothing.
+    /// Where senders push to, such as `/airship`; unique among the streams, and compared exactly. A query behind it means nothing.
     #[schemars(regex(pattern = "^/[a-zA-Z0-9._~/-]*$"))]
     pub(in crate::config) path: Option<String>,
     /// Who may push: exactly one of `basic` and `header`.
     pub(in crate::config) auth: Option<Auth>,
     /// Whether everyone may push who reaches the address.
     pub(in crate::config) allow_unauthenticated: bool,
-    /// The topic: a name or a template with `{type}`.
+    /// The topic: a name, or a template with fields in braces, such as `airship.{type}` or `airship.{type:snake}.{body.name:lower}`. Default:
+    /// `airship.events`.
     pub(in crate::config) topic: String,
-    /// Partitions of the stream's intake topic, `<state.prefix>.<name>.intake`, each of which one shard reads. It cannot be changed.
+    /// Partitions of the stream's intake topic, `<state.prefix>.<name>.intake`, each of which one shard reads. It cannot be changed
+    /// later. Several spread events by id, not by key.
     #[schemars(range(min = 1, max = 64))]
     pub(in crate::config) shards: u32,
-    /// How long the intake topic keeps what was received, where the connector creates it: what no shard has read by then is lost.
+    /// How long the intake topic keeps what was received, unredacted, where the connector creates it: what no shard has read by then is lost.
     pub(in crate::config) intake_retention: Span,
 }
 

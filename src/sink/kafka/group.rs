@@ -7,6 +7,7 @@
 //! - Nothing is read from the topic, and no offset is committed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rdkafka::ClientContext;
@@ -214,7 +215,12 @@ impl Member {
     }
 
     fn join(&self, stop: &CancellationToken) -> Option<BaseConsumer<GroupContext>> {
-        let context = |inner| GroupContext { inner, seat: self.seat.clone(), owner: Arc::clone(&self.owner) };
+        let context = |inner| GroupContext {
+            inner,
+            seat: self.seat.clone(),
+            owner: Arc::clone(&self.owner),
+            is_given_up: AtomicBool::new(false),
+        };
         let joined = self.clients.member(&self.topic, &self.group, context).and_then(|consumer| {
             let subscribed = consumer.subscribe(&[&self.topic]);
             subscribed.map_err(|error| SinkError::Unusable(format!("cannot join the group: {error}")))?;
@@ -246,6 +252,7 @@ impl Member {
         if let Ok(held) = fenced.assignment() {
             (self.owner)(Change::Lost(numbers(&held)));
         }
+        fenced.context().is_given_up.store(true, Ordering::Release);
         close_beside(fenced);
     }
 
@@ -293,6 +300,8 @@ pub(crate) struct GroupContext {
     inner: Context,
     seat: Seat,
     owner: Arc<Owner>,
+    /// Whether nothing that it is told concerns the shards any more: its successor may have them.
+    is_given_up: AtomicBool,
 }
 
 impl ClientContext for GroupContext {
@@ -321,6 +330,7 @@ impl ClientContext for GroupContext {
 impl ConsumerContext for GroupContext {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
+            _ if self.is_given_up.load(Ordering::Acquire) => {}
             Rebalance::Assign(_) => {}
             Rebalance::Revoke(taken) if consumer.assignment_lost() => {
                 self.seat.loses("the group took this member for dead, and gave its shards to others");
@@ -333,6 +343,9 @@ impl ConsumerContext for GroupContext {
 
     fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         let Rebalance::Assign(given) = rebalance else { return };
+        if self.is_given_up.load(Ordering::Acquire) {
+            return;
+        }
         // The placement record is read by others, and at other times.
         if let Err(error) = consumer.pause(given) {
             warn!(%error, "the topic of the shards is read although nothing is wanted of it");

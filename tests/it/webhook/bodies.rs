@@ -204,3 +204,36 @@ fn a_body_is_stored_although_nobody_waits_for_the_answer() {
     instance.stop();
     assert_eq!(scene.counted().len(), 20);
 }
+
+/// The largest number of events that one body may have.
+const MOST: usize = 5_000;
+
+/// All events of a request wait at once, so as many as a request may have must fit, also of several requests.
+#[test]
+fn as_many_events_as_a_body_may_have_are_stored_and_one_more_is_refused() {
+    let scene = Scene::new("hook-many", broker());
+    let mut instance = scene.start();
+    std::thread::scope(|scope| {
+        for part in 0..3 {
+            let instance = &instance;
+            scope.spawn(move || {
+                let body = array(part * MOST..(part + 1) * MOST);
+                assert_eq!(instance.push(&body).status, 200);
+            });
+        }
+    });
+    let answer = instance.push(&array(0..=MOST));
+    assert_eq!(
+        (answer.status, answer.text.contains("more than 5000 events")),
+        (413, true),
+        "{}",
+        answer.text
+    );
+    scene.wait_for(3 * MOST);
+    instance.stop();
+    let mut found: Vec<(String, usize)> = scene.counted().into_iter().collect();
+    found.sort_unstable();
+    let mut expected: Vec<(String, usize)> = (0..3 * MOST).map(|n| (event(n), 1)).collect();
+    expected.sort_unstable();
+    assert!(found == expected, "{} of {}", found.len(), expected.len());
+}

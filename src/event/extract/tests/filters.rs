@@ -35,6 +35,16 @@ fn reason(filters: &Filters, members: &str) -> Option<String> {
 }
 
 #[test]
+fn what_is_no_event_is_nothing_to_leave_out() {
+    let config = Config { filters: any(), ..config() };
+    let extractor = Extractor::new(&config).unwrap();
+    for line in [r#"{"offset":"7","events":[{"id":"1"}]}"#, r#"{"exclude":{"value":"yes"},"offset":"7"}"#] {
+        let found = extractor.extract(line.as_bytes());
+        assert!(matches!(found, Err(ExtractError::NoId { offset: Some(_) })), "{line}: {found:?}");
+    }
+}
+
+#[test]
 fn the_first_rule_that_takes_an_event_is_the_reason() {
     let drop = vec![rule("sends", "type", &["SEND"]), rule("tests", "body.x", &["a", "", "7", "-1", "true"])];
     let filters = Filters { drop, only: Vec::new() };

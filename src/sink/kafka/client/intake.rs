@@ -3,14 +3,17 @@
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
 
-use super::{
-    Clients, Context, MESSAGE_MAX_BYTES, PRODUCER_DEFAULTS, QUEUE_BYTES, QUEUE_MESSAGES, TOKEN_POLL,
-    await_token, lost,
-};
+use super::{Clients, Context, MESSAGE_MAX_BYTES, PRODUCER_DEFAULTS, TOKEN_POLL, await_token, lost};
 use crate::sink::SinkError;
 
 /// How long a record may wait for its acknowledgement, milliseconds. Who sent it waits for the answer so long.
 const DELIVERY_TIMEOUT_MS: &str = "10000";
+
+/// Records that wait at most: those of several of the largest requests, each of which is stored whole or not at all.
+const QUEUE_MESSAGES: &str = "50000";
+
+/// Bytes that they may have, more than all bodies that are held at a time.
+const QUEUE_BYTES: usize = 128 << 20;
 
 /// How long the broker waits for news before it answers that there are none, milliseconds. News are answered at once.
 const FETCH_WAIT_MS: &str = "500";

@@ -18,6 +18,9 @@ use crate::sink::kafka::client::{Context, close_beside, explain};
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// Looks in a row that have to find none: a group whose coordinator moves looks like one without members for a moment.
+const ABSENT: u32 = 3;
+
 /// Limit of one.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -29,6 +32,8 @@ const UUID_LENGTH: usize = 36;
 struct Watched {
     /// Which one there was, and since when it was looked at.
     seen: Option<(String, Instant)>,
+    /// Looks in a row that found none.
+    absent: u32,
 }
 
 /// What a look says.
@@ -45,7 +50,11 @@ enum Verdict {
 impl Watched {
     /// Judges what members of the name a look has found, `now`. Without a sign of life a member lasts for `session`.
     fn judge(&mut self, found: Option<&str>, now: Instant, session: Duration) -> Verdict {
-        let Some(found) = found else { return Verdict::Free };
+        let Some(found) = found else {
+            self.absent += 1;
+            return if self.absent >= ABSENT { Verdict::Free } else { Verdict::Unknown };
+        };
+        self.absent = 0;
         match &self.seen {
             // Somebody joined meanwhile, and it was not this process.
             Some((seen, _)) if seen != found => Verdict::Taken,
@@ -141,13 +150,19 @@ mod tests {
         let mut watched = Watched::default();
         assert_eq!(watched.judge(Some("a-1"), start, session), Verdict::Unknown);
         assert_eq!(watched.judge(Some("a-1"), start + session, session), Verdict::Unknown);
-        assert_eq!(watched.clone().judge(None, start + session, session), Verdict::Free);
+        let mut left = watched.clone();
+        let gone: Vec<Verdict> = (0..3).map(|_| left.judge(None, start + session, session)).collect();
+        assert_eq!(gone, [Verdict::Unknown, Verdict::Unknown, Verdict::Free]);
         assert_eq!(
             watched.clone().judge(Some("a-2"), start + session, session),
             Verdict::Taken,
             "it joined anew"
         );
         assert_eq!(watched.judge(Some("a-1"), start + 2 * session, session), Verdict::Taken, "it lives");
-        assert_eq!(Watched::default().judge(None, start, session), Verdict::Free);
+        assert_eq!(
+            Watched::default().judge(None, start, session),
+            Verdict::Unknown,
+            "the coordinator may move"
+        );
     }
 }

@@ -101,7 +101,8 @@ impl Reader {
                 }
             }
         }
-        if consumer.client().context().is_useless() {
+        // What was read is handed over first.
+        if count == 0 && consumer.client().context().is_useless() {
             let reason = "Kafka refuses the client, or has named no broker";
             return Err(SinkError::Unusable(format!("cannot read {}: {reason}", self.name)));
         }
