@@ -244,6 +244,9 @@ impl Router {
         let Some(time) = time else { return (now_ms, None) };
         let received = processed.map_or(now_ms, |time| time.min(now_ms));
         let Bounds { past_ms, future_ms } = self.config.bounds;
+        // A received time that is itself too old by our clock is no measure for a later one.
+        let is_wrong = received < now_ms.saturating_sub(past_ms) && time > received.saturating_add(future_ms);
+        let received = if is_wrong { now_ms } else { received };
         if time > received.saturating_add(future_ms) {
             (received, Some(Clamped::Future))
         } else if time < received.saturating_sub(past_ms) {

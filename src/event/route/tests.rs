@@ -233,6 +233,12 @@ fn a_time_beyond_its_bounds_is_that_at_which_the_event_was_received() {
         (Some(AT), AT - 1_000_000, (AT - 1_000_000, None)),
         (Some(AT), AT - 1_000_001, (AT, past)),
         (Some(AT), 0, (AT, past)),
+        // A received time that cannot be right.
+        (Some(1), NOW - 10_000, (NOW - 10_000, None)),
+        (Some(1), NOW + 1_001, (NOW, future)),
+        (Some(1), NOW - 1_000_001, (NOW, past)),
+        // Both are old, as in an archive.
+        (Some(7), 8, (8, None)),
         (Some(AT), i64::MAX, (AT, future)),
         // Without a received time, or with one that is ahead of it, our clock is that.
         (None, NOW + 1_000, (NOW, None)),

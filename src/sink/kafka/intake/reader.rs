@@ -101,8 +101,11 @@ impl Reader {
                 }
             }
         }
-        // What was read is handed over first.
-        if count == 0 && consumer.client().context().is_useless() {
+        let context = consumer.client().context();
+        if count > 0 {
+            // Of several brokers one may refuse the client, and not the one that has the partition.
+            context.note_accepted();
+        } else if context.is_useless() {
             let reason = "Kafka refuses the client, or has named no broker";
             return Err(SinkError::Unusable(format!("cannot read {}: {reason}", self.name)));
         }

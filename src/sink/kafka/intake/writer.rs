@@ -291,7 +291,10 @@ impl ProducerContext for WriterContext {
 
     fn delivery(&self, result: &DeliveryResult<'_>, pending: Arc<Pending>) {
         let failed = match result {
-            Ok(_) => None,
+            Ok(_) => {
+                self.inner.note_accepted();
+                None
+            }
             Err((error, message)) => {
                 let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
                 if matches!(meaning(code), Meaning::NoTopic | Meaning::TooLarge) {
