@@ -1,6 +1,7 @@
 //! Each stage of the event path alone, and all of them into a sink that keeps nothing. Events are the mock's.
 //!
 //! `cargo bench --bench stages [-- FILTER]`; throughput is given in events and in bytes of text.
+#![expect(clippy::expect_used, clippy::panic, reason = "what cannot be measured ends the benchmark")]
 #![expect(clippy::print_stdout, reason = "a benchmark's figures are for the terminal")]
 
 use std::hint::black_box;

@@ -27,6 +27,7 @@
 //! takes by the consumer's fetch.
 //!
 //! Allocations: the supervisor runs in this process, whose allocator counts. C allocations, librdkafka's, are not seen.
+#![expect(clippy::expect_used, clippy::panic, reason = "what cannot be measured ends the benchmark")]
 #![expect(clippy::print_stdout, reason = "a benchmark's figures are for the terminal")]
 
 use std::path::PathBuf;

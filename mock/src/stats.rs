@@ -99,6 +99,7 @@ impl Counters {
     }
 
     /// Waits until `holds` says so, for `PATIENCE` at most: a test that waits for what never comes says what came instead.
+    #[expect(clippy::panic, reason = "only tests wait: no command does")]
     pub(crate) async fn wait_for(&self, holds: impl Fn(&Stats) -> bool) -> Stats {
         let Ok(stats) = tokio::time::timeout(PATIENCE, self.until(holds)).await else {
             panic!("what was waited for has not come in {PATIENCE:?}, but: {:#?}", self.snapshot())
