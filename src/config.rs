@@ -22,6 +22,7 @@ use crate::model::file;
 use crate::plan::Plan;
 
 mod checks;
+mod either;
 mod errors;
 mod layers;
 mod node;

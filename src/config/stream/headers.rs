@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::fmt;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::value::SeqAccessDeserializer;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::config::checks::{field, required};
+use crate::config::either::{WordOrTable, word_or_table};
 use crate::config::errors::{Errors, Path};
 use crate::config::read;
 use crate::sink::kafka::config::{CLOUD_EVENTS, EventHeader, EventHeaders};
@@ -94,23 +95,22 @@ impl<'de> Deserialize<'de> for Headers {
 
 impl<'de> Deserialize<'de> for Header {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct HeaderVisitor;
-        impl<'de> Visitor<'de> for HeaderVisitor {
-            type Value = Header;
+        word_or_table(deserializer)
+    }
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a name such as \"ce_id\", { name = \"…\", value = \"…\" } or { name = \"…\", field = \"…\" }")
-            }
+impl WordOrTable for Header {
+    const EXPECTED: &'static str =
+        "a name such as \"ce_id\", { name = \"…\", value = \"…\" } or { name = \"…\", field = \"…\" }";
 
-            fn visit_str<E: de::Error>(self, word: &str) -> Result<Header, E> {
-                Ok(Header::Word(word.to_owned()))
-            }
+    type Table = Named;
 
-            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Header, A::Error> {
-                Named::deserialize(MapAccessDeserializer::new(map)).map(Header::Named)
-            }
-        }
-        deserializer.deserialize_any(HeaderVisitor)
+    fn of_word<E: de::Error>(word: &str) -> Result<Self, E> {
+        Ok(Self::Word(word.to_owned()))
+    }
+
+    fn of_table(table: Named) -> Self {
+        Self::Named(table)
     }
 }
 

@@ -1,16 +1,15 @@
 //! What of a stream is left out, `only` and `drop`: how it is written, and its judgement.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, Visitor};
+use serde::de;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::common::Common;
 use crate::config::checks::{field, required};
+use crate::config::either::{WordOrTable, word_or_table};
 use crate::config::errors::{Errors, Path};
 use crate::event::extract::{Condition, Filters, ONLY, Rule};
 
@@ -44,23 +43,21 @@ pub(in crate::config) struct FieldIs {
 
 impl<'de> Deserialize<'de> for Entry {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct EntryVisitor;
-        impl<'de> Visitor<'de> for EntryVisitor {
-            type Value = Entry;
+        word_or_table(deserializer)
+    }
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a word or { name = \"…\", field = \"…\", is = [\"…\"] }")
-            }
+impl WordOrTable for Entry {
+    const EXPECTED: &'static str = "a word or { name = \"…\", field = \"…\", is = [\"…\"] }";
 
-            fn visit_str<E: de::Error>(self, word: &str) -> Result<Entry, E> {
-                Ok(Entry::Word(word.to_owned()))
-            }
+    type Table = FieldIs;
 
-            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Entry, A::Error> {
-                FieldIs::deserialize(MapAccessDeserializer::new(map)).map(Entry::Field)
-            }
-        }
-        deserializer.deserialize_any(EntryVisitor)
+    fn of_word<E: de::Error>(word: &str) -> Result<Self, E> {
+        Ok(Self::Word(word.to_owned()))
+    }
+
+    fn of_table(table: FieldIs) -> Self {
+        Self::Field(table)
     }
 }
 

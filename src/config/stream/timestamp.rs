@@ -1,16 +1,15 @@
 //! Which time becomes the Kafka timestamp, and between which bounds: how it is written, and its judgement.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, Visitor};
+use serde::de;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::common::Common;
 use crate::config::checks::{field, required};
+use crate::config::either::{WordOrTable, word_or_table};
 use crate::config::errors::{Errors, Path};
 use crate::config::units::Span;
 use crate::event::extract::TimeFormat;
@@ -74,27 +73,25 @@ impl Default for Bounds {
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TimestampVisitor;
-        impl<'de> Visitor<'de> for TimestampVisitor {
-            type Value = Timestamp;
+        word_or_table(deserializer)
+    }
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("\"processed\", \"occurred\" or { field = \"…\" }")
-            }
+impl WordOrTable for Timestamp {
+    const EXPECTED: &'static str = "\"processed\", \"occurred\" or { field = \"…\" }";
 
-            fn visit_str<E: de::Error>(self, word: &str) -> Result<Timestamp, E> {
-                match word {
-                    "processed" => Ok(Timestamp::Processed),
-                    "occurred" => Ok(Timestamp::Occurred),
-                    other => Err(E::unknown_variant(other, &WORDS)),
-                }
-            }
+    type Table = TimeField;
 
-            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Timestamp, A::Error> {
-                TimeField::deserialize(MapAccessDeserializer::new(map)).map(Timestamp::Field)
-            }
+    fn of_word<E: de::Error>(word: &str) -> Result<Self, E> {
+        match word {
+            "processed" => Ok(Self::Processed),
+            "occurred" => Ok(Self::Occurred),
+            other => Err(E::unknown_variant(other, &WORDS)),
         }
-        deserializer.deserialize_any(TimestampVisitor)
+    }
+
+    fn of_table(table: TimeField) -> Self {
+        Self::Field(table)
     }
 }
 

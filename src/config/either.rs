@@ -1,0 +1,48 @@
+//! Values that are written as a word or as a table. An untagged enum of serde would say of a mistake in the table only that no
+//! variant matches; here its error stays what it is, the key that it is about included.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
+
+/// A value that is a word or a table.
+pub(super) trait WordOrTable: Sized {
+    /// What is expected, for whoever wrote something else.
+    const EXPECTED: &'static str;
+
+    /// The table.
+    type Table: for<'de> Deserialize<'de>;
+
+    /// Of a word.
+    fn of_word<E: Error>(word: &str) -> Result<Self, E>;
+
+    /// Of a table.
+    fn of_table(table: Self::Table) -> Self;
+}
+
+/// Reads one.
+pub(super) fn word_or_table<'de, T: WordOrTable, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    deserializer.deserialize_any(Either(PhantomData))
+}
+
+struct Either<T>(PhantomData<T>);
+
+impl<'de, T: WordOrTable> Visitor<'de> for Either<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(T::EXPECTED)
+    }
+
+    fn visit_str<E: Error>(self, word: &str) -> Result<T, E> {
+        T::of_word(word)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        T::Table::deserialize(MapAccessDeserializer::new(map)).map(T::of_table)
+    }
+}
