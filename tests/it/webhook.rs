@@ -6,5 +6,6 @@ mod campaign;
 mod endings;
 mod limits;
 mod positions;
+mod rights;
 mod scene;
 mod sender;

@@ -96,7 +96,7 @@ fn resume(
             Err(KafkaError::Transaction(error))
                 if error.is_retriable()
                     && Instant::now() + LEAST_RESUME < deadline
-                    && !producer.context().is_useless() =>
+                    && producer.context().why_useless().is_none() =>
             {
                 debug!(reason = error.string(), "the call is resumed");
                 left = deadline.saturating_duration_since(Instant::now()).max(LEAST_RESUME);
@@ -133,7 +133,7 @@ pub(super) fn await_cause(producer: &BaseProducer<Context>) {
 }
 
 fn patience(producer: &BaseProducer<Context>, limit: Duration) -> Duration {
-    if producer.context().is_useless() { limit.min(USELESS_PATIENCE) } else { limit }
+    if producer.context().why_useless().is_some() { limit.min(USELESS_PATIENCE) } else { limit }
 }
 
 /// Serves the client's events, then sleeps. A poll with a timeout would use up the core in its last millisecond, since

@@ -35,7 +35,7 @@ mod refusal;
 mod tests;
 
 pub(super) use addresses::explain_admin;
-pub(super) use causes::{Served, explain, with_causes};
+pub(super) use causes::{Served, explain, passes, with_causes};
 pub(crate) use refusal::{Refusal, refusal};
 
 use causes::Causes;
@@ -278,9 +278,17 @@ impl Context {
         self.lost.load(Ordering::Acquire)
     }
 
-    /// Whether only a new client can go on: see [`Self::was_refused`] and [`Self::has_lost_brokers`].
-    pub(crate) fn is_useless(&self) -> bool {
-        self.was_refused() || self.has_lost_brokers()
+    /// Why only a new client can go on, if that is so: see [`Self::was_refused`] and [`Self::has_lost_brokers`].
+    pub(crate) fn why_useless(&self) -> Option<&'static str> {
+        if self.was_refused() {
+            Some(
+                "Kafka refused the client's credentials, or TLS failed; secrets and files are now read again",
+            )
+        } else if self.has_lost_brokers() {
+            Some("the client was told of a cluster without brokers; it begins again at bootstrap_servers")
+        } else {
+            None
+        }
     }
 
     /// An error of this code came back from a call.

@@ -159,7 +159,7 @@ impl Member {
             let reaction = match consumer.poll(STEP) {
                 Some(Err(failed)) => self.heed(&failed, consumer),
                 _ if consumer.context().inner.has_lost_brokers() => {
-                    let reason = "it was told of a cluster without brokers";
+                    let reason = consumer.context().inner.why_useless().unwrap_or_default();
                     warn!(
                         reason,
                         topic = self.topic,

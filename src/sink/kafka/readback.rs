@@ -15,7 +15,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use super::client::{Clients, Context, close_beside, explain, with_causes};
+use super::client::{Clients, Context, close_beside, explain, passes, with_causes};
 use crate::model::checkpoint::{Checkpoint, DecodeError};
 use crate::model::errors::chain;
 use crate::sink::SinkError;
@@ -275,7 +275,7 @@ impl Reader {
                     }
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => ending.told(),
-                Some(Err(error)) if error.rdkafka_error_code().is_some_and(is_none_of_ours) => {}
+                Some(Err(error)) if error.rdkafka_error_code().is_some_and(passes) => {}
                 Some(Err(error)) => return Err(failed(error)),
                 None => {}
             }
@@ -353,17 +353,4 @@ fn watermarks(consumer: &BaseConsumer<Context>, topic: &str, partition: i32) -> 
         // Serves the client's events and paces the loop.
         drop(consumer.poll(SETTLE_PAUSE));
     }
-}
-
-/// Errors that librdkafka mends by itself, and the refusal of the group: librdkafka looks for its coordinator in the
-/// background although partitions and offsets are given. Reading goes on without.
-fn is_none_of_ours(code: Code) -> bool {
-    matches!(
-        code,
-        Code::AllBrokersDown
-            | Code::BrokerTransportFailure
-            | Code::OperationTimedOut
-            | Code::Resolve
-            | Code::GroupAuthorizationFailed
-    )
 }

@@ -73,14 +73,10 @@ impl KafkaSink {
             // What it has to say may be waiting.
             producer.poll(Duration::ZERO);
         }
-        let reason = if self.context.was_refused() {
-            "Kafka refused the producer's credentials, or TLS failed; secrets and files are now read again"
-        } else if self.context.has_lost_brokers() {
-            "the producer was told of a cluster without brokers; it is opened anew from bootstrap_servers"
-        } else {
-            return Ok(());
-        };
-        Err(SinkError::OutcomeUnknown(self.unanswered(reason)))
+        match self.context.why_useless() {
+            Some(reason) => Err(SinkError::OutcomeUnknown(self.unanswered(reason))),
+            None => Ok(()),
+        }
     }
 
     /// What did not happen in time, with the reason that librdkafka gave for it.

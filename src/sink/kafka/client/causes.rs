@@ -147,6 +147,21 @@ pub(super) fn is_unreachable(code: Code) -> bool {
     )
 }
 
+/// Whether a consumer that is given its partitions goes on after an error of this code: librdkafka mends it by itself. So it is with
+/// the refusal of the group, whose coordinator librdkafka looks for in the background although nobody asked for one.
+pub(in crate::sink) fn passes(code: Code) -> bool {
+    matches!(
+        code,
+        Code::AllBrokersDown
+            | Code::BrokerTransportFailure
+            | Code::OperationTimedOut
+            | Code::Resolve
+            | Code::GroupAuthorizationFailed
+            | Code::NotLeaderForPartition
+            | Code::LeaderNotAvailable
+    )
+}
+
 /// Whether a line of librdkafka's log says that TLS failed: of our certificate or of the broker's. With TLS 1.3 a broker
 /// refuses a certificate only after the handshake, so it is no TLS error by its code but a connection that was closed.
 pub(super) fn is_tls(line: &str) -> bool {

@@ -5,13 +5,12 @@ use std::time::Duration;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers, Message};
-use rdkafka::types::RDKafkaErrorCode as Code;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::LENGTH_HEADER;
 use crate::model::block::{Records, RecordsBuilder};
 use crate::sink::SinkError;
-use crate::sink::kafka::client::{Clients, Context, close_beside, explain};
+use crate::sink::kafka::client::{Clients, Context, close_beside, explain, passes};
 use crate::sink::kafka::delivery::{Meaning, meaning};
 
 /// Limit of one request to the cluster.
@@ -92,7 +91,7 @@ impl Reader {
                     (count, wait) = (count + 1, Duration::ZERO);
                 }
                 // What was read before it is handed over first; the error comes again.
-                Some(Err(error)) if passes(&error) => break,
+                Some(Err(error)) if error.rdkafka_error_code().is_some_and(passes) => break,
                 Some(Err(error)) => {
                     self.is_gone =
                         error.rdkafka_error_code().is_some_and(|code| meaning(code) == Meaning::NoTopic);
@@ -105,8 +104,7 @@ impl Reader {
         if count > 0 {
             // Of several brokers one may refuse the client, and not the one that has the partition.
             context.note_accepted();
-        } else if context.is_useless() {
-            let reason = "Kafka refuses the client, or has named no broker";
+        } else if let Some(reason) = context.why_useless() {
             return Err(SinkError::Unusable(format!("cannot read {}: {reason}", self.name)));
         }
         Ok((count > 0).then(|| builder.build()))
@@ -129,22 +127,6 @@ fn begin(from: Option<i64>, first: i64, end: i64) -> (i64, Option<Gap>) {
         None if first == 0 => (first, None),
         wanted => (first, Some(Gap { wanted, first, end })),
     }
-}
-
-/// Whether librdkafka goes on by itself.
-fn passes(error: &KafkaError) -> bool {
-    error.rdkafka_error_code().is_some_and(|code| {
-        matches!(
-            code,
-            Code::AllBrokersDown
-                | Code::BrokerTransportFailure
-                | Code::OperationTimedOut
-                | Code::Resolve
-                | Code::PartitionEOF
-                | Code::NotLeaderForPartition
-                | Code::LeaderNotAvailable
-        )
-    })
 }
 
 fn length(message: &BorrowedMessage<'_>, bytes: &[u8]) -> u64 {

@@ -184,7 +184,7 @@ impl Writer {
         };
         let limits = self.wanted.iter().map(|topic| (topic.name.clone(), limit_of(topic))).collect();
         let batch_bytes = topics.smallest_limit().unwrap_or(BATCH_BYTES).min(BATCH_BYTES);
-        let context = |inner| WriterContext { inner, is_lost: AtomicBool::new(false) };
+        let context = |inner| WriterContext { inner, is_changed: AtomicBool::new(false) };
         let producer = self.clients.intake_producer(batch_bytes, context)?;
         Ok(Producing { producer, limits })
     }
@@ -199,13 +199,10 @@ impl Writer {
             if let Some((code, reason)) = producing.producer.client().fatal_error() {
                 return format!("the producer met a fatal error: {code}: {reason}");
             }
-            if context.inner.is_useless() {
-                return with_causes(
-                    "Kafka refuses the client, or has named no broker".into(),
-                    &context.inner,
-                );
+            if let Some(reason) = context.inner.why_useless() {
+                return with_causes(reason.into(), &context.inner);
             }
-            if context.is_lost.load(Ordering::Acquire) {
+            if context.is_changed.load(Ordering::Acquire) {
                 return "an intake topic is gone, or takes less than it did".into();
             }
             self.sleep(LOOK, stop);
@@ -256,8 +253,8 @@ impl Pending {
 /// What the producer tells.
 pub(crate) struct WriterContext {
     inner: Context,
-    /// Whether a topic is not what it was.
-    is_lost: AtomicBool,
+    /// Whether a topic is not what it was when the producer was made.
+    is_changed: AtomicBool,
 }
 
 impl AsRef<Context> for WriterContext {
@@ -299,7 +296,7 @@ impl ProducerContext for WriterContext {
                 let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
                 if matches!(meaning(code), Meaning::NoTopic | Meaning::TooLarge) {
                     warn!(topic = message.topic(), reason = %code, "an intake topic does not take what was received");
-                    self.is_lost.store(true, Ordering::Release);
+                    self.is_changed.store(true, Ordering::Release);
                 }
                 Some(code)
             }
