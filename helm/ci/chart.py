@@ -3,6 +3,7 @@
     chart.py values [--write]       README, values.yaml and the schema must name the same values; --write renews the README
     chart.py objects VERSION...     the objects on standard input must satisfy the schemas of these Kubernetes versions
     chart.py config DIRECTORY       takes the configuration, variables and arguments of the pods out of the objects on standard input
+    chart.py effective DIRECTORY    what the program makes of it must fit the objects: ports, certificate, paths of webhooks
     chart.py example FILE           a configuration file as values, the configuration being a map
 """
 
@@ -142,7 +143,9 @@ def take_config(directory):
     """Also checks that what the configuration reads from /run is mounted, and that named variables are given."""
     everything = objects()
     by_kind = {item["kind"]: item for item in everything}
+    services = {item["metadata"]["name"]: item["spec"] for item in everything if item["kind"] == "Service"}
     config = by_kind["ConfigMap"]["data"]["config.toml"]
+    ingress = by_kind.get("Ingress")
     pod = by_kind["Deployment"]["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     tests = {item["name"]: item for item in by_kind["Pod"]["spec"]["containers"]}
@@ -155,27 +158,74 @@ def take_config(directory):
         "test": here(tests["config"]["args"]),
         "ready": here(tests["ready"]["args"] if "ready" in tests else []),
         "grace": pod["terminationGracePeriodSeconds"],
-        "port": container["ports"][0]["containerPort"],
+        "pause": container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0),
+        "ports": json.dumps({port["name"]: port["containerPort"] for port in container["ports"]}),
+        "paths": json.dumps([path["path"] for rule in ingress["spec"]["rules"] for path in rule["http"]["paths"]] if ingress else None),
         "probes": " ".join(container[probe]["httpGet"]["path"] for probe in ("livenessProbe", "readinessProbe")),
     }
     for name, content in files.items():
         directory.joinpath(name).write_text(str(content))
     mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
     variables = {item["name"] for item in container["env"]}
+    named = [*texts(tomllib.loads(config)), *plain.items()]
     missing = [
         text
-        for key, text in texts(tomllib.loads(config))
+        for key, text in named
         if (key == "env" and text not in variables) or (text.startswith("/run/") and str(Path(text).parent) not in mounts)
     ]
     print("".join(f"  the configuration names {name}, which the pod lacks\n" for name in missing), end="")
-    service = by_kind["Service"]
-    ready = f"http://{service['metadata']['name']}:{service['spec']['ports'][0]['port']}{container['readinessProbe']['httpGet']['path']}"
+    wrong = dangling(by_kind, services, {port["name"] for port in container["ports"]})
+    print("".join(f"  {problem}\n" for problem in wrong), end="")
+    (admin,) = [name for name, spec in services.items() if spec["ports"][0]["targetPort"] == "admin"]
+    ready = f"http://{admin}:{services[admin]['ports'][0]['port']}{container['readinessProbe']['httpGet']['path']}"
     # A stopped release is not asked.
     asked = [test["args"][-1] for name, test in tests.items() if name == "ready"]
     expected = [ready] * min(1, by_kind["Deployment"]["spec"]["replicas"])
     if asked != expected:
         print(f"  helm test asks {asked} instead of {expected}")
-    return bool(missing) or asked != expected
+    return bool(missing or wrong) or asked != expected
+
+
+def dangling(by_kind, services, ports):
+    """What leads to a port that nothing has, and ports of the pod that nothing leads to."""
+    targets = [port["targetPort"] for spec in services.values() for port in spec["ports"]]
+    wrong = [f"the Services lead to {sorted(targets)}, and the pod has {sorted(ports)}"] if sorted(targets) != sorted(ports) else []
+    if policy := by_kind.get("NetworkPolicy"):
+        let_in = [port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]]
+        wrong += [f"the NetworkPolicy lets {sorted(let_in)} in, and the pod has {sorted(ports)}"] if sorted(let_in) != sorted(ports) else []
+    for rule in by_kind.get("Ingress", {"spec": {"rules": []}})["spec"]["rules"]:
+        for path in rule["http"]["paths"]:
+            backend = path["backend"]["service"]
+            found = {port["name"]: port["targetPort"] for port in services[backend["name"]]["ports"]}
+            wrong += [f"the Ingress leads {path['path']} to {backend}"] if found.get(backend["port"]["name"]) != "webhook" else []
+    return wrong
+
+
+def check_effective(directory):
+    config = tomllib.loads(directory.joinpath("effective.toml").read_text())
+    ports, paths = (json.loads(directory.joinpath(name).read_text()) for name in ("ports", "paths"))
+    pushed = [stream["path"] for stream in config["stream"] if stream["kind"] == "airship_webhook"]
+    listens = {"admin": config["admin"]["listen"]}
+    if pushed:
+        listens["webhook"] = config["webhook"]["listen"]
+    wrong = []
+    for name, listen in listens.items():
+        host, _, port = listen.rpartition(":")
+        if host not in ("0.0.0.0", "[::]") or int(port) != ports.get(name):
+            wrong.append(f"{name}.listen is {listen}, and the pod's ports are {ports}")
+    if sorted(ports) != sorted(listens):
+        wrong.append(f"the pod has the ports {sorted(ports)}, and the program listens at {sorted(listens)}")
+    if paths is not None and set(paths) != set(pushed):
+        wrong.append(f"the Ingress has {paths}, and the program {pushed}")
+    variables = dict(line.split("=", 1) for line in shlex.split(directory.joinpath("env").read_text()))
+    tls = config.get("webhook", {}).get("tls") or {}
+    for key in ("cert", "key"):
+        given = variables.get(f"TRIBUTARY_WEBHOOK__TLS__{key.upper()}")
+        if given and tls.get(key) != given:
+            wrong.append(f"webhook.tls.{key} is {tls.get(key)}, and not {given}")
+    shown = "".join(f", {name} at {listen}" for name, listen in listens.items())
+    print("\n".join(f"  {problem}" for problem in wrong) or f"  the program takes the configuration{shown}{' over TLS' if tls else ''}")
+    return bool(wrong)
 
 
 def main(command, *arguments):
@@ -186,6 +236,8 @@ def main(command, *arguments):
             return check_objects(arguments)
         case "config":
             return take_config(Path(arguments[0]))
+        case "effective":
+            return check_effective(Path(arguments[0]))
         case "example":
             print(json.dumps({"config": tomllib.loads(Path(arguments[0]).read_text())}))
             return False

@@ -114,7 +114,7 @@ program says too (src/config/properties.rs). Never prints the value.
 {{- include "tributary.noSecrets" (dict "value" $value "path" (printf "%s[%d]" $at.path $index) "name" $at.name "below" $at.below) }}
 {{- end }}
 {{- else if .below }}
-{{- $secret := regexMatch "(^|\\.)(value|bearer|(jaas|oauthbearer)\\.config)$|(password|passphrase|secret|token|\\.pem)$" (lower .name) }}
+{{- $secret := regexMatch "(^|\\.)(values?|bearer|(jaas|oauthbearer)\\.config)$|(password|passphrase|secret|token|\\.pem)$" (lower .name) }}
 {{- $public := list "ssl.ca.pem" "https.ca.pem" "ssl.certificate.pem" }}
 {{- if and $secret (not (has (lower .name) $public)) }}
 {{- fail (printf "config: %s is a secret in the clear: put it into a Secret (secrets.files) and write { file = \"…\" }" (trimSuffix ".value" .path)) }}
@@ -135,7 +135,7 @@ program says too (src/config/properties.rs). Never prints the value.
 {{- if hasKey $parsed "Error" }}
 {{- fail (printf "config is no valid TOML: %s" $parsed.Error) }}
 {{- end }}
-{{- range list "admin" "kafka" "shutdown" }}
+{{- range list "admin" "kafka" "shutdown" "webhook" }}
 {{- if and (hasKey $parsed .) (not (kindIs "map" (get $parsed .))) }}
 {{- fail (printf "config: %s must be a table" .) }}
 {{- end }}
@@ -171,6 +171,63 @@ does not say it itself. Else empty.
 {{- $replicas }}
 {{- end }}
 
+{{- /* The paths of the streams that are pushed to us, as JSON; empty where there is no such stream. */}}
+{{- define "tributary.webhookPaths" -}}
+{{- $found := false }}
+{{- $paths := list }}
+{{- $streams := get (include "tributary.config" . | fromToml) "stream" }}
+{{- if kindIs "slice" $streams }}
+{{- range $streams }}
+{{- if and (kindIs "map" .) (eq (get . "kind" | toString) "airship_webhook") }}
+{{- $found = true }}
+{{- with get . "path" }}{{ $paths = append $paths (toString .) }}{{ end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- if and .Values.webhook.ingress.enabled (not $found) }}
+{{- fail "webhook.ingress.enabled: config has no stream of kind airship_webhook" }}
+{{- end }}
+{{- if and .Values.webhook.tls.existingSecret (not $found) }}
+{{- fail "webhook.tls.existingSecret: config has no stream of kind airship_webhook" }}
+{{- end }}
+{{- if and $found (eq (include "tributary.port" .) (include "tributary.webhookPort" .)) }}
+{{- fail (printf "webhook.listen and admin.listen have the same port, %s: give one of them another" (include "tributary.port" .)) }}
+{{- end }}
+{{- if $found }}{{ toJson $paths }}{{ end }}
+{{- end }}
+
+{{- define "tributary.webhookPort" -}}
+{{- regexFind "[0-9]+$" .Values.webhook.listen }}
+{{- end }}
+
+{{- /* Name of what leads to the receiver. */}}
+{{- define "tributary.webhookName" -}}
+{{- printf "%s-webhook" (include "tributary.fullname" . | trunc 55 | trimSuffix "-") }}
+{{- end }}
+
+{{- /* What the receiver in the pod speaks: "https" or "http". */}}
+{{- define "tributary.webhookScheme" -}}
+{{- $tls := dig "webhook" "tls" "" (include "tributary.config" . | fromToml) }}
+{{- or .Values.webhook.tls.existingSecret $tls | empty | ternary "http" "https" }}
+{{- end }}
+
+{{- define "tributary.webhookServicePort" -}}
+{{- .Values.webhook.service.port | default (eq (include "tributary.webhookScheme" .) "https" | ternary 443 80) }}
+{{- end }}
+
+{{- /*
+Seconds before SIGTERM in which a pod still receives. At SIGTERM the receiver closes its port at once, while Services and Ingresses learn only after a
+while that the pod is gone. Where no other pod receives, the pause would only make the time longer in which nobody does; and Kubernetes itself can wait
+only from 1.30 on (the image has nothing that could).
+*/}}
+{{- define "tributary.preStopSeconds" -}}
+{{- $seconds := 0 }}
+{{- if and (include "tributary.webhookPaths" .) (include "tributary.shared" .) (semverCompare ">=1.30-0" .Capabilities.KubeVersion.Version) }}
+{{- $seconds = int .Values.webhook.preStopSeconds }}
+{{- end }}
+{{- $seconds }}
+{{- end }}
+
 {{- /* shutdown.timeout in whole seconds, rounded up. */}}
 {{- define "tributary.shutdownSeconds" -}}
 {{- $text := dig "shutdown" "timeout" "20s" (include "tributary.config" . | fromToml) | toString }}
@@ -189,21 +246,23 @@ does not say it itself. Else empty.
 
 {{- define "tributary.gracePeriod" -}}
 {{- $timeout := include "tributary.shutdownSeconds" . | int }}
+{{- $pause := include "tributary.preStopSeconds" . | int }}
 {{- $period := .Values.terminationGracePeriodSeconds }}
 {{- if kindIs "invalid" $period }}
-{{- $period = add $timeout 10 }}
-{{- else if le (int $period) $timeout }}
-{{- fail (printf "terminationGracePeriodSeconds (%d) must be above shutdown.timeout (%d s), or what is queued is cut off" (int $period) $timeout) }}
+{{- $period = add $timeout $pause 10 }}
+{{- else if le (int $period) (add $timeout $pause | int) }}
+{{- $besides := gt $pause 0 | ternary (printf " and webhook.preStopSeconds (%d s) together" $pause) "" }}
+{{- fail (printf "terminationGracePeriodSeconds (%d) must be above shutdown.timeout (%d s)%s, or what is queued is cut off" (int $period) $timeout $besides) }}
 {{- end }}
 {{- int $period }}
 {{- end }}
 
 {{- /* What the chart depends on is not to be set behind its back. */}}
 {{- define "tributary.guards" -}}
-{{- $variable := "^TRIBUTARY_((CONFIG|LOG|ADMIN|SHUTDOWN|OWNERSHIP|GENERATION)$|(ADMIN|SHUTDOWN)__)" }}
+{{- $variable := "^TRIBUTARY_((CONFIG|LOG|ADMIN|SHUTDOWN|OWNERSHIP|GENERATION|WEBHOOK)$|(ADMIN|SHUTDOWN|WEBHOOK__(LISTEN|TLS))(__|$))" }}
 {{- range .Values.extraEnv }}
 {{- if regexMatch $variable .name }}
-{{- fail (printf "extraEnv: %s is the chart's; use log, admin.listen or config" .name) }}
+{{- fail (printf "extraEnv: %s is the chart's; use log, admin.listen, webhook or config" .name) }}
 {{- end }}
 {{- end }}
 {{- range $name, $_ := .Values.secrets.env }}
@@ -219,8 +278,8 @@ does not say it itself. Else empty.
 {{- end }}
 {{- end }}
 {{- range .Values.extraArgs }}
-{{- if regexMatch "^(--set=)?(shutdown|admin|ownership|generation)[.=]" . }}
-{{- fail (printf "extraArgs: %s is the chart's; use admin.listen or config" .) }}
+{{- if regexMatch "^(--set=)?(shutdown|admin|ownership|generation|webhook\\.(listen|tls))[.=]" . }}
+{{- fail (printf "extraArgs: %s is the chart's; use admin.listen, webhook or config" .) }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -229,6 +288,16 @@ does not say it itself. Else empty.
 {{- include "tributary.guards" . }}
 - name: TRIBUTARY_ADMIN__LISTEN
   value: {{ .Values.admin.listen | quote }}
+{{- if include "tributary.webhookPaths" . }}
+- name: TRIBUTARY_WEBHOOK__LISTEN
+  value: {{ .Values.webhook.listen | quote }}
+{{- if .Values.webhook.tls.existingSecret }}
+- name: TRIBUTARY_WEBHOOK__TLS__CERT
+  value: /run/tls/tls.crt
+- name: TRIBUTARY_WEBHOOK__TLS__KEY
+  value: /run/tls/tls.key
+{{- end }}
+{{- end }}
 - name: TRIBUTARY_LOG
   value: {{ .Values.log | quote }}
 {{- with include "tributary.generation" . }}
