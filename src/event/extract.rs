@@ -294,7 +294,11 @@ impl Extractor {
                         is_present = true;
                     }
                 }
-                is_present.then_some(key)
+                if !is_present {
+                    self.pool.give_back(Some(key));
+                    return None;
+                }
+                Some(key)
             }
             KeySlots::AdobeVisitor(visitor) => {
                 visitor.key(fields).or_else(|| halves.map(|(high, low)| visitor::hit_key(high, low)))

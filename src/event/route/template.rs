@@ -137,7 +137,9 @@ impl Template {
 }
 
 impl Form {
+    /// No further than a topic's name goes: a value may be as long as an event.
     fn push(self, value: &[u8], name: &mut String) {
+        let value = &value[..value.len().min(MAX_TOPIC_LENGTH)];
         let legal = |byte: &u8| if is_name_byte(*byte) { char::from(*byte) } else { '_' };
         match self {
             Self::AsItIs => name.extend(value.iter().map(legal)),
@@ -274,7 +276,12 @@ mod tests {
             assert_eq!(fill("{a:lower}", &[value]).as_deref(), Ok(lower), "{value}");
             assert_eq!(fill("{a:snake}", &[value]).as_deref(), Ok(snake), "{value}");
         }
-        assert_eq!(fill("a.{b}", &[&"x".repeat(400)]).unwrap().len(), MAX_TOPIC_LENGTH);
+        for form in ["", ":lower", ":snake"] {
+            let (template, mut name) = (Template::parse(&format!("a.{{b{form}}}")).unwrap(), String::new());
+            template.fill(|_| Some(&[b'X'; 1 << 20]), &mut name).unwrap();
+            assert_eq!(name.len(), MAX_TOPIC_LENGTH, "{form}");
+            assert!(name.capacity() <= 4 * MAX_TOPIC_LENGTH, "{form}: {}", name.capacity());
+        }
     }
 
     #[test]
