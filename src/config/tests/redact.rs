@@ -90,6 +90,7 @@ fn what_the_connector_needs_cannot_be_redacted() {
         ("topic = \"a.{reportSuite}\"", "reportSuite"),
         ("topic = \"a.{ip}.{reportSuite:snake}\"", "reportSuite"),
         ("topic = \"a.{ip}.{reportSuite:snake}\"", "ip"),
+        ("timestamp = { field = \"ip\" }", "ip"),
         ("drop = [\"bot\"]", "bot"),
         ("drop = [\"excluded\"]", "exclude"),
     ] {

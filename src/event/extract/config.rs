@@ -56,7 +56,9 @@ impl Config {
         let taken =
             self.filters.only.iter().map(|Condition { field, .. }| (&**field, "what `only` looks at"));
         let processed = (&*self.processed, "the time by which progress is known");
-        id.chain(kind).chain(topic).chain([processed]).chain(offset).chain(dropped).chain(taken).collect()
+        let time = self.time.as_ref().map(|(path, _)| (&**path, "the record's time"));
+        let own = id.chain(kind).chain(topic).chain([processed]).chain(time).chain(offset);
+        own.chain(dropped).chain(taken).collect()
     }
 }
 
