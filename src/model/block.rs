@@ -119,12 +119,20 @@ impl Records {
 }
 
 impl Block {
-    /// Bytes that this block holds in memory.
+    /// Bytes of what was sent that are in it.
     pub fn len(&self) -> usize {
         match self {
             Self::Lines(bytes) => bytes.len(),
             Self::Oversize { head, .. } => head.len(),
             Self::Records(records) => records.bytes.len(),
+        }
+    }
+
+    /// Bytes of memory that it takes: small records cost more than their bytes.
+    pub fn held(&self) -> usize {
+        match self {
+            Self::Lines(_) | Self::Oversize { .. } => self.len(),
+            Self::Records(records) => records.bytes.len() + size_of_val(&records.ends[records.part.clone()]),
         }
     }
 
@@ -168,7 +176,10 @@ impl Block {
 
     /// Whether it holds nothing.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        match self {
+            Self::Lines(_) | Self::Oversize { .. } => self.len() == 0,
+            Self::Records(records) => records.part.is_empty(),
+        }
     }
 }
 
@@ -207,6 +218,7 @@ mod tests {
             let text = |record: Record<'_>| (String::from_utf8(record.bytes.to_vec()).unwrap(), record.next);
             records.iter().map(text).collect()
         };
+        assert_eq!((all.len(), all.held()), (6, 6 + 4 * size_of::<End>()));
         let whole = found(&all);
         assert_eq!(whole[2], ("{}".to_owned(), 9));
         for first in 0..=4 {

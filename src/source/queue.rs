@@ -133,7 +133,7 @@ pub(crate) fn queue(limit: usize, waiting: Gauge, connections: Gauge) -> (Input,
 impl Item {
     fn bytes(&self) -> usize {
         match self {
-            Self::Block { block, .. } => block.len(),
+            Self::Block { block, .. } => block.held(),
             Self::Note(_) => 0,
         }
     }
