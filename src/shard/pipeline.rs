@@ -3,7 +3,7 @@
 //! Invariants:
 //! - What it says of progress is that of the blocks processed since the last commit or fold; rebuilding it from the same
 //!   blocks says the same again, but for records that were found to be refused meanwhile.
-//! - It stops in front of an event whose topic the sink does not know: nothing of that line counts, and nothing after it.
+//! - It stops in front of a new event whose topic the sink does not know: nothing of that line counts, and nothing after it.
 
 use std::collections::BTreeMap;
 
@@ -230,7 +230,8 @@ impl Pipeline {
         match self.extracted(forms) {
             Ok((Line::Event(mut record), shown)) => {
                 let destination = self.destination(&record.topic_values, sink);
-                if matches!(destination, Destination::Unknown) {
+                // What was delivered before needs no topic: none is made for it.
+                if matches!(destination, Destination::Unknown) && !self.window.contains(record.id) {
                     return Ok(false);
                 }
                 self.progress.added.received += 1;
@@ -300,7 +301,7 @@ impl Pipeline {
                 let letter = DeadLetter { reason, detail: &detail, forms };
                 return self.dead_letter(&letter, length, sink);
             }
-            // Such a line does not come as far as this.
+            // A new event does not come as far as this.
             Destination::Unknown => return Ok(()),
         };
         let (timestamp_ms, clamped) =

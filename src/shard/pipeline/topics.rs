@@ -84,6 +84,7 @@ impl Pipeline {
         let mut scratch = std::mem::take(&mut self.scratch);
         let forms = self.forms(line, &mut scratch);
         if let Ok((Line::Event(record), _)) = self.extracted(forms)
+            && !self.window.contains(record.id)
             && let Ok(route) = self.router.route(&record.topic_values)
         {
             let routes = [Some(route), self.router.default_route()];

@@ -59,6 +59,23 @@ fn a_value_that_is_hidden_and_cannot_be_read_holds_nothing_up() {
     }
 }
 
+#[test]
+fn no_topic_is_made_for_what_was_delivered_before() {
+    let cluster = Arc::new(Mutex::new(Cluster { unknown: Some("t.NEW"), ..Cluster::default() }));
+    let mut shard = shard(None, &cluster);
+    let again = event(1).replace("\"T\"", "\"NEW\"");
+    let other = event(2).replace("\"T\"", "\"NEWER\"");
+    within_time(move || {
+        let (_input, output) = queue(1 << 20, Default::default(), Default::default());
+        shard.take(lines(&(event(1) + &again + &other)), false, &output).unwrap();
+        shard.close(Closing::Now).unwrap();
+    });
+    let cluster = cluster.lock().unwrap();
+    assert_eq!(cluster.prepared, [BTreeSet::from(["t.NEWER".to_owned()])]);
+    let topics: Vec<&str> = cluster.records.iter().map(|kept| &*kept.topic).collect();
+    assert_eq!(topics, ["t.T", "t.NEWER"]);
+}
+
 /// Has a shard end that goes round since preparing is of no use, once it did so a few times.
 #[track_caller]
 fn assert_ends(
