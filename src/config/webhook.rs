@@ -150,8 +150,15 @@ fn received(stream: &plan::Stream) -> Option<webhook::Stream> {
         path: path.clone(),
         access: access.clone(),
         intake: intake.clone(),
-        // What is left out is the shards' matter: where an event belongs must not hang on it, since that may change.
-        extract: extract::Config { filters: Filters::default(), ..stream.extract.clone() },
+        // Only the id: all else is the shards' matter, and where an event belongs must not hang on what may change.
+        extract: extract::Config {
+            key: extract::Key::Fields(Vec::new()),
+            topic_fields: Vec::new(),
+            time: None,
+            header_fields: Vec::new(),
+            filters: Filters::default(),
+            ..stream.extract.clone()
+        },
         max_event: *max_line,
     })
 }
