@@ -1,6 +1,7 @@
-//! What requests to services and token endpoints have in common: the client, the way through a proxy, tokens of OAuth 2.
-//! Knows no service and no broker.
+//! What requests to services and token endpoints have in common: the client, the way through a proxy, tokens of OAuth 2. And
+//! what servers have in common. Knows no service and no broker.
 
+pub(crate) mod accept;
 pub(crate) mod oauth;
 pub(crate) mod proxy;
 pub(crate) mod retry_after;

@@ -4,7 +4,6 @@
 //! as many as there may be; who says nothing is dropped.
 
 use std::collections::VecDeque;
-use std::io;
 use std::time::Duration;
 
 use axum::Router;
@@ -14,9 +13,9 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
-use tracing::debug;
 
 use crate::task;
+use crate::web::accept::accept;
 
 /// Far more than probes and scrapers need, far less than the usual limit of 1,024 descriptors.
 const MOST: usize = 64;
@@ -27,25 +26,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest head of a request that is read.
 const MAX_HEAD: usize = 16 << 10;
 
-/// Before the next attempt when no connection can be accepted, as when all descriptors are in use.
-const PAUSE: Duration = Duration::from_secs(1);
-
 /// Answers whoever connects, for as long as this is polled.
 pub(super) async fn serve(listener: TcpListener, router: Router) {
     let mut open = VecDeque::with_capacity(MOST);
     loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                make_room(&mut open);
-                let answering = answer(stream, router.clone());
-                open.push_back(task::spawn(&Handle::current(), "admin connection", answering));
-            }
-            Err(error) if concerns_one(&error) => {}
-            Err(error) => {
-                debug!(%error, "no connection to the admin server can be accepted");
-                tokio::time::sleep(PAUSE).await;
-            }
-        }
+        let stream = accept(&listener, "admin").await;
+        make_room(&mut open);
+        let answering = answer(stream, router.clone());
+        open.push_back(task::spawn(&Handle::current(), "admin connection", answering));
     }
 }
 
@@ -66,14 +54,10 @@ async fn answer(stream: TcpStream, router: Router) {
     drop(server.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).await);
 }
 
-/// Whether only the connection that was about to be accepted is gone.
-fn concerns_one(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use axum::routing::get;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::time::Instant;

@@ -3,11 +3,8 @@
 //! Invariants: at most `most` are open; a newer one takes the place of the one that has waited longest for a request, and is
 //! refused only where all are at work. A request that has begun is answered before its connection ends.
 
-use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -20,18 +17,17 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
 
+use super::metrics::Counted;
 use super::receive::Reception;
 use super::tls::Acceptor;
 use crate::task;
+use crate::web::accept::accept;
 
 /// The longest head of a request that is read.
 const MAX_HEAD: usize = 32 << 10;
-
-/// Before the next attempt when no connection can be accepted, as when all descriptors are in use.
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// At a drain, how long a request may still arrive that was on its way.
 const GRACE: Duration = Duration::from_millis(500);
@@ -44,13 +40,39 @@ pub(super) struct Limits {
     pub(super) tls: Option<Acceptor>,
 }
 
+/// Since when a connection has waited for a request; `None` while one is being answered.
+#[derive(Clone)]
+struct Waiting(Arc<Mutex<Option<Instant>>>);
+
+impl Waiting {
+    /// It waits from now on.
+    fn begin() -> Self {
+        Self(Arc::new(Mutex::new(Some(Instant::now()))))
+    }
+
+    fn set(&self, since: Option<Instant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+
+    fn since(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// A connection, as the others see it.
 struct Open {
-    /// Whether a request is being answered on it.
-    is_busy: Arc<AtomicBool>,
+    waiting: Waiting,
     /// Ends it, unless it is busy.
     evict: CancellationToken,
     task: JoinHandle<()>,
+}
+
+/// The connections that there are.
+#[derive(Default)]
+struct Connections {
+    open: Vec<Open>,
+    /// Those that had to make room; a request may have reached one of them just before.
+    evicted: Vec<JoinHandle<()>>,
 }
 
 /// Answers whoever connects until `drain`; then accepts nobody, and ends with the last request that has begun.
@@ -60,57 +82,54 @@ pub(super) async fn serve(
     reception: Arc<Reception>,
     drain: CancellationToken,
 ) {
-    let mut open: VecDeque<Open> = VecDeque::new();
+    let mut connections = Connections::default();
     loop {
-        let accepted = tokio::select! {
+        let stream = tokio::select! {
             () = drain.cancelled() => break,
-            accepted = listener.accept() => accepted,
+            stream = accept(&listener, "webhook") => stream,
         };
-        match accepted {
-            Ok((stream, _)) => {
-                open.retain(|connection| !connection.task.is_finished());
-                if has_room(&mut open, limits.most) {
-                    open.push_back(begin(stream, &limits, &reception, &drain));
-                }
-                reception.metrics.connections.set(i64::try_from(open.len()).unwrap_or(i64::MAX));
-            }
-            Err(error) if concerns_one(&error) => {}
-            Err(error) => {
-                debug!(%error, "no connection to the webhook can be accepted");
-                tokio::time::sleep(PAUSE).await;
-            }
+        if connections.make_room(limits.most) {
+            connections.open.push(begin(stream, &limits, &reception, &drain));
         }
     }
     drop(listener);
-    for connection in open {
+    let Connections { open, evicted } = connections;
+    for task in open.into_iter().map(|open| open.task).chain(evicted) {
         // A panic of its own was logged.
-        drop(connection.task.await);
+        drop(task.await);
     }
-    reception.metrics.connections.set(0);
 }
 
-/// Makes room for one more, if there is any to be made.
-fn has_room(open: &mut VecDeque<Open>, most: usize) -> bool {
-    if open.len() < most {
-        return true;
+impl Connections {
+    /// Makes room for one more, if there is any to be made.
+    fn make_room(&mut self, most: usize) -> bool {
+        self.open.retain(|connection| !connection.task.is_finished());
+        self.evicted.retain(|task| !task.is_finished());
+        if self.open.len() < most {
+            return true;
+        }
+        let waiting = self.open.iter().enumerate().filter_map(|(at, open)| Some((open.waiting.since()?, at)));
+        let Some((_, longest)) = waiting.min() else { return false };
+        let Open { evict, task, .. } = self.open.swap_remove(longest);
+        evict.cancel();
+        self.evicted.push(task);
+        true
     }
-    let idle = open.iter().position(|connection| !connection.is_busy.load(Ordering::Acquire));
-    let Some(idle) = idle.and_then(|idle| open.remove(idle)) else { return false };
-    idle.evict.cancel();
-    true
 }
 
 fn begin(stream: TcpStream, limits: &Limits, reception: &Arc<Reception>, drain: &CancellationToken) -> Open {
-    let (is_busy, evict) = (Arc::new(AtomicBool::new(false)), CancellationToken::new());
+    let (waiting, evict) = (Waiting::begin(), CancellationToken::new());
     let connection = Connection {
         reception: Arc::clone(reception),
         idle_timeout: limits.idle_timeout,
-        is_busy: Arc::clone(&is_busy),
+        waiting: waiting.clone(),
         evict: evict.clone(),
         drain: drain.clone(),
     };
     let tls = limits.tls.clone();
+    let counted = Counted::by(&reception.metrics.connections);
     let task = task::spawn(&Handle::current(), "webhook connection", async move {
+        let _counted = counted;
         // Answers are short, and the next request waits for them.
         drop(stream.set_nodelay(true));
         match tls {
@@ -118,14 +137,14 @@ fn begin(stream: TcpStream, limits: &Limits, reception: &Arc<Reception>, drain: 
             Some(tls) => connection.shake_hands(tls, stream).await,
         }
     });
-    Open { is_busy, evict, task }
+    Open { waiting, evict, task }
 }
 
 /// One connection.
 struct Connection {
     reception: Arc<Reception>,
     idle_timeout: Duration,
-    is_busy: Arc<AtomicBool>,
+    waiting: Waiting,
     evict: CancellationToken,
     drain: CancellationToken,
 }
@@ -144,12 +163,12 @@ impl Connection {
     }
 
     async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
-        let (reception, is_busy) = (&self.reception, &self.is_busy);
+        let (reception, waiting) = (&self.reception, &self.waiting);
         let answer = service_fn(|request: Request<Incoming>| {
-            is_busy.store(true, Ordering::Release);
+            waiting.set(None);
             async {
                 let response = Arc::clone(reception).receive(request.map(Body::new)).await;
-                is_busy.store(false, Ordering::Release);
+                waiting.set(Some(Instant::now()));
                 Ok::<_, Infallible>(response)
             }
         });
@@ -161,26 +180,16 @@ impl Connection {
             .header_read_timeout(self.idle_timeout)
             .max_buf_size(MAX_HEAD);
         let mut connection = std::pin::pin!(server.serve_connection(TokioIo::new(stream), answer));
-        let evicted = tokio::select! {
+        let grace = tokio::select! {
             // How it ends is the sender's affair.
             _ = connection.as_mut() => return,
-            () = self.evict.cancelled() => true,
-            () = self.drain.cancelled() => false,
+            () = self.evict.cancelled() => Duration::ZERO,
+            () = self.drain.cancelled() => GRACE,
         };
         connection.as_mut().graceful_shutdown();
-        while self.is_busy.load(Ordering::Acquire) || !evicted {
-            let grace = if self.is_busy.load(Ordering::Acquire) { Duration::MAX } else { GRACE };
-            if tokio::time::timeout(grace, connection.as_mut()).await.is_ok()
-                || !self.is_busy.load(Ordering::Acquire)
-            {
-                return;
-            }
+        let ended = tokio::time::timeout(grace, connection.as_mut()).await;
+        if ended.is_err() && waiting.since().is_none() {
+            drop(connection.await);
         }
     }
-}
-
-/// Whether only the connection that was about to be accepted is gone.
-fn concerns_one(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }

@@ -26,6 +26,22 @@ pub struct Metrics {
     health: Arc<Mutex<Health>>,
 }
 
+/// A gauge counts one more while this is there.
+pub(super) struct Counted(Gauge);
+
+impl Counted {
+    pub(super) fn by(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 /// Whether what is received can be stored.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum Health {

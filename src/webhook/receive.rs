@@ -14,7 +14,7 @@ use super::access::Gate;
 use super::answer::Answer;
 use super::body::{self, Budget, Encoding, Received, Share};
 use super::cut;
-use super::metrics::Metrics;
+use super::metrics::{Counted, Metrics};
 use crate::event::extract::Extractor;
 use crate::sink::kafka::intake::writer::{NotStored, Piece, Writer};
 use crate::task;
@@ -40,22 +40,6 @@ pub(super) struct Stream {
     /// It has a scratch of its own, so one request after the other looks for ids.
     pub(super) extractor: Mutex<Extractor>,
     pub(super) max_event: usize,
-}
-
-/// A gauge that counts while this is there.
-struct Counted(Metrics);
-
-impl Counted {
-    fn new(metrics: &Metrics) -> Self {
-        metrics.in_flight.inc();
-        Self(metrics.clone())
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.in_flight.dec();
-    }
 }
 
 impl Stream {
@@ -91,7 +75,7 @@ impl Reception {
             return Err(Answer::TooLarge);
         }
         let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Answer::TooMany)?;
-        let counted = Counted::new(&self.metrics);
+        let counted = Counted::by(&self.metrics.in_flight);
         if self.writer.trouble().is_some() {
             return Err(Answer::Away);
         }

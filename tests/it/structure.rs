@@ -22,12 +22,12 @@ const TABLE: [(&str, &[&str]); 16] = [
     ("event", &["model"]),
     ("sink", &["model", "clock", "failpoint", "web"]),
     ("shard", &["model", "clock", "source", "event", "sink", "failpoint"]),
-    ("webhook", &["model", "event", "sink", "task"]),
+    ("webhook", &["model", "event", "sink", "task", "web"]),
     ("plan", &["model", "source", "event", "sink", "shard", "webhook"]),
     ("supervisor", &["plan", "shard", "model", "source", "event", "sink", "task", "clock", "failpoint"]),
     ("config", &["plan", "model", "source", "event", "sink", "shard", "web", "webhook"]),
     ("telemetry", &["clock", "supervisor", "shard", "sink", "model", "output", "webhook"]),
-    ("admin", &["supervisor", "shard", "sink", "task", "telemetry", "webhook"]),
+    ("admin", &["supervisor", "shard", "sink", "task", "telemetry", "web", "webhook"]),
 ];
 
 /// These see everything.

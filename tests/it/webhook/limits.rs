@@ -131,3 +131,38 @@ fn a_connection_at_work_gives_its_place_to_nobody() {
     instance.stop();
     assert_eq!(scene.found().len(), 10);
 }
+
+/// A sender that keeps its connection and uses it is not the one that has to go, though it came first.
+#[test]
+fn who_has_waited_longest_makes_room_and_not_who_came_first() {
+    let mut scene = Scene::new("hook-longest", broker());
+    scene.webhook = "max_connections = 3".into();
+    let mut instance = scene.start();
+    let mut three: Vec<TcpStream> = (0..3).map(|_| connect(instance.address).unwrap()).collect();
+    let connections = || instance.process.metrics().get("tributary_webhook_connections");
+    wait_until(LIMIT, "all to be accepted", || connections() == Some(3.0));
+    wait_until(LIMIT, "to be stored", || push_on(&mut three[0], &event(1)) == 200);
+    assert_eq!(post(instance.address, PATH, KEY, event(2).as_bytes()).unwrap().status, 200);
+    assert_eq!(three[1].read(&mut [0; 1]).unwrap(), 0, "it has waited longest");
+    assert_eq!(push_on(&mut three[0], &event(1)), 200);
+    assert_eq!(push_on(&mut three[2], &event(1)), 200);
+    scene.wait_for(2);
+    instance.stop();
+}
+
+/// Sends an event on a connection that stays open: the status of its answer.
+fn push_on(stream: &mut TcpStream, event: &str) -> u16 {
+    let length = event.len();
+    let request =
+        format!("POST {PATH} HTTP/1.1\r\nhost: receiver\r\ncontent-length: {length}\r\n{KEY}\r\n{event}");
+    stream.write_all(request.as_bytes()).unwrap();
+    let (mut head, mut byte) = (Vec::new(), [0]);
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).unwrap();
+        head.extend(byte);
+    }
+    let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+    stream.read_exact(&mut vec![0; length.parse().unwrap()]).unwrap();
+    head.split(' ').nth(1).unwrap().parse().unwrap()
+}
