@@ -153,26 +153,16 @@ async fn connect(config: &Config, status: Option<Status>) -> anyhow::Result<Ende
     let drawing = status.as_ref().map(|status| status.draw(&figures, &reach));
     let announced = CancellationToken::new();
     let (drain, limit) = (stop.child_token(), plan.shutdown_timeout);
-    let receiving = receiver.map(|receiver| begin_to_receive(receiver, &announced, &drain)).transpose()?;
-    let stopping = stop.clone();
-    let since = task::spawn(&tokio::runtime::Handle::current(), "stop time", async move {
-        stopping.cancelled().await;
-        tokio::time::Instant::now()
-    });
+    let receiving =
+        receiver.map(|receiver| begin_to_receive(receiver, &announced, &drain, limit)).transpose()?;
     let mut ended = supervisor::run(plan, &figures, seat.as_ref(), &announced, stop).await;
     drain.cancel();
-    // The two stop at the same time, so they share what there is of it.
-    let spent = if since.is_finished() {
-        since.await.map(|at| at.elapsed()).unwrap_or_default()
-    } else {
-        Duration::ZERO
-    };
-    if let Some(receiving) = receiving
-        && tokio::time::timeout(limit.saturating_sub(spent), receiving).await.is_err()
-        && ended == Ended::Stopped
-    {
-        warn!("some requests of webhooks were not answered in time");
-        ended = Ended::TimedOut;
+    if let Some(receiving) = receiving {
+        // A panic was logged.
+        let all_answered = receiving.await.unwrap_or(false);
+        if !all_answered && ended == Ended::Stopped {
+            ended = Ended::TimedOut;
+        }
     }
     if let (Some(status), Some(drawing)) = (status, drawing) {
         drawing.abort();
@@ -182,15 +172,29 @@ async fn connect(config: &Config, status: Option<Status>) -> anyhow::Result<Ende
     Ok(ended)
 }
 
-/// Answers whoever pushes, until `drain`.
+/// Answers whoever pushes, until `drain`, and then for `limit` at most: whether all were answered.
 fn begin_to_receive(
     receiver: Receiver,
     announced: &CancellationToken,
     drain: &CancellationToken,
-) -> anyhow::Result<JoinHandle<()>> {
+    limit: Duration,
+) -> anyhow::Result<JoinHandle<bool>> {
     let bound = receiver.address().context("cannot tell where webhooks are received")?;
     info!(%bound, "receiving webhooks");
-    let running = receiver.run(announced.clone(), drain.clone());
+    let (announced, drain) = (announced.clone(), drain.clone());
+    let running = async move {
+        let is_late = async {
+            drain.cancelled().await;
+            tokio::time::sleep(limit).await;
+        };
+        tokio::select! {
+            () = receiver.run(announced, drain.clone()) => true,
+            () = is_late => {
+                warn!("some requests of webhooks were not answered in time");
+                false
+            }
+        }
+    };
     Ok(task::spawn(&tokio::runtime::Handle::current(), "webhook", running))
 }
 

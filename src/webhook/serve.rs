@@ -26,8 +26,8 @@ use crate::task;
 /// How often it is looked whether what is received can be stored.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// How often secrets are read again, in looks.
-const SECRETS_EVERY: u32 = 25;
+/// How often secrets and certificate are read again.
+const READ_AGAIN: Duration = Duration::from_secs(5);
 
 /// Why the receiver cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -130,18 +130,18 @@ impl Receiver {
             }
         }));
         let keeping = task::spawn(&runtime, "webhook", keep(Arc::clone(&reception), drain.clone()));
-        let watching = shown.map(|shown| task::spawn(&runtime, "webhook certificate", shown.watch()));
+        let files = read_files_again(Arc::clone(&reception), shown);
+        let reading = task::spawn(&runtime, "webhook files", files);
         connections::serve(listener, limits, Arc::clone(&reception), drain).await;
         drop(stopped);
         keeping.abort();
-        watching.inspect(|watching| watching.abort());
+        reading.abort();
         info!("the webhook has answered everything");
     }
 }
 
-/// Keeps the health and the secrets up to date, for ever.
+/// Keeps the health up to date, for ever.
 async fn keep(reception: Arc<Reception>, drain: CancellationToken) {
-    let mut looks = 0;
     loop {
         reception.metrics.set_health(match reception.writer.trouble() {
             _ if drain.is_cancelled() => Health::Draining,
@@ -149,13 +149,25 @@ async fn keep(reception: Arc<Reception>, drain: CancellationToken) {
             None => Health::Ready,
         });
         reception.metrics.buffered.set(i64::try_from(reception.budget.used()).unwrap_or(i64::MAX));
-        looks += 1;
-        if looks % SECRETS_EVERY == 0 {
-            reception.streams.iter().for_each(|stream| stream.gate.read_again(&stream.name));
-        }
         tokio::select! {
             () = drain.cancelled(), if !drain.is_cancelled() => {}
             () = tokio::time::sleep(LOOK) => {}
         }
+    }
+}
+
+/// Keeps the secrets and the certificate up to date, for ever. The disk may be slow, so no worker of the runtime waits for it.
+async fn read_files_again(reception: Arc<Reception>, mut shown: Option<Shown>) {
+    loop {
+        tokio::time::sleep(READ_AGAIN).await;
+        let reception = Arc::clone(&reception);
+        let read = tokio::task::spawn_blocking(move || {
+            reception.streams.iter().for_each(|stream| stream.gate.read_again(&stream.name));
+            shown.iter_mut().for_each(Shown::read_again);
+            shown
+        });
+        // A panic was logged.
+        let Ok(read) = read.await else { return };
+        shown = read;
     }
 }

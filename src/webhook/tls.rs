@@ -1,7 +1,6 @@
 //! The certificate that the receiver shows, read again when its files change.
 
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -11,9 +10,6 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tracing::{info, warn};
 
 use super::Tls;
-
-/// How often the files are looked at.
-const LOOK: Duration = Duration::from_secs(5);
 
 /// Why there is no certificate to show.
 #[derive(Debug, thiserror::Error)]
@@ -86,16 +82,8 @@ impl Shown {
         Acceptor(Arc::clone(&self.config))
     }
 
-    /// Looks at the files now and then, for ever.
-    pub(super) async fn watch(mut self) {
-        loop {
-            tokio::time::sleep(LOOK).await;
-            self.look();
-        }
-    }
-
-    /// Reads the files again. What does not fit leaves the certificate as it is: the other file may be about to follow.
-    fn look(&mut self) {
+    /// Reads the files again; it waits for the disk. What does not fit leaves the certificate as it is: the other file may be about to follow.
+    pub(super) fn read_again(&mut self) {
         let found = read(&self.files).and_then(|held| {
             if held == self.held {
                 return Ok(None);
