@@ -46,7 +46,8 @@ ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt \
     TRIBUTARY_CONFIG=/etc/tributary/config.toml \
     TRIBUTARY_ADMIN__LISTEN=0.0.0.0:9464
 USER 65532:65532
-EXPOSE 9464
+# Probes and metrics; what is pushed to the connector, where `webhook.listen` says so.
+EXPOSE 9464 8443
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=6s --start-period=30s CMD ["/bin/tributary", "probe", "--if-configured"]
 ENTRYPOINT ["/bin/tributary"]
