@@ -53,7 +53,7 @@ enum Command {
     Config(ConfigArguments),
     /// Show, move, export or import the checkpoints of shards: positions, totals, ages, who holds what
     Checkpoints(checkpoints::Arguments),
-    /// List and show what could not be delivered as an event
+    /// List, show and replay what could not be delivered as an event
     DeadLetters(dead_letters::Arguments),
     /// Run the mock service alone
     Mock(Box<mock::Arguments>),

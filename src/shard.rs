@@ -33,6 +33,7 @@ mod preparing;
 pub(crate) mod progress;
 pub(crate) mod readiness;
 mod recovery;
+mod replay;
 mod run;
 mod running;
 mod unplaced;

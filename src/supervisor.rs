@@ -22,6 +22,7 @@ use crate::{shard, source};
 mod announcing;
 mod intake;
 mod membership;
+pub mod replay;
 mod run;
 mod secrets;
 mod starter;

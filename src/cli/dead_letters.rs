@@ -11,6 +11,7 @@ use crate::plan::Plan;
 
 mod chosen;
 mod list;
+mod replay;
 mod show;
 
 use chosen::Chosen;
@@ -27,7 +28,7 @@ enum What {
     /// The latest dead letters, one line each, and how many there are of each stream and reason
     ///
     /// Takes the right to read the dead-letter topics and no other; nobody is disturbed. Without --since the whole topic is read.
-    /// Times are those at which dead letters were written, not those of the events. To replay dead letters is not supported yet.
+    /// Times are those at which dead letters were written, not those of the events.
     List {
         #[command(flatten)]
         chosen: Chosen,
@@ -53,10 +54,20 @@ enum What {
         #[command(flatten)]
         configured: Configured,
     },
+    /// Take dead letters of one stream once more through its event path, as this configuration has it, exactly once
+    ///
+    /// It may run while the stream runs. What was replayed is remembered, so another replay, and one after a crash, goes on with the
+    /// rest. What fails again becomes a new dead letter that says how often it has failed. Letters whose bytes were withheld or
+    /// hashed by redaction, or of which only the head was kept, are left as they are. Exit code 4: a later replay of the same stream
+    /// was started.
+    Replay(Box<replay::Arguments>),
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let (What::List { configured, .. } | What::Show { configured, .. }) = &arguments.what;
+    let configured = match &arguments.what {
+        What::List { configured, .. } | What::Show { configured, .. } => configured,
+        What::Replay(arguments) => &arguments.configured,
+    };
     let config = match configured.load() {
         Ok(config) => config,
         Err(code) => return Ok(code),
@@ -64,6 +75,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     match &arguments.what {
         What::List { chosen, limit, json, .. } => list::list(&config.plan, chosen, *limit, *json)?,
         What::Show { letter, value, json, .. } => show::show(&config.plan, letter, *value, *json)?,
+        What::Replay(arguments) => return replay::replay(&config.plan, arguments),
     }
     Ok(ExitCode::from(exit::OK))
 }
@@ -74,10 +86,15 @@ fn topics<'p>(plan: &'p Plan, stream: Option<&str>) -> anyhow::Result<BTreeSet<&
     let meant = plan.streams.iter().filter(|stream| is_meant(stream.name()));
     let topics: BTreeSet<&str> = meant.map(|stream| stream.dead_letter_topic.as_str()).collect();
     if topics.is_empty() {
-        let names: Vec<&str> = plan.streams.iter().map(|stream| stream.name().as_ref()).collect();
-        bail!("no stream is called {}; there are: {}", stream.unwrap_or_default(), names.join(", "));
+        bail!("no stream is called {}; there are: {}", stream.unwrap_or_default(), stream_names(plan));
     }
     Ok(topics)
+}
+
+/// The names of the configured streams.
+fn stream_names(plan: &Plan) -> String {
+    let names: Vec<&str> = plan.streams.iter().map(|stream| stream.name().as_ref()).collect();
+    names.join(", ")
 }
 
 /// A time in milliseconds since the Unix epoch, in words.

@@ -106,7 +106,7 @@ pub(super) fn validate(raw: &Raw, numbers: &[usize], errors: &mut Errors) -> Opt
 /// Topics that hold the connector's state, those of streams of another kind included.
 fn state_topics(raw: &Raw) -> Vec<String> {
     let prefix = &raw.state.prefix;
-    let own = ["checkpoints", "ids", "shards"].map(|ending| format!("{prefix}.{ending}"));
+    let own = ["checkpoints", "ids", "replays", "shards"].map(|ending| format!("{prefix}.{ending}"));
     let names = raw.stream.iter().filter_map(|stream| stream.common().name.as_deref());
     own.into_iter().chain(names.map(|name| format!("{prefix}.{name}.intake"))).collect()
 }

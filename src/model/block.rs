@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::letters::Letter;
+
 /// Bytes of an over-long line that are kept for its dead letter.
 pub const OVERSIZE_HEAD: usize = 64 << 10;
 
@@ -32,6 +34,8 @@ pub struct Records {
     /// Where in the whole that it was cut from the bytes begin.
     from: usize,
     ends: Arc<[End]>,
+    /// Where each of the whole is a dead letter: which one.
+    letters: Option<Arc<[Arc<Letter>]>>,
     /// Which of `ends` are those of this part.
     part: Range<usize>,
 }
@@ -56,6 +60,8 @@ pub struct Record<'a> {
     pub length: u64,
     /// The offset after it.
     pub next: i64,
+    /// The dead letter that it is, if it is one.
+    pub letter: Option<&'a Arc<Letter>>,
 }
 
 /// Puts records together.
@@ -63,6 +69,7 @@ pub struct Record<'a> {
 pub struct RecordsBuilder {
     bytes: Vec<u8>,
     ends: Vec<End>,
+    letters: Vec<Arc<Letter>>,
 }
 
 impl RecordsBuilder {
@@ -70,6 +77,17 @@ impl RecordsBuilder {
     pub fn push(&mut self, bytes: &[u8], length: u64, next: i64) {
         self.bytes.extend_from_slice(bytes);
         self.ends.push(End { at: self.bytes.len(), length, next });
+    }
+
+    /// Adds a dead letter, whole. All of a block's records are letters, or none.
+    pub fn push_letter(&mut self, bytes: &[u8], letter: Letter) {
+        self.push(bytes, bytes.len() as u64, letter.offset.saturating_add(1));
+        self.letters.push(Arc::new(letter));
+    }
+
+    /// Records so far.
+    pub fn count(&self) -> usize {
+        self.ends.len()
     }
 
     /// Bytes so far.
@@ -85,7 +103,8 @@ impl RecordsBuilder {
     /// All of them.
     pub fn build(self) -> Records {
         let part = 0..self.ends.len();
-        Records { bytes: self.bytes.into(), from: 0, ends: self.ends.into(), part }
+        let letters = (!self.letters.is_empty()).then(|| self.letters.into());
+        Records { bytes: self.bytes.into(), from: 0, ends: self.ends.into(), letters, part }
     }
 }
 
@@ -93,11 +112,13 @@ impl Records {
     /// Each record, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = Record<'_>> {
         let mut begin = 0;
-        self.ends[self.part.clone()].iter().map(move |end| {
+        let letters = self.letters.as_deref();
+        self.part.clone().zip(&self.ends[self.part.clone()]).map(move |(number, end)| {
             let at = end.at - self.from;
             let bytes = &self.bytes[begin..at];
             begin = at;
-            Record { bytes, length: end.length, next: end.next }
+            let letter = letters.and_then(|letters| letters.get(number));
+            Record { bytes, length: end.length, next: end.next, letter }
         })
     }
 
@@ -112,7 +133,8 @@ impl Records {
             _ => self.from,
         };
         let bytes = self.bytes.split_off(at - self.from);
-        let rest = Self { bytes, from: at, ends: Arc::clone(&self.ends), part: middle..self.part.end };
+        let (ends, letters) = (Arc::clone(&self.ends), self.letters.clone());
+        let rest = Self { bytes, from: at, ends, letters, part: middle..self.part.end };
         self.part.end = middle;
         (self, Some(rest))
     }

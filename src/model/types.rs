@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::letters::{Letter, LetterBytes, Replayed, Spot};
 use super::text::Text;
 
 /// The recent-ids key of an event, 128 bits.
@@ -77,9 +78,41 @@ pub struct ShardId {
     pub index: u32,
 }
 
+impl ShardId {
+    /// The index of what is no part of the stream: its dead letters on their way back.
+    const REPLAY: u32 = u32::MAX;
+
+    /// What replays the dead letters of a stream.
+    pub fn replay(stream: Arc<str>) -> Self {
+        Self { stream, index: Self::REPLAY }
+    }
+
+    /// Whether it replays dead letters, and is no part of the stream.
+    pub fn is_replay(&self) -> bool {
+        self.index == Self::REPLAY
+    }
+
+    /// What it is called in its stream: its index, or `replay`.
+    pub fn part(&self) -> impl fmt::Display {
+        Part(self.index)
+    }
+}
+
+/// The part of a stream that a shard is.
+struct Part(u32);
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            ShardId::REPLAY => f.write_str("replay"),
+            index => write!(f, "{index}"),
+        }
+    }
+}
+
 impl fmt::Display for ShardId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.stream, self.index)
+        write!(f, "{}/{}", self.stream, self.part())
     }
 }
 
@@ -124,6 +157,8 @@ pub enum Position {
     },
     /// Adobe: the service keeps the position. Ours says how far we have got, and what a replay has to drop.
     Watermark(Watermark),
+    /// Dead letters: which of them were replayed.
+    Letters(Replayed),
 }
 
 /// How far a stream has got whose position the service keeps. Times are milliseconds since the Unix epoch; those of
@@ -164,6 +199,7 @@ impl fmt::Display for Position {
                 Some(ms) => write!(f, "received {ms} ms"),
                 None => f.write_str("nothing received"),
             },
+            Self::Letters(replayed) => write!(f, "dead letters in {} ranges", replayed.ranges()),
         }
     }
 }
@@ -285,6 +321,12 @@ pub enum Headers<'a> {
         detail: &'a str,
         /// `tributary-length`: bytes of the whole line, more than the value's where only the head was kept.
         length: u64,
+        /// `tributary-bytes`: what the value is.
+        bytes: LetterBytes,
+        /// `tributary-position`: where the line stood; left out when unknown.
+        position: Spot<'a>,
+        /// Of a letter that was replayed and failed again, the one before it: for `tributary-attempts`, and the shard that it came by.
+        before: Option<&'a Letter>,
     },
 }
 

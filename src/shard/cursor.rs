@@ -4,6 +4,7 @@
 
 use super::mark::{Mark, ReplayCounts};
 use crate::event::dedupe::Extent;
+use crate::model::letters::{Letter, Replayed};
 use crate::model::types::{Position, Watermark};
 
 /// Where a stream is.
@@ -13,6 +14,17 @@ pub(crate) enum Cursor {
     InLine(InLine),
     /// The service keeps the position; ours says how far we got, and what a replay has to drop.
     Watermark(Marked),
+    /// Dead letters are replayed, and not all of them.
+    Letters(Picked),
+}
+
+/// Which dead letters were replayed.
+#[derive(Clone, Debug)]
+pub(crate) struct Picked {
+    /// The topic in which they are.
+    topic: String,
+    replayed: Replayed,
+    moved: bool,
 }
 
 /// The offset of the last line that had one.
@@ -50,6 +62,19 @@ impl Cursor {
         Self::Watermark(Marked { mark: Mark::at(watermark), moved: false })
     }
 
+    /// Of dead letters in this topic, of which those were replayed.
+    pub(crate) fn letters(topic: String, replayed: Replayed) -> Self {
+        Self::Letters(Picked { topic, replayed, moved: false })
+    }
+
+    /// A dead letter has passed, and its event was delivered or not.
+    pub(crate) fn pass_letter(&mut self, letter: &Letter, is_delivered: bool) {
+        if let Self::Letters(at) = self {
+            at.replayed.add(&at.topic, letter, is_delivered);
+            at.moved = true;
+        }
+    }
+
     /// A line has passed.
     pub(crate) fn pass_line(&mut self, offset: Option<&[u8]>) {
         let Self::InLine(at) = self else { return };
@@ -81,7 +106,7 @@ impl Cursor {
     /// stream has come to: in a replay it does not go back.
     pub(crate) fn pass_event(&mut self, processed_ms: i64, clock_ms: i64) -> Option<i64> {
         match self {
-            Self::InLine(_) => Some(processed_ms),
+            Self::InLine(_) | Self::Letters(_) => Some(processed_ms),
             Self::Watermark(at) => {
                 at.moved = true;
                 at.mark.pass(processed_ms, clock_ms);
@@ -95,6 +120,7 @@ impl Cursor {
         match self {
             Self::InLine(at) => !at.offset.is_empty(),
             Self::Watermark(at) => at.moved,
+            Self::Letters(at) => at.moved,
         }
     }
 
@@ -104,6 +130,7 @@ impl Cursor {
             Self::InLine(at) if at.offset.is_empty() => None,
             Self::InLine(at) => Some(Position::offset(String::from_utf8_lossy(&at.offset))),
             Self::Watermark(at) => Some(Position::Watermark(at.mark.after(extent))),
+            Self::Letters(at) => at.moved.then(|| Position::Letters(at.replayed.clone())),
         }
     }
 
@@ -123,6 +150,7 @@ impl Cursor {
                 at.moved = false;
                 at.mark.watermark.forgotten_ms = forgotten_ms;
             }
+            Self::Letters(at) => at.moved = false,
         }
     }
 
@@ -149,7 +177,7 @@ impl Cursor {
     /// What is known of replays, where the service keeps the position.
     pub(crate) fn mark(&self) -> Option<&Mark> {
         match self {
-            Self::InLine(_) => None,
+            Self::InLine(_) | Self::Letters(_) => None,
             Self::Watermark(at) => Some(&at.mark),
         }
     }
@@ -157,7 +185,7 @@ impl Cursor {
     /// The same, for what an event changes in it.
     pub(crate) fn mark_mut(&mut self) -> Option<&mut Mark> {
         match self {
-            Self::InLine(_) => None,
+            Self::InLine(_) | Self::Letters(_) => None,
             Self::Watermark(at) => Some(&mut at.mark),
         }
     }

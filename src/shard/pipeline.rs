@@ -6,6 +6,7 @@
 //! - It stops in front of a new event whose topic the sink does not know: nothing of that line counts, and nothing after it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::clock::now_ms;
 use crate::event::dedupe::Window;
@@ -13,6 +14,7 @@ use crate::event::extract::{ExtractError, Extractor, Line};
 use crate::event::route::{Clamped, Router};
 use crate::model::block::Block;
 use crate::model::checkpoint::Checkpoint;
+use crate::model::letters::Letter;
 use crate::model::types::{Dated, DeadLetterReason, EventId, Headers, OutRecord, Record, Run};
 use crate::sink::Refused;
 use crate::sink::{Sink, SinkError};
@@ -25,6 +27,7 @@ mod duplicates;
 mod letters;
 mod outcome;
 pub mod redaction;
+mod replayed;
 mod replays;
 mod taking;
 mod topics;
@@ -62,6 +65,10 @@ pub struct Pipeline {
     clock_ms: i64,
     /// Lines of this batch so far.
     line: usize,
+    /// The dead letter that the line at hand is, where dead letters are replayed.
+    letter: Option<Arc<Letter>>,
+    /// The offset of the record that the line at hand is, where it is one of an intake topic.
+    intake_offset: Option<i64>,
     /// Lines of this batch whose topic refuses them, and why.
     refused: BTreeMap<usize, Refused>,
 }
@@ -103,6 +110,8 @@ impl Pipeline {
             first_processed_ms: None,
             clock_ms: now_ms(),
             line: 0,
+            letter: None,
+            intake_offset: None,
             refused: BTreeMap::new(),
         }
     }
@@ -256,21 +265,7 @@ impl Pipeline {
                 self.pass_event(processed_ms);
             }
             Ok((Line::PositionOnly(offset), _)) => self.progress.cursor.pass_line(offset.as_deref()),
-            Err(error) => {
-                self.progress.added.received += 1;
-                let detail = letters::detail(&error);
-                let forms = self.forms_of_no_event(line);
-                let letter = DeadLetter { reason: error.reason(), detail: &detail, forms };
-                self.dead_letter(&letter, line.len() as u64, sink)?;
-                match error {
-                    ExtractError::NoId { offset } => self.progress.cursor.pass_line(offset.as_deref()),
-                    // As the reader of the stream sees it, so that both go on from the same place.
-                    _ => {
-                        let offset = self.extractor.offset_in_no_object(line);
-                        self.progress.cursor.pass_garbage(offset.as_deref().map(str::as_bytes));
-                    }
-                }
-            }
+            Err(error) => self.no_event(line, &error, sink)?,
         }
         Ok(true)
     }
@@ -291,6 +286,7 @@ impl Pipeline {
         sink: &mut impl Sink,
     ) -> Result<(), SinkError> {
         let length = forms.received.len() as u64;
+        let spot = self.spot_of(record);
         if self.is_repeated(record.id, record.processed_ms) {
             self.progress.added.duplicates += 1;
             return Ok(());
@@ -298,7 +294,7 @@ impl Pipeline {
         let (route, accepts) = match destination {
             Destination::Topic(route, accepts) => (route, accepts),
             Destination::Nowhere(reason, detail) => {
-                let letter = DeadLetter { reason, detail: &detail, forms };
+                let letter = DeadLetter { reason, detail: &detail, forms, spot };
                 return self.dead_letter(&letter, length, sink);
             }
             // A new event does not come as far as this.
@@ -308,7 +304,8 @@ impl Pipeline {
             self.router.timestamp(record, |text| self.extractor.milliseconds(text), self.clock_ms);
         let key = record.key.as_deref();
         if let Some(detail) = self.refusal(route, accepts, key.is_some(), timestamp_ms) {
-            let letter = DeadLetter { reason: DeadLetterReason::RefusedByTopic, detail: &detail, forms };
+            let letter =
+                DeadLetter { reason: DeadLetterReason::RefusedByTopic, detail: &detail, forms, spot };
             return self.dead_letter(&letter, length, sink);
         }
         if !std::mem::replace(&mut self.begun, true) {
@@ -340,7 +337,7 @@ impl Pipeline {
             Err(SinkError::TooLarge { limit, .. }) => {
                 let detail = format!("topic {topic} takes {limit} bytes");
                 let letter =
-                    DeadLetter { reason: DeadLetterReason::TooLargeForTopic, detail: &detail, forms };
+                    DeadLetter { reason: DeadLetterReason::TooLargeForTopic, detail: &detail, forms, spot };
                 self.dead_letter(&letter, length, sink)?;
             }
             Err(error) => return Err(error),

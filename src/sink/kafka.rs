@@ -42,11 +42,13 @@ mod preparing;
 pub mod reach;
 pub(crate) mod readback;
 mod recall;
+mod replaying;
 pub(crate) mod settings;
 mod state;
 pub(crate) mod topics;
 mod writing;
 
+pub(crate) use replaying::replayed;
 pub use state::StateTopics;
 
 use checking::Seen;
@@ -160,7 +162,17 @@ impl KafkaSink {
     }
 
     fn state(&self) -> StateTopics {
-        StateTopics::new(&self.settings.config.prefix)
+        let state = StateTopics::new(&self.settings.config.prefix);
+        match self.is_replay() {
+            // What a shard's checkpoint is, a replay's record of what it has done is to it.
+            true => StateTopics { checkpoints: state.replays.clone(), ..state },
+            false => state,
+        }
+    }
+
+    /// Whether dead letters are replayed: then there is no place in the placement record, and no journal of ids.
+    fn is_replay(&self) -> bool {
+        self.settings.shard.is_replay()
     }
 }
 

@@ -6,6 +6,7 @@ mod campaign;
 mod endings;
 mod limits;
 mod positions;
+mod replays;
 mod rights;
 mod scene;
 mod sender;

@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 
 use super::chosen::Chosen;
 use super::{time, topics};
+use crate::cli::table::table;
 use crate::clock::now_ms;
 use crate::output;
 use crate::plan::Plan;
-use crate::sink::kafka::readback::{Letter, Place, letters};
+use crate::sink::kafka::readback::{Letter, Letters, Place};
 
 /// Longest detail in a line of the table, characters.
 const DETAIL: usize = 60;
@@ -77,15 +78,17 @@ pub(super) fn list(plan: &Plan, chosen: &Chosen, limit: usize, as_json: bool) ->
     let runtime = super::super::runtime().context("cannot start the runtime")?;
     let mut found = Found::default();
     for topic in &topics {
-        let there = letters(&plan.kafka, runtime.handle().clone(), topic, since, |letter| {
-            let is_meant = chosen.takes(letter, since, until);
-            if is_meant {
-                found.add(letter, limit);
-            }
-            ControlFlow::Continue(())
-        })?;
-        if there.is_none() {
+        let Some(letters) = Letters::open(&plan.kafka, runtime.handle().clone(), topic)? else {
             output::remark(format_args!("there is no topic {topic} yet"));
+            continue;
+        };
+        for span in letters.spans(since)? {
+            letters.read(&span, |letter| {
+                if chosen.takes(letter, since, until) {
+                    found.add(letter, limit);
+                }
+                ControlFlow::Continue(())
+            })?;
         }
     }
     runtime.shutdown_background();
@@ -97,7 +100,7 @@ pub(super) fn list(plan: &Plan, chosen: &Chosen, limit: usize, as_json: bool) ->
     let one_topic = topics.len() == 1;
     let rows: Vec<[String; 6]> = found.rows.iter().map(|row| cells(row, one_topic)).collect();
     let head = ["LETTER", "TIME", "SHARD", "REASON", "BYTES", "DETAIL"];
-    output::print(super::super::table::table(head, &rows) + &found.summary())?;
+    output::print(table(head, &rows) + &found.summary())?;
     Ok(())
 }
 

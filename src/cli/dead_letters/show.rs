@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::{time, topics};
 use crate::output::{self, OutputError};
 use crate::plan::Plan;
-use crate::sink::kafka::readback::{Letter, Place, letter_at};
+use crate::sink::kafka::readback::{Letter, Letters, Place};
 
 /// The place that `name` means, where these are the topics of dead letters.
 fn place(name: &str, topics: &BTreeSet<&str>) -> anyhow::Result<Place> {
@@ -43,7 +43,7 @@ fn names(topics: &BTreeSet<&str>) -> String {
 pub(super) fn show(plan: &Plan, name: &str, value_alone: bool, as_json: bool) -> anyhow::Result<()> {
     let place = place(name, &topics(plan, None)?)?;
     let runtime = super::super::runtime().context("cannot start the runtime")?;
-    let printed = letter_at(&plan.kafka, runtime.handle().clone(), &place, |letter| {
+    let print = |letter: &Letter<'_>| {
         if as_json {
             return output::print(format_args!("{:#}", whole(letter)));
         }
@@ -60,7 +60,11 @@ pub(super) fn show(plan: &Plan, name: &str, value_alone: bool, as_json: bool) ->
             writeln!(out)?;
         }
         Ok::<(), OutputError>(out.flush()?)
-    })?;
+    };
+    let printed = match Letters::open(&plan.kafka, runtime.handle().clone(), &place.topic)? {
+        Some(letters) => letters.at(place.partition, place.offset, print)?,
+        None => None,
+    };
     runtime.shutdown_background();
     let printed = printed.with_context(|| {
         format!("there is no dead letter {name} (any more): the topic's retention may have deleted it")

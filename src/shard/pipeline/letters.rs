@@ -7,7 +7,8 @@ use super::Pipeline;
 use super::redaction::{Forms, WITHHELD};
 use crate::event::extract::ExtractError;
 use crate::model::block::OVERSIZE_HEAD;
-use crate::model::types::{DeadLetterReason, Headers, OutRecord};
+use crate::model::letters::{LetterBytes, Spot};
+use crate::model::types::{DeadLetterReason, Headers, OutRecord, Record};
 use crate::sink::{Sink, SinkError, Topic};
 
 /// Longest detail of a dead letter, bytes.
@@ -18,9 +19,65 @@ pub(super) struct DeadLetter<'a> {
     pub(super) reason: DeadLetterReason,
     pub(super) detail: &'a str,
     pub(super) forms: Forms<'a>,
+    /// Where it stood, as far as the line itself says.
+    pub(super) spot: Spot<'a>,
 }
 
 impl Pipeline {
+    /// What is no event becomes a dead letter.
+    pub(super) fn no_event(
+        &mut self,
+        line: &[u8],
+        error: &ExtractError<'_>,
+        sink: &mut impl Sink,
+    ) -> Result<(), SinkError> {
+        self.progress.added.received += 1;
+        let (offset, is_object) = match error {
+            ExtractError::NoId { offset } => (offset.as_deref().map(Cow::Borrowed), true),
+            // As the reader of the stream sees it, so that both go on from the same place.
+            ExtractError::NotAnObject(_) => {
+                let offset = self.extractor.offset_in_no_object(line);
+                (offset.map(|offset| Cow::Owned(offset.into_bytes())), false)
+            }
+        };
+        let letter = DeadLetter {
+            reason: error.reason(),
+            detail: &detail(error),
+            forms: self.forms_of_no_event(line),
+            spot: spot_at(offset.as_deref()),
+        };
+        self.dead_letter(&letter, line.len() as u64, sink)?;
+        match is_object {
+            true => self.progress.cursor.pass_line(offset.as_deref()),
+            false => self.progress.cursor.pass_garbage(offset.as_deref()),
+        }
+        Ok(())
+    }
+
+    /// Where an event stood, as far as it says so itself.
+    pub(super) fn spot_of<'r>(&self, record: &'r Record<'_>) -> Spot<'r> {
+        match (spot_at(record.offset.as_deref()), record.processed_ms) {
+            (Spot::Unknown, Some(received_ms)) if self.progress.cursor.mark().is_some() => {
+                Spot::Received(received_ms)
+            }
+            (spot, _) => spot,
+        }
+    }
+
+    /// What a dead letter holds of a line that was received with this length, and what that is.
+    fn letter_bytes<'l>(&self, forms: Forms<'l>, length: u64) -> (Option<&'l [u8]>, LetterBytes) {
+        let Some(value) = self.letter_of(forms) else { return (None, LetterBytes::Withheld) };
+        let was_redacted = self.letter.as_ref().is_some_and(|before| before.bytes == LetterBytes::Redacted);
+        let bytes = if was_redacted || !std::ptr::eq(value, forms.received) {
+            LetterBytes::Redacted
+        } else if length > value.len() as u64 {
+            LetterBytes::Head
+        } else {
+            LetterBytes::Whole
+        };
+        (Some(value), bytes)
+    }
+
     /// Writes a dead letter.
     pub(super) fn dead_letter(
         &mut self,
@@ -35,12 +92,20 @@ impl Pipeline {
         if !std::mem::replace(&mut self.begun, true) {
             sink.begin()?;
         }
-        let value = self.letter(letter.forms);
+        let (value, bytes) = self.letter_bytes(letter.forms, length);
         let separator = if letter.detail.is_empty() { "" } else { "; " };
         let detail = match value {
             Some(_) => Cow::Borrowed(letter.detail),
             None => Cow::Owned(format!("{}{separator}{WITHHELD}", letter.detail)),
         };
+        let before = self.letter.clone();
+        let (before, position) = match (before.as_deref(), self.intake_offset) {
+            (Some(before), _) => (Some(before), Spot::Said(&before.position)),
+            (None, Some(offset)) => (None, Spot::Intake(offset)),
+            (None, None) => (None, letter.spot),
+        };
+        let length = before.map_or(length, |before| before.length);
+        let (reason, detail) = (letter.reason, cut(&detail));
         let record = OutRecord {
             ordinal: self.line,
             topic,
@@ -48,7 +113,7 @@ impl Pipeline {
             key: None,
             value: value.unwrap_or_default(),
             timestamp_ms: self.clock_ms,
-            headers: Headers::DeadLetter { reason: letter.reason, detail: cut(&detail), length },
+            headers: Headers::DeadLetter { reason, detail, length, bytes, position, before },
         };
         match sink.send(&record) {
             Err(SinkError::TooLarge { room, .. }) => send_head(&record, room, sink)?,
@@ -64,7 +129,13 @@ impl Pipeline {
 
 fn send_head(record: &OutRecord<'_>, room: usize, sink: &mut impl Sink) -> Result<(), SinkError> {
     let head = &record.value[..record.value.len().min(OVERSIZE_HEAD).min(room)];
-    match sink.send(&OutRecord { value: head, ..*record }) {
+    let headers = match record.headers {
+        Headers::DeadLetter { reason, detail, length, position, before, .. } => {
+            Headers::DeadLetter { reason, detail, length, position, before, bytes: LetterBytes::Head }
+        }
+        event => event,
+    };
+    match sink.send(&OutRecord { value: head, headers, ..*record }) {
         Err(SinkError::TooLarge { limit, .. }) => Err(SinkError::Unusable(format!(
             "the dead-letter topic {} takes {limit} bytes, less than the headers of a dead letter: raise its \
              max.message.bytes",
@@ -74,7 +145,13 @@ fn send_head(record: &OutRecord<'_>, room: usize, sink: &mut impl Sink) -> Resul
     }
 }
 
-pub(super) fn detail(error: &ExtractError<'_>) -> String {
+/// Where a line stood that has this offset.
+fn spot_at(offset: Option<&[u8]>) -> Spot<'_> {
+    let offset = offset.and_then(|offset| std::str::from_utf8(offset).ok());
+    offset.map_or(Spot::Unknown, Spot::Offset)
+}
+
+fn detail(error: &ExtractError<'_>) -> String {
     match error {
         ExtractError::NotAnObject(cause) => cause.to_string(),
         ExtractError::NoId { .. } => error.to_string(),

@@ -124,7 +124,7 @@ impl Pipeline {
     }
 
     /// What a dead letter holds; `None` if it may hold nothing.
-    pub(super) fn letter<'l>(&self, forms: Forms<'l>) -> Option<&'l [u8]> {
+    pub(super) fn letter_of<'l>(&self, forms: Forms<'l>) -> Option<&'l [u8]> {
         match &self.redaction {
             Some(Redaction { config: redact::Config { dead_letters: Form::Redacted, .. }, .. }) => {
                 forms.shown

@@ -5,6 +5,7 @@ use super::{Pipeline, Taken};
 use crate::clock::now_ms;
 use crate::failpoint;
 use crate::model::block::{Block, Records};
+use crate::model::letters::Spot;
 use crate::model::types::DeadLetterReason;
 use crate::sink::{Sink, SinkError};
 
@@ -12,6 +13,7 @@ impl Pipeline {
     /// Puts at most `room` lines of a block into the sink's transaction, beginning it with the first record.
     pub fn process(&mut self, block: &Block, room: usize, sink: &mut impl Sink) -> Result<Taken, SinkError> {
         self.clock_ms = now_ms();
+        (self.letter, self.intake_offset) = (None, None);
         match block {
             Block::Lines(bytes) => self.lines(bytes, room, sink),
             Block::Records(records) => self.records(records, room, sink),
@@ -44,6 +46,9 @@ impl Pipeline {
     fn records(&mut self, records: &Records, room: usize, sink: &mut impl Sink) -> Result<Taken, SinkError> {
         let mut taken = Taken { lines: 0, bytes: 0, met_unknown_topic: false };
         for record in records.iter().take(room) {
+            self.letter = record.letter.cloned();
+            self.intake_offset = record.letter.is_none().then_some(record.next - 1);
+            let delivered = self.progress.added.delivered;
             if record.length > record.bytes.len() as u64 {
                 self.oversize(record.bytes, record.length, sink)?;
             } else if self.line(record.bytes, sink)? {
@@ -52,7 +57,13 @@ impl Pipeline {
                 taken.met_unknown_topic = true;
                 break;
             }
-            self.progress.cursor.pass_record(record.next);
+            match record.letter {
+                Some(letter) => {
+                    let is_delivered = self.progress.added.delivered > delivered;
+                    self.progress.cursor.pass_letter(letter, is_delivered);
+                }
+                None => self.progress.cursor.pass_record(record.next),
+            }
             taken.lines += 1;
             taken.bytes += record.bytes.len();
         }
@@ -63,7 +74,8 @@ impl Pipeline {
     fn oversize(&mut self, head: &[u8], length: u64, sink: &mut impl Sink) -> Result<(), SinkError> {
         self.progress.added.received += 1;
         let forms = self.forms_of_no_event(head);
-        let letter = DeadLetter { reason: DeadLetterReason::LineTooLong, detail: "", forms };
+        let spot = Spot::Unknown;
+        let letter = DeadLetter { reason: DeadLetterReason::LineTooLong, detail: "", forms, spot };
         self.dead_letter(&letter, length, sink)?;
         self.line += 1;
         Ok(())

@@ -96,7 +96,8 @@ impl KafkaSink {
     /// The ends of the shard's checkpoints and of its ids; `None` where Kafka does not say.
     fn look(&self) -> Result<Option<(Ends, Ends)>, SinkError> {
         let state = self.state();
-        Ok(self.ends(&state.checkpoints)?.zip(self.ends(&state.ids)?))
+        let ids = if self.is_replay() { Some(Ends::default()) } else { self.ends(&state.ids)? };
+        Ok(self.ends(&state.checkpoints)?.zip(ids))
     }
 
     fn ends(&self, topic: &str) -> Result<Option<Ends>, SinkError> {

@@ -10,7 +10,7 @@ use crate::model::types::{Headers, ShardId};
 use crate::sink::kafka::config::{CLOUD_EVENTS, EventHeader, EventHeaders};
 
 /// Bytes of all header names of a dead letter and of the values that are not counted one by one.
-const NAMES: usize = 128;
+const NAMES: usize = 256;
 
 /// Bytes that a header takes beside its name and its value.
 const FRAME: usize = 4;
@@ -65,8 +65,7 @@ impl Made {
 impl RecordHeaders {
     /// For the shard whose events come from `source`.
     pub(super) fn new(events: &EventHeaders, id: &ShardId, source: &str) -> Self {
-        let ShardId { stream, index } = id;
-        let shard = index.to_string();
+        let (stream, shard) = (&id.stream, id.part().to_string());
         let standard = |name: &str| Made::standard(name, stream, &shard, source);
         let event: Vec<Made> = match events {
             EventHeaders::None => Vec::new(),
@@ -107,15 +106,25 @@ impl RecordHeaders {
                 });
                 (all.count() > 0).then_some(all)
             }
-            Headers::DeadLetter { reason, detail, length } => Some(
-                OwnedHeaders::new_with_capacity(6)
+            Headers::DeadLetter { reason, detail, length, bytes, position, before } => {
+                let shard = before.map_or(&self.shard, |before| &before.shard);
+                let mut all = OwnedHeaders::new_with_capacity(9)
                     .insert(header("tributary-stream", &self.stream))
-                    .insert(header("tributary-shard", &self.shard))
+                    .insert(header("tributary-shard", shard))
                     .insert(header("tributary-source", &self.source))
                     .insert(header("tributary-reason", reason.name()))
                     .insert(header("tributary-detail", detail))
-                    .insert(header("tributary-length", &length.to_string())),
-            ),
+                    .insert(header("tributary-length", &length.to_string()))
+                    .insert(header("tributary-bytes", bytes.name()));
+                if !position.is_unknown() {
+                    all = all.insert(header("tributary-position", &position.to_string()));
+                }
+                if let Some(before) = before {
+                    let attempts = before.attempts.saturating_add(1);
+                    all = all.insert(header("tributary-attempts", &attempts.to_string()));
+                }
+                Some(all)
+            }
         }
     }
 
@@ -126,8 +135,10 @@ impl RecordHeaders {
             Headers::Event { id, event_type, time, fields } => {
                 self.constant + id.len() + event_type.len() + time.map_or(0, <[u8]>::len) + fields.len()
             }
-            Headers::DeadLetter { detail, .. } => {
-                NAMES + self.source.len() + self.stream.len() + detail.len()
+            Headers::DeadLetter { detail, position, before, .. } => {
+                let shard = before.map_or(0, |before| before.shard.len());
+                let position = position.to_string().len();
+                NAMES + self.source.len() + self.stream.len() + detail.len() + shard + position
             }
         }
     }
@@ -171,11 +182,18 @@ fn is_rfc3339(text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::letters::{LetterBytes, Spot};
     use crate::model::text::Text;
     use crate::model::types::DeadLetterReason;
 
-    const LETTER: Headers<'static> =
-        Headers::DeadLetter { reason: DeadLetterReason::NoId, detail: "no id", length: 7 };
+    const LETTER: Headers<'static> = Headers::DeadLetter {
+        reason: DeadLetterReason::NoId,
+        detail: "no id",
+        length: 7,
+        bytes: LetterBytes::Whole,
+        position: Spot::Unknown,
+        before: None,
+    };
 
     fn headers(events: &EventHeaders) -> RecordHeaders {
         let id = ShardId { stream: "mobile".into(), index: 3 };

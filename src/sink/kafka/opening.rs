@@ -50,7 +50,7 @@ impl KafkaSink {
         };
         self.context = producer.client().context().as_ref().clone();
         // Asked as late as can be, so that a late comer does not throw out its rightful successor.
-        if !self.check_announced(&reader)? {
+        if !self.is_replay() && !self.check_announced(&reader)? {
             let Settings { placement, config, instance, .. } = &self.settings;
             placement.get().restore(config, instance, self.runtime.clone())?;
             self.check_announced(&reader)?;
@@ -117,6 +117,9 @@ impl KafkaSink {
     /// Refuses to go on where a later instance announced itself for the stream: that one is the rightful successor, whoever
     /// has the fence. Tells whether the record knows of this one; otherwise it was lost.
     fn check_announced(&self, reader: &Reader) -> Result<bool, SinkError> {
+        if self.is_replay() {
+            return Ok(true);
+        }
         let stream = &self.settings.shard.stream;
         match placement::standing(reader, &self.state(), &self.settings.shard)? {
             Some((instance, _)) if instance != self.settings.instance => {
@@ -169,6 +172,9 @@ impl KafkaSink {
             return SinkError::OutcomeUnknown(format!("the producer failed: {reason}"));
         }
         match self.ask_announced() {
+            Ok(_) if self.is_replay() && self.is_claimed_by_another() => {
+                SinkError::Fenced(format!("a later replay of this stream was started: {reason}"))
+            }
             // The group says who is to have the shard; whether it is still this instance is for the supervisor to wait for.
             Ok(_) if self.settings.instance == GROUP && self.is_claimed_by_another() => {
                 SinkError::Fenced(format!("another member of the group opened the shard: {reason}"))

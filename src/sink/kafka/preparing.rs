@@ -15,14 +15,16 @@ impl KafkaSink {
     /// Topics that must be there for the shard to work at all.
     pub(super) fn required_topics(&self) -> Vec<Wanted> {
         let (state, config) = (self.state(), &self.settings.config);
-        let state = state
-            .wanted(config, self.settings.placement.get().partition_count())
-            .into_iter()
-            .chain([state.wanted_shards(config, self.shared_partitions())]);
+        let state = if self.is_replay() {
+            vec![state.wanted_replays(config)]
+        } else {
+            let [checkpoints, ids] = state.wanted(config, self.settings.placement.get().partition_count());
+            vec![checkpoints, ids, state.wanted_shards(config, self.shared_partitions())]
+        };
         let spec = self.settings.topic_spec;
         let events = self.settings.topics.iter().map(|name| Wanted::event(name, spec));
         let dead_letters = Wanted::event(&self.settings.dead_letter_topic, Default::default());
-        state.chain(events).chain([dead_letters]).collect()
+        state.into_iter().chain(events).chain([dead_letters]).collect()
     }
 
     /// Partitions of the topic that the consumer group hands out.

@@ -26,7 +26,7 @@ mod letters;
 
 use ending::{Ending, Next};
 pub(crate) use ids::{Lacks, Needed};
-pub(crate) use letters::{Letter, Place, letter_at, letters};
+pub(crate) use letters::{Letter, Letters, Place, Span};
 
 /// Limit of one request to the cluster.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -265,7 +265,6 @@ impl Reader {
         loop {
             match consumer.poll(POLL_TIME) {
                 Some(Ok(message)) => {
-                    last_progress = Instant::now();
                     if message.offset() >= end {
                         break;
                     }
@@ -273,6 +272,8 @@ impl Reader {
                     if each(&message)?.is_break() {
                         break;
                     }
+                    // After it: whoever takes records may have to wait for somebody else.
+                    last_progress = Instant::now();
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => ending.told(),
                 Some(Err(error)) if error.rdkafka_error_code().is_some_and(passes) => {}

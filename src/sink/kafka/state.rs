@@ -11,6 +11,9 @@ pub struct StateTopics {
     pub checkpoints: String,
     /// Journal of ids, with time retention.
     pub ids: String,
+    /// Compacted, keyed by stream: which dead letters were replayed. Apart from the checkpoints, so that a replay that died cannot
+    /// hide those of a shard behind its open transaction.
+    pub replays: String,
     /// Compacted; its partition 0 holds the placement record and nothing else, so that no dead shard's open transaction
     /// can hide the record.
     pub shards: String,
@@ -22,13 +25,14 @@ impl StateTopics {
         Self {
             checkpoints: format!("{prefix}.checkpoints"),
             ids: format!("{prefix}.ids"),
+            replays: format!("{prefix}.replays"),
             shards: format!("{prefix}.shards"),
         }
     }
 
     /// Whether a topic is one of them.
     pub fn has(&self, topic: &str) -> bool {
-        [&self.checkpoints, &self.ids, &self.shards].iter().any(|name| *name == topic)
+        [&self.checkpoints, &self.ids, &self.replays, &self.shards].iter().any(|name| *name == topic)
     }
 
     /// The topic of the placement record, as it must be, with a partition for each shard that the consumer group shares.
@@ -43,6 +47,20 @@ impl StateTopics {
                 ("message.timestamp.type", "LogAppendTime"),
             ],
             at_least: partitions,
+        }
+    }
+
+    /// The topic that says which dead letters were replayed. Only a replay makes it.
+    pub fn wanted_replays(&self, config: &Config) -> Wanted {
+        Wanted {
+            name: self.replays.clone(),
+            spec: TopicSpec { replication_factor: config.state_replication_factor, ..TopicSpec::default() },
+            config: vec![
+                ("cleanup.policy", "compact"),
+                ("segment.bytes", "16777216"),
+                ("min.cleanable.dirty.ratio", "0.1"),
+            ],
+            at_least: 1,
         }
     }
 

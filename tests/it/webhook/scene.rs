@@ -93,6 +93,15 @@ shards = {shards}
         instance
     }
 
+    /// The same with a configuration that is changed otherwise.
+    #[track_caller]
+    pub(super) fn start_as(&self, change: impl FnOnce(String) -> String) -> Instance {
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let process = process::tributary(&change(self.toml(address, "")), &[]);
+        process.wait_for_log("ready to store what is received", GENEROUS);
+        Instance { process, address }
+    }
+
     /// Starts an instance.
     #[track_caller]
     pub(super) fn begin(&self, more: &str) -> Instance {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Placement;
-use super::record::{GROUP, Place, Wanted, Who};
+use super::record::{GROUP, Place, Record, Wanted, Who};
 use crate::model::types::ShardId;
 
 impl Placement {
@@ -57,6 +57,11 @@ impl Latest {
     /// Of an announcement.
     pub fn new(placement: Placement) -> Self {
         Self(Arc::new(Mutex::new(Arc::new(placement))))
+    }
+
+    /// Of one who announced nothing and stands in no placement.
+    pub(crate) fn none() -> Self {
+        Self::new(Placement { record: Record::default() })
     }
 
     /// What is known now.

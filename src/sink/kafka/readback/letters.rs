@@ -65,58 +65,84 @@ impl<'a> Letter<'a> {
     }
 }
 
-/// Gives all committed records of a topic that were written since `since_ms` to `each`, partition by partition, up to the end as
-/// of now. It breaks off a partition, and the next one begins. `None` for a topic that is not there. Blocks.
-pub(crate) fn letters(
-    config: &Config,
-    runtime: Handle,
-    topic: &str,
-    since_ms: Option<i64>,
-    mut each: impl FnMut(&Letter<'_>) -> ControlFlow<()>,
-) -> Result<Option<()>, SinkError> {
-    let reader = Reader::new(&Clients::new(config.clone(), runtime), config.transaction_timeout)?;
-    let Some(partitions) = reader.partitions(topic)? else { return Ok(None) };
-    for partition in 0..partitions {
-        let (low, high) = reader.stable_end(topic, partition, OpenTransactions::PassOver)?;
-        let from = match since_ms {
-            Some(since_ms) => reader.first_since(topic, partition, since_ms)?.unwrap_or(high).max(low),
-            None => low,
-        };
-        reader.read_messages(topic, partition, from, high, |message| Ok(each(&Letter::of(message))))?;
-    }
-    Ok(Some(()))
+/// A dead-letter topic that is read.
+pub(crate) struct Letters {
+    reader: Reader,
+    topic: String,
+    partitions: i32,
 }
 
-/// Gives the record at a place to `found`; `None` if there is none. Blocks.
-pub(crate) fn letter_at<T>(
-    config: &Config,
-    runtime: Handle,
-    place: &Place,
-    found: impl FnOnce(&Letter<'_>) -> T,
-) -> Result<Option<T>, SinkError> {
-    let Place { topic, partition, offset } = place;
-    let reader = Reader::new(&Clients::new(config.clone(), runtime), config.transaction_timeout)?;
-    if reader.partitions(topic)?.is_none_or(|partitions| !(0..partitions).contains(partition)) {
-        return Ok(None);
+/// A partition, and what is to be read of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Span {
+    /// Its number.
+    pub partition: i32,
+    /// The offset of the oldest record that is kept.
+    pub low: i64,
+    /// Where to begin.
+    pub from: i64,
+    /// The offset after the last record that is committed now.
+    pub end: i64,
+}
+
+impl Letters {
+    /// Looks the topic up; `None` where it is not there. Blocks.
+    pub(crate) fn open(config: &Config, runtime: Handle, topic: &str) -> Result<Option<Self>, SinkError> {
+        let reader = Reader::new(&Clients::new(config.clone(), runtime), config.transaction_timeout)?;
+        let found = reader.partitions(topic)?;
+        Ok(found.map(|partitions| Self { reader, topic: topic.to_owned(), partitions }))
     }
-    let (low, high) = reader.stable_end(topic, *partition, OpenTransactions::PassOver)?;
-    if !(low..high).contains(offset) {
-        return Ok(None);
+
+    /// Its partitions as they are now, to be read from the first record on that was written since `since_ms`. Blocks.
+    pub(crate) fn spans(&self, since_ms: Option<i64>) -> Result<Vec<Span>, SinkError> {
+        let span = |partition| {
+            let (low, end) = self.reader.stable_end(&self.topic, partition, OpenTransactions::PassOver)?;
+            let since = since_ms.map(|since_ms| self.reader.first_since(&self.topic, partition, since_ms));
+            let from = since.transpose()?.map_or(low, |first| first.unwrap_or(end).max(low));
+            Ok(Span { partition, low, from, end })
+        };
+        (0..self.partitions).map(span).collect()
     }
-    let (mut found, mut is_there) = (Some(found), None);
-    reader.read_messages(topic, *partition, *offset, high, |message| {
-        // Behind a gap the next record comes, which is another one.
-        if message.offset() == *offset {
-            is_there = found.take().map(|found| found(&Letter::of(message)));
+
+    /// Gives the committed records of a span to `each`, until it breaks off. Blocks.
+    pub(crate) fn read(
+        &self,
+        span: &Span,
+        mut each: impl FnMut(&Letter<'_>) -> ControlFlow<()>,
+    ) -> Result<(), SinkError> {
+        let Span { partition, from, end, .. } = *span;
+        self.reader.read_messages(&self.topic, partition, from, end, |message| Ok(each(&Letter::of(message))))
+    }
+
+    /// Gives the record at an offset to `found`; `None` if there is none. Blocks.
+    pub(crate) fn at<T>(
+        &self,
+        partition: i32,
+        offset: i64,
+        found: impl FnOnce(&Letter<'_>) -> T,
+    ) -> Result<Option<T>, SinkError> {
+        if !(0..self.partitions).contains(&partition) {
+            return Ok(None);
         }
-        Ok(ControlFlow::Break(()))
-    })?;
-    Ok(is_there)
+        let (low, end) = self.reader.stable_end(&self.topic, partition, OpenTransactions::PassOver)?;
+        if !(low..end).contains(&offset) {
+            return Ok(None);
+        }
+        let (mut found, mut is_there) = (Some(found), None);
+        self.read(&Span { partition, low, from: offset, end }, |letter| {
+            // Behind a gap the next record comes, which is another one.
+            if letter.offset == offset {
+                is_there = found.take().map(|found| found(letter));
+            }
+            ControlFlow::Break(())
+        })?;
+        Ok(is_there)
+    }
 }
 
 impl Reader {
     /// How many partitions a topic has, if it is there.
-    fn partitions(&self, topic: &str) -> Result<Option<i32>, SinkError> {
+    pub(crate) fn partitions(&self, topic: &str) -> Result<Option<i32>, SinkError> {
         let consumer = self.committed()?;
         let metadata = consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT).map_err(|error| {
             SinkError::Unusable(format!("cannot ask Kafka for topic {topic}: {}", explain(consumer, &error)))

@@ -35,6 +35,13 @@ pub(crate) struct Place {
     pub(crate) before: Vec<Cut>,
 }
 
+impl Place {
+    /// The place of what replays dead letters: beside all shards, in topics of its own.
+    pub(crate) fn of_replay() -> Self {
+        Self { partition: 0, shards: 1, generation: 0, cut: 0, before: Vec::new() }
+    }
+}
+
 /// How the number of shards that is configured stands to what is recorded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Numbers {
@@ -51,10 +58,10 @@ pub(super) enum Numbers {
 /// The transactional id of a shard. Those of one cut are unlike those of another, so that a shard can fence all of the cut
 /// before without disturbing those beside it. No name of a stream holds a `~`.
 pub(crate) fn transactional_id(prefix: &str, shard: &ShardId, cut: u32) -> String {
-    let ShardId { stream, index } = shard;
+    let (stream, part) = (&shard.stream, shard.part());
     match cut {
-        0 => format!("{prefix}.{stream}.{index}"),
-        cut => format!("{prefix}.{stream}.{index}~{cut}"),
+        0 => format!("{prefix}.{stream}.{part}"),
+        cut => format!("{prefix}.{stream}.{part}~{cut}"),
     }
 }
 

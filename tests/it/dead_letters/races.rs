@@ -1,0 +1,123 @@
+//! Replays that are killed, replays that meet, and the stream at work beside them.
+
+use super::scene::{Scene, became, untyped};
+use crate::harness::airship::wait_hit;
+use crate::harness::broker::broker;
+use crate::harness::reader::Isolation;
+use serde_json::json;
+
+/// In transactions of two letters each.
+const LETTERS: usize = 8;
+const SMALL: &str = "commit = { max_events = 2 }\nkafka = { transaction_timeout = \"10m\" }";
+
+/// The documented exit code of one whose work another has taken over.
+const FENCED: i32 = 4;
+
+#[track_caller]
+fn scene(test: &str) -> (Scene, Vec<String>) {
+    let lines: Vec<String> = (1..=LETTERS).map(untyped).collect();
+    (Scene::with(test, SMALL, super::scene::TEMPLATE, &lines, LETTERS), lines)
+}
+
+/// Each event once, for both kinds of readers but for what was aborted.
+#[track_caller]
+fn check(scene: &Scene, lines: &[String], aborted: bool) {
+    assert_eq!(scene.values("other", Isolation::Committed), lines);
+    let written = scene.values("other", Isolation::Uncommitted).len();
+    assert_eq!(written > LETTERS, aborted, "{written} written");
+    assert_eq!(scene.letters().len(), LETTERS);
+}
+
+#[test]
+fn a_kill_before_a_commit_repeats_and_loses_nothing() {
+    killed("before_commit", true);
+}
+
+#[test]
+fn a_kill_after_a_commit_repeats_and_loses_nothing() {
+    killed("after_commit", false);
+}
+
+/// The first commit is that of the claim, the second that of the first batch.
+#[track_caller]
+fn killed(point: &str, aborts: bool) {
+    let (scene, lines) = scene(&format!("replay-{point}"));
+    let mut replay = scene.start(&[], &format!("{point}=3:pause"));
+    let hit = wait_hit(&replay.process);
+    assert!(hit.contains(point), "{hit}");
+    replay.process.kill9();
+    let summary = scene.replay(&[]);
+    let before = if aborts { 2 } else { 4 };
+    assert_eq!(summary["replayed_before"], json!(before), "{summary:#}");
+    assert_eq!(became(&summary), [LETTERS as u64 - before, 0, 0], "{summary:#}");
+    check(&scene, &lines, aborts);
+    let summary = scene.replay(&[]);
+    assert_eq!((became(&summary), &summary["taken"]), ([0, 0, 0], &json!(0)), "{summary:#}");
+    check(&scene, &lines, aborts);
+}
+
+#[test]
+fn an_unknown_outcome_is_found_out() {
+    for (point, aborts) in [("before_commit", true), ("after_commit", false)] {
+        let (scene, lines) = scene(&format!("replay-unknown-{point}"));
+        let replay = scene.start(&[], &format!("{point}=3:error"));
+        wait_hit(&replay.process);
+        assert_eq!(became(&replay.succeeds()), [LETTERS as u64, 0, 0]);
+        check(&scene, &lines, aborts);
+    }
+}
+
+#[test]
+fn the_older_of_two_replays_ends_and_nothing_comes_twice() {
+    let (scene, lines) = scene("replay-two");
+    let go = tempfile::tempdir().expect("a directory");
+    let file = go.path().join("go");
+    let env = [
+        ("TRIBUTARY_FAILPOINTS", "before_commit=3:hold"),
+        ("TRIBUTARY_FAILPOINT_GO", file.to_str().expect("UTF-8")),
+    ];
+    let older = scene.start_with(&scene.toml(super::scene::MENDED), &[], &env);
+    wait_hit(&older.process);
+    older.process.sigstop();
+    assert!(broker_has_open_transaction(&scene), "it stands in a transaction");
+    let summary = scene.replay(&[]);
+    assert_eq!((became(&summary), &summary["replayed_before"]), ([6, 0, 0], &json!(2)), "{summary:#}");
+    std::fs::write(&file, "").expect("written");
+    older.process.sigcont();
+    let done = older.ends();
+    assert_eq!(done.code, Some(FENCED), "{done:#?}");
+    assert!(done.log.contains("a later replay of stream s was started"), "{done:#?}");
+    assert_eq!(
+        (&done.summary["delivered"], &done.summary["complete"]),
+        (&json!(2), &json!(false)),
+        "{done:#?}"
+    );
+    check(&scene, &lines, true);
+}
+
+#[track_caller]
+fn broker_has_open_transaction(scene: &Scene) -> bool {
+    crate::harness::airship::has_open_transaction(&format!("{}.other", scene.prefix))
+}
+
+#[test]
+fn a_signal_ends_it_in_order_and_the_next_goes_on() {
+    let (scene, lines) = scene("replay-signal");
+    let go = tempfile::tempdir().expect("a directory");
+    let file = go.path().join("go");
+    let env = [
+        ("TRIBUTARY_FAILPOINTS", "replay_opened=1:hold"),
+        ("TRIBUTARY_FAILPOINT_GO", file.to_str().expect("UTF-8")),
+    ];
+    let replay = scene.start_with(&scene.toml(super::scene::MENDED), &[], &env);
+    wait_hit(&replay.process);
+    replay.process.sigterm();
+    replay.process.wait_for_log("stopping in order", super::scene::LIMIT);
+    std::fs::write(&file, "").expect("written");
+    let done = replay.ends();
+    assert_eq!((done.code, &done.summary["taken"]), (Some(1), &json!(0)), "{done:#?}");
+    assert!(done.log.contains("stopped by a signal before the end"), "{done:#?}");
+    assert_eq!(became(&scene.replay(&[])), [LETTERS as u64, 0, 0]);
+    check(&scene, &lines, false);
+    assert!(broker().topics(&scene.prefix).iter().any(|topic| topic.ends_with(".replays")));
+}
