@@ -18,6 +18,7 @@ mod exit;
 mod mock;
 mod probe;
 mod run;
+mod shell;
 mod status;
 mod table;
 mod tail;
@@ -59,6 +60,10 @@ enum Command {
     Mock(Box<mock::Arguments>),
     /// Ask a running connector, or any URL, whether it is well: for container health checks
     Probe(probe::Arguments),
+    /// Print what completes this command line in a shell, as in `tributary completions bash`
+    Completions(shell::CompletionsArguments),
+    /// Print the manual page, in the form that `man` reads
+    Man(shell::ManArguments),
 }
 
 /// Where the configuration comes from.
@@ -107,6 +112,8 @@ impl Cli {
             Command::Probe(arguments) => probe::run(&arguments),
             Command::Checkpoints(arguments) => checkpoints::run(&arguments),
             Command::DeadLetters(arguments) => dead_letters::run(&arguments),
+            Command::Completions(arguments) => shell::completions(&arguments),
+            Command::Man(arguments) => shell::man(&arguments),
             Command::Config(arguments) => print_config(&arguments),
         }
     }

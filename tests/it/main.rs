@@ -17,6 +17,7 @@ mod dead_letters;
 mod demo;
 mod documents;
 mod harness;
+mod install;
 mod kafka;
 mod mock_alone;
 mod official_clients;
