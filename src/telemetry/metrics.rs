@@ -20,6 +20,7 @@ use crate::webhook;
 pub fn registry(figures: &[ShardFigures], reach: &Reach, webhook: Option<&webhook::Metrics>) -> Registry {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Shards { figures: figures.to_vec(), reach: reach.clone() }));
+    registry.register_collector(Box::new(Process { started_ms: now_ms() }));
     if let Some(webhook) = webhook {
         registry.register_collector(Box::new(Webhook(webhook.clone())));
     }
@@ -154,17 +155,27 @@ fn encode(rows: &mut MetricEncoder<'_>, labels: &Labels, value: &Value) -> std::
 impl Collector for Shards {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
         self.counted(&mut encoder)?;
-        self.readiness(&mut encoder)?;
-        log_lines(&mut encoder)
+        self.readiness(&mut encoder)
     }
 }
 
-/// Those of the whole process.
-fn log_lines(encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
-    let help = "Lines that standard error did not take";
-    let dropped =
-        encoder.encode_descriptor("tributary_log_lines_dropped", help, None, MetricType::Counter)?;
-    ConstCounter::new(output::dropped_lines()).encode(dropped)
+/// What is of the whole process.
+#[derive(Debug)]
+struct Process {
+    /// When its metrics began, milliseconds since the Unix epoch.
+    started_ms: i64,
+}
+
+impl Collector for Process {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let help = "Lines that standard error did not take";
+        let dropped =
+            encoder.encode_descriptor("tributary_log_lines_dropped", help, None, MetricType::Counter)?;
+        ConstCounter::new(output::dropped_lines()).encode(dropped)?;
+        let (name, help) = ("tributary_process_start_time", "When the process began, seconds since 1970");
+        let started = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Gauge)?;
+        ConstGauge::new(self.started_ms as f64 / 1000.0).encode(started)
+    }
 }
 
 fn labels(figures: &ShardFigures) -> Labels {
@@ -208,6 +219,10 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }
+        let started =
+            text.lines().find_map(|line| line.strip_prefix("tributary_process_start_time_seconds "));
+        let age = now_ms() as f64 / 1000.0 - started.unwrap().parse::<f64>().unwrap();
+        assert!((0.0..600.0).contains(&age), "began {age} s ago");
         assert!(!text.contains("tributary_stream_lag_seconds{"), "no lag before the first event");
         let mut families: Vec<_> = text.lines().filter(|line| line.starts_with("# TYPE")).collect();
         let count = families.len();

@@ -5,10 +5,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tributary::model::types::ShardId;
+use tributary::sink::SinkError;
 use tributary::sink::kafka::reach::Reach;
 use tributary::supervisor::ShardFigures;
 use tributary::telemetry;
 use tributary::webhook::Metrics;
+
+mod monitoring;
 
 /// Labels that nearly all have.
 const COMMON: [&str; 2] = ["stream", "shard"];
@@ -18,12 +21,16 @@ struct Exposed {
     page: String,
     /// By name, as it is queried, the names and values of further labels.
     metrics: BTreeMap<String, BTreeSet<String>>,
+    /// By family, the names of all labels of its rows.
+    labels: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Exposed {
     fn new() -> Self {
         let id = ShardId { stream: "s".into(), index: 0 };
         let figures = ShardFigures { id, source: Default::default(), shard: Default::default() };
+        // This label shows with the first failure.
+        figures.shard.failed(SinkError::Fenced(String::new()).code(), "");
         // Ages are absent until there is something to measure from; their families stand there all the same.
         let registry = telemetry::metrics::registry(&[figures], &Reach::default(), Some(&Metrics::default()));
         let mut page = String::new();
@@ -37,27 +44,35 @@ impl Exposed {
                 metrics.insert(format!("{family}{ending}"), BTreeSet::new());
             }
         }
+        let mut all: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for line in page.lines().filter(|line| !line.starts_with('#')) {
-            let Some((name, labels)) = line.split_once('{') else { continue };
-            let Some(further) = metrics.get_mut(name) else { continue };
-            let labels = labels.split_once('}').unwrap().0;
+            let (name, rest) = line.split_at(line.find(['{', ' ']).unwrap());
+            let labels = rest.strip_prefix('{').map_or("", |labels| labels.split_once('}').unwrap().0);
             for (label, value) in labels.split(',').filter_map(|label| label.split_once('=')) {
-                if !COMMON.contains(&label) {
+                all.entry(family(name).to_owned()).or_default().insert(label.to_owned());
+                if let Some(further) = metrics.get_mut(name)
+                    && !COMMON.contains(&label)
+                {
                     further.extend([label.to_owned(), value.trim_matches('"').to_owned()]);
                 }
             }
+            all.entry(family(name).to_owned()).or_default();
         }
-        Self { page, metrics }
+        Self { page, metrics, labels: all }
     }
 
     /// Whether a query of that name finds something.
     fn has(&self, name: &str) -> bool {
-        let of_histogram = ["_bucket", "_sum", "_count"].iter().any(|ending| {
-            let family = name.strip_suffix(ending).unwrap_or_default();
-            self.page.contains(&format!("# TYPE {family} histogram\n"))
-        });
+        let of_histogram =
+            name != family(name) && self.page.contains(&format!("# TYPE {} histogram\n", family(name)));
         of_histogram || self.metrics.contains_key(name)
     }
+}
+
+/// What a histogram's rows are named after; other names stay.
+fn family(name: &str) -> &str {
+    let endings = ["_bucket", "_sum", "_count"];
+    endings.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(name)
 }
 
 fn top() -> &'static Path {
@@ -94,6 +109,8 @@ fn metrics_that_documents_name_exist() {
         "config.example.toml",
         "docker-compose.yml",
         "helm",
+        "alerts",
+        "dashboards",
     ] {
         for file in files(top().join(place)) {
             let text = fs::read_to_string(&file).unwrap();
