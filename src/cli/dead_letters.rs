@@ -57,8 +57,8 @@ enum What {
     /// Take dead letters of one stream once more through its event path, as this configuration has it, exactly once
     ///
     /// It may run while the stream runs. What was replayed is remembered, so another replay, and one after a crash, goes on with the
-    /// rest. What fails again becomes a new dead letter that says how often it has failed. Letters whose bytes were withheld or
-    /// hashed by redaction, or of which only the head was kept, are left as they are. Exit code 4: a later replay of the same stream
+    /// rest. What fails again becomes a new dead letter that says how often it has failed. Letters whose bytes redaction withheld, or
+    /// other rules hashed, or of which only the head was kept, are left as they are. Exit code 4: a later replay of the same stream
     /// was started.
     Replay(Box<replay::Arguments>),
 }

@@ -12,7 +12,7 @@
 
 use hmac::{Hmac, KeyInit};
 use serde::de::IgnoredAny;
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 use super::paths::{Node, PathError, Spelling};
 use super::scan::Unreadable;
@@ -116,6 +116,22 @@ impl Config {
             Action::Hash(secret) => Some(secret),
             Action::Drop | Action::Truncate => None,
         })
+    }
+
+    /// What tells these rules from others: what is done to which members, in any order and under whatever secrets. 16 letters.
+    pub fn fingerprint(&self) -> String {
+        let line = |rule: &Rule| {
+            let action = match rule.action {
+                Action::Drop => "drop",
+                Action::Hash(_) => "hash",
+                Action::Truncate => "truncate",
+            };
+            format!("{action} {}\n", rule.path)
+        };
+        let mut lines: Vec<String> = self.rules.iter().map(line).collect();
+        lines.sort();
+        let digest = Sha256::digest(lines.concat());
+        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 }
 

@@ -101,6 +101,8 @@ pub struct Letter {
     pub length: u64,
     /// What its bytes are.
     pub bytes: LetterBytes,
+    /// What tells the rules from others by which they are redacted, if they are.
+    pub rules: Option<String>,
     /// The shard that the event came by, as its header says.
     pub shard: String,
     /// Where the event stood, in the words of its header; empty where that is not known.
@@ -214,6 +216,7 @@ mod tests {
             attempts: 1,
             length: 7,
             bytes: LetterBytes::Whole,
+            rules: None,
             shard: "0".into(),
             position: String::new(),
         }

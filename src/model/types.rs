@@ -323,6 +323,8 @@ pub enum Headers<'a> {
         length: u64,
         /// `tributary-bytes`: what the value is.
         bytes: LetterBytes,
+        /// `tributary-redaction`: what tells the rules from others by which the value is redacted, if it is.
+        rules: Option<&'a str>,
         /// `tributary-position`: where the line stood; left out when unknown.
         position: Spot<'a>,
         /// Of a letter that was replayed and failed again, the one before it: for `tributary-attempts`, and the shard that it came by.

@@ -5,6 +5,7 @@
 //! - What became of a letter and that it was replayed are one transaction. So after a crash it counts with both or with neither.
 //! - A replay fences the one before it, and only then reads what was replayed.
 
+use std::ops::ControlFlow;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::Ended;
 use crate::event::dedupe::{self, Window};
 use crate::event::extract::{self, Extractor};
-use crate::event::redact::Action;
+use crate::event::redact;
 use crate::event::route::Router;
 use crate::failpoint;
 use crate::model::letters::Replayed;
@@ -186,9 +187,13 @@ impl Replaying<'_> {
     }
 
     fn judge(&self) -> Judge {
-        let rules = self.stream.redact.as_ref().map(|redact| redact.rules.as_slice()).unwrap_or_default();
-        let hashes = rules.iter().any(|rule| matches!(rule.action, Action::Hash(_)));
-        Judge { stream: self.stream.name().to_string(), choice: self.choice, hashes }
+        let redact = self.stream.redact.as_ref();
+        Judge {
+            stream: self.stream.name().to_string(),
+            choice: self.choice,
+            hashes: redact.is_some_and(|redact| redact.secrets().next().is_some()),
+            rules: redact.map(redact::Config::fingerprint),
+        }
     }
 
     fn letters(&self) -> Result<Letters, ReplayError> {
@@ -302,7 +307,8 @@ impl Replaying<'_> {
                     shard.know(&ids);
                     ids.clear();
                 }
-                std::ops::ControlFlow::Continue(())
+                // Nothing is replayed then, so nothing has to be known.
+                if self.stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })?;
         }
         shard.know(&ids);

@@ -1,5 +1,6 @@
 //! `tributary dead-letters`: what could not be delivered, and what becomes of it.
 
+mod kinds;
 mod look;
 mod races;
 mod replay;

@@ -106,6 +106,12 @@ impl Pipeline {
         };
         let length = before.map_or(length, |before| before.length);
         let (reason, detail) = (letter.reason, cut(&detail));
+        let is_shown = value.zip(letter.forms.shown).is_some_and(|(value, shown)| std::ptr::eq(value, shown));
+        let rules = match is_shown {
+            true => self.rules(),
+            false => before.and_then(|before| before.rules.as_deref()),
+        };
+        let rules = rules.filter(|_| bytes == LetterBytes::Redacted);
         let record = OutRecord {
             ordinal: self.line,
             topic,
@@ -113,7 +119,7 @@ impl Pipeline {
             key: None,
             value: value.unwrap_or_default(),
             timestamp_ms: self.clock_ms,
-            headers: Headers::DeadLetter { reason, detail, length, bytes, position, before },
+            headers: Headers::DeadLetter { reason, detail, length, bytes, rules, position, before },
         };
         match sink.send(&record) {
             Err(SinkError::TooLarge { room, .. }) => send_head(&record, room, sink)?,
@@ -131,7 +137,8 @@ fn send_head(record: &OutRecord<'_>, room: usize, sink: &mut impl Sink) -> Resul
     let head = &record.value[..record.value.len().min(OVERSIZE_HEAD).min(room)];
     let headers = match record.headers {
         Headers::DeadLetter { reason, detail, length, position, before, .. } => {
-            Headers::DeadLetter { reason, detail, length, position, before, bytes: LetterBytes::Head }
+            let (bytes, rules) = (LetterBytes::Head, None);
+            Headers::DeadLetter { reason, detail, length, bytes, rules, position, before }
         }
         event => event,
     };

@@ -25,6 +25,8 @@ pub struct Redaction {
     config: redact::Config,
     secrets: Vec<Secret>,
     redactor: Redactor,
+    /// What tells its rules from others.
+    fingerprint: String,
 }
 
 /// Why there is no redaction.
@@ -53,7 +55,7 @@ impl Redaction {
     pub fn open(config: &redact::Config) -> Result<Self, RedactionError> {
         let secrets = read(config)?;
         let redactor = Redactor::new(config, &secrets)?;
-        Ok(Self { config: config.clone(), secrets, redactor })
+        Ok(Self { config: config.clone(), secrets, redactor, fingerprint: config.fingerprint() })
     }
 
     /// Reads the secrets again, and tells whether one has changed. Where one cannot be read, the one before stays.
@@ -105,10 +107,21 @@ impl Pipeline {
     /// Both forms of a line.
     pub(super) fn forms<'l>(&self, received: &'l [u8], scratch: &'l mut Vec<u8>) -> Forms<'l> {
         let shown = match &self.redaction {
-            Some(redaction) => redaction.show(received, scratch),
-            None => Some(received),
+            Some(redaction) if !self.is_redacted() => redaction.show(received, scratch),
+            _ => Some(received),
         };
         Forms { received, shown }
+    }
+
+    /// Whether the line at hand is a dead letter that these very rules have redacted: what they hash must not be hashed twice.
+    fn is_redacted(&self) -> bool {
+        let said = self.letter.as_ref().and_then(|letter| letter.rules.as_deref());
+        said.is_some() && said == self.rules()
+    }
+
+    /// What tells the rules of the redaction from others.
+    pub(super) fn rules(&self) -> Option<&str> {
+        self.redaction.as_ref().map(|redaction| &*redaction.fingerprint)
     }
 
     /// Both forms of what is no event: nobody can tell what in it is to be redacted, since rules are for the shape of events. An

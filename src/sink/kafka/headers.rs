@@ -106,9 +106,9 @@ impl RecordHeaders {
                 });
                 (all.count() > 0).then_some(all)
             }
-            Headers::DeadLetter { reason, detail, length, bytes, position, before } => {
+            Headers::DeadLetter { reason, detail, length, bytes, rules, position, before } => {
                 let shard = before.map_or(&self.shard, |before| &before.shard);
-                let mut all = OwnedHeaders::new_with_capacity(9)
+                let mut all = OwnedHeaders::new_with_capacity(10)
                     .insert(header("tributary-stream", &self.stream))
                     .insert(header("tributary-shard", shard))
                     .insert(header("tributary-source", &self.source))
@@ -116,6 +116,9 @@ impl RecordHeaders {
                     .insert(header("tributary-detail", detail))
                     .insert(header("tributary-length", &length.to_string()))
                     .insert(header("tributary-bytes", bytes.name()));
+                if let Some(rules) = rules {
+                    all = all.insert(header("tributary-redaction", rules));
+                }
                 if !position.is_unknown() {
                     all = all.insert(header("tributary-position", &position.to_string()));
                 }
@@ -191,6 +194,7 @@ mod tests {
         detail: "no id",
         length: 7,
         bytes: LetterBytes::Whole,
+        rules: None,
         position: Spot::Unknown,
         before: None,
     };

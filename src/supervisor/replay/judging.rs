@@ -25,7 +25,7 @@ pub enum Obstacle {
     Withheld,
     /// Only the head of the line was kept.
     Head,
-    /// Members of it were hashed, and would be hashed once more.
+    /// Other rules than those of now have redacted it, and what they hashed would be hashed once more.
     Hashed,
 }
 
@@ -64,6 +64,8 @@ pub(super) struct Judge {
     pub(super) choice: Choice,
     /// Whether the stream hashes what it redacts.
     pub(super) hashes: bool,
+    /// What tells its rules of redaction from others.
+    pub(super) rules: Option<String>,
 }
 
 impl Judge {
@@ -85,10 +87,12 @@ impl Judge {
         }
         let length = number(letter, "tributary-length").unwrap_or(letter.value.len() as u64);
         let bytes = bytes(letter, length);
+        let rules = Some(letter.header("tributary-redaction").into_owned()).filter(|rules| !rules.is_empty());
+        let is_current = rules.is_some() && rules == self.rules;
         match bytes {
             LetterBytes::Withheld => return Verdict::Kept(Obstacle::Withheld),
             LetterBytes::Head => return Verdict::Kept(Obstacle::Head),
-            LetterBytes::Redacted if self.hashes => return Verdict::Kept(Obstacle::Hashed),
+            LetterBytes::Redacted if self.hashes && !is_current => return Verdict::Kept(Obstacle::Hashed),
             LetterBytes::Redacted | LetterBytes::Whole => {}
         }
         Verdict::Taken(Letter {
@@ -99,6 +103,7 @@ impl Judge {
             attempts: number(letter, "tributary-attempts").unwrap_or(1),
             length,
             bytes,
+            rules,
             shard: letter.header("tributary-shard").into_owned(),
             position: letter.header("tributary-position").into_owned(),
         })
@@ -146,7 +151,7 @@ mod tests {
             headers,
             value: value.as_bytes(),
         };
-        let judge = Judge { stream: "mobile".into(), choice, hashes };
+        let judge = Judge { stream: "mobile".into(), choice, hashes, rules: Some("a1".into()) };
         let mut replayed = Replayed::default();
         if let Verdict::Taken(taken) = judge.judge(&letter, 5, None) {
             replayed.add("t", &taken, false);
@@ -195,6 +200,16 @@ mod tests {
         assert_eq!(bytes(false, "whole", "2", "{}"), "taken");
         assert_eq!(bytes(false, "redacted", "9", "{}"), "taken");
         assert_eq!(bytes(true, "redacted", "9", "{}"), "hashed");
+        let redacted = |rules: &'static str| {
+            let headers = [
+                OWN,
+                ("tributary-bytes", "redacted"),
+                ("tributary-length", "9"),
+                ("tributary-redaction", rules),
+            ];
+            matches!(judge(Choice::default(), true, &headers, "{}"), Verdict::Taken(_))
+        };
+        assert!(redacted("a1") && !redacted("b2"), "only what these rules have redacted is not hashed twice");
         assert_eq!(bytes(false, "head", "9", "{}"), "head_only");
         assert_eq!(bytes(false, "withheld", "9", ""), "withheld");
         // As earlier releases wrote them.

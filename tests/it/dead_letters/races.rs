@@ -1,10 +1,12 @@
 //! Replays that are killed, replays that meet, and the stream at work beside them.
 
-use super::scene::{Scene, became, untyped};
-use crate::harness::airship::wait_hit;
+use super::scene::{Scene, became, start, untyped};
+use crate::harness::airship::oracle::Found;
+use crate::harness::airship::{Mock, STREAM, Setup, count_log, service, stop, wait_hit};
 use crate::harness::broker::broker;
 use crate::harness::reader::Isolation;
 use serde_json::json;
+use tributary_mock::airship::{Armed, Config, Fault};
 
 /// In transactions of two letters each.
 const LETTERS: usize = 8;
@@ -120,4 +122,35 @@ fn a_signal_ends_it_in_order_and_the_next_goes_on() {
     assert_eq!(became(&scene.replay(&[])), [LETTERS as u64, 0, 0]);
     check(&scene, &lines, false);
     assert!(broker().topics(&scene.prefix).iter().any(|topic| topic.ends_with(".replays")));
+}
+
+#[test]
+fn the_stream_at_work_is_not_disturbed() {
+    const EVENTS: u64 = 3_000;
+    const FIRST: u64 = 500;
+    let faults = vec![Armed::at(50, Fault::GarbageLine {})];
+    let mock = Mock::start(Config { faults, hold_at: Some(FIRST), ..service(EVENTS) });
+    let setup = Setup::new("replay-beside", &mock);
+    let mut process = setup.start();
+    let mut progress = setup.progress();
+    let before = progress.wait_received(FIRST + 1);
+    // The first one meets the stream at rest, the others meet it at work.
+    for (round, release) in [(0, FIRST), (1, EVENTS / 2), (2, EVENTS)] {
+        mock.release(release);
+        let summary = start(&setup.toml(), STREAM, &[], &[]).succeeds();
+        assert_eq!(
+            (became(&summary), &summary["replayed_before"]),
+            ([0, 0, 1], &json!(round)),
+            "{summary:#}"
+        );
+    }
+    let last = progress.wait_received(EVENTS + 1);
+    assert_eq!(last.owner, before.owner, "nobody has opened the shard anew");
+    assert_eq!(process.metrics().sum("tributary_write_failures_total", &[]), 0.0);
+    stop(&mut process);
+    assert_eq!(count_log(&process, "write failed"), 0);
+    assert_eq!(setup.expectation(&mock).check(), Found { records: EVENTS as usize, repeats: 0 });
+    let letters = crate::harness::reader::read_all(broker(), &setup.dead_letters(), Isolation::Committed);
+    let attempts: Vec<_> = letters.iter().map(|it| it.header("tributary-attempts").unwrap_or("1")).collect();
+    assert_eq!(attempts, ["1", "2", "3", "4"]);
 }

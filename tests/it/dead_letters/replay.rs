@@ -163,6 +163,22 @@ fn a_topic_that_was_made_again_is_noticed() {
 }
 
 #[test]
+fn what_the_retention_has_deleted_is_forgotten_and_no_loss() {
+    let scene = Scene::new("replay-retention", &(1..=4).map(untyped).collect::<Vec<_>>(), 4);
+    assert_eq!(became(&scene.replay(&["--limit", "2"])), [2, 0, 0]);
+    let topic = format!("{}.dead-letters", scene.prefix);
+    assert_eq!(broker().partition_count(&topic), Some(1));
+    let letters = scene.letters();
+    // The latest that was replayed is gone, too.
+    broker().delete_records(&topic, 0, letters[1].offset + 1);
+    let summary = scene.replay(&[]);
+    assert_eq!((became(&summary), &summary["replayed_before"]), ([2, 0, 0], &json!(0)), "{summary:#}");
+    assert_eq!(scene.values("other", Isolation::Uncommitted), (1..=4).map(untyped).collect::<Vec<_>>());
+    let summary = scene.replay(&[]);
+    assert_eq!((became(&summary), &summary["replayed_before"]), ([0, 0, 0], &json!(2)), "{summary:#}");
+}
+
+#[test]
 fn a_stream_that_is_not_there_is_named() {
     let scene = Scene::new("replay-unknown", &[untyped(1)], 1);
     let done = super::scene::start(&scene.toml(MENDED), "other", &[], &[]).ends();

@@ -131,6 +131,8 @@ fn the_least_rights_are_enough_and_each_missing_one_is_named() {
     let found = full.expectation(&mock).check_at(&broker, Repeats::Forbidden);
     assert_eq!(found, Found { records: EVENTS as usize, repeats: 0 });
 
+    replays_with_its_rights(&broker, &full);
+
     let mut without_transactions = start(&least);
     let read = || {
         crate::harness::reader::read_all(&broker, least.topic(), crate::harness::reader::Isolation::Committed)
@@ -170,4 +172,25 @@ fn the_least_rights_are_enough_and_each_missing_one_is_named() {
             wait_until(LIMIT, format_args!("events without {left_out}"), || received(&process) > 100.0);
         }
     }
+}
+
+/// A replay takes one right more than its stream: to read the dead letters.
+#[track_caller]
+fn replays_with_its_rights(broker: &PrivateBroker, setup: &Setup) {
+    use rdkafka::message::{Header, OwnedHeaders};
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+    let topic = dead_letters(setup);
+    let producer: BaseProducer = broker.client(&[]).create().expect("a producer");
+    let headers = OwnedHeaders::new().insert(Header { key: "tributary-stream", value: Some("mobile") });
+    let record: BaseRecord<'_, (), str> = BaseRecord::to(&topic).payload("no JSON").headers(headers);
+    producer.send(record).map_err(|(error, _)| error).expect("sent");
+    producer.flush(LIMIT).expect("written");
+    let replay = || crate::dead_letters::scene::start(&config(setup, ""), "mobile", &[], &[]);
+    let denied = replay().ends();
+    assert_eq!(denied.code, Some(1), "{denied:#?}");
+    assert!(denied.log.contains(&topic) && denied.log.contains("uthoriz"), "{denied:#?}");
+    let read = ["TOPIC", "LITERAL", &topic, "READ"].map(str::to_owned);
+    broker.allow(&[read]);
+    let summary = replay().succeeds();
+    assert_eq!(crate::dead_letters::scene::became(&summary), [0, 0, 1], "{summary:#}");
 }
