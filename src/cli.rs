@@ -56,7 +56,7 @@ enum Command {
     Checkpoints(checkpoints::Arguments),
     /// List, show and replay what could not be delivered as an event
     DeadLetters(dead_letters::Arguments),
-    /// Run the mock service alone
+    /// Run the mock service alone, or have it push webhooks
     Mock(Box<mock::Arguments>),
     /// Ask a running connector, or any URL, whether it is well: for container health checks
     Probe(probe::Arguments),
@@ -220,7 +220,7 @@ mod tests {
     use super::*;
 
     /// What any number is right for.
-    const ANY: [&str; 3] = ["count", "seed", "ADOBE_SEED"];
+    const ANY: [&str; 4] = ["count", "limit", "seed", "ADOBE_SEED"];
 
     /// Values that no clock and no memory has room for, by the type of the flag.
     fn absurd(flag: &ValueParser) -> &'static [&'static str] {
@@ -237,17 +237,29 @@ mod tests {
         }
     }
 
+    /// All commands below this one, each with the names that lead to it.
+    fn below<'c>(command: &'c clap::Command, names: &[&'c str]) -> Vec<(Vec<&'c str>, &'c clap::Command)> {
+        let deeper = |command: &'c clap::Command| {
+            let names = [names, &[command.get_name()]].concat();
+            let further = below(command, &names);
+            [vec![(names, command)], further].concat()
+        };
+        command.get_subcommands().flat_map(deeper).collect()
+    }
+
     #[test]
     fn no_flag_takes_an_absurd_number() {
         let (mut flags, mut wrong) = (0, Vec::new());
-        for command in Cli::command().get_subcommands() {
+        let root = Cli::command();
+        for (names, command) in below(&root, &[]) {
             for flag in command.get_arguments().filter(|flag| !ANY.contains(&flag.get_id().as_str())) {
                 let Some(name) = flag.get_long() else { continue };
                 let values = absurd(flag.get_value_parser());
                 flags += usize::from(!values.is_empty());
                 for value in values {
-                    let line = ["tributary", command.get_name(), &format!("--{name}={value}")];
-                    match Cli::try_parse_from(line) {
+                    let flag = format!("--{name}={value}");
+                    let line = [&["tributary"], &names[..], &[&flag]].concat();
+                    match Cli::try_parse_from(&line) {
                         Ok(_) => wrong.push(line[1..].join(" ")),
                         Err(error) => assert!(error.use_stderr(), "{line:?}: {error}"),
                     }

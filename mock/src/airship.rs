@@ -19,6 +19,7 @@ pub mod request;
 pub(crate) mod service;
 mod session;
 mod slots;
+pub mod webhook;
 
 pub use crate::engine::clock::Epoch;
 pub use config::{Config, Encoding, OnBadOffset, Pin};

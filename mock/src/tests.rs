@@ -4,6 +4,7 @@ mod faults;
 mod largest;
 mod livestream;
 mod protocol;
+mod webhook;
 
 use std::io::Write as _;
 

@@ -1,20 +1,37 @@
-//! `tributary mock`: the mock service until a signal.
+//! `tributary mock`: the mock service until a signal, or what it pushes to a receiver.
+
+mod webhook;
 
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use crate::output;
 
 /// Arguments of `mock`.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Arguments {
     #[command(flatten)]
     config: tributary_mock::Config,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Push Airship events to a webhook receiver, such as a running connector
+    ///
+    /// Each request is sent until it is acknowledged, also after SIGTERM or Ctrl-C, which begins no new ones. A second signal
+    /// ends at once. Exit code 0: all were acknowledged; 1: some were not.
+    Webhook(Box<webhook::Arguments>),
 }
 
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    if let Some(Command::Webhook(arguments)) = arguments.command {
+        return webhook::run(&arguments);
+    }
     let runtime = super::runtime().context("cannot start the runtime")?;
     runtime.block_on(async {
         let listen = arguments.config.listen.clone();

@@ -35,6 +35,12 @@ pub(crate) fn rate(text: &str) -> Result<f64, String> {
     rate.ok_or_else(|| format!("expected a number from 0 to {FASTEST}"))
 }
 
+/// A part of all, from 0 to 1.
+pub(crate) fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "expected a number from 0 to 1".to_owned())
+}
+
 /// A number of bytes.
 pub(crate) fn bytes(text: &str) -> Result<usize, String> {
     let bytes = text.parse().ok().filter(|bytes| *bytes <= MOST_BYTES);
@@ -54,6 +60,10 @@ mod tests {
         assert_eq!((rate("0"), rate("1e9")), (Ok(0.0), Ok(FASTEST)));
         for text in ["-1", "inf", "NaN", "1e10", "", "x"] {
             assert_eq!(rate(text).unwrap_err(), "expected a number from 0 to 1000000000", "{text}");
+        }
+        assert_eq!((share("0"), share("1"), share("0.25")), (Ok(0.0), Ok(1.0), Ok(0.25)));
+        for text in ["-0.1", "1.01", "NaN", "", "x"] {
+            assert_eq!(share(text).unwrap_err(), "expected a number from 0 to 1", "{text}");
         }
         assert_eq!((bytes("0"), bytes("1073741824")), (Ok(0), Ok(MOST_BYTES)));
         for text in ["-1", "1073741825", "99999999999999999999", "1.5"] {

@@ -30,6 +30,10 @@ pub(crate) enum Lane {
     Visitor,
     /// Tokens, drawn by their number.
     Token,
+    /// What is done to a request that is sent, drawn by its number.
+    Request,
+    /// Pauses before a request is sent again, drawn by its number.
+    Pause,
 }
 
 /// A sequence of numbers (SplitMix64).
