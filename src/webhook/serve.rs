@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +28,9 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// How often secrets and certificate are read again.
 const READ_AGAIN: Duration = Duration::from_secs(5);
+
+/// Connections that wait to be accepted, at most; the system may allow fewer. All senders may come at once, as after an outage.
+const ACCEPT_QUEUE: u32 = 4_096;
 
 /// Why the receiver cannot begin.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +79,7 @@ impl Receiver {
         let wanted = config.streams.iter().map(|stream| stream.intake.wanted(kafka)).collect();
         let listen = config.listen;
         let failed = |source| ReceiverError::Listen { listen, source };
-        let listener = TcpListener::bind(listen).await.map_err(failed)?;
+        let listener = bind(listen).map_err(failed)?;
         let metrics = Metrics::default();
         metrics.set_health(Health::Away("this process has just begun".into()));
         Ok(Self {
@@ -138,6 +141,15 @@ impl Receiver {
         reading.abort();
         info!("the webhook has answered everything");
     }
+}
+
+/// A listener with a long queue. That of [`TcpListener::bind`] has 128 places, and who finds none waits for seconds, or is lost.
+fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if listen.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // So that a restart need not wait for connections of before.
+    socket.set_reuseaddr(true)?;
+    socket.bind(listen)?;
+    socket.listen(ACCEPT_QUEUE)
 }
 
 /// Keeps the health up to date, for ever.

@@ -3,6 +3,7 @@
 
 mod bodies;
 mod campaign;
+mod crowd;
 mod endings;
 mod limits;
 mod mock;
