@@ -42,13 +42,12 @@ mod preparing;
 pub mod reach;
 pub(crate) mod readback;
 mod recall;
-mod replaying;
+pub(crate) mod replaying;
 pub(crate) mod settings;
 mod state;
 pub(crate) mod topics;
 mod writing;
 
-pub(crate) use replaying::replayed;
 pub use state::StateTopics;
 
 use checking::Seen;

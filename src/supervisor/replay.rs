@@ -28,7 +28,8 @@ use crate::shard::{self, Exit, Shard};
 use crate::sink::kafka::config::{Config, Delivery};
 use crate::sink::kafka::placement::{Latest, Place};
 use crate::sink::kafka::readback::{Letters, Span};
-use crate::sink::kafka::{KafkaSink, Settings, replayed};
+use crate::sink::kafka::replaying::{replayed, uphold};
+use crate::sink::kafka::{KafkaSink, Settings};
 use crate::sink::{Sink, SinkError};
 use crate::source::queue::queue;
 use crate::task;
@@ -144,6 +145,8 @@ impl Replaying<'_> {
                 return Ok(Replay { tally: Tally::default(), figures, ended, error });
             }
         };
+        // The topic is there by now, whoever made it.
+        uphold(&self.plan.kafka, &self.runtime)?;
         failpoint::pass("replay_opened");
         let found = match shard.resume().position {
             Some(Position::Letters(replayed)) => replayed,

@@ -1,4 +1,4 @@
-//! What is recorded of a stream's replays, for whoever looks. Does not fence anybody.
+//! What is recorded of a stream's replays: its topic, and what stands there for whoever looks. Does not fence anybody.
 
 use tokio::runtime::Handle;
 
@@ -7,6 +7,7 @@ use super::client::Clients;
 use super::config::Config;
 use super::placement::Place;
 use super::readback::{OpenTransactions, Reader};
+use super::settings;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::letters::Replayed;
 use crate::model::types::{Position, ShardId};
@@ -29,4 +30,14 @@ pub(crate) fn replayed(
         Some(Position::Letters(replayed)) => Some(replayed),
         _ => None,
     }))
+}
+
+/// Checks the topic of these records, and sets it right if it may be changed. Blocks.
+pub(crate) fn uphold(config: &Config, runtime: &Handle) -> Result<(), SinkError> {
+    if !config.check_settings {
+        return Ok(());
+    }
+    let clients = Clients::new(config.clone(), runtime.clone());
+    let rules = StateTopics::new(&config.prefix).rules_of_replays();
+    settings::uphold(&clients, runtime, config.create_topics, &[rules])
 }

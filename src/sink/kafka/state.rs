@@ -64,6 +64,11 @@ impl StateTopics {
         }
     }
 
+    /// What that topic must be like, whoever made it: one that forgets would have letters replayed once more.
+    pub fn rules_of_replays(&self) -> Rules {
+        Rules { topic: self.replays.clone(), settings: vec![("cleanup.policy", Must::Be("compact"))] }
+    }
+
     /// What the state topics must be like, whoever made them.
     pub fn rules(&self, config: &Config) -> [Rules; 3] {
         let retention_ms = i64::try_from(config.journal_retention.as_millis()).unwrap_or(i64::MAX);

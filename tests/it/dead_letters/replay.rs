@@ -179,6 +179,15 @@ fn what_the_retention_has_deleted_is_forgotten_and_no_loss() {
 }
 
 #[test]
+fn a_topic_of_replays_that_would_forget_is_set_right() {
+    let scene = Scene::new("replay-settings", &[untyped(1)], 1);
+    let topic = format!("{}.replays", scene.prefix);
+    broker().create_topic(&topic, 1, &[("cleanup.policy", "delete"), ("retention.ms", "604800000")]);
+    assert_eq!(became(&scene.replay(&[])), [1, 0, 0]);
+    assert_eq!(broker().topic_config(&topic)["cleanup.policy"], "compact");
+}
+
+#[test]
 fn a_stream_that_is_not_there_is_named() {
     let scene = Scene::new("replay-unknown", &[untyped(1)], 1);
     let done = super::scene::start(&scene.toml(MENDED), "other", &[], &[]).ends();
