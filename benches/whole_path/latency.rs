@@ -4,11 +4,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::{Offset, TopicPartitionList};
+use tokio::time::Instant;
 
 use crate::Arguments;
 use crate::broker::{self, Broker};
 use crate::connector::{Headers, Job, Service};
-use crate::{connector, mock};
+use crate::{connector, mock, running};
 
 /// Events of the start, which wait for the connector, are not counted.
 const SETTLING: Duration = Duration::from_secs(5);
@@ -31,10 +32,11 @@ pub(crate) fn measure(arguments: &Arguments, broker: &Broker) {
     assignment.add_partition_offset(&topic, 0, Offset::Beginning).expect("a partition");
     consumer.assign(&assignment).expect("an assignment");
     let mock = mock::start(&["--events", &events.to_string(), "--rate", &rate.to_string(), "--epoch", "now"]);
-    let settings = connector::get(&mock.address, "/_mock/config").expect("the mock's settings");
+    let settings = running::get(&mock.address, "/_mock/config").expect("the mock's settings");
     let (epoch_ms, step_us) = (number(&settings, "epoch_ms"), number(&settings, "step_us"));
     let service = Service::Airship(1);
     let job = Job { mock: &mock, service, topic: &topic, headers: Headers::None, more: "" };
+    let started = Instant::now();
     let connector = connector::start(arguments, broker, job);
     let mut latencies = Vec::with_capacity(events as usize);
     let mut position = 0;
@@ -57,7 +59,7 @@ pub(crate) fn measure(arguments: &Arguments, broker: &Broker) {
          p99 {p99:.0}, max {max:.0}",
         latencies.len()
     );
-    let seconds = connector.started.elapsed().as_secs_f64();
+    let seconds = started.elapsed().as_secs_f64();
     println!(
         "there: {:.1} % of a core, peak {:.1} MiB",
         connector.process.cpu_seconds() / seconds * 100.0,

@@ -36,12 +36,16 @@ use std::time::Duration;
 use clap::Parser;
 
 mod allocations;
+#[path = "../processes/broker.rs"]
 mod broker;
 mod connector;
 mod floor;
 mod latency;
 mod mock;
+#[path = "../processes/proc.rs"]
 mod proc;
+#[path = "../processes/running.rs"]
+mod running;
 mod table;
 mod takeover;
 

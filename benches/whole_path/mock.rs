@@ -5,9 +5,7 @@ use std::process::{ChildStdout, Command, Stdio};
 
 use crate::broker::free_port;
 use crate::proc::Killed;
-
-/// The connector's binary, which is the mock's too.
-pub(crate) const TRIBUTARY: &str = env!("CARGO_BIN_EXE_tributary");
+use crate::running::TRIBUTARY;
 
 /// A mock service that serves.
 pub(crate) struct Mock {

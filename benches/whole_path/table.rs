@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::running::median;
+
 /// One round.
 pub(crate) struct Row {
     pub(crate) events: u64,
@@ -108,19 +110,6 @@ pub(crate) fn summary(name: &str, ours: &[Row], floors: &[Row]) {
             rate(floors)
         );
     }
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-/// The sum of all samples of that name; `None` without any.
-pub(crate) fn sum(page: &str, name: &str) -> Option<f64> {
-    let is_meant = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{'));
-    let values = page.lines().filter(is_meant).filter_map(|line| line.rsplit_once(' ')?.1.parse().ok());
-    values.fold(None, |sum: Option<f64>, value: f64| Some(sum.unwrap_or_default() + value))
 }
 
 /// The value of the first sample of that name.

@@ -8,9 +8,9 @@ use tokio::time::Instant;
 
 use crate::Arguments;
 use crate::broker::Broker;
-use crate::connector::{self, Connector, Headers, Job, Service, get};
+use crate::connector::{self, Headers, Job, Service};
 use crate::mock::{self, Mock};
-use crate::table::sum;
+use crate::running::{Connector, get, sum};
 
 /// The least that brokers take.
 const SESSION: Duration = Duration::from_secs(6);
