@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::model::types::ShardId;
 use crate::plan::Plan;
+use crate::sink::kafka::figures::KafkaFigures;
 use crate::sink::kafka::group::Seat;
 use crate::sink::kafka::placement::Latest;
 use crate::sink::kafka::placement::record::GROUP;
@@ -43,6 +44,8 @@ pub struct ShardFigures {
     pub source: source::metrics::Metrics,
     /// Of itself.
     pub shard: shard::metrics::Metrics,
+    /// Of its Kafka clients.
+    pub kafka: KafkaFigures,
 }
 
 /// How a run ended.
@@ -68,6 +71,7 @@ pub fn figures(plan: &Plan) -> Vec<ShardFigures> {
             id: ShardId { stream: Arc::clone(stream.name()), index },
             source: Default::default(),
             shard: shard::metrics::Metrics::new(&reasons),
+            kafka: Default::default(),
         })
     });
     shards.collect()

@@ -171,6 +171,7 @@ mod tests {
             id: ShardId { stream: "mobile".into(), index },
             source: Default::default(),
             shard: Default::default(),
+            kafka: Default::default(),
         };
         let both = [figures(0), figures(1)];
         for figures in &both {
@@ -201,6 +202,7 @@ mod tests {
             id: ShardId { stream: "mobile".into(), index: 0 },
             source: Default::default(),
             shard: Default::default(),
+            kafka: Default::default(),
         }];
         figures[0].shard.health.standby();
         let (reach, seat) = (Reach::default(), Seat::new("pod-1"));

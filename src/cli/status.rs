@@ -202,6 +202,7 @@ mod tests {
             id: ShardId { stream: "mobile".into(), index: 0 },
             source: Default::default(),
             shard: Default::default(),
+            kafka: Default::default(),
         };
         figures.shard.delivered.inc_by(1_234_567);
         assert_eq!(

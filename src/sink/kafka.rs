@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::Refused;
 use super::kafka::client::{Clients, Context, Sizes};
 use super::kafka::config::{Config, Delivery, EventHeaders, TopicSpec};
+use super::kafka::figures::KafkaFigures;
 use super::kafka::placement::{Latest, Place};
 use super::kafka::topics::Topics;
 use super::{Known, Opened, Reopened, Seed, Sink, SinkError, Topic};
@@ -30,6 +31,7 @@ pub(crate) mod config;
 pub(crate) mod delivery;
 pub(crate) mod editing;
 mod failing;
+pub mod figures;
 pub mod group;
 mod headers;
 mod inheriting;
@@ -88,6 +90,8 @@ pub struct Settings {
     pub abandon: CancellationToken,
     /// Whether the record knew the shard before, so that it should have a checkpoint.
     pub was_known: bool,
+    /// Where its clients count.
+    pub figures: KafkaFigures,
 }
 
 /// One shard's sink.
@@ -125,7 +129,8 @@ pub struct KafkaSink {
 impl KafkaSink {
     /// A sink that is yet to be opened.
     pub fn new(settings: Settings, owner: String, runtime: Handle) -> Self {
-        let clients = Clients::new(settings.config.clone(), runtime.clone());
+        let clients =
+            Clients::new(settings.config.clone(), runtime.clone()).counting(settings.figures.clone());
         let topics = Topics::new(clients.clone(), runtime.clone(), &settings.config);
         let headers = RecordHeaders::new(&settings.event_headers, &settings.shard, &settings.source);
         let context = Context::default();

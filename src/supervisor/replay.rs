@@ -239,6 +239,7 @@ impl Replaying<'_> {
             begins_at_oldest: true,
             abandon: abandon.clone(),
             was_known: false,
+            figures: Default::default(),
         };
         let config =
             shard::Config { id: self.id(), batch: plan.batch, retention: Duration::MAX, on_unclean: None };

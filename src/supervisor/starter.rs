@@ -176,6 +176,7 @@ impl Starter {
             begins_at_oldest: self.stream.begins_at_oldest(),
             abandon: self.orders.abandon.clone(),
             was_known: self.placement.get().was_known(&self.figures.id, who),
+            figures: self.figures.kafka.clone(),
         };
         KafkaSink::new(settings, shard::new_name().to_string(), self.runtime.clone())
     }

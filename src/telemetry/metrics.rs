@@ -66,7 +66,8 @@ impl Shards {
         let now_ms = now_ms();
         let of = |figures: &ShardFigures| {
             let counted = figures.shard.figures(now_ms).into_iter();
-            let mut counted: Vec<Figure> = counted.chain(figures.source.figures(now_ms)).collect();
+            let mut counted: Vec<Figure> =
+                counted.chain(figures.source.figures(now_ms)).chain(figures.kafka.figures()).collect();
             if !is_owned(figures) {
                 // How old things are where another instance has the shard is not known here.
                 counted.iter_mut().for_each(forget_age);
@@ -194,6 +195,7 @@ mod tests {
             id: ShardId { stream: "mobile".into(), index },
             source: Default::default(),
             shard: crate::shard::metrics::Metrics::new(&["bot".into()]),
+            kafka: Default::default(),
         };
         let both = [figures(0), figures(1)];
         both[1].shard.delivered.inc_by(7);

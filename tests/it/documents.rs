@@ -28,7 +28,12 @@ struct Exposed {
 impl Exposed {
     fn new() -> Self {
         let id = ShardId { stream: "s".into(), index: 0 };
-        let figures = ShardFigures { id, source: Default::default(), shard: Default::default() };
+        let figures = ShardFigures {
+            id,
+            source: Default::default(),
+            shard: Default::default(),
+            kafka: Default::default(),
+        };
         // This label shows with the first failure.
         figures.shard.failed(SinkError::Fenced(String::new()).code(), "");
         // Ages are absent until there is something to measure from; their families stand there all the same.

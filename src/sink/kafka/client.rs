@@ -1,22 +1,20 @@
 //! The only place where Kafka clients are configured: owned properties, secrets, the log bridge.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rdkafka::ClientContext;
 use rdkafka::admin::AdminClient;
-use rdkafka::client::OAuthToken;
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, Producer};
-use rdkafka::types::RDKafkaErrorCode;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
 
 use super::config::{Config, Delivery, Property};
+use super::figures::KafkaFigures;
 use super::oauth::{self, TokenSource};
 use crate::model::errors::chain;
 use crate::model::hide::Hider;
@@ -25,20 +23,21 @@ use crate::web::oauth::Grant;
 
 mod addresses;
 mod causes;
+mod context;
 mod failures;
 mod files;
 mod intake;
-mod lost;
 mod member;
 mod refusal;
+mod statistics;
 #[cfg(test)]
 mod tests;
 
 pub(super) use addresses::explain_admin;
 pub(super) use causes::{Served, explain, passes, with_causes};
+pub(crate) use context::Context;
 pub(crate) use refusal::{Refusal, refusal};
 
-use causes::Causes;
 use failures::Failures;
 
 /// Messages that the producer holds at most. Beyond it `send` waits, so a slow Kafka costs no memory. A
@@ -79,21 +78,7 @@ pub(crate) struct Clients {
     runtime: Handle,
     /// Made with the first client that needs it: all of them share the token.
     tokens: Arc<OnceLock<Arc<TokenSource>>>,
-}
-
-/// What a client tells us and asks us for: its log, the records that could not be written, tokens.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Context {
-    failures: Arc<Failures>,
-    refused: Arc<AtomicBool>,
-    /// Whether it knows no broker any more.
-    lost: Arc<AtomicBool>,
-    causes: Arc<Causes>,
-    tokens: Option<Arc<TokenSource>>,
-    /// Whether it was ever given a token.
-    granted: Arc<AtomicBool>,
-    /// Takes the client's secrets out of what brokers say, which librdkafka repeats.
-    hider: Hider,
+    figures: KafkaFigures,
 }
 
 /// How much a producer holds, and sends at once.
@@ -114,7 +99,12 @@ impl Default for Sizes {
 impl Clients {
     /// For the cluster of `config`. Tokens are asked for on `runtime`.
     pub(crate) fn new(config: Config, runtime: Handle) -> Self {
-        Self { config, runtime, tokens: Arc::default() }
+        Self { config, runtime, tokens: Arc::default(), figures: KafkaFigures::default() }
+    }
+
+    /// The same, whose clients count there.
+    pub(crate) fn counting(self, figures: KafkaFigures) -> Self {
+        Self { figures, ..self }
     }
 
     /// The same, but for producers that only fence: with a transactional id whatever is asked of events.
@@ -154,7 +144,7 @@ impl Clients {
             .set("batch.num.messages", QUEUE_MESSAGES)
             .set("batch.size", sizes.batch_bytes.to_string())
             .set("message.max.bytes", MESSAGE_MAX_BYTES.to_string());
-        lost::watch(&mut config);
+        statistics::watch(&mut config);
         if self.config.delivery == Delivery::ExactlyOnce {
             config
                 .set("transactional.id", transactional_id)
@@ -226,7 +216,7 @@ impl Clients {
         }
         config.set("bootstrap.servers", &self.config.bootstrap_servers);
         config.set_log_level(RDKafkaLogLevel::Info);
-        Ok((config, Context { tokens, hider: Hider::new(&secrets), ..Context::default() }))
+        Ok((config, Context::new(tokens, Hider::new(&secrets), self.figures.clone())))
     }
 
     fn token_source(&self, grant: Grant) -> Result<Arc<TokenSource>, SinkError> {
@@ -252,72 +242,6 @@ impl Clients {
     }
 }
 
-impl Context {
-    /// The records that could not be delivered.
-    pub(crate) fn failures(&self) -> &Failures {
-        &self.failures
-    }
-
-    /// Why Kafka cannot be reached, as far as librdkafka said so lately. Learnt when the client's events are served.
-    pub(crate) fn causes(&self) -> Option<String> {
-        self.causes.text()
-    }
-
-    /// Whether a broker has refused the client's credentials, as when a password was rotated, or TLS failed, as with a
-    /// certificate that has expired: the client has its secrets and files from when it was built, and would try them
-    /// again for ever. Learnt when the client's events are served.
-    pub(crate) fn was_refused(&self) -> bool {
-        self.refused.load(Ordering::Acquire)
-    }
-
-    /// Whether the client knows no broker any more, and so nobody whom it could ask for brokers. That happens where all of a
-    /// cluster's brokers stood still for a while: the controller takes them for gone, and the first that answers again names
-    /// none; librdkafka (2.12.1) then forgets all that it knows and does not go back to `bootstrap.servers` by itself. Learnt
-    /// when the client's events are served, of clients that [`lost::watch`] was called for.
-    pub(crate) fn has_lost_brokers(&self) -> bool {
-        self.lost.load(Ordering::Acquire)
-    }
-
-    /// Why only a new client can go on, if that is so: see [`Self::was_refused`] and [`Self::has_lost_brokers`].
-    pub(crate) fn why_useless(&self) -> Option<&'static str> {
-        if self.was_refused() {
-            Some(
-                "Kafka refused the client's credentials, or TLS failed; secrets and files are now read again",
-            )
-        } else if self.has_lost_brokers() {
-            Some("the client was told of a cluster without brokers; it begins again at bootstrap_servers")
-        } else {
-            None
-        }
-    }
-
-    /// An error of this code came back from a call.
-    pub(crate) fn note_code(&self, code: RDKafkaErrorCode) {
-        match (code, &self.tokens) {
-            // A token that could not be fetched is reported so too, but it is asked for again without a new client.
-            (RDKafkaErrorCode::Authentication, Some(tokens)) => tokens.refused(),
-            (RDKafkaErrorCode::Authentication, None) | (RDKafkaErrorCode::SSL, _) => {
-                self.refused.store(true, Ordering::Release);
-            }
-            _ => {}
-        }
-    }
-
-    /// Every record was acknowledged, so a broker that refused the credentials did so for a moment.
-    pub(crate) fn note_accepted(&self) {
-        self.refused.store(false, Ordering::Release);
-        self.causes.clear();
-    }
-
-    /// A connection failed.
-    fn note_cause(&self, line: &str) {
-        self.causes.note(&self.hider.hide(line));
-        if causes::is_tls(line) {
-            self.refused.store(true, Ordering::Release);
-        }
-    }
-}
-
 /// Serves a client's events until its first token is there; a request that blocks would not do that.
 fn await_token(context: &Context, mut serve: impl FnMut()) -> Result<(), SinkError> {
     if context.tokens.is_none() {
@@ -332,60 +256,6 @@ fn await_token(context: &Context, mut serve: impl FnMut()) -> Result<(), SinkErr
     }
     Ok(())
 }
-
-impl ClientContext for Context {
-    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
-
-    fn generate_oauth_token(&self, _config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
-        let Some(tokens) = &self.tokens else {
-            return Err("no sasl.oauthbearer.method is configured".into());
-        };
-        let token =
-            tokens.token().inspect_err(|error| warn!(reason = chain(error), "no OAuth token for Kafka"))?;
-        self.granted.store(true, Ordering::Release);
-        Ok(token)
-    }
-
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        if facility == "FAIL" && level as i32 <= RDKafkaLogLevel::Info as i32 {
-            self.note_cause(message);
-        }
-        // Which topic could not be written to, and why, is said nowhere else; of the others nothing is known then.
-        if facility == "ADDPARTS" && !message.contains("Operation not attempted") {
-            self.note_cause(message);
-        }
-        match level {
-            // Properties are given to producers and consumers alike; each remarks on those of the other.
-            _ if facility == "CONFWARN" => debug!(facility, "librdkafka: {}", self.hider.hide(message)),
-            RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
-                warn!(facility, "librdkafka: {}", self.hider.hide(message));
-            }
-            // Connection trouble comes many times a second while a broker is away; the shard reports it once.
-            RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning => {
-                info!(facility, "librdkafka: {}", self.hider.hide(message));
-            }
-            _ => debug!(facility, "librdkafka: {}", self.hider.hide(message)),
-        }
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        debug!(%error, reason = self.hider.hide(reason), "librdkafka reports an error");
-        let code = error.rdkafka_error_code();
-        // That all brokers are down says not why.
-        if code.is_some_and(|code| code != RDKafkaErrorCode::AllBrokersDown && causes::is_unreachable(code)) {
-            self.note_cause(reason);
-        }
-        if let Some(code) = code.filter(|_| !causes::is_cut_off(reason)) {
-            self.note_code(code);
-        }
-    }
-
-    fn stats_raw(&self, statistics: &[u8]) {
-        self.lost.store(lost::names_no_broker(statistics), Ordering::Release);
-    }
-}
-
-impl ConsumerContext for Context {}
 
 /// Drops consumers on a thread of their own: closing one takes 100 ms, which a start does not have to wait for.
 pub(super) fn close_beside(consumers: impl Send + 'static) {

@@ -127,6 +127,9 @@ fn a_certificate_that_is_refused_is_read_again() {
     broker.start();
     scene.mock.release(4_000);
     scene.process.wait_for_log("SSL alert number", RECOVER);
+    wait::wait_until(RECOVER, "the refusal to be counted", || {
+        scene.metric("tributary_kafka_tls_failures_total") >= 1.0
+    });
     tls.put("client-second.pem", "client.pem");
     tls.put("client-second.key", "client.key");
     scene.mock.release(6_000);

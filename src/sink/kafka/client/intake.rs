@@ -3,7 +3,7 @@
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
 
-use super::{Clients, Context, MESSAGE_MAX_BYTES, PRODUCER_DEFAULTS, TOKEN_POLL, await_token, lost};
+use super::{Clients, Context, MESSAGE_MAX_BYTES, PRODUCER_DEFAULTS, TOKEN_POLL, await_token, statistics};
 use crate::sink::SinkError;
 
 /// How long a record may wait for its acknowledgement, milliseconds. Who sent it waits for the answer so long.
@@ -45,7 +45,7 @@ impl Clients {
             .set("batch.num.messages", QUEUE_MESSAGES)
             .set("batch.size", batch_bytes.to_string())
             .set("message.max.bytes", MESSAGE_MAX_BYTES.to_string());
-        lost::watch(&mut config);
+        statistics::watch(&mut config);
         let producer: ThreadedProducer<C> = self.create(&config, context(inner))?;
         let own = producer.client().context();
         await_token((**own).as_ref(), || std::thread::sleep(TOKEN_POLL))?;
@@ -59,7 +59,7 @@ impl Clients {
             .set("enable.partition.eof", "false")
             .set("fetch.wait.max.ms", FETCH_WAIT_MS)
             .set("queued.max.messages.kbytes", FETCHED_AHEAD_KIB);
-        lost::watch(&mut config);
+        statistics::watch(&mut config);
         let consumer: BaseConsumer<Context> = self.create(&config, context)?;
         await_token(consumer.client().context(), || drop(consumer.poll(TOKEN_POLL)))?;
         Ok(consumer)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 
-use super::{Clients, Context, TOKEN_POLL, await_token, lost};
+use super::{Clients, Context, TOKEN_POLL, await_token, statistics};
 use crate::sink::SinkError;
 use crate::sink::kafka::group::Group;
 
@@ -50,7 +50,7 @@ impl Clients {
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "latest");
-        lost::watch(&mut config);
+        statistics::watch(&mut config);
         let consumer: BaseConsumer<C> = self.create(&config, context(inner))?;
         let own = consumer.client().context();
         await_token((**own).as_ref(), || drop(consumer.poll(TOKEN_POLL)))?;
