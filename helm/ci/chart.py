@@ -4,6 +4,7 @@
     chart.py objects VERSION...     the objects on standard input must satisfy the schemas of these Kubernetes versions
     chart.py config DIRECTORY       takes the configuration, variables and arguments of the pods out of the objects on standard input
     chart.py effective DIRECTORY    what the program makes of it must fit the objects: ports, certificate, paths of webhooks
+    chart.py monitoring URL         the alerts and the dashboard among the objects on standard input must be those of the project
     chart.py example FILE           a configuration file as values, the configuration being a map
 """
 
@@ -18,7 +19,7 @@ import yaml
 
 CHART = Path(__file__).parent.parent
 # Kinds that are not Kubernetes' own; `cluster` holds them against their definition.
-FOREIGN = {"ServiceMonitor"}
+FOREIGN = {"ServiceMonitor", "PrometheusRule"}
 # What the schema allows for the sake of a parent chart.
 PARENTS = {"global", "enabled"}
 BEGIN, END = "<!-- values: written by ci/chart.py -->\n", "<!-- end of values -->\n"
@@ -144,7 +145,7 @@ def take_config(directory):
     everything = objects()
     by_kind = {item["kind"]: item for item in everything}
     services = {item["metadata"]["name"]: item["spec"] for item in everything if item["kind"] == "Service"}
-    config = by_kind["ConfigMap"]["data"]["config.toml"]
+    (config,) = [item["data"]["config.toml"] for item in everything if item["kind"] == "ConfigMap" and "config.toml" in item["data"]]
     ingress = by_kind.get("Ingress")
     pod = by_kind["Deployment"]["spec"]["template"]["spec"]
     (container,) = pod["containers"]
@@ -228,6 +229,23 @@ def check_effective(directory):
     return bool(wrong)
 
 
+def check_monitoring(url):
+    """The runbook is at the address."""
+    (rule, dashboard) = [item for item in objects() if item["kind"] == "PrometheusRule" or "tributary.json" in item.get("data", {})]
+    if rule["kind"] != "PrometheusRule":
+        rule, dashboard = dashboard, rule
+    project = CHART.parent
+    alerts = yaml.safe_load(project.joinpath("alerts/tributary.yaml").read_text())
+    for alert in alerts["groups"][0]["rules"]:
+        _, section = alert["annotations"]["runbook_url"].split("#")
+        alert["annotations"]["runbook_url"] = f"{url}#{section}"
+    wrong = ["the alerts"] if rule["spec"] != alerts else []
+    shown = json.loads(dashboard["data"]["tributary.json"])
+    wrong += ["the dashboard"] if shown != json.loads(project.joinpath("dashboards/tributary.json").read_text()) else []
+    print(f"  {' and '.join(wrong)} differ from the project's" if wrong else f"  {len(alerts['groups'][0]['rules'])} alerts and the dashboard are the project's")
+    return bool(wrong)
+
+
 def main(command, *arguments):
     match command:
         case "values":
@@ -238,6 +256,8 @@ def main(command, *arguments):
             return take_config(Path(arguments[0]))
         case "effective":
             return check_effective(Path(arguments[0]))
+        case "monitoring":
+            return check_monitoring(*arguments)
         case "example":
             print(json.dumps({"config": tomllib.loads(Path(arguments[0]).read_text())}))
             return False

@@ -270,7 +270,7 @@ only from 1.30 on (the image has nothing that could).
 {{- fail (printf "secrets.env: %s is the chart's; give the variable another name" $name) }}
 {{- end }}
 {{- end }}
-{{- range $where, $labels := dict "commonLabels" .Values.commonLabels "podLabels" .Values.podLabels "metrics.serviceMonitor.labels" .Values.metrics.serviceMonitor.labels }}
+{{- range $where, $labels := dict "commonLabels" .Values.commonLabels "podLabels" .Values.podLabels "metrics.serviceMonitor.labels" .Values.metrics.serviceMonitor.labels "metrics.prometheusRule.labels" .Values.metrics.prometheusRule.labels "metrics.dashboard.labels" .Values.metrics.dashboard.labels }}
 {{- range $name, $_ := $labels }}
 {{- if regexMatch "^(app\\.kubernetes\\.io/(name|instance|managed-by|version)|helm\\.sh/chart)$" $name }}
 {{- fail (printf "%s: %s is the chart's; nameOverride changes the name" $where $name) }}
