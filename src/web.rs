@@ -2,6 +2,7 @@
 //! what servers have in common. Knows no service and no broker.
 
 pub(crate) mod accept;
+pub(crate) mod certificate;
 pub(crate) mod oauth;
 pub(crate) mod proxy;
 pub(crate) mod retry_after;

@@ -74,6 +74,12 @@ impl Figure {
         Self { name, help, unit: Some(Unit::Seconds), value: Value::Seconds(age) }
     }
 
+    /// When something is, seconds since the Unix epoch; absent while nobody knows.
+    pub fn timestamp(name: &'static str, help: &'static str, at: Option<i64>) -> Self {
+        let value = Value::Seconds(at.map(|at| at as f64));
+        Self { name, help, unit: Some(Unit::Seconds), value }
+    }
+
     /// How values are spread.
     pub fn histogram(
         name: &'static str,

@@ -52,6 +52,8 @@ pub struct Metrics {
     pub connections: Gauge,
     /// Positions that the service refused and that were given up.
     pub positions_abandoned: Counter,
+    /// Attempts to renew a token ahead of its expiry that failed.
+    pub token_failures: Counter,
     was_connected: Arc<AtomicBool>,
     state: Arc<AtomicI64>,
     last_byte_ms: Arc<AtomicI64>,
@@ -91,6 +93,11 @@ impl Metrics {
                 "tributary_positions_abandoned",
                 "Positions that the service refused and that were given up",
                 &self.positions_abandoned,
+            ),
+            Figure::counter(
+                "tributary_token_renewal_failures",
+                "Attempts to renew a token ahead of its expiry that failed",
+                &self.token_failures,
             ),
             Figure::counter(
                 "tributary_received_bytes",

@@ -43,7 +43,8 @@ impl Collector for Webhook {
                         ConstCounter::new(count).encode(rows.encode_family(&[(label, value.as_ref())])?)?;
                     }
                 }
-                Value::Seconds(_) | Value::Histogram(_) => {}
+                Value::Seconds(Some(seconds)) => ConstGauge::new(seconds).encode(rows)?,
+                Value::Seconds(None) | Value::Histogram(_) => {}
             }
         }
         Ok(())

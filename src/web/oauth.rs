@@ -13,6 +13,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::{HeaderValue, StatusCode};
+use prometheus_client::metrics::counter::Counter;
 use reqwest::{Client, Response};
 use tokio::time::Instant;
 use tracing::{debug, warn};
@@ -203,8 +204,8 @@ impl Tokens {
     }
 
     /// Renews the token ahead of its expiry, for as long as this is polled. The old one is good until then, so a
-    /// failure here is no more than a warning.
-    pub(crate) async fn keep_fresh(&self, stream: &str) {
+    /// failure here is no more than a warning, and counted.
+    pub(crate) async fn keep_fresh(&self, stream: &str, failures: &Counter) {
         loop {
             let renew_at = self.lock().token.as_ref().map(|token| token.renew_at);
             let now = Instant::now();
@@ -217,6 +218,7 @@ impl Tokens {
                         tokio::time::sleep(self.terms.pause).await;
                     }
                     Err(failure) => {
+                        failures.inc();
                         warn!(
                             stream,
                             reason = chain(&failure),

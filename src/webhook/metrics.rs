@@ -1,5 +1,6 @@
 //! What the receiver counts, and how it is.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::metrics::counter::Counter;
@@ -23,6 +24,8 @@ pub struct Metrics {
     pub(super) connections: Gauge,
     /// Bytes of bodies that are held.
     pub(super) buffered: Gauge,
+    /// When the certificate expires, seconds since the Unix epoch; 0 where there is none, or nobody knows.
+    certificate_expires: Arc<AtomicI64>,
     health: Arc<Mutex<Health>>,
 }
 
@@ -61,6 +64,11 @@ impl Metrics {
         if let Some(index) = Answer::ALL.iter().position(|known| *known == status) {
             self.answers[index].inc();
         }
+    }
+
+    /// A certificate is shown that expires then, seconds since the Unix epoch.
+    pub(super) fn shows_certificate(&self, expires: Option<i64>) {
+        self.certificate_expires.store(expires.unwrap_or(0), Ordering::Relaxed);
     }
 
     /// How the receiver is.
@@ -106,6 +114,11 @@ impl Metrics {
                 "tributary_webhook_connections",
                 "Connections of senders that are open",
                 self.connections.get(),
+            ),
+            Figure::timestamp(
+                "tributary_webhook_certificate_expiry_timestamp",
+                "When the certificate of the webhook expires, seconds since 1970",
+                Some(self.certificate_expires.load(Ordering::Relaxed)).filter(|at| *at != 0),
             ),
         ]
     }

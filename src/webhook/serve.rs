@@ -63,7 +63,8 @@ pub(crate) struct Receiver {
 impl Receiver {
     /// Listens. Nobody is answered before it is [`run`](Self::run).
     pub(crate) async fn bind(config: &Config, kafka: &kafka::config::Config) -> Result<Self, ReceiverError> {
-        let shown = config.tls.clone().map(Shown::read).transpose()?;
+        let metrics = Metrics::default();
+        let shown = config.tls.clone().map(|tls| Shown::read(tls, metrics.clone())).transpose()?;
         let streams = config.streams.iter().map(|stream| {
             Ok(Stream {
                 name: Arc::clone(&stream.name),
@@ -80,7 +81,6 @@ impl Receiver {
         let listen = config.listen;
         let failed = |source| ReceiverError::Listen { listen, source };
         let listener = bind(listen).map_err(failed)?;
-        let metrics = Metrics::default();
         metrics.set_health(Health::Away("this process has just begun".into()));
         Ok(Self {
             reception: Arc::new(Reception {

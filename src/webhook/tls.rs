@@ -10,6 +10,8 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tracing::{info, warn};
 
 use super::Tls;
+use super::metrics::Metrics;
+use crate::web::certificate;
 
 /// Why there is no certificate to show.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +58,7 @@ pub(super) struct Shown {
     files: Tls,
     held: Held,
     config: Arc<RwLock<Arc<ServerConfig>>>,
+    metrics: Metrics,
 }
 
 /// Accepts TLS with the certificate of the moment.
@@ -70,11 +73,12 @@ impl Acceptor {
 }
 
 impl Shown {
-    /// Reads the files.
-    pub(super) fn read(files: Tls) -> Result<Self, TlsError> {
+    /// Reads the files. `metrics` tell when what is shown expires.
+    pub(super) fn read(files: Tls, metrics: Metrics) -> Result<Self, TlsError> {
         let held = read(&files)?;
         let config = Arc::new(RwLock::new(Arc::new(config(&files, &held)?)));
-        Ok(Self { files, held, config })
+        metrics.shows_certificate(certificate::expires(&held.0));
+        Ok(Self { files, held, config, metrics })
     }
 
     /// What accepts connections with it.
@@ -94,6 +98,7 @@ impl Shown {
         match found {
             Ok(None) => {}
             Ok(Some((held, config))) => {
+                self.metrics.shows_certificate(certificate::expires(&held.0));
                 self.held = held;
                 *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
                 info!("the certificate of the webhook was read again");

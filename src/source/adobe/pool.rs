@@ -89,7 +89,7 @@ impl Pool {
         tokio::select! {
             () = self.rounds() => {}
             // Never ends; a fetched token is renewed beside the streams, which do not notice.
-            () = shared.connector.keep_token_fresh() => {}
+            () = shared.connector.keep_token_fresh(&shared.metrics.token_failures) => {}
         }
         shared.metrics.set_state(ConnectionState::Idle);
         debug!(stream = %shared.endpoint.stream, "connections closed");

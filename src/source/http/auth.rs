@@ -11,6 +11,7 @@ use crate::web::proxy::Proxies;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::HeaderValue;
+use prometheus_client::metrics::counter::Counter;
 
 pub(crate) use crate::web::oauth::{Grant, GrantScheme};
 
@@ -110,9 +111,9 @@ impl Authorizer {
     }
 
     /// Renews a fetched token ahead of its expiry, for as long as this is polled. Streams that are open go on.
-    pub(crate) async fn keep_fresh(&self, stream: &str) {
+    pub(crate) async fn keep_fresh(&self, stream: &str, failures: &Counter) {
         match self {
-            Self::Fetched(tokens) => tokens.keep_fresh(stream).await,
+            Self::Fetched(tokens) => tokens.keep_fresh(stream, failures).await,
             _ => std::future::pending().await,
         }
     }

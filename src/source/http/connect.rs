@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
+use prometheus_client::metrics::counter::Counter;
 use reqwest::{Client, Response};
 use tokio::time::Instant;
 use url::Url;
@@ -146,8 +147,8 @@ impl Connector {
     }
 
     /// Renews a fetched token ahead of its expiry, for as long as this is polled.
-    pub(crate) async fn keep_token_fresh(&self) {
-        self.authorizer.keep_fresh(&self.endpoint.stream).await;
+    pub(crate) async fn keep_token_fresh(&self, failures: &Counter) {
+        self.authorizer.keep_fresh(&self.endpoint.stream, failures).await;
     }
 
     /// Sends a request and follows redirects until there is a response with a good status.

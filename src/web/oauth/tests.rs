@@ -156,6 +156,26 @@ async fn an_old_token_is_good_while_there_is_no_newer() {
 }
 
 #[tokio::test]
+async fn a_renewal_that_fails_is_counted_and_the_token_stays() {
+    let endpoint = Endpoint::start(vec![granting("600"), answer("503 Down", "")]).await;
+    let tokens = endpoint.tokens(TERMS);
+    tokens.get().await.unwrap();
+    tokens.lock().token.as_mut().unwrap().renew_at = Instant::now();
+    let failures = Counter::default();
+    let counted = async {
+        while failures.get() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        () = tokens.keep_fresh("s", &failures) => {}
+        () = counted => {}
+    }
+    assert_eq!((failures.get(), endpoint.asked()), (1, 2));
+    assert_eq!(tokens.get().await.unwrap().expose(), "t0ken");
+}
+
+#[tokio::test]
 async fn a_refused_token_is_given_up_when_it_is_not_new() {
     let endpoint = Endpoint::start(vec![granting("600")]).await;
     let tokens = endpoint.tokens(TERMS);
