@@ -113,7 +113,14 @@ impl Shards {
         }
         let help = "1 while Kafka answers what it is asked every few seconds";
         let answers = encoder.encode_descriptor("tributary_kafka_answers", help, None, MetricType::Gauge)?;
-        ConstGauge::new(i64::from(self.reach.answers())).encode(answers)
+        ConstGauge::new(i64::from(self.reach.answers())).encode(answers)?;
+        let help = "When the client certificate for Kafka expires, seconds since 1970";
+        let name = "tributary_kafka_certificate_expiry_timestamp";
+        let expiry = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Gauge)?;
+        match self.reach.certificate_expires() {
+            Some(at) => ConstGauge::new(at as f64).encode(expiry),
+            None => Ok(()),
+        }
     }
 }
 

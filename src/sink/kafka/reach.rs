@@ -2,6 +2,7 @@
 //!
 //! A quiet stream writes nothing, so its shard would not notice that Kafka is away. Knows nothing of shards.
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,9 +14,11 @@ use tracing::{error, info};
 
 use super::StateTopics;
 use super::client::{Clients, Context, Served, close_beside, explain};
-use super::config::Config;
+use super::config::{Config, Property};
 use crate::clock::now_ms;
+use crate::model::file;
 use crate::sink::SinkError;
+use crate::web::certificate;
 
 /// Between two questions.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -28,6 +31,12 @@ const FIRST_ANSWER: Duration = Duration::from_secs(10);
 
 /// How often the client's events are served in between, and how soon the end is noticed.
 const STEP: Duration = Duration::from_secs(1);
+
+/// The property that names the client's certificate.
+const CERTIFICATE: &str = "ssl.certificate.location";
+
+/// Bytes of a file of certificates that are read.
+const MOST_CERTIFICATES: u64 = 1 << 20;
 
 /// Between two lines of the log that say the same.
 const REPEAT: Duration = Duration::from_secs(60);
@@ -69,6 +78,8 @@ struct Heard {
     answered: bool,
     /// Why it does not answer now.
     trouble: Option<Trouble>,
+    /// When the client's certificate expires, seconds since the Unix epoch.
+    certificate_expires: Option<i64>,
 }
 
 impl Reach {
@@ -85,12 +96,18 @@ impl Reach {
 
     /// Kafka answers.
     pub fn works(&self) {
-        *self.lock() = Heard { answered: true, trouble: None };
+        let mut heard = self.lock();
+        (heard.answered, heard.trouble) = (true, None);
     }
 
     /// Kafka does not answer.
     pub fn fails(&self, reason: String) {
         Trouble::note(&mut self.lock().trouble, reason);
+    }
+
+    /// When the client's certificate expires, seconds since the Unix epoch; `None` where no file in PEM form holds one.
+    pub fn certificate_expires(&self) -> Option<i64> {
+        self.lock().certificate_expires
     }
 
     /// Asks until `stop`, with a client of its own; blocks. `patience` is how long Kafka may be away before the log says so.
@@ -101,6 +118,8 @@ impl Reach {
         let mut client = None;
         let mut said: Option<Instant> = None;
         while !stop.is_cancelled() {
+            let expires = certificate_expires(config);
+            self.lock().certificate_expires = expires;
             match ask(&clients, &mut client, &topic, REQUEST_TIMEOUT) {
                 Ok(()) => {
                     self.works();
@@ -169,6 +188,13 @@ fn ask(
             Err(SinkError::Unusable(format!("no answer within {limit} s: {reason}")))
         }
     }
+}
+
+/// When the client's certificate expires, by its file as it is now: whoever renews that need not tell us.
+fn certificate_expires(config: &Config) -> Option<i64> {
+    let Some(Property::Text(path)) = config.properties.get(CERTIFICATE) else { return None };
+    let pem = file::read_regular(Path::new(path), MOST_CERTIFICATES).ok()?;
+    certificate::expires(pem.as_bytes())
 }
 
 /// Waits for the next question.

@@ -23,7 +23,7 @@ pub(crate) use private::{
     PrivateBroker, Right, acl_broker, cluster, forgetful_broker, killable_broker, private_broker,
     scram_broker,
 };
-pub(crate) use tls::Tls;
+pub(crate) use tls::{Tls, days_until};
 pub(crate) use ways::{Way, broker_with_ways};
 
 use rdkafka::admin::AdminClient;

@@ -3,7 +3,7 @@
 mod keep_alive;
 
 use crate::harness::airship::scenes::{Expected, Scene, Setup, held};
-use crate::harness::broker::{PrivateBroker, Tls, guarded_broker};
+use crate::harness::broker::{PrivateBroker, Tls, days_until, guarded_broker};
 use crate::harness::wait;
 use std::time::Duration;
 
@@ -122,6 +122,8 @@ fn a_certificate_that_is_refused_is_read_again() {
     let scene = setup.env("TRIBUTARY_LOG", "debug").start(&broker);
     // All that is there: each tenth of the 3,000 lines repeats another. So no commit is under way, which nobody ends.
     scene.wait_delivered(2_700);
+    let days = days_until(scene.metric("tributary_kafka_certificate_expiry_timestamp_seconds"));
+    assert!((1.9..=2.0).contains(&days), "the certificate is good for two days, and not for {days}");
     broker.stop();
     tls.put("second.pem", "trusted.pem");
     broker.start();

@@ -8,7 +8,7 @@ use reqwest::{Certificate, Client};
 
 use super::scene::{KEY, LIMIT, PATH, Scene, array, event};
 use super::sender::{answer, connect, head_of};
-use crate::harness::broker::{Tls, broker, free_port};
+use crate::harness::broker::{Tls, broker, days_until, free_port};
 use crate::harness::process;
 use crate::harness::wait::wait_until;
 
@@ -84,8 +84,7 @@ fn a_certificate_that_changes_is_shown_from_then_on() {
     assert_eq!(push(&old, 1).unwrap(), 200);
     assert!(push(&new, 2).is_err(), "it is not the authority");
     let expiry = instance.process.metrics().get("tributary_webhook_certificate_expiry_timestamp_seconds");
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
-    let days = (expiry.unwrap() - now) / 86_400.0;
+    let days = days_until(expiry.unwrap());
     assert!((1.9..=2.0).contains(&days), "the certificate is good for two days, and not for {days}");
     // A key that does not fit leaves the certificate as it is, and says so.
     std::fs::copy(tls.path("second.key"), &key).unwrap();

@@ -4,6 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
+/// How many days from now a time is, in seconds since the Unix epoch.
+pub(crate) fn days_until(time: f64) -> f64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
+    (time - now.as_secs_f64()) / 86_400.0
+}
+
 /// A directory of keys and certificates.
 pub(crate) struct Tls(TempDir);
 
