@@ -7,10 +7,11 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config;
-use crate::config::{Config, Sources};
+use crate::config::{Config, ConfigErrors, Sources};
 use crate::output::{self, OutputError};
 use crate::telemetry::log;
 
+mod check;
 mod checkpoints;
 mod dead_letters;
 mod demo;
@@ -31,7 +32,8 @@ const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 #[command(name = "tributary", version, max_term_width = 110)]
 #[command(
     after_help = "Exit codes: 0 done, 1 failure, 2 usage, 3 configuration, 4 taken over by another instance, \
-                        5 shutdown.timeout was over, 6 the demo's count was wrong, 130 second signal.\n\
+                        5 shutdown.timeout was over, 6 the demo's count was wrong, 130 second signal; of `check`: 7 Kafka, 8 topics, 9 streams, \
+                        10 this machine.\n\
                         Logs go to standard error; TRIBUTARY_LOG sets their filter (default: info)."
 )]
 pub struct Cli {
@@ -48,6 +50,13 @@ enum Command {
     Run(run::Arguments),
     /// Show the connector at work, with nothing to install: mock service, in-process broker, real connector
     Demo(demo::Arguments),
+    /// Look whether everything is in order before it runs: configuration, Kafka, topics, streams; changes nothing
+    ///
+    /// Prints a table with what is in order, what is doubtful, what failed and what to do about it. No topic, setting, record, position or
+    /// shard is changed, and no hit of Adobe taken; what cannot be tried so is named. The brokers remember the transactional id
+    /// <prefix>.check, with which transactions are tried. An Airship stream that nobody holds is opened and closed at once. The exit code tells the first
+    /// class in which something failed: 3 configuration, 7 Kafka, 8 topics, 9 streams, 10 this machine; 0 if nothing did.
+    Check(check::Arguments),
     /// Print a stream's events to standard output, without Kafka
     Tail(tail::Arguments),
     /// Print the effective configuration, secrets hidden, or its JSON Schema
@@ -107,6 +116,7 @@ impl Cli {
         match self.command {
             Command::Run(arguments) => run::run(&arguments),
             Command::Demo(arguments) => demo::run(&arguments),
+            Command::Check(arguments) => check::run(&arguments),
             Command::Tail(arguments) => tail::run(&arguments),
             Command::Mock(arguments) => mock::run(*arguments),
             Command::Probe(arguments) => probe::run(&arguments),
@@ -139,10 +149,14 @@ impl Configured {
         self.config.as_ref().is_some_and(|file| file.exists())
     }
 
+    /// Loads the configuration, or gives every problem.
+    fn read(&self) -> Result<Config, ConfigErrors> {
+        config::load(&Sources::of_process(self.config.clone(), self.overrides.clone()))
+    }
+
     /// Loads the configuration, or prints every problem.
     fn load(&self) -> Result<Config, ExitCode> {
-        let sources = Sources::of_process(self.config.clone(), self.overrides.clone());
-        config::load(&sources).map_err(|errors| {
+        self.read().map_err(|errors| {
             output::remark(errors);
             ExitCode::from(exit::CONFIG)
         })

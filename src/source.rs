@@ -6,12 +6,14 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 
-use crate::model::types::OnUnclean;
+use crate::model::types::{OnUnclean, Position};
 use adobe::pool::Pool;
 use airship::session::Session;
 use failure::Failure;
-use http::connect::Endpoint;
+use http::connect::{Endpoint, Request};
+use http::dialect::Dialect;
 use reader::{ReaderContext, Resume};
+use vet::Marks;
 
 pub(crate) mod adobe;
 pub(crate) mod airship;
@@ -21,6 +23,7 @@ pub(crate) mod failure;
 pub mod frame;
 pub mod http;
 pub(crate) mod lines;
+pub(crate) mod looking;
 pub(crate) mod metrics;
 pub(crate) mod queue;
 pub(crate) mod reader;
@@ -64,6 +67,29 @@ pub fn reader(
 }
 
 impl Service {
+    /// How it speaks HTTP, how its stream is known, and how long a token endpoint is left alone that refused.
+    fn speech(&self) -> (Dialect, Marks, Duration) {
+        match self {
+            Self::Airship(airship) => (airship::protocol::DIALECT, airship::line::MARKS, airship.backoff.1),
+            Self::Adobe(adobe) => (adobe::protocol::DIALECT, adobe::protocol::MARKS, adobe.reconnect_pause),
+        }
+    }
+
+    /// What opens a shard's stream after `position`, or at its configured start, and moves nothing at the service. `None` where what
+    /// the service sends counts as taken.
+    pub(crate) fn harmless_request(&self, shard: u32, position: Option<&Position>) -> Option<Request> {
+        match self {
+            Self::Airship(airship) => {
+                let begin = match position {
+                    Some(Position::Offset { offset }) => airship::protocol::Begin::After(offset),
+                    _ => airship::protocol::Begin::At(airship.start),
+                };
+                Some(airship::protocol::request(airship, shard, begin))
+            }
+            Self::Adobe(_) => None,
+        }
+    }
+
     /// How long the service keeps events, or its position.
     pub fn retention(&self) -> Duration {
         match self {
@@ -77,6 +103,14 @@ impl Service {
         match self {
             Self::Airship(_) => None,
             Self::Adobe(adobe) => Some(adobe.on_unclean),
+        }
+    }
+
+    /// Connections that are open at once, of all shards.
+    pub(crate) fn connections(&self) -> u32 {
+        match self {
+            Self::Airship(airship) => airship.shards,
+            Self::Adobe(adobe) => adobe.max_connections,
         }
     }
 

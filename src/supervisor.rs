@@ -29,7 +29,7 @@ mod secrets;
 mod starter;
 mod verdict;
 
-pub(crate) use announcing::place_unknown;
+pub(crate) use announcing::{all_topics, place_unknown};
 use announcing::{announce, watch};
 use membership::Membership;
 use run::Run;

@@ -29,7 +29,7 @@ mod tls;
 
 pub use access::Access;
 pub use metrics::{Health, Metrics};
-pub(crate) use serve::Receiver;
+pub(crate) use serve::{Receiver, ReceiverError};
 
 /// What the receiver is, for all of its streams.
 #[derive(Clone, Debug)]

@@ -95,10 +95,10 @@ async fn demo(arguments: &Arguments, status: Option<Status>) -> anyhow::Result<E
     let mut config = config::parse(&broker.configuration(&mock.url())).context("the demo's configuration")?;
     config.plan.kafka.check_settings = !broker.is_in_process();
     let (kafka, runtime) = (config.plan.kafka.clone(), tokio::runtime::Handle::current());
-    let asked = tokio::task::spawn_blocking(move || reach::ask_once(&kafka, runtime));
+    let asked = tokio::task::spawn_blocking(move || reach::ask_once(&kafka, runtime, reach::FIRST_ANSWER));
     tokio::select! {
         () = stop.cancelled() => return Ok(ExitCode::SUCCESS),
-        asked = asked => asked?.with_context(|| format!("Kafka cannot be reached at {}", broker.address()))?,
+        asked = asked => drop(asked?.with_context(|| format!("Kafka cannot be reached at {}", broker.address()))?),
     }
     output::print(broker.introduction(&mock.url(), arguments.rate))?;
 

@@ -14,5 +14,13 @@ pub(super) const FENCED: u8 = 4;
 pub(super) const SHUTDOWN_TIMEOUT: u8 = 5;
 /// `demo --kafka` counted something else than it should have.
 pub(super) const MISCOUNT: u8 = 6;
+/// `check`: Kafka cannot be reached, refuses the credentials, or takes no transaction of this configuration.
+pub(super) const KAFKA: u8 = 7;
+/// `check`: a topic is missing and cannot be made, is not as it must be, or may not be used.
+pub(super) const TOPICS: u8 = 8;
+/// `check`: a stream cannot be opened, or its receiver cannot work.
+pub(super) const STREAMS: u8 = 9;
+/// `check`: this machine does not have what the configuration takes.
+pub(super) const MACHINE: u8 = 10;
 /// A second signal ended the process at once (128 + SIGINT, as shells have it).
 pub(super) const INTERRUPTED: u8 = 130;

@@ -48,6 +48,7 @@ pub(crate) mod replaying;
 pub(crate) mod settings;
 mod state;
 pub(crate) mod topics;
+pub(crate) mod trying;
 mod writing;
 
 pub use state::StateTopics;

@@ -14,6 +14,7 @@ use crate::clock::now_ms;
 use crate::event::route;
 use crate::plan::{Plan, Stream};
 use crate::sink::SinkError;
+use crate::sink::kafka::StateTopics;
 use crate::sink::kafka::config::TopicSpec;
 use crate::sink::kafka::placement::record::{GROUP, Wanted, Who};
 use crate::sink::kafka::placement::{Announcement, Placement, Watcher};
@@ -33,6 +34,23 @@ fn known_topics(stream: &Stream, plan: &Plan) -> Vec<WantedTopic> {
     let events = router.known_topics().map(|name| WantedTopic::event(name, stream.topic_spec));
     let dead_letters = WantedTopic::event(&stream.dead_letter_topic, TopicSpec::default());
     events.chain([dead_letters]).chain(stream.intake().map(|intake| intake.wanted(&plan.kafka))).collect()
+}
+
+/// All topics of a plan that are known before any event, those of its state included, as they must be in a cluster that knows no
+/// other streams. Each is named once.
+pub(crate) fn all_topics(plan: &Plan) -> Vec<WantedTopic> {
+    let state = StateTopics::new(&plan.kafka.prefix);
+    let shards: u32 = plan.streams.iter().map(|stream| stream.shards).sum();
+    let shards = i32::try_from(shards).unwrap_or(i32::MAX);
+    let shared = if plan.group.is_some() { shards } else { 1 };
+    let mut topics: Vec<WantedTopic> = state.wanted(&plan.kafka, shards).into();
+    topics.push(state.wanted_shards(&plan.kafka, shared));
+    for topic in plan.streams.iter().flat_map(|stream| known_topics(stream, plan)) {
+        if topics.iter().all(|known| known.name != topic.name) {
+            topics.push(topic);
+        }
+    }
+    topics
 }
 
 /// What a stream wants in the record.

@@ -10,7 +10,7 @@ use subtle::{Choice, ConstantTimeEq};
 use tracing::warn;
 
 use crate::model::errors::chain;
-use crate::model::secret::SecretSource;
+use crate::model::secret::{SecretError, SecretSource};
 
 /// What proves who pushes; any one of several will do, so that one can be exchanged for another.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -80,6 +80,11 @@ impl Gate {
 }
 
 impl Access {
+    /// Reads all secrets, to tell whether each can be read.
+    pub(crate) fn read_all(&self) -> Result<(), SecretError> {
+        self.secrets().into_iter().try_for_each(|(_, secret)| secret.read().map(drop))
+    }
+
     fn secrets(&self) -> Vec<(Option<&str>, &SecretSource)> {
         match self {
             Self::Basic(users) => users.iter().map(|(user, secret)| (Some(&**user), secret)).collect(),

@@ -50,6 +50,13 @@ pub(crate) enum TlsError {
     },
 }
 
+impl Tls {
+    /// When the first certificate of the chain expires, seconds since the Unix epoch; `None` where that is not understood.
+    pub(crate) fn expires(&self) -> Result<Option<i64>, TlsError> {
+        read(self).map(|(cert, _)| certificate::expires(&cert))
+    }
+}
+
 /// What the files held when they were last read.
 type Held = (Vec<u8>, Vec<u8>);
 

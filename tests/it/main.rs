@@ -12,6 +12,7 @@
 mod admin;
 mod adobe;
 mod airship;
+mod check;
 mod checkpoints;
 mod dead_letters;
 mod demo;

@@ -11,10 +11,10 @@ use tokio::time::Instant;
 use tracing::info;
 
 use super::checking::Seen;
-use super::{KafkaSink, Settings};
+use super::{KafkaSink, Settings, trying};
 use crate::clock::now_ms;
 use crate::model::checkpoint::{Checkpoint, Hold};
-use crate::sink::kafka::client::{Sizes, explain};
+use crate::sink::kafka::client::Sizes;
 use crate::sink::kafka::placement;
 use crate::sink::kafka::placement::record::{GROUP, transactional_id};
 use crate::sink::kafka::readback::{OpenTransactions, Reader};
@@ -59,12 +59,7 @@ impl KafkaSink {
             return Err(SinkError::Unusable("others may have the shard by now, so it is not opened".into()));
         }
         let fence = fencing.as_ref().unwrap_or(&producer);
-        fence.init_transactions(INIT_TIMEOUT).map_err(|error| {
-            let denied = error.rdkafka_error_code() == Some(Code::TransactionalIdAuthorizationFailed);
-            let right = if denied { "; it takes WRITE on the transactional id" } else { "" };
-            let reason = explain(fence, &error);
-            SinkError::Unusable(format!("cannot open the transactional id {id}: {reason}{right}"))
-        })?;
+        fence.init_transactions(INIT_TIMEOUT).map_err(|error| trying::cannot_open(&id, fence, &error))?;
         // Whoever announced itself before this fence is known by now, and whoever does it from now on fences this one.
         self.check_announced(&reader)?;
         self.producer = Some(producer);

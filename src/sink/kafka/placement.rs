@@ -21,7 +21,7 @@ use super::delivery::{Meaning, STATE, meaning};
 use super::readback::{OpenTransactions, Reader};
 use super::settings;
 use super::topics::{Topics, Wanted as WantedTopic};
-use super::{StateTopics, blocking};
+use super::{StateTopics, blocking, trying};
 use crate::clock::now_ms;
 use crate::failpoint;
 use crate::model::checkpoint::Hold;
@@ -172,11 +172,7 @@ impl Announcer {
         let clients = Clients::new(config.clone(), self.runtime.clone());
         let producer = clients.producer(&self.state.shards, Sizes::default())?;
         producer.init_transactions(INIT_TIMEOUT).map_err(|error| match error.rdkafka_error_code() {
-            Some(Code::InvalidTransactionTimeout) => SinkError::Misconfigured(format!(
-                "the brokers take no transaction of {} s; lower kafka.transaction_timeout, or raise the brokers' \
-                 transaction.max.timeout.ms",
-                config.transaction_timeout.as_secs_f64()
-            )),
+            Some(Code::InvalidTransactionTimeout) => trying::too_long(config),
             _ => self.failed(&producer, &error),
         })
     }

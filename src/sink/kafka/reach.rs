@@ -27,7 +27,7 @@ const INTERVAL: Duration = Duration::from_secs(5);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Limit for an answer where a person waits for it.
-const FIRST_ANSWER: Duration = Duration::from_secs(10);
+pub const FIRST_ANSWER: Duration = Duration::from_secs(10);
 
 /// How often the client's events are served in between, and how soon the end is noticed.
 const STEP: Duration = Duration::from_secs(1);
@@ -121,7 +121,7 @@ impl Reach {
             let expires = certificate_expires(config);
             self.lock().certificate_expires = expires;
             match ask(&clients, &mut client, &topic, REQUEST_TIMEOUT) {
-                Ok(()) => {
+                Ok(_) => {
                     self.works();
                     if said.take().is_some() {
                         info!("Kafka can be reached again");
@@ -156,35 +156,37 @@ impl Reach {
     }
 }
 
-/// Asks once, with a client of its own, whether Kafka is there; blocks for some seconds at most.
-pub fn ask_once(config: &Config, runtime: Handle) -> Result<(), SinkError> {
+/// Asks once, with a client of its own, whether Kafka is there; blocks for `limit` at most, and for the first token of an OAuth
+/// login. Gives the number of brokers.
+pub fn ask_once(config: &Config, runtime: Handle, limit: Duration) -> Result<usize, SinkError> {
     let topic = StateTopics::new(&config.prefix).checkpoints;
     let mut client = None;
-    let asked = ask(&Clients::new(config.clone(), runtime), &mut client, &topic, FIRST_ANSWER);
+    let asked = ask(&Clients::new(config.clone(), runtime), &mut client, &topic, limit);
     client.into_iter().for_each(close_beside);
     asked
 }
 
-/// One question. A client that failed is built anew, with the secrets and certificates as they are now.
+/// One question, answered with the number of brokers. A client that failed is built anew, with the secrets and certificates as
+/// they are now.
 fn ask(
     clients: &Clients,
     client: &mut Option<BaseConsumer<Context>>,
     topic: &str,
     limit: Duration,
-) -> Result<(), SinkError> {
+) -> Result<usize, SinkError> {
     let consumer = match client.take() {
         Some(consumer) => consumer,
         None => clients.consumer(true)?,
     };
     match consumer.fetch_metadata(Some(topic), limit) {
-        Ok(_) => {
+        Ok(metadata) => {
             *client = Some(consumer);
-            Ok(())
+            Ok(metadata.brokers().len())
         }
         Err(error) => {
             let reason = explain(&consumer, &error);
             close_beside(consumer);
-            let limit = limit.as_secs();
+            let limit = limit.as_secs_f64();
             Err(SinkError::Unusable(format!("no answer within {limit} s: {reason}")))
         }
     }

@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 use tracing::{error, info, warn};
 
 use super::client::{Clients, Context, explain_admin};
+use super::config::Config;
 use crate::sink::SinkError;
 
 /// Limit of one request to the cluster.
@@ -150,13 +151,48 @@ pub(crate) fn uphold(
             (settings, broken) = (now, left);
         }
         let complaint = format!("{} ({why})", rules.complaint(&settings, &broken));
-        if broken.iter().any(|(_, must)| matches!(must, Must::Be(_))) {
+        if broken.iter().any(deletes_state) {
             refused.push(complaint);
         } else {
             error!(topic = rules.topic, "{complaint}");
         }
     }
     if refused.is_empty() { Ok(()) } else { Err(SinkError::Unusable(refused.join("; "))) }
+}
+
+/// What is wrong with a topic's settings.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Wrong {
+    /// The topic.
+    pub topic: String,
+    /// What is wrong, and the command that mends it.
+    pub complaint: String,
+    /// Whether what the topic holds is deleted for that.
+    pub deletes_state: bool,
+}
+
+/// What is wrong with the settings of topics that are there, by their rules. Changes nothing. Says nothing of those whose settings
+/// may not be read. Blocks.
+pub(crate) fn inspect(config: &Config, runtime: &Handle, rules: &[Rules]) -> Result<Vec<Wrong>, SinkError> {
+    let clients = Clients::new(config.clone(), runtime.clone());
+    if clients.uses_tokens() || rules.is_empty() {
+        return Ok(Vec::new());
+    }
+    let topics: Vec<&str> = rules.iter().map(|rules| rules.topic.as_str()).collect();
+    let described = describe(&clients, &clients.admin()?, runtime, &topics);
+    let wrong = rules.iter().zip(described).filter_map(|(rules, settings)| {
+        let settings = settings?;
+        let broken = rules.broken(&settings);
+        let deletes_state = broken.iter().any(deletes_state);
+        let complaint = rules.complaint(&settings, &broken);
+        (!broken.is_empty()).then(|| Wrong { topic: rules.topic.clone(), complaint, deletes_state })
+    });
+    Ok(wrong.collect())
+}
+
+/// Whether what a topic holds is deleted while a setting is not as it must be.
+fn deletes_state((_, must): &(&'static str, Must)) -> bool {
+    matches!(must, Must::Be(_))
 }
 
 /// Settings of topics, in their order; `None` where they are not told, which is said. That stops nobody: not every broker

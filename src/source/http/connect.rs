@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
@@ -139,6 +139,28 @@ impl Connector {
     /// Asks for something beside a stream, of which only the status counts.
     pub(crate) async fn ask(&self, url: Url, request: &Request) -> Result<(), Failure> {
         self.send(url, request, &Asked::default(), |status| status.is_success()).await.map(drop)
+    }
+
+    /// Asks the configured host for its root, without a credential; any answer will do. Gives the time that it tells, milliseconds
+    /// since the Unix epoch.
+    pub(crate) async fn reach(&self) -> Result<Option<i64>, Failure> {
+        let mut url = self.endpoint.url.clone();
+        url.set_path("/");
+        url.set_query(None);
+        let proxy = self.proxies.fit_way(&url, self.policy.allow_plain_http).map_err(no_way(&url))?;
+        let (method, headers) = (Method::HEAD, HeaderMap::new());
+        let request = Request { method, headers, query: Vec::new(), body: Bytes::new(), resumed: false };
+        let response = self.hop(&url, proxy, &request, &HeaderMap::new(), &BTreeMap::new()).await?;
+        let date = response.headers().get(header::DATE).and_then(|date| date.to_str().ok());
+        let since_epoch = httpdate::parse_http_date(date.unwrap_or_default())
+            .ok()
+            .and_then(|date| date.duration_since(UNIX_EPOCH).ok());
+        Ok(since_epoch.and_then(|time| i64::try_from(time.as_millis()).ok()))
+    }
+
+    /// Makes sure that there is a credential, and shows it to nobody. A token is fetched.
+    pub(crate) async fn credential(&self) -> Result<(), Failure> {
+        self.authorizer.authorization().await.map(drop)
     }
 
     /// The service refused what it was shown in a way that is no response of its own.

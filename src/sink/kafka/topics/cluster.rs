@@ -54,6 +54,10 @@ pub(super) struct Cluster {
     admin: Option<AdminClient<Context>>,
     /// Asks for metadata; the admin client could, but keeps to itself why it cannot reach a broker.
     consumer: Option<BaseConsumer<Context>>,
+    /// Limit of one request.
+    limit: Duration,
+    /// Whether topics are only tried to be created: Kafka says what would become of it, and creates none.
+    only_tries: bool,
 }
 
 /// A topic that was to be created, and what became of it.
@@ -61,7 +65,17 @@ pub(super) type Created = (String, Result<(), Code>);
 
 impl Cluster {
     pub(super) fn new(clients: Clients, runtime: Handle) -> Self {
-        Self { clients, runtime, admin: None, consumer: None }
+        Self { clients, runtime, admin: None, consumer: None, limit: REQUEST_TIMEOUT, only_tries: false }
+    }
+
+    /// One that changes nothing, with another limit of each request.
+    pub(super) fn only_trying(clients: Clients, runtime: Handle, limit: Duration) -> Self {
+        Self { limit, only_tries: true, ..Self::new(clients, runtime) }
+    }
+
+    /// Whether topics are only tried to be created.
+    pub(super) fn only_tries(&self) -> bool {
+        self.only_tries
     }
 
     /// Lets go of the clients that are kept.
@@ -102,7 +116,7 @@ impl Cluster {
         let consumer = self.consumer.take().map_or_else(|| self.clients.consumer(true), Ok)?;
         // Serves what has come up since the last request.
         drop(consumer.poll(Duration::ZERO));
-        let metadata = consumer.fetch_metadata(None, REQUEST_TIMEOUT).map_err(|error| {
+        let metadata = consumer.fetch_metadata(None, self.limit).map_err(|error| {
             let reason = explain(&consumer, &error);
             SinkError::Unusable(format!("cannot reach Kafka for the list of topics: {reason}"))
         });
@@ -126,7 +140,7 @@ impl Cluster {
             let retentions: Vec<Retention> = some.iter().map(|topic| Retention::of(&topic.spec)).collect();
             let new: Vec<NewTopic<'_>> =
                 some.iter().zip(&retentions).map(|(topic, retention)| new_topic(topic, retention)).collect();
-            let options = options().operation_timeout(Some(REQUEST_TIMEOUT));
+            let options = self.options().operation_timeout(Some(self.limit)).validate_only(self.only_tries);
             let runtime = self.runtime.clone();
             let results = self.ask(|admin| runtime.block_on(admin.create_topics(&new, &options)));
             let results = results.map_err(|error| {
@@ -144,7 +158,7 @@ impl Cluster {
     /// Gives a topic as many partitions as it must have.
     pub(super) fn add_partitions(&mut self, topic: &Wanted) -> Result<Result<(), Code>, SinkError> {
         let more = NewPartitions::new(&topic.name, usize::try_from(topic.at_least).unwrap_or(1));
-        let (runtime, options) = (self.runtime.clone(), options());
+        let (runtime, options) = (self.runtime.clone(), self.options());
         let results = self.ask(|admin| runtime.block_on(admin.create_partitions([&more], &options)))?;
         Ok(results.into_iter().next().map_or(Ok(()), |result| result.map(drop).map_err(|(_, code)| code)))
     }
@@ -155,9 +169,13 @@ impl Cluster {
             return Err(SinkError::Unusable(why.into()));
         }
         let resources: Vec<_> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
-        let (runtime, options) = (self.runtime.clone(), options());
+        let (runtime, options) = (self.runtime.clone(), self.options());
         let results = self.ask(|admin| runtime.block_on(admin.describe_configs(&resources, &options)))?;
         Ok(results.into_iter().map(|result| result.ok().and_then(described)).collect())
+    }
+
+    fn options(&self) -> AdminOptions {
+        AdminOptions::new().request_timeout(Some(self.limit))
     }
 
     fn ask<T>(
@@ -173,10 +191,6 @@ impl Cluster {
         }
         result.map_err(|error| SinkError::Unusable(explain_admin(&self.clients, &error)))
     }
-}
-
-fn options() -> AdminOptions {
-    AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT))
 }
 
 fn counts(metadata: &Metadata) -> BTreeMap<String, i32> {

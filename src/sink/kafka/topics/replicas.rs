@@ -24,7 +24,7 @@ impl Topics {
 }
 
 /// The first partition of a topic with fewer replicas in sync than it needs. Brokers ask for no more of them than there are.
-fn short(topic: &str, replicas: &[Replicas], least: usize) -> Option<String> {
+pub(super) fn short(topic: &str, replicas: &[Replicas], least: usize) -> Option<String> {
     let is_short = |replicas: &&Replicas| replicas.in_sync < least.min(replicas.all);
     let Replicas { partition, all, in_sync } = *replicas.iter().find(is_short)?;
     let cause = Cause { topic: topic.to_owned(), partition, code: Code::NotEnoughReplicas };

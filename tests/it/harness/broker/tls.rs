@@ -65,6 +65,27 @@ impl Tls {
             .expect("written");
     }
 
+    /// The same as [`Self::certificate`], but it has expired.
+    #[track_caller]
+    pub(crate) fn expired_certificate(&self, name: &str, authority: &str) {
+        self.certificate(name, authority);
+        let (key, certificate) = (self.path(&format!("{name}.key")), self.path(&format!("{name}.pem")));
+        let (by, by_key) = (self.path(&format!("{authority}.pem")), self.path(&format!("{authority}.key")));
+        let (request, dated) = (self.path("expired.csr"), self.path("expired.pem"));
+        openssl(
+            self.0.path(),
+            &["x509", "-x509toreq", "-copy_extensions", "copy"],
+            &[("-in", &certificate), ("-signkey", &key), ("-out", &request)],
+        );
+        openssl(
+            self.0.path(),
+            &["x509", "-req", "-days", "-1", "-copy_extensions", "copy", "-CAcreateserial"],
+            &[("-in", &request), ("-CA", &by), ("-CAkey", &by_key), ("-out", &dated)],
+        );
+        let read = |path: &Path| std::fs::read_to_string(path).expect("openssl wrote it");
+        std::fs::write(self.path(&format!("{name}.both")), read(&key) + &read(&dated)).expect("written");
+    }
+
     /// What is called `from` is now also called `to`, all at once, as Kubernetes changes a mounted secret.
     #[track_caller]
     pub(crate) fn put(&self, from: &str, to: &str) {
