@@ -14,7 +14,7 @@ use crate::model::types::{Position, ShardId};
 use crate::sink::kafka::client::Clients;
 use crate::sink::kafka::config::Config;
 use crate::sink::kafka::intake::Intake;
-use crate::sink::kafka::intake::reader::{Gap, Reader};
+use crate::sink::kafka::intake::reader::{Gap, Reached, Reader};
 use crate::source::metrics::ConnectionState;
 use crate::source::queue::{Closed, Item, Note};
 use crate::source::reader::{ReaderContext, Resume};
@@ -32,7 +32,7 @@ struct Reading {
     runtime: Handle,
     context: ReaderContext,
     /// Where it goes on.
-    next: Option<i64>,
+    next: Reached,
 }
 
 /// The reader at work, until it is told to stop or the shard takes no more.
@@ -44,7 +44,7 @@ pub(super) fn reader(
     context: ReaderContext,
     runtime: &Handle,
 ) -> BoxFuture<'static, ()> {
-    let next = match &resume.position {
+    let offset = match &resume.position {
         // A position that was set by hand may be no number: then none is in the partition, which is reported.
         Some(Position::Offset { offset }) => Some(offset.parse().unwrap_or(i64::MAX)),
         _ => None,
@@ -56,7 +56,7 @@ pub(super) fn reader(
         clients: Clients::new(kafka.clone(), runtime.clone()),
         runtime: runtime.clone(),
         context,
-        next,
+        next: Reached { offset, committed_ms: resume.committed_ms },
         shard,
     };
     async move {
@@ -79,7 +79,7 @@ pub(super) fn reader(
 
 impl Reading {
     fn run(mut self) -> Result<(), Closed> {
-        let (mut pause, mut resumed) = (PAUSES.0, self.next.is_some());
+        let (mut pause, mut resumed) = (PAUSES.0, self.next.offset.is_some());
         while !self.context.stop.is_cancelled() {
             self.context.metrics.set_state(ConnectionState::Connecting);
             let opened = Reader::open(&self.clients, &self.topic, self.partition, self.next);
@@ -90,7 +90,7 @@ impl Reading {
                         "reading the intake topic"
                     );
                     if let Some(gap) = gap {
-                        self.give_up_position(gap)?;
+                        self.give_up_position(gap, reader.next())?;
                     }
                     self.read(reader, &mut resumed, &mut pause)?
                 }
@@ -128,13 +128,13 @@ impl Reading {
                     self.context.metrics.received(block.len(), now_ms());
                     let resumed = std::mem::take(resumed);
                     self.runtime.block_on(self.context.input.send(Item::Block { block, resumed }))?;
-                    self.next = Some(reader.next());
+                    self.next.offset = Some(reader.next());
                     *pause = PAUSES.0;
                 }
                 Err(error) => {
                     if reader.is_gone() {
                         // No place in the topic that will be made in its stead.
-                        self.next = Some(i64::MAX);
+                        self.next.offset = Some(i64::MAX);
                     }
                     break Some(error.to_string());
                 }
@@ -144,12 +144,12 @@ impl Reading {
         Ok(ended)
     }
 
-    fn give_up_position(&self, gap: Gap) -> Result<(), Closed> {
+    fn give_up_position(&self, gap: Gap, next: i64) -> Result<(), Closed> {
         warn!(
             shard = %self.shard, topic = self.topic, partition = self.partition, wanted = gap.wanted, first = gap.first,
-            end = gap.end,
+            end = gap.end, next,
             "possible gap: the intake topic does not hold the place where this shard was; what was received in between and \
-             deleted, by its retention or with the topic, is lost. Going on with the oldest record that is there"
+             deleted, by its retention or with the topic, is lost. Going on with the oldest record that may not have been read yet"
         );
         self.context.metrics.positions_abandoned.inc();
         self.runtime.block_on(self.context.input.send(Item::Note(Note::PositionGivenUp)))

@@ -23,10 +23,12 @@ use crate::sink::SinkError;
 mod ending;
 mod ids;
 mod letters;
+mod times;
 
 use ending::{Ending, Next};
 pub(crate) use ids::{Lacks, Needed};
 pub(crate) use letters::{Letter, Letters, Place, Span};
+pub(super) use times::first_since;
 
 /// Limit of one request to the cluster.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,6 +1,10 @@
 //! Where the shards are in the intake topic: what its retention took is reported, and the number of shards stays what it was.
 
+use std::fs;
 use std::net::SocketAddr;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
 use super::scene::{LIMIT, Scene, array, event};
 use crate::harness::broker::{broker, free_port};
@@ -19,7 +23,6 @@ fn what_was_deleted_before_it_was_read_is_a_gap_and_no_silence() {
     let intake = scene.intake();
     let end = scene.broker.high_watermarks(&intake)[&0];
     assert_eq!(end, 10);
-    use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
     let producer: BaseProducer = scene.broker.client(&[]).create().unwrap();
     for n in 10..20 {
         let event = event(n);
@@ -37,6 +40,45 @@ fn what_was_deleted_before_it_was_read_is_a_gap_and_no_silence() {
     again.stop();
     let expected: Vec<String> = (0..10).chain(15..20).map(event).collect();
     assert_eq!(scene.counted().into_keys().collect::<Vec<_>>(), expected);
+}
+
+/// As after an election that lost the partition's end: what was stored long before the commit was read, whatever there is now.
+#[test]
+fn behind_the_end_it_goes_on_with_what_was_stored_since_the_commit() {
+    let mut scene = Scene::new("hook-behind", broker());
+    scene.shards = 1;
+    let mut instance = scene.start();
+    let hours = Duration::from_secs(3 * 3_600);
+    let long_ago = i64::try_from((SystemTime::now() - hours).duration_since(UNIX_EPOCH).unwrap().as_millis());
+    let (intake, event_before) = (scene.intake(), event(50));
+    // Else the broker's clock dates it.
+    scene.broker.change_topic(&intake, &[("message.timestamp.type", "CreateTime")]);
+    let record = BaseRecord::<(), str>::to(&intake).payload(&event_before).partition(0);
+    let producer: BaseProducer = scene.broker.client(&[]).create().unwrap();
+    producer.send(record.timestamp(long_ago.unwrap())).unwrap();
+    producer.flush(LIMIT).unwrap();
+    scene.wait_for(1);
+    assert_eq!(instance.push(&array(0..10)).status, 200);
+    scene.wait_for(11);
+    instance.stop();
+    let config = tempfile::NamedTempFile::new().unwrap();
+    fs::write(config.path(), scene.toml(instance.address, "")).unwrap();
+    let at =
+        ["checkpoints", "set", "hooks/0", "--position", "1000", "--config", config.path().to_str().unwrap()];
+    let mut set = process::subcommand(&at, &[]);
+    assert!(set.wait_exit(LIMIT).success(), "{:?}", set.log());
+    let mut again = scene.start();
+    let line = again.process.wait_for_log("possible gap: the intake topic does not hold the place", LIMIT);
+    assert!(line.contains("\"wanted\":1000") && line.contains("\"end\":11,\"next\":1}"), "{line}");
+    again.push_until_stored(&event(60));
+    scene.wait_for(12);
+    assert_eq!(
+        again.process.metrics().sum("tributary_duplicates_dropped_total", &[]),
+        10.0,
+        "all but the old one"
+    );
+    again.stop();
+    assert!(scene.counted().values().all(|count| *count == 1));
 }
 
 #[test]

@@ -12,6 +12,7 @@ use crate::model::block::{Records, RecordsBuilder};
 use crate::sink::SinkError;
 use crate::sink::kafka::client::{Clients, Context, close_beside, explain, passes};
 use crate::sink::kafka::delivery::{Meaning, meaning};
+use crate::sink::kafka::readback::first_since;
 
 /// Limit of one request to the cluster.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -25,6 +26,10 @@ const BLOCK_BYTES: usize = 256 << 10;
 /// Records of one block.
 const BLOCK_RECORDS: usize = 4_096;
 
+/// What clocks of instances and brokers may differ by, generously, milliseconds. Records that are read again for it are
+/// known by their ids.
+const CLOCKS_MS: i64 = 3_600_000;
+
 /// Records that are in the partition no more, or a partition that is not the one of before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Gap {
@@ -36,6 +41,23 @@ pub(crate) struct Gap {
     pub end: i64,
 }
 
+/// How far a shard has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Reached {
+    /// At this offset; `None` for a first start.
+    pub offset: Option<i64>,
+    /// When that was committed, milliseconds since the Unix epoch.
+    pub committed_ms: Option<i64>,
+}
+
+/// Where to begin in a partition.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Begin {
+    At(i64),
+    /// With what was written since shortly before this time.
+    Since(i64),
+}
+
 /// Reads one partition.
 pub(crate) struct Reader {
     consumer: Option<BaseConsumer<Context>>,
@@ -45,12 +67,14 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Begins at `from`, or at the oldest record where that is no place in the partition any more; then the gap is told, too.
+    /// Begins at `from`. Where that is no place in the partition any more the gap is told, too: before the oldest record it
+    /// begins with that; behind the end, as when the topic was made again or has lost its end, with what was written since
+    /// shortly before the commit, which is all that may be new.
     pub(crate) fn open(
         clients: &Clients,
         topic: &str,
         partition: i32,
-        from: Option<i64>,
+        from: Reached,
     ) -> Result<(Self, Option<Gap>), SinkError> {
         let name = format!("partition {partition} of {topic}");
         let consumer = clients.intake_consumer()?;
@@ -58,7 +82,13 @@ impl Reader {
             SinkError::Unusable(format!("cannot read {name}: {}", explain(&consumer, &error)))
         };
         let (first, end) = consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT).map_err(failed)?;
-        let (next, gap) = begin(from, first, end);
+        let (begin, gap) = begin(from, first, end);
+        let next = match begin {
+            Begin::At(offset) => offset,
+            Begin::Since(committed_ms) => {
+                first_since(&consumer, topic, partition, committed_ms - CLOCKS_MS)?.unwrap_or(end).max(first)
+            }
+        };
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, partition, Offset::Offset(next)).map_err(failed)?;
         consumer.assign(&list).map_err(failed)?;
@@ -120,12 +150,16 @@ impl Drop for Reader {
 }
 
 /// Where to begin in a partition that holds the offsets from `first` to before `end`.
-fn begin(from: Option<i64>, first: i64, end: i64) -> (i64, Option<Gap>) {
-    match from {
-        Some(from) if (first..=end).contains(&from) => (from, None),
+fn begin(from: Reached, first: i64, end: i64) -> (Begin, Option<Gap>) {
+    match from.offset {
+        Some(offset) if (first..=end).contains(&offset) => (Begin::At(offset), None),
         // Nothing was ever deleted.
-        None if first == 0 => (first, None),
-        wanted => (first, Some(Gap { wanted, first, end })),
+        None if first == 0 => (Begin::At(first), None),
+        wanted => {
+            let is_behind = wanted.is_some_and(|wanted| wanted > end);
+            let since = from.committed_ms.filter(|_| is_behind);
+            (since.map_or(Begin::At(first), Begin::Since), Some(Gap { wanted, first, end }))
+        }
     }
 }
 
@@ -145,15 +179,18 @@ mod tests {
     fn it_goes_on_where_it_was_or_says_what_is_missing() {
         let gap = |wanted, first, end| Some(Gap { wanted, first, end });
         for (from, first, end, expected) in [
-            (None, 0, 9, (0, None)),
-            (None, 4, 9, (4, gap(None, 4, 9))),
-            (Some(4), 4, 9, (4, None)),
-            (Some(9), 4, 9, (9, None)),
-            (Some(3), 4, 9, (4, gap(Some(3), 4, 9))),
-            (Some(10), 4, 9, (4, gap(Some(10), 4, 9))),
-            (Some(10), 0, 0, (0, gap(Some(10), 0, 0))),
+            (None, 0, 9, (Begin::At(0), None)),
+            (None, 4, 9, (Begin::At(4), gap(None, 4, 9))),
+            (Some(4), 4, 9, (Begin::At(4), None)),
+            (Some(9), 4, 9, (Begin::At(9), None)),
+            (Some(3), 4, 9, (Begin::At(4), gap(Some(3), 4, 9))),
+            (Some(10), 4, 9, (Begin::Since(77), gap(Some(10), 4, 9))),
+            (Some(10), 0, 0, (Begin::Since(77), gap(Some(10), 0, 0))),
         ] {
-            assert_eq!(begin(from, first, end), expected, "{from:?} in {first}..{end}");
+            let place = Reached { offset: from, committed_ms: from.map(|_| 77) };
+            assert_eq!(begin(place, first, end), expected, "{from:?} in {first}..{end}");
         }
+        let undated = Reached { offset: Some(10), committed_ms: None };
+        assert_eq!(begin(undated, 4, 9), (Begin::At(4), gap(Some(10), 4, 9)));
     }
 }

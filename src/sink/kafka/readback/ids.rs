@@ -3,15 +3,9 @@
 use std::ops::{ControlFlow, Range};
 use std::time::Duration;
 
-use rdkafka::consumer::Consumer;
-use rdkafka::error::KafkaError;
-use rdkafka::{Offset, TopicPartitionList};
-
-use super::{OpenTransactions, REQUEST_TIMEOUT, Reader, TAIL};
+use super::{OpenTransactions, Reader, TAIL, first_since};
 use crate::model::checkpoint::Checkpoint;
-use crate::model::errors::chain;
 use crate::model::types::{Dated, EventId};
-use crate::sink::kafka::client::explain;
 use crate::sink::kafka::journal::{Audit, unpack};
 use crate::sink::{Seed, SinkError};
 
@@ -60,7 +54,7 @@ impl Reader {
         seed: Seed<'_>,
     ) -> Result<Lacks, SinkError> {
         let (low, high) = self.stable_end(topic, partition, OpenTransactions::WaitFor)?;
-        let found = self.offset_at(topic, partition, needed.since_ms)?;
+        let found = first_since(self.committed()?, topic, partition, needed.since_ms)?;
         let begin = found.map_or(high, |offset| offset.max(low));
         let Some(numbers) = &needed.numbers else {
             self.read_ids(topic, partition, key, begin..high, |dated, numbered, ids| {
@@ -142,21 +136,5 @@ impl Reader {
                 }
             }
         })
-    }
-
-    fn offset_at(&self, topic: &str, partition: i32, time_ms: i64) -> Result<Option<i64>, SinkError> {
-        let mut times = TopicPartitionList::new();
-        let failed = |error: KafkaError| {
-            SinkError::Unusable(format!("cannot look up times in {topic}: {}", chain(&error)))
-        };
-        times.add_partition_offset(topic, partition, Offset::Offset(time_ms.max(0))).map_err(failed)?;
-        let consumer = self.committed()?;
-        let found = consumer.offsets_for_times(times, REQUEST_TIMEOUT).map_err(|error| {
-            SinkError::Unusable(format!("cannot look up times in {topic}: {}", explain(consumer, &error)))
-        })?;
-        Ok(found.find_partition(topic, partition).and_then(|found| match found.offset() {
-            Offset::Offset(offset) => Some(offset),
-            _ => None,
-        }))
     }
 }

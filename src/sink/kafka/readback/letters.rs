@@ -4,10 +4,9 @@ use std::ops::ControlFlow;
 
 use rdkafka::consumer::Consumer;
 use rdkafka::message::{BorrowedMessage, Header, Headers, Message};
-use rdkafka::{Offset, TopicPartitionList};
 use tokio::runtime::Handle;
 
-use super::{OpenTransactions, REQUEST_TIMEOUT, Reader};
+use super::{OpenTransactions, REQUEST_TIMEOUT, Reader, first_since};
 use crate::sink::SinkError;
 use crate::sink::kafka::client::{Clients, explain};
 use crate::sink::kafka::config::Config;
@@ -97,7 +96,8 @@ impl Letters {
     pub(crate) fn spans(&self, since_ms: Option<i64>) -> Result<Vec<Span>, SinkError> {
         let span = |partition| {
             let (low, end) = self.reader.stable_end(&self.topic, partition, OpenTransactions::PassOver)?;
-            let since = since_ms.map(|since_ms| self.reader.first_since(&self.topic, partition, since_ms));
+            let since = since_ms
+                .map(|since_ms| first_since(self.reader.committed()?, &self.topic, partition, since_ms));
             let from = since.transpose()?.map_or(low, |first| first.unwrap_or(end).max(low));
             Ok(Span { partition, low, from, end })
         };
@@ -150,19 +150,5 @@ impl Reader {
         let found = metadata.topics().iter().find(|found| found.name() == topic);
         let count = found.map_or(0, |found| found.partitions().len());
         Ok(i32::try_from(count).ok().filter(|count| *count > 0))
-    }
-
-    /// The offset of the first record that was written since then, if there is one.
-    fn first_since(&self, topic: &str, partition: i32, since_ms: i64) -> Result<Option<i64>, SinkError> {
-        let consumer = self.committed()?;
-        let failed = |error| {
-            let reason = explain(consumer, &error);
-            SinkError::Unusable(format!("cannot look up a time in {topic} partition {partition}: {reason}"))
-        };
-        let mut asked = TopicPartitionList::new();
-        asked.add_partition_offset(topic, partition, Offset::Offset(since_ms)).map_err(failed)?;
-        let found = consumer.offsets_for_times(asked, REQUEST_TIMEOUT).map_err(failed)?;
-        let offset = found.find_partition(topic, partition).map(|found| found.offset());
-        Ok(offset.and_then(|offset| if let Offset::Offset(offset) = offset { Some(offset) } else { None }))
     }
 }
