@@ -186,7 +186,8 @@ impl Replayed {
     pub fn forget_before(&mut self, topic: &str, partition: i32, least: i64) {
         for known in &mut self.partitions {
             if known.topic == topic && known.partition == partition {
-                known.done.forget_before(least);
+                // As done, for a leader that does not know of the deletion yet would show them once more.
+                known.done.insert(0..least);
                 known.delivered.forget_before(least);
             }
         }
@@ -238,7 +239,8 @@ mod tests {
         assert_eq!(replayed.of("t", 2).unwrap().done.len(), 1, "they have merged");
         assert_eq!(replayed.of("t", 2).unwrap().latest.unwrap().offset, 20);
         replayed.forget_before("t", 2, 15);
-        assert_eq!(replayed.of("t", 2).unwrap().done.bounds(), Some(15..21));
+        assert_eq!(replayed.of("t", 2).unwrap().done, Ranges::from(vec![(0, 21)]));
+        assert_eq!(replayed.of("t", 2).unwrap().delivered, Ranges::from(vec![(15, 21)]));
         replayed.forget("t");
         assert_eq!(replayed, Replayed::default());
     }

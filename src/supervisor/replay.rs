@@ -158,7 +158,8 @@ impl Replaying<'_> {
         shard.keep_letters(&topic, known.clone());
         let (input, output) = queue(self.stream.queue_bytes(), Default::default(), Default::default());
         let (done, fed) = mpsc::channel();
-        let (judge, stop, runtime) = (self.judge(), self.stop.clone(), self.runtime.clone());
+        let (judge, stop, runtime) = (self.judge(), self.stop.child_token(), self.runtime.clone());
+        let feeding = stop.clone();
         task::spawn_thread("dead-letters".into(), move || {
             let feeder = Feeder {
                 letters: &letters,
@@ -173,7 +174,8 @@ impl Replaying<'_> {
         })
         .map_err(|error| ReplayError::Incomplete(error.into()))?;
         let ended = ended(shard.run(&output));
-        // The reader waits for room in the queue no longer.
+        // The reader looks for nothing more, and waits for room in the queue no longer.
+        feeding.cancel();
         drop(output);
         // A panic of its own was logged.
         let lost = || (Tally::default(), Err(FeedError::Lost));
@@ -302,7 +304,8 @@ impl Replaying<'_> {
             let Some((delivered, bounds)) = delivered.and_then(|it| Some((it, it.bounds()?))) else {
                 continue;
             };
-            let read = Span { from: bounds.start.max(span.low), end: bounds.end.min(span.end), ..*span };
+            let span = letters.as_of_now(span)?;
+            let read = Span { from: bounds.start.max(span.low), end: bounds.end.min(span.end), ..span };
             letters.read(&read, |letter| {
                 if delivered.contains(letter.offset) && letter.header("tributary-stream") == **stream {
                     ids.extend(shard.id_of(letter.value));

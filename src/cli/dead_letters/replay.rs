@@ -221,9 +221,16 @@ fn left(tally: &Tally) -> String {
         true => String::new(),
         false => format!(" ({})", listed(kept.iter().map(|(obstacle, count)| (obstacle.name(), *count)))),
     };
+    let hidden = match tally.hidden {
+        0 => String::new(),
+        hidden => format!(
+            "\nnot looked at: {hidden} offsets behind the beginning of a transaction that was open; what is committed there is for \
+             the next replay"
+        ),
+    };
     format!(
         "left as they are: {cannot} that cannot be replayed{why}, {not_chosen} not asked for, {replayed_before} replayed before, \
-         {other_streams} of other streams"
+         {other_streams} of other streams{hidden}"
     )
 }
 
@@ -239,6 +246,7 @@ fn counted(stream: &str, tally: &Tally) -> Map<String, Value> {
         ("not_chosen", json!(tally.not_chosen)),
         ("replayed_before", json!(tally.replayed_before)),
         ("other_streams", json!(tally.other_streams)),
+        ("behind_open_transactions", json!(tally.hidden)),
         ("limited", json!(tally.limited)),
     ];
     pairs.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()

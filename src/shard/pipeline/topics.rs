@@ -74,7 +74,10 @@ impl Pipeline {
         match block {
             Block::Lines(bytes) => lines(bytes).for_each(|line| self.unknown_topics_of(line, sink, unknown)),
             Block::Records(records) => {
-                records.iter().for_each(|record| self.unknown_topics_of(record.bytes, sink, unknown));
+                for record in records.iter() {
+                    self.letter = record.letter.cloned();
+                    self.unknown_topics_of(record.bytes, sink, unknown);
+                }
             }
             Block::Oversize { .. } => {}
         }

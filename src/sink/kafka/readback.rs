@@ -217,6 +217,17 @@ impl Reader {
         }
     }
 
+    /// The offset after the last record of a partition, committed or not.
+    fn high(&self, topic: &str, partition: i32) -> Result<i64, SinkError> {
+        let Some(uncommitted) = &self.uncommitted else {
+            return Err(SinkError::Unusable("the reader is closed".into()));
+        };
+        let (_, high) = watermarks(uncommitted, topic, partition).map_err(|reason| {
+            SinkError::Unusable(format!("cannot read the offsets of {topic} partition {partition}: {reason}"))
+        })?;
+        Ok(high)
+    }
+
     /// Gives every committed record that has a key, from `from` up to `end`, to `each`, until it breaks off.
     fn read(
         &self,

@@ -152,7 +152,9 @@ impl KafkaSink {
                 "the shard's checkpoint was lost, as when its topic is deleted; it is written again from memory. The \
                  checkpoints of streams that are not running now are lost with the topic"
             );
-            if known.attempted.is_some_and(|attempted| !tells(known.last, attempted) || stands.lost.journal) {
+            let is_untold =
+                |attempted| self.is_replay() || !tells(known.last, attempted) || stands.lost.journal;
+            if known.attempted.is_some_and(is_untold) {
                 error!(
                     shard = self.key(),
                     "whether the last batch was committed cannot be told any more; if it was, its records come twice"

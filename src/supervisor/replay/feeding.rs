@@ -37,6 +37,8 @@ pub struct Tally {
     pub kept: BTreeMap<Obstacle, u64>,
     /// Letters of other streams.
     pub other_streams: u64,
+    /// Offsets behind the beginning of a transaction that was open: what is committed there is for the next replay.
+    pub hidden: u64,
     /// Whether as many were taken as were asked for at most, so that the rest was not looked at.
     pub limited: bool,
     /// Whether it was stopped before the end.
@@ -56,6 +58,9 @@ pub(super) enum FeedError {
          has deleted the oldest"
     )]
     TooManyRanges,
+    /// The topic was deleted and made again meanwhile.
+    #[error("the dead-letter topic was made again while it was read; replay once more")]
+    Changed,
     /// The thread that reads them is gone.
     #[error("the thread that reads the dead letters ended by a defect")]
     Lost,
@@ -98,8 +103,11 @@ impl Feeder<'_> {
     fn feed_all(&mut self, spans: &[Span], work: &mut Work) -> Result<(), FeedError> {
         let (letters, mut fed) = (self.letters, Ok(()));
         for span in spans {
+            // Retention may have gone on meanwhile.
+            let span = letters.as_of_now(span)?;
             let mut from = span.from;
-            letters.read(span, |letter| {
+            work.tally.hidden += span.hidden;
+            letters.read(&span, |letter| {
                 fed = self.take(letter, &mut from, work);
                 if fed.is_err() || work.tally.limited || work.tally.stopped {
                     return ControlFlow::Break(());
@@ -114,15 +122,23 @@ impl Feeder<'_> {
         Ok(())
     }
 
-    /// Takes one letter. `from` is the offset after the one of the stream before it.
+    /// Takes one letter. `from` is the offset after the one before it that was replayed or may be.
     fn take(&mut self, letter: &Letter<'_>, from: &mut i64, work: &mut Work) -> Result<(), FeedError> {
         let tally = &mut work.tally;
         if self.stop.is_cancelled() {
             tally.stopped = true;
             return Ok(());
         }
+        if letter.offset < *from {
+            return Err(FeedError::Changed);
+        }
         let verdict = self.judge.judge(letter, *from, self.replayed.of(self.topic, letter.partition));
-        if verdict != Verdict::OtherStream {
+        let may_be_passed_over = match &verdict {
+            Verdict::OtherStream => true,
+            Verdict::Kept(obstacle) => !obstacle.may_go(),
+            Verdict::ReplayedBefore | Verdict::NotChosen | Verdict::Taken(_) => false,
+        };
+        if !may_be_passed_over {
             *from = letter.offset.saturating_add(1);
         }
         match verdict {

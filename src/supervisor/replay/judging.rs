@@ -30,6 +30,14 @@ pub enum Obstacle {
 }
 
 impl Obstacle {
+    /// Whether it may go, as when the configuration changes.
+    pub(super) fn may_go(self) -> bool {
+        match self {
+            Self::Withheld | Self::Head => false,
+            Self::Hashed => true,
+        }
+    }
+
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
@@ -79,14 +87,16 @@ impl Judge {
         if letter.header("tributary-stream") != *self.stream {
             return Verdict::OtherStream;
         }
-        if known.is_some_and(|known| known.done.contains(letter.offset)) {
+        let length = number(letter, "tributary-length").unwrap_or(letter.value.len() as u64);
+        let bytes = bytes(letter, length);
+        // Ranges of what was replayed go on over those that never can be.
+        let is_done = known.is_some_and(|known| known.done.contains(letter.offset));
+        if is_done && !matches!(bytes, LetterBytes::Withheld | LetterBytes::Head) {
             return Verdict::ReplayedBefore;
         }
         if !self.is_chosen(letter) {
             return Verdict::NotChosen;
         }
-        let length = number(letter, "tributary-length").unwrap_or(letter.value.len() as u64);
-        let bytes = bytes(letter, length);
         let rules = Some(letter.header("tributary-redaction").into_owned()).filter(|rules| !rules.is_empty());
         let is_current = rules.is_some() && rules == self.rules;
         match bytes {

@@ -80,8 +80,10 @@ pub(crate) struct Span {
     pub low: i64,
     /// Where to begin.
     pub from: i64,
-    /// The offset after the last record that is committed now.
+    /// The offset after the last record that is committed now, or where the first transaction begins that is open.
     pub end: i64,
+    /// Offsets behind that.
+    pub hidden: u64,
 }
 
 impl Letters {
@@ -99,9 +101,16 @@ impl Letters {
             let since = since_ms
                 .map(|since_ms| first_since(self.reader.committed()?, &self.topic, partition, since_ms));
             let from = since.transpose()?.map_or(low, |first| first.unwrap_or(end).max(low));
-            Ok(Span { partition, low, from, end })
+            let hidden = self.reader.high(&self.topic, partition)?.saturating_sub(end);
+            Ok(Span { partition, low, from, end, hidden: u64::try_from(hidden).unwrap_or_default() })
         };
         (0..self.partitions).map(span).collect()
+    }
+
+    /// The span without what was deleted meanwhile. Blocks.
+    pub(crate) fn as_of_now(&self, span: &Span) -> Result<Span, SinkError> {
+        let (low, _) = self.reader.stable_end(&self.topic, span.partition, OpenTransactions::PassOver)?;
+        Ok(Span { low, from: span.from.max(low), ..*span })
     }
 
     /// Gives the committed records of a span to `each`, until it breaks off. Blocks.
@@ -129,7 +138,7 @@ impl Letters {
             return Ok(None);
         }
         let (mut found, mut is_there) = (Some(found), None);
-        self.read(&Span { partition, low, from: offset, end }, |letter| {
+        self.read(&Span { partition, low, from: offset, end, hidden: 0 }, |letter| {
             // Behind a gap the next record comes, which is another one.
             if letter.offset == offset {
                 is_there = found.take().map(|found| found(letter));
