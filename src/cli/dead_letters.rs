@@ -99,7 +99,7 @@ fn stream_names(plan: &Plan) -> String {
 
 /// A time in milliseconds since the Unix epoch, in words.
 fn time(ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |time| time.to_string())
+    jiff::Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |time| format!("{time:.3}"))
 }
 
 #[cfg(test)]

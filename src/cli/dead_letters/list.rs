@@ -24,6 +24,8 @@ struct Row {
     timestamp_ms: i64,
     shard: String,
     reason: String,
+    /// How often the event has failed.
+    attempts: u32,
     detail: String,
     length: String,
 }
@@ -52,6 +54,7 @@ impl Found {
             timestamp_ms: letter.timestamp_ms,
             shard: format!("{stream}/{}", letter.header("tributary-shard")),
             reason: reason.into_owned(),
+            attempts: letter.header("tributary-attempts").parse().unwrap_or(1),
             detail: letter.header("tributary-detail").into_owned(),
             length: letter.header("tributary-length").into_owned(),
         };
@@ -98,21 +101,29 @@ pub(super) fn list(plan: &Plan, chosen: &Chosen, limit: usize, as_json: bool) ->
         return Ok(());
     }
     let one_topic = topics.len() == 1;
-    let rows: Vec<[String; 6]> = found.rows.iter().map(|row| cells(row, one_topic)).collect();
-    let head = ["LETTER", "TIME", "SHARD", "REASON", "BYTES", "DETAIL"];
+    let rows: Vec<[String; 7]> = found.rows.iter().map(|row| cells(row, one_topic)).collect();
+    let head = ["LETTER", "TIME", "SHARD", "REASON", "ATTEMPTS", "BYTES", "DETAIL"];
     output::print(table(head, &rows) + &found.summary())?;
     Ok(())
 }
 
 fn described(row: &Row) -> Value {
-    let Row { place: Place { topic, partition, offset }, timestamp_ms, shard, reason, detail, length } = row;
+    let Row {
+        place: Place { topic, partition, offset },
+        timestamp_ms,
+        shard,
+        reason,
+        attempts,
+        detail,
+        length,
+    } = row;
     json!({
         "topic": topic, "partition": partition, "offset": offset, "time": time(*timestamp_ms), "shard": shard,
-        "reason": reason, "detail": detail, "length": length.parse::<u64>().ok(),
+        "reason": reason, "attempts": attempts, "detail": detail, "length": length.parse::<u64>().ok(),
     })
 }
 
-fn cells(row: &Row, one_topic: bool) -> [String; 6] {
+fn cells(row: &Row, one_topic: bool) -> [String; 7] {
     let Place { topic, partition, offset } = &row.place;
     let mut detail: String = row.detail.chars().take(DETAIL).collect();
     if detail.len() < row.detail.len() {
@@ -122,7 +133,15 @@ fn cells(row: &Row, one_topic: bool) -> [String; 6] {
         if one_topic { format!("{partition}/{offset}") } else { format!("{topic}/{partition}/{offset}") };
     // What services and topics say is not to command the terminal.
     let shown = |text: &str| text.replace(char::is_control, " ");
-    [name, time(row.timestamp_ms), shown(&row.shard), shown(&row.reason), shown(&row.length), shown(&detail)]
+    [
+        name,
+        time(row.timestamp_ms),
+        shown(&row.shard),
+        shown(&row.reason),
+        row.attempts.to_string(),
+        shown(&row.length),
+        shown(&detail),
+    ]
 }
 
 #[cfg(test)]
@@ -140,8 +159,15 @@ mod tests {
         assert_eq!(offsets, [0, 3]);
         assert_eq!(found.summary(), "4 dead letters, 2 shown: mobile no_id 1, mobile not_an_object 3");
         let cells = cells(&found.rows[0], true);
-        let expected =
-            ["0/0", "1970-01-01T00:00:03Z", "mobile/0", "not_an_object", "7", "expected value [2J at line 1"];
+        let expected = [
+            "0/0",
+            "1970-01-01T00:00:03.000Z",
+            "mobile/0",
+            "not_an_object",
+            "1",
+            "7",
+            "expected value [2J at line 1",
+        ];
         assert_eq!(cells, expected.map(str::to_owned));
         let mut none = Found::default();
         none.add(&letter(0, 1, "no_id", b""), 0);

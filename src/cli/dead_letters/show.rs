@@ -67,7 +67,10 @@ pub(super) fn show(plan: &Plan, name: &str, value_alone: bool, as_json: bool) ->
     };
     runtime.shutdown_background();
     let printed = printed.with_context(|| {
-        format!("there is no dead letter {name} (any more): the topic's retention may have deleted it")
+        format!(
+            "there is no dead letter {name}: the topic's retention has deleted it, or there never was one, since offsets have gaps where \
+             transactions end"
+        )
     })?;
     Ok(printed?)
 }

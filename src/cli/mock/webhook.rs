@@ -57,7 +57,7 @@ async fn send(config: &Config) -> anyhow::Result<Report> {
             report = &mut sending => return Ok(report),
             _ = progress.tick() => output::remark(sender.report().progress()),
             () = stop.cancelled(), if !sender.is_stopped() => {
-                output::remark("sending what has begun; a second signal ends at once");
+                output::remark("sending what has begun, for as long as --give-up says; a second signal ends at once");
                 sender.stop();
             }
         }

@@ -84,8 +84,8 @@ fn what_is_not_there_is_said() {
         assert_eq!(found, Some(code), "{said:?}");
         assert!(said.join("\n").contains(part), "{said:?}");
     };
-    fails(&["show", "0/99999"], 1, "there is no dead letter 0/99999 (any more)");
-    fails(&["show", "7/0"], 1, "there is no dead letter 7/0 (any more)");
+    fails(&["show", "0/99999"], 1, "there is no dead letter 0/99999:");
+    fails(&["show", "7/0"], 1, "there is no dead letter 7/0:");
     fails(&["show", "other/0/0"], 1, "other is no dead-letter topic of this configuration");
     fails(&["list", "--stream", "other"], 1, "no stream is called other");
     fails(&["list", "--reason", "other"], 2, "there is no reason \"other\"");
