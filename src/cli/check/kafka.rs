@@ -52,7 +52,8 @@ pub(super) fn check(asked: Asked<'_>) -> Found {
         return Found { findings, committed: Committed::Unknown, brokers };
     }
     let mut findings = vec![reached, transactions(asked)];
-    let (of_topics, record) = topics(asked);
+    findings.extend(group(asked));
+    let (of_topics, record) = topics(asked, brokers);
     findings.extend(of_topics);
     let (state, committed) = state(asked, record.as_ref());
     findings.push(state);
@@ -74,6 +75,24 @@ fn transactions(asked: Asked<'_>) -> Finding {
             Finding::failed(Class::Kafka, subject, reason, todo)
         }
     }
+}
+
+/// Whether the consumer group that shares the shards may be used, as far as can be told without joining it.
+fn group(asked: Asked<'_>) -> Option<Finding> {
+    let Asked { plan, runtime, limit } = asked;
+    plan.group.as_ref()?;
+    let subject = "consumer group";
+    Some(match trying::group(&plan.kafka, runtime.clone(), limit) {
+        Ok(()) => Finding::ok(
+            Class::Kafka,
+            subject,
+            "may be seen; whether it may be joined (Read) was not tried, for that moves shards",
+        ),
+        Err(error) => {
+            let todo = format!("give the right Read on the group {}.shards", plan.kafka.prefix);
+            Finding::failed(Class::Kafka, subject, error.to_string(), todo)
+        }
+    })
 }
 
 /// What was committed, with the right to read the state topics. `record` is the topic of the placement record, where that is known.
@@ -148,7 +167,7 @@ fn way_to_reach(reason: &str) -> &'static str {
 }
 
 /// The topics that are known before any event, and how it stands with that of the placement record.
-fn topics(asked: Asked<'_>) -> (Vec<Finding>, Option<Standing>) {
+fn topics(asked: Asked<'_>, brokers: usize) -> (Vec<Finding>, Option<Standing>) {
     let Asked { plan, runtime, limit } = asked;
     let wanted = supervisor::all_topics(plan);
     let standings = match inspect(&plan.kafka, runtime.clone(), &wanted, limit) {
@@ -171,19 +190,21 @@ fn topics(asked: Asked<'_>) -> (Vec<Finding>, Option<Standing>) {
     };
     let finding = |(wanted, standing): (&Wanted, &Standing)| {
         let wrong = wrong.iter().find(|wrong| wrong.topic == wanted.name);
-        judge(&wanted.name, standing, wrong, state.has(&wanted.name), plan.kafka.create_topics)
+        judge(&wanted.name, standing, wrong, state.has(&wanted.name), plan.kafka.create_topics, brokers)
     };
     let findings = wanted.iter().zip(&standings).map(finding).chain(unread).collect();
     (findings, standing(&state.shards).map(|(_, standing)| standing.clone()))
 }
 
-/// What a topic's standing means. `may_change` tells whether the start sets settings of state topics right.
+/// What a topic's standing means in a cluster of so many brokers. `may_change` tells whether the start sets settings of state topics
+/// right.
 fn judge(
     topic: &str,
     standing: &Standing,
     wrong: Option<&Wrong>,
     is_state: bool,
     may_change: bool,
+    brokers: usize,
 ) -> Finding {
     let there = match standing {
         Standing::There(there) => there,
@@ -227,7 +248,25 @@ fn judge(
             format!("{text}; compacted: takes only events that have a key, and keeps the last of each");
         return Finding::warning(Class::Topics, topic, text, todo);
     }
-    Finding::ok(Class::Topics, topic, text)
+    match weakness(there, brokers) {
+        Some((weak, todo)) => Finding::warning(Class::Topics, topic, format!("{text}; {weak}"), todo),
+        None => Finding::ok(Class::Topics, topic, text),
+    }
+}
+
+/// What a lost broker would take along, though Kafka has acknowledged it; and what to do about it.
+fn weakness(there: &There, brokers: usize) -> Option<(&'static str, &'static str)> {
+    match (there.replicas, there.min_in_sync) {
+        (1, _) if brokers > 1 => Some((
+            "one replica: what it holds is lost with its broker",
+            "give it more replicas (kafka-reassign-partitions), or set state.replication_factor before it is made",
+        )),
+        (3.., Some(1)) => Some((
+            "one replica in sync is enough for an acknowledgement: a broker that is lost may take along what was acknowledged",
+            "set min.insync.replicas=2",
+        )),
+        _ => None,
+    }
 }
 
 fn described(there: &There) -> String {
@@ -252,7 +291,7 @@ mod tests {
     fn there() -> There {
         There {
             partitions: 3,
-            replicas: 1,
+            replicas: 2,
             added: 0,
             max_message_bytes: Some(1000),
             min_in_sync: Some(1),
@@ -263,7 +302,7 @@ mod tests {
 
     /// Result and text of a topic, as JSON has them.
     fn of(there: There, wrong: Option<&Wrong>, is_state: bool, may_change: bool) -> (String, String) {
-        let finding = judge("t", &Standing::There(there), wrong, is_state, may_change);
+        let finding = judge("t", &Standing::There(there), wrong, is_state, may_change, 3);
         let json = super::super::report::json(&[finding]);
         let text = |key: &str| json["checks"][0][key].as_str().unwrap_or_default().to_owned();
         (text("result"), text("found"))
@@ -284,12 +323,23 @@ mod tests {
         assert_eq!(result, "ok");
         assert_eq!(
             text,
-            "partitions 3, replicas 1, 2 partitions more at the start, min.insync.replicas 1, max.message.bytes 1000"
+            "partitions 3, replicas 2, 2 partitions more at the start, min.insync.replicas 1, max.message.bytes 1000"
         );
         let compacted = There { compacted: true, ..there() };
         assert_eq!(of(compacted.clone(), None, false, true).0, "warning");
         assert_eq!(of(compacted, None, true, true).0, "ok", "as it must be");
         assert_eq!(of(There { told: false, ..there() }, None, false, true).0, "warning");
+    }
+
+    #[test]
+    fn what_a_lost_broker_takes_along_is_said() {
+        let of = |replicas, least, brokers| {
+            weakness(&There { replicas, min_in_sync: Some(least), ..there() }, brokers).map(|(_, todo)| todo)
+        };
+        assert_eq!(of(1, 1, 1), None, "there is no other broker");
+        assert!(of(1, 1, 2).is_some_and(|todo| todo.contains("more replicas")));
+        assert_eq!((of(2, 1, 3), of(3, 2, 3)), (None, None));
+        assert!(of(3, 1, 3).is_some_and(|todo| todo.contains("min.insync.replicas=2")));
     }
 
     #[test]

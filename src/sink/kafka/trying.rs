@@ -1,16 +1,23 @@
-//! Tries what Kafka does not tell by itself: whether it takes the transactions of a configuration.
-//! Writes no record to any topic and takes nothing over.
+//! Tries what Kafka does not tell by itself: whether it takes the transactions of a configuration, and whether the group may be
+//! used. Writes no record to any topic, takes nothing over, and joins no group.
 
 use std::time::Duration;
 
+use rdkafka::TopicPartitionList;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, Producer};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use tokio::runtime::Handle;
 
-use super::client::{Clients, Context, Sizes, explain};
+use super::StateTopics;
+use super::client::{Clients, Context, Sizes, close_beside, explain};
 use super::config::{Config, Delivery};
 use crate::sink::SinkError;
+
+/// How long what a consumer has to say is waited for after it failed, and how much of it is heard.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+const MOST_WORDS: usize = 100;
 
 /// Has a broker open a transactional id of its own under the prefix, which fences nobody: that takes the right to write with ids of
 /// the prefix, brokers that have transactions, and a time that they take. Blocks for `limit` at most, and for the first token of an
@@ -28,6 +35,33 @@ pub(crate) fn transactions(config: &Config, runtime: Handle, limit: Duration) ->
         Some(Code::InvalidTransactionTimeout) => too_long(config),
         _ => cannot_open(&id, &producer, &error),
     })
+}
+
+/// Asks for what the consumer group has committed, which is nothing: that takes the right to see the group. Blocks for `limit` at most,
+/// and for the first token of an OAuth login.
+pub(crate) fn group(config: &Config, runtime: Handle, limit: Duration) -> Result<(), SinkError> {
+    let topic = StateTopics::new(&config.prefix).shards;
+    let consumer = Clients::new(config.clone(), runtime).group_reader(&topic)?;
+    let mut partitions = TopicPartitionList::new();
+    partitions.add_partition(&topic, 0);
+    let asked = consumer.committed_offsets(partitions, limit);
+    let asked = asked.map(drop).map_err(|error| {
+        let reason = match refusal(&consumer) {
+            Some(code) => format!("{code}; it takes READ on the group"),
+            None => explain(&consumer, &error),
+        };
+        SinkError::Unusable(format!("cannot ask for the consumer group {topic}: {reason}"))
+    });
+    close_beside(consumer);
+    asked
+}
+
+/// Whether the group was refused to a consumer. librdkafka goes on looking for the group's coordinator then, so the request itself only
+/// runs out of time.
+fn refusal(consumer: &BaseConsumer<Context>) -> Option<Code> {
+    let told = std::iter::from_fn(|| consumer.poll(LAST_WORDS));
+    let mut codes = told.take(MOST_WORDS).filter_map(|told| told.err()?.rdkafka_error_code());
+    codes.find(|code| *code == Code::GroupAuthorizationFailed)
 }
 
 /// What is said of a time that the brokers do not take.

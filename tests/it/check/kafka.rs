@@ -143,6 +143,15 @@ fn a_missing_right_is_named() {
     assert_eq!(checked.code, 8);
     checked.assert_failed(setup.topic(), "it takes CREATE", "give the right");
     assert_eq!(checked.finding(".checkpoints")[0], "ok");
+    // The group is asked for only where there is one.
+    assert!(checked.findings("consumer group").is_empty(), "{:#}", checked.json);
+    let shared = setup.clone().with(|settings| settings.more = "ownership = \"group\"".to_owned());
+    let shared = with(&shared, &login("PLAIN", "secret"));
+    let denied = Checked::of(&shared);
+    assert_eq!(denied.code, 7, "{:#}", denied.json);
+    denied.assert_failed("consumer group", "it takes READ on the group", "the right Read on the group");
+    broker.allow(&[right("GROUP", &prefix, "READ")]);
+    wait_until(LIMIT, "the right to hold", || Checked::of(&shared).finding("consumer group")[0] == "ok");
     // One that may be written to, but whose settings may not be read.
     broker.create_topic(setup.topic(), 1, &[]);
     broker.allow(&[right("TOPIC", setup.topic(), "WRITE")]);

@@ -60,6 +60,14 @@ fn refusals_are_named() {
         checked.assert_failed("mobile stream", found, todo);
         assert_eq!(checked.finding("mobile host")[0], "ok", "it answers");
     }
+    let away = Listener::answering(|_, _| {
+        let head = b"HTTP/1.1 302 X\r\nlocation: https://elsewhere.invalid/\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+        Some(head.to_vec())
+    });
+    setup.streams[0].url = away.url();
+    let checked = Checked::of(&setup.toml());
+    assert_eq!(checked.code, 9);
+    checked.assert_failed("mobile stream", "a redirect was not followed", "redirect_hosts");
     let busy = Listener::answering(|_, _| Some(response(402, "text/plain", b"no")));
     setup.streams[0].url = busy.url();
     let checked = Checked::of(&setup.toml());

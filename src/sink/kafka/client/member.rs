@@ -56,6 +56,15 @@ impl Clients {
         await_token((**own).as_ref(), || drop(consumer.poll(TOKEN_POLL)))?;
         Ok(consumer)
     }
+
+    /// A consumer that asks what a group has committed, and does not join it.
+    pub(crate) fn group_reader(&self, name: &str) -> Result<BaseConsumer<Context>, SinkError> {
+        let (mut config, context) = self.consumer_config(true)?;
+        config.set("group.id", name);
+        let consumer: BaseConsumer<Context> = self.create(&config, context)?;
+        await_token(consumer.client().context(), || drop(consumer.poll(TOKEN_POLL)))?;
+        Ok(consumer)
+    }
 }
 
 #[cfg(test)]
