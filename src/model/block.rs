@@ -81,7 +81,7 @@ impl RecordsBuilder {
 
     /// Adds a dead letter, whole. All of a block's records are letters, or none.
     pub fn push_letter(&mut self, bytes: &[u8], letter: Letter) {
-        self.push(bytes, bytes.len() as u64, letter.offset.saturating_add(1));
+        self.push(bytes, bytes.len() as u64, letter.stamp.offset.saturating_add(1));
         self.letters.push(Arc::new(letter));
     }
 

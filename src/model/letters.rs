@@ -6,6 +6,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::ranges::Ranges;
 
@@ -91,10 +92,8 @@ pub struct Letter {
     pub partition: i32,
     /// The first offset after the letter of the same stream before it: what lies between is no letter of the stream.
     pub from: i64,
-    /// Its offset.
-    pub offset: i64,
-    /// When it was written, milliseconds since the Unix epoch.
-    pub timestamp_ms: i64,
+    /// By what it is known again.
+    pub stamp: Stamp,
     /// How often the event has failed.
     pub attempts: u32,
     /// Bytes of the line as it was received.
@@ -139,6 +138,17 @@ pub struct Stamp {
     pub offset: i64,
     /// When it was written, milliseconds since the Unix epoch.
     pub timestamp_ms: i64,
+    /// A digest of its bytes.
+    pub digest: u64,
+}
+
+impl Stamp {
+    /// Of a letter with these bytes.
+    pub fn of(offset: i64, timestamp_ms: i64, bytes: &[u8]) -> Self {
+        let mut digest = [0; 8];
+        digest.copy_from_slice(&Sha256::digest(bytes)[..8]);
+        Self { offset, timestamp_ms, digest: u64::from_be_bytes(digest) }
+    }
 }
 
 impl Replayed {
@@ -149,7 +159,8 @@ impl Replayed {
 
     /// A letter was replayed.
     pub fn add(&mut self, topic: &str, letter: &Letter, is_delivered: bool) {
-        let Letter { partition, from, offset, timestamp_ms, .. } = *letter;
+        let Letter { partition, from, stamp, .. } = *letter;
+        let offset = stamp.offset;
         let is_it = |known: &Partition| known.topic == topic && known.partition == partition;
         let at = self.partitions.iter().position(is_it).unwrap_or_else(|| {
             self.partitions.push(Partition { topic: topic.to_owned(), partition, ..Partition::default() });
@@ -162,7 +173,7 @@ impl Replayed {
         }
         let is_later = known.latest.is_none_or(|latest| latest.offset < offset);
         if is_later {
-            known.latest = Some(Stamp { offset, timestamp_ms });
+            known.latest = Some(stamp);
         }
         self.forget_oldest_delivered();
     }
@@ -212,8 +223,7 @@ mod tests {
         Letter {
             partition: 2,
             from,
-            offset,
-            timestamp_ms: offset * 10,
+            stamp: Stamp::of(offset, offset * 10, b"{}"),
             attempts: 1,
             length: 7,
             bytes: LetterBytes::Whole,
@@ -233,7 +243,8 @@ mod tests {
         let known = replayed.of("t", 2).unwrap();
         assert_eq!(known.done, Ranges::from(vec![(0, 10), (13, 21)]));
         assert_eq!(known.delivered, Ranges::from(vec![(0, 5), (13, 21)]));
-        assert_eq!(known.latest, Some(Stamp { offset: 20, timestamp_ms: 200 }));
+        assert_eq!(known.latest, Some(Stamp::of(20, 200, b"{}")));
+        assert_ne!(known.latest, Some(Stamp::of(20, 200, b"[]")));
         assert_eq!((replayed.ranges(), replayed.of("t", 1), replayed.of("u", 2)), (4, None, None));
         replayed.add("t", &letter(10, 12), false);
         assert_eq!(replayed.of("t", 2).unwrap().done.len(), 1, "they have merged");

@@ -277,8 +277,8 @@ impl Replaying<'_> {
             if latest.offset < low {
                 continue;
             }
-            let found = letters.at(number, latest.offset, |letter| letter.timestamp_ms)?;
-            if found != Some(latest.timestamp_ms) {
+            let found = letters.at(number, latest.offset, |letter| letter.stamp())?;
+            if found != Some(latest) {
                 let (topic, offset) = (topic.clone(), latest.offset);
                 return Err(ReplayError::Recreated { topic, partition: number, offset });
             }

@@ -108,8 +108,7 @@ impl Judge {
         Verdict::Taken(Letter {
             partition: letter.partition,
             from,
-            offset: letter.offset,
-            timestamp_ms: letter.timestamp_ms,
+            stamp: letter.stamp(),
             attempts: number(letter, "tributary-attempts").unwrap_or(1),
             length,
             bytes,
@@ -183,7 +182,7 @@ mod tests {
         ) else {
             panic!()
         };
-        assert_eq!((letter.from, letter.offset, letter.attempts, letter.length), (5, 7, 2, 2));
+        assert_eq!((letter.from, letter.stamp.offset, letter.attempts, letter.length), (5, 7, 2, 2));
         assert_eq!((&letter.shard[..], &letter.position[..]), ("3", "offset a"));
         assert_eq!(judge(all, false, &[("tributary-stream", "web")], "{}"), Verdict::OtherStream);
         assert_eq!(judge(all, false, &[], "{}"), Verdict::OtherStream, "whoever wrote that");

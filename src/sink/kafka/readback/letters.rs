@@ -7,6 +7,7 @@ use rdkafka::message::{BorrowedMessage, Header, Headers, Message};
 use tokio::runtime::Handle;
 
 use super::{OpenTransactions, REQUEST_TIMEOUT, Reader, first_since};
+use crate::model::letters::Stamp;
 use crate::sink::SinkError;
 use crate::sink::kafka::client::{Clients, explain};
 use crate::sink::kafka::config::Config;
@@ -56,6 +57,11 @@ impl<'a> Letter<'a> {
     pub(crate) fn header(&self, name: &str) -> std::borrow::Cow<'a, str> {
         let found = self.headers.iter().find(|(known, _)| *known == name);
         found.map_or_else(Default::default, |(_, value)| String::from_utf8_lossy(value))
+    }
+
+    /// By what it is known again.
+    pub(crate) fn stamp(&self) -> Stamp {
+        Stamp::of(self.offset, self.timestamp_ms, self.value)
     }
 
     /// Where it stands.
