@@ -155,7 +155,7 @@ fn way_to_reach(reason: &str) -> &'static str {
         "check the certificates: ssl.ca.location in kafka.properties must hold the authority of the brokers' certificates, which \
          must not have expired and must name the host"
     } else if says(&["resolve", "Resolve"]) {
-        "check the host's name in kafka.bootstrap_servers, and the name server"
+        "check the name server, and the host's name in kafka.bootstrap_servers or in the advertised.listeners of the brokers"
     } else if says(&["kafka.properties"]) {
         "set the property right"
     } else if says(&["refused"]) {

@@ -84,8 +84,9 @@ fn a_certificate_that_has_expired_is_named() {
     setup.bootstrap = at.lost;
     let checked = Checked::with(&setup.toml(), &["--timeout", "5s"]);
     assert_eq!(checked.code, 7, "{:#}", checked.json);
-    assert_eq!(checked.finding("reach")[0], "ok");
-    checked.assert_failed("transactions", "kafka.invalid", "advertised.listeners");
+    // The first answer may come before or after the client has learnt that name.
+    let failed = if checked.finding("reach")[0] == "ok" { "transactions" } else { "reach" };
+    checked.assert_failed(failed, "kafka.invalid", "advertised.listeners");
     // It was the certificate's date alone.
     setup.bootstrap = at.tls;
     tls.certificate("server", "servers");
