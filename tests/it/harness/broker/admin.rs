@@ -52,13 +52,6 @@ impl Broker {
         topics
     }
 
-    /// Whether a client that asks now is told of a broker.
-    #[track_caller]
-    pub(crate) fn names_a_broker(&self) -> bool {
-        let asked: BaseConsumer = self.client(&[]).create().expect("a client");
-        !asked.fetch_metadata(None, REQUEST).expect("metadata").brokers().is_empty()
-    }
-
     /// How many replicas each partition of a topic has, the least of them.
     #[track_caller]
     pub(crate) fn replicas(&self, topic: &str) -> usize {
