@@ -45,7 +45,7 @@ pub(in crate::sink) fn send(
     mut record: BaseRecord<'_, [u8], [u8], usize>,
     limit: Duration,
 ) -> Result<(), KafkaError> {
-    // The clock is read only when the queue is full.
+    // The clock is read only when the queue is full. It holds what was acknowledged until that is looked at.
     let mut since = None;
     loop {
         match producer.send(record) {
@@ -53,7 +53,9 @@ pub(in crate::sink) fn send(
                 if since.get_or_insert_with(Instant::now).elapsed() < patience(producer, limit) =>
             {
                 record = back;
-                pause(producer, FULL_QUEUE_PAUSE);
+                if !serve(producer) {
+                    thread::sleep(FULL_QUEUE_PAUSE);
+                }
             }
             other => return other.map_err(|(error, _)| error),
         }
@@ -136,9 +138,22 @@ fn patience(producer: &BaseProducer<Context>, limit: Duration) -> Duration {
     if producer.context().why_useless().is_some() { limit.min(USELESS_PATIENCE) } else { limit }
 }
 
-/// Serves the client's events, then sleeps. A poll with a timeout would use up the core in its last millisecond, since
-/// what is left of the timeout is rounded down to 0.
+/// Serves the client's events, of which a poll serves one, as many as there are now; tells whether records were reported. A poll with
+/// a timeout would use up the core in its last millisecond, since what is left of the timeout is rounded down to 0.
+pub(super) fn serve(producer: &BaseProducer<Context>) -> bool {
+    let begun_with = producer.in_flight_count();
+    let mut left = begun_with;
+    loop {
+        producer.poll(Duration::ZERO);
+        let before = std::mem::replace(&mut left, producer.in_flight_count());
+        if left >= before {
+            return left < begun_with;
+        }
+    }
+}
+
+/// Serves the client's events, then sleeps.
 fn pause(producer: &BaseProducer<Context>, time: Duration) {
-    producer.poll(Duration::ZERO);
+    serve(producer);
     thread::sleep(time);
 }

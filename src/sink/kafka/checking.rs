@@ -10,7 +10,7 @@ use rdkafka::producer::Producer;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use tracing::debug;
 
-use super::KafkaSink;
+use super::{KafkaSink, blocking};
 use crate::sink::SinkError;
 
 /// Limit for an answer. The shard stands still meanwhile.
@@ -64,7 +64,7 @@ impl KafkaSink {
     /// Looks whether the shard's partitions of the state topics are there and go as far as they did.
     pub(super) fn check_state(&mut self) -> Result<(), SinkError> {
         // While nothing is written nobody else serves its events.
-        self.producer()?.poll(Duration::ZERO);
+        blocking::serve(self.producer()?);
         if self.context.has_lost_brokers() {
             self.check_client()?;
         }

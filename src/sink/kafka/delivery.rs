@@ -7,12 +7,19 @@
 
 use std::fmt;
 
+use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use crate::sink::Refused;
 
 /// The ordinal of records that are the connector's own: ids and checkpoints.
 pub(crate) const STATE: usize = usize::MAX;
+
+/// Said of a record that librdkafka (2.12.1) counts as acknowledged, since one that was sent after it was. That proves nothing: to a
+/// partition that knows nothing of the producer yet, a broker takes whatever comes first. So where it does not have the partition
+/// for a moment, as one that was just made, it refuses the first batch and takes the second; and librdkafka gives up the first,
+/// as delivered, without a word.
+pub(crate) const UNPROVEN: Code = Code::Inconsistent;
 
 /// What a refusal is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -111,6 +118,16 @@ pub(crate) fn meaning(code: Code) -> Meaning {
     }
 }
 
+/// Why a record is not known to be in Kafka, of what a producer reports; `None` where it is.
+pub(crate) fn failure_code(result: &DeliveryResult<'_>) -> Option<Code> {
+    match result {
+        // Where Kafka acknowledged the record itself it has said where it is.
+        Ok(message) if message.offset() >= 0 => None,
+        Ok(_) => Some(UNPROVEN),
+        Err((error, _)) => Some(error.rdkafka_error_code().unwrap_or(Code::Unknown)),
+    }
+}
+
 /// A code's name in metrics, such as `invalid_record`.
 pub(crate) fn name(code: Code) -> String {
     let text = format!("{code:?}");
@@ -187,6 +204,9 @@ impl fmt::Display for Cause {
         write!(f, "topic {topic}")?;
         if *partition >= 0 {
             write!(f, ", partition {partition}")?;
+        }
+        if *code == UNPROVEN {
+            return f.write_str(": acknowledged only by what was sent after it, which proves nothing");
         }
         write!(f, ": {code}")?;
         match meaning(*code) {

@@ -2,8 +2,6 @@
 //!
 //! Invariant: the checkpoint is the last record of its transaction.
 
-use std::time::Duration;
-
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseRecord, Producer};
 use rdkafka::types::RDKafkaErrorCode as Code;
@@ -71,7 +69,7 @@ impl KafkaSink {
     pub(super) fn check_client(&self) -> Result<(), SinkError> {
         if let Some(producer) = &self.producer {
             // What it has to say may be waiting.
-            producer.poll(Duration::ZERO);
+            blocking::serve(producer);
         }
         match self.context.why_useless() {
             Some(reason) => Err(SinkError::OutcomeUnknown(self.unanswered(reason))),

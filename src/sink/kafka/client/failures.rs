@@ -5,10 +5,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::ProducerContext;
-use rdkafka::types::RDKafkaErrorCode;
 
 use super::Context;
-use crate::sink::kafka::delivery::{Failure, Report};
+use crate::sink::kafka::delivery::{Failure, Report, failure_code};
 
 /// Records that the producer could not deliver, since the last look.
 #[derive(Debug, Default)]
@@ -56,14 +55,14 @@ impl ProducerContext for Context {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, ordinal: usize) {
-        if let Err((error, message)) = result {
-            self.failures.note(&Failure {
-                ordinal,
-                topic: message.topic(),
-                partition: message.partition(),
-                code: error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown),
-                bytes: message.payload().map_or(0, <[u8]>::len) + message.key().map_or(0, <[u8]>::len),
-            });
-        }
+        let Some(code) = failure_code(result) else { return };
+        let (Ok(message) | Err((_, message))) = result;
+        self.failures.note(&Failure {
+            ordinal,
+            topic: message.topic(),
+            partition: message.partition(),
+            code,
+            bytes: message.payload().map_or(0, <[u8]>::len) + message.key().map_or(0, <[u8]>::len),
+        });
     }
 }

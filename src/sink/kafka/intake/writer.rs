@@ -26,7 +26,7 @@ use super::LENGTH_HEADER;
 use crate::model::block::OVERSIZE_HEAD;
 use crate::sink::kafka::client::{BATCH_BYTES, Clients, Context, with_causes};
 use crate::sink::kafka::config::Config;
-use crate::sink::kafka::delivery::{Meaning, meaning};
+use crate::sink::kafka::delivery::{Meaning, failure_code, meaning};
 use crate::sink::kafka::topics::{Topics, Wanted};
 use crate::sink::{SinkError, Topic};
 
@@ -287,20 +287,16 @@ impl ProducerContext for WriterContext {
     type DeliveryOpaque = Arc<Pending>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, pending: Arc<Pending>) {
-        let failed = match result {
-            Ok(_) => {
-                self.inner.note_accepted();
-                None
+        let failed = failure_code(result);
+        let (Ok(message) | Err((_, message))) = result;
+        match failed {
+            None => self.inner.note_accepted(),
+            Some(code) if matches!(meaning(code), Meaning::NoTopic | Meaning::TooLarge) => {
+                warn!(topic = message.topic(), reason = %code, "an intake topic does not take what was received");
+                self.is_changed.store(true, Ordering::Release);
             }
-            Err((error, message)) => {
-                let code = error.rdkafka_error_code().unwrap_or(Code::Fail);
-                if matches!(meaning(code), Meaning::NoTopic | Meaning::TooLarge) {
-                    warn!(topic = message.topic(), reason = %code, "an intake topic does not take what was received");
-                    self.is_changed.store(true, Ordering::Release);
-                }
-                Some(code)
-            }
-        };
+            Some(_) => {}
+        }
         pending.settle(failed);
     }
 }
