@@ -1,4 +1,4 @@
-//! The exit codes, which are part of the interface: see the README.
+//! The exit codes, which are part of the interface: see docs/operations.md.
 
 /// Everything asked for was done.
 pub(super) const OK: u8 = 0;

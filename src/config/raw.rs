@@ -157,8 +157,8 @@ impl Default for Kafka {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct State {
-    /// Begins the names `<prefix>.checkpoints`, `.ids`, `.shards` and `.dead-letters`, and the transactional
-    /// ids.
+    /// Begins the names `<prefix>.checkpoints`, `.ids`, `.shards`, `.replays`, `.dead-letters` and `<prefix>.<name>.intake` (webhooks), and the
+    /// transactional ids.
     pub(super) prefix: String,
     /// Replication factor of those topics; default: the broker's own.
     #[schemars(range(min = 1))]

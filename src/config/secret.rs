@@ -22,7 +22,8 @@ use crate::model::secret::Secret;
 pub(in crate::config) struct SecretKeys {
     /// The environment variable that holds it.
     pub(in crate::config) env: Option<String>,
-    /// The file that holds it, read again at each connect.
+    /// The file that holds it, of at most 64 KiB; one line end at its end is left out. It is read again: by the login at a service at each
+    /// connect, for Kafka when the old one is refused, for redaction every half minute, for webhooks every few seconds.
     pub(in crate::config) file: Option<PathBuf>,
     /// The secret itself: for tests and demos.
     #[serde(deserialize_with = "hidden")]

@@ -41,7 +41,8 @@ pub(super) enum Stream {
     Airship(Box<Keys<Airship>>),
     /// Airship's compliance stream: e-mail and SMS consent events.
     AirshipCompliance(Box<Keys<Airship>>),
-    /// Airship events that are pushed to us.
+    /// Airship events that are pushed to us. The keys that are about connections to a service are refused: `url`, `silence`,
+    /// `connect_timeout`, `redirect_hosts` and `allow_plain_http`.
     AirshipWebhook(Box<Keys<Webhook>>),
     /// Adobe Analytics Livestream.
     Adobe(Box<Keys<Adobe>>),

@@ -1,4 +1,4 @@
-//! What the documents say of metrics is what the program exposes.
+//! What the documents say of metrics is what the program exposes, and their links lead somewhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,6 +11,8 @@ use tributary::supervisor::ShardFigures;
 use tributary::telemetry;
 use tributary::webhook::Metrics;
 
+mod configuration;
+mod links;
 mod monitoring;
 
 /// Labels that nearly all have.
@@ -84,8 +86,8 @@ fn top() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn readme() -> String {
-    fs::read_to_string(top().join("README.md")).unwrap()
+fn read(path: &str) -> String {
+    fs::read_to_string(top().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 /// All files at `path` or below it.
@@ -129,12 +131,12 @@ fn metrics_that_documents_name_exist() {
 }
 
 #[test]
-fn the_readme_explains_each_metric_and_its_labels() {
-    let (exposed, readme) = (Exposed::new(), readme());
+fn each_metric_and_its_labels_are_explained() {
+    let (exposed, table) = (Exposed::new(), read("docs/metrics.md"));
     let mut missing = Vec::new();
     for (name, further) in &exposed.metrics {
         let rows: Vec<&str> =
-            readme.lines().filter(|line| line.starts_with(&format!("| `{name}` |"))).collect();
+            table.lines().filter(|line| line.starts_with(&format!("| `{name}` |"))).collect();
         let [row] = rows[..] else {
             missing.push(format!("{name} stands in {} rows", rows.len()));
             continue;

@@ -111,7 +111,7 @@ pub(crate) fn uphold(
     if clients.uses_tokens() {
         warn!(
             topics = topics.join(", "),
-            "the settings of the state topics cannot be checked over SASL/OAUTHBEARER; the README says how they must be"
+            "the settings of the state topics cannot be checked over SASL/OAUTHBEARER; docs/topics.md says how they must be"
         );
         return Ok(());
     }

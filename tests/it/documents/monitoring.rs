@@ -5,7 +5,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::{COMMON, Exposed, files, top};
+use super::{COMMON, Exposed, files, read, top};
 
 /// Labels that Prometheus adds, or Kubernetes.
 const OF_SCRAPES: [&str; 3] = ["namespace", "job", "instance"];
@@ -72,10 +72,6 @@ impl Exposed {
         faults.extend(unknown.map(|label| format!("nothing has the label {label}")));
         faults
     }
-}
-
-fn read(path: &str) -> String {
-    fs::read_to_string(top().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 /// The texts of all members of this name, however deep.

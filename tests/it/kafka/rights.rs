@@ -1,4 +1,4 @@
-//! The rights that the README lists are enough, for a first start, a second one, a re-opening and a takeover; and each
+//! The rights that docs/security.md lists are enough, for a first start, a second one, a re-opening and a takeover; and each
 //! that is missing is named, at the first start.
 
 use crate::harness::airship::oracle::{Found, Repeats};
@@ -9,7 +9,7 @@ use crate::harness::wait::wait_until;
 
 const EVENTS: u64 = 4_000;
 
-/// What the README lists for the state topics, by their common prefix. ALTER_CONFIGS includes DESCRIBE_CONFIGS.
+/// What docs/security.md lists for the state topics, by their common prefix. ALTER_CONFIGS includes DESCRIBE_CONFIGS.
 const STATE: [&str; 5] = ["READ", "WRITE", "CREATE", "ALTER_CONFIGS", "ALTER"];
 
 /// And for the topics of events and dead letters.

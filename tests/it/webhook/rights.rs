@@ -1,4 +1,4 @@
-//! The rights that the README lists are enough for a webhook too.
+//! The rights that docs/security.md lists are enough for a webhook too.
 
 use std::net::SocketAddr;
 use std::time::Duration;

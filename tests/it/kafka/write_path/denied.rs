@@ -6,7 +6,7 @@ use crate::harness::broker::{PrivateBroker, Right, acl_broker};
 use crate::harness::reader::{Isolation, read_all};
 use crate::harness::wait::wait_until;
 
-/// What the README lists for topics of events.
+/// What docs/security.md lists for topics of events.
 const FOR_EVENTS: [&str; 3] = ["WRITE", "CREATE", "DESCRIBE_CONFIGS"];
 
 fn allow(broker: &PrivateBroker, topics: &[&str], others: &[Right]) {
