@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config;
 use crate::config::{Config, ConfigErrors, Sources};
+use crate::model::errors::chain;
 use crate::output::{self, OutputError};
 use crate::telemetry::log;
 
@@ -174,6 +175,10 @@ fn print_config(arguments: &ConfigArguments) -> anyhow::Result<ExitCode> {
             output::print(config.render().trim_end())?;
             for warning in config.warnings() {
                 output::remark(format_args!("warning: {warning}"));
+            }
+            // It may be printed on a machine on which it is not to run.
+            if let Err(error) = config.plan.kafka.http.check() {
+                output::remark(format_args!("warning: {}", chain(&error)));
             }
         }
     }

@@ -24,6 +24,7 @@ use crate::plan::Plan;
 mod checks;
 mod either;
 mod errors;
+mod http;
 mod layers;
 mod node;
 mod properties;

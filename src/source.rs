@@ -9,7 +9,6 @@ use futures_util::future::BoxFuture;
 use crate::model::types::{OnUnclean, Position};
 use adobe::pool::Pool;
 use airship::session::Session;
-use failure::Failure;
 use http::connect::{Endpoint, Request};
 use http::dialect::Dialect;
 use reader::{ReaderContext, Resume};
@@ -53,17 +52,12 @@ pub enum Service {
 }
 
 /// Prepares what reads one shard; the future is the reader at work, until it is told to stop or the shard takes no more lines.
-pub fn reader(
-    config: Config,
-    shard: u32,
-    resume: Resume,
-    context: ReaderContext,
-) -> Result<BoxFuture<'static, ()>, Failure> {
+pub fn reader(config: Config, shard: u32, resume: Resume, context: ReaderContext) -> BoxFuture<'static, ()> {
     let Config { endpoint, service, .. } = config;
-    Ok(match service {
-        Service::Airship(airship) => Session::new(endpoint, airship, shard, resume, context)?.run().boxed(),
-        Service::Adobe(adobe) => Pool::new(endpoint, adobe, resume, context)?.run().boxed(),
-    })
+    match service {
+        Service::Airship(airship) => Session::new(endpoint, airship, shard, resume, context).run().boxed(),
+        Service::Adobe(adobe) => Pool::new(endpoint, adobe, resume, context).run().boxed(),
+    }
 }
 
 impl Service {

@@ -3,30 +3,12 @@
 
 pub(crate) mod accept;
 pub(crate) mod certificate;
+pub(crate) mod client;
 pub(crate) mod oauth;
 pub(crate) mod proxy;
 pub(crate) mod retry_after;
 
-use std::sync::Arc;
-
-use reqwest::ClientBuilder;
 use url::{Host, Url};
-
-use proxy::Proxies;
-
-/// A client that follows no redirect, repeats nothing by itself and takes the ways that `proxies` says.
-pub(crate) fn client(proxies: &Arc<Proxies>) -> ClientBuilder {
-    let ways = Arc::clone(proxies);
-    // Each request was checked before, so an error is none here.
-    let way = move |url: &Url| ways.way(url).ok().flatten().map(|proxy| proxy.url().clone());
-    reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        // Its own idea of proxies sends loopback addresses there, too, and passes over what it cannot use.
-        .no_proxy()
-        .proxy(reqwest::Proxy::custom(way))
-        .user_agent(concat!("tributary/", env!("CARGO_PKG_VERSION")))
-}
 
 /// Whether a host is this machine, whatever a name server says.
 pub(crate) fn is_loopback(host: &Host<&str>) -> bool {

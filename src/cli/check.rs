@@ -96,6 +96,7 @@ async fn all(config: &Config, arguments: &Arguments) -> anyhow::Result<Vec<Findi
     progress("asking Kafka");
     let kafka::Found { findings: of_kafka, committed, brokers } = of_kafka(Arc::clone(&plan), limit).await?;
     findings.extend(of_kafka);
+    findings.extend(machine::http(&plan));
     let looking = Looking { committed: &committed, limit, open };
     progress("asking the services");
     let found = join_all(plan.streams.iter().map(|stream| streams::check(stream, looking))).await;

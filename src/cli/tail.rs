@@ -89,7 +89,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let metrics = Metrics::default();
     let context =
         ReaderContext { input, metrics: metrics.clone(), max_line: source.max_line, stop: stop.clone() };
-    let connections = source::reader(source, 0, resume, context)?;
+    let connections = source::reader(source, 0, resume, context);
     let printed = runtime.block_on(async {
         super::run::stop_on_signals(stop.clone())?;
         drop(task::spawn(runtime.handle(), "connections", connections));

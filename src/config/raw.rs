@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::http::Http;
 use super::secret::Property;
 use super::stream::Stream;
 use super::units::{Size, Span};
@@ -49,6 +50,8 @@ pub(super) struct Raw {
     pub(super) dedupe: Dedupe,
     /// What waits between the network and the thread that owns the producer.
     pub(super) queue: Queue,
+    /// How services and token endpoints are reached.
+    pub(super) http: Http,
     /// The HTTP server for probes and metrics.
     pub(super) admin: Admin,
     /// What receives the streams of kind `airship_webhook`.
@@ -73,6 +76,7 @@ impl Default for Raw {
             commit: Commit::default(),
             dedupe: Dedupe::default(),
             queue: Queue::default(),
+            http: Http::default(),
             admin: Admin::default(),
             webhook: Webhook::default(),
             stream: Vec::new(),

@@ -12,12 +12,13 @@ use super::errors::{Errors, Path};
 use super::raw::{self, Raw};
 use super::stream::collisions;
 use super::stream::common::Surroundings;
-use super::{Config, properties, webhook};
+use super::{Config, http, properties, webhook};
 use crate::event::dedupe;
 use crate::plan::{self, Plan};
 use crate::shard::batch;
 use crate::sink::kafka;
 use crate::sink::kafka::group::Group;
+use crate::web::client;
 
 /// The journal is kept at least so long: a stop may last as long as the service keeps events (7 days), and the ids of before
 /// it are needed after it.
@@ -60,7 +61,8 @@ pub(super) fn resolve(raw: &mut Raw) {
 /// kind is not in `raw`.
 pub(super) fn validate(raw: &Raw, numbers: &[usize], errors: &mut Errors) -> Option<Config> {
     let group = group(raw, errors);
-    let kafka = kafka(raw, errors);
+    let http = http::validate(&raw.http, errors);
+    let kafka = kafka(raw, http.clone(), errors);
     let batch = commit(raw, errors);
     let dedupe = dedupe(&raw.dedupe, errors);
     positive(raw.shutdown.timeout, &Path::top("shutdown").key("timeout"), errors);
@@ -75,6 +77,7 @@ pub(super) fn validate(raw: &Raw, numbers: &[usize], errors: &mut Errors) -> Opt
         prefix: raw.state.prefix.clone(),
         queue_bytes: bytes(raw.queue.max_bytes),
         window: raw.dedupe.window.0,
+        http: http.unwrap_or_default(),
     };
     let judged = raw.stream.iter().zip(numbers);
     let judged = judged.map(|(stream, number)| stream.validate(&surroundings, &path.index(*number), errors));
@@ -139,7 +142,7 @@ fn host_name() -> String {
     if name.is_empty() { "tributary".to_owned() } else { name }
 }
 
-fn kafka(raw: &Raw, errors: &mut Errors) -> Option<kafka::config::Config> {
+fn kafka(raw: &Raw, http: Option<client::Config>, errors: &mut Errors) -> Option<kafka::config::Config> {
     let path = Path::top("kafka");
     let servers = required(raw.kafka.bootstrap_servers.as_ref(), &path.key("bootstrap_servers"), errors);
     if let Some(servers) = servers {
@@ -171,6 +174,7 @@ fn kafka(raw: &Raw, errors: &mut Errors) -> Option<kafka::config::Config> {
     Some(kafka::config::Config {
         bootstrap_servers: servers?.clone(),
         properties,
+        http: http?,
         delivery: match raw.delivery {
             raw::Delivery::ExactlyOnce => kafka::config::Delivery::ExactlyOnce,
             raw::Delivery::AtLeastOnce => kafka::config::Delivery::AtLeastOnce,

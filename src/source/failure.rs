@@ -51,7 +51,7 @@ pub enum Pace {
 /// One ending.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
-pub struct Failure {
+pub(crate) struct Failure {
     /// What it means.
     pub class: Class,
     /// What happened, what was expected and what to do. Never holds a secret.
@@ -135,7 +135,7 @@ impl Class {
 
 impl Failure {
     /// A failure without a cause.
-    pub fn new(class: Class, message: impl Into<String>) -> Self {
+    pub(crate) fn new(class: Class, message: impl Into<String>) -> Self {
         Self {
             class,
             message: message.into(),
@@ -148,7 +148,7 @@ impl Failure {
     }
 
     /// A failure with its cause.
-    pub fn caused(
+    pub(crate) fn caused(
         class: Class,
         message: impl Into<String>,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,

@@ -32,10 +32,10 @@ pub(crate) enum Seen {
 
 impl Look {
     /// Prepares the HTTP client.
-    pub(crate) fn new(config: &Config) -> Result<Self, Failure> {
+    pub(crate) fn new(config: &Config) -> Self {
         let (dialect, marks, pause) = config.service.speech();
-        let connector = Connector::new(config.endpoint.clone(), dialect, pause)?;
-        Ok(Self { connector, marks, silence: config.endpoint.silence, max_line: config.max_line })
+        let connector = Connector::new(config.endpoint.clone(), dialect, pause);
+        Self { connector, marks, silence: config.endpoint.silence, max_line: config.max_line }
     }
 
     /// Asks the service's host for nothing of the stream: whether its name resolves, and whether it can be reached, by TLS where the
@@ -45,6 +45,11 @@ impl Look {
         let told = within(limit, self.connector.reach()).await?;
         // The time is told in whole seconds, so it is that of the answer, or up to a second before.
         Ok(told.map(|at_ms| ahead_ms(began_ms, now_ms(), at_ms)))
+    }
+
+    /// The proxy that the host is reached by, if it is by one.
+    pub(crate) fn way(&self) -> Option<String> {
+        self.connector.way()
     }
 
     /// Reads the credential, or has a token granted. Shows it to nobody else.

@@ -26,7 +26,6 @@ use crate::shard::{self, Exit, Shard};
 use crate::sink::kafka::placement::record::Who;
 use crate::sink::kafka::placement::{Latest, Place, Placement};
 use crate::sink::kafka::{KafkaSink, Settings};
-use crate::source::failure::Failure;
 use crate::source::metrics::Metrics;
 use crate::source::queue::{Input, queue};
 use crate::source::reader::{ReaderContext, Resume};
@@ -123,16 +122,12 @@ impl Starter {
         let mut reader = ReaderGuard::new(&self.orders.stop, &self.runtime);
         let (input, output) = queue(self.stream.queue_bytes(), waiting, connections);
         let (metrics, stop) = (self.figures.source.clone(), reader.stop.clone());
-        match self.reader(&id, shard.resume(), input, metrics, stop) {
-            Ok(connections) => {
-                reader.task = Some(task::spawn(&self.runtime, "connections", async move {
-                    if failpoint::pass("reader").is_none() {
-                        connections.await;
-                    }
-                }));
+        let connections = self.reader(&id, shard.resume(), input, metrics, stop);
+        reader.task = Some(task::spawn(&self.runtime, "connections", async move {
+            if failpoint::pass("reader").is_none() {
+                connections.await;
             }
-            Err(failure) => error!(shard = %id, reason = %failure, "cannot connect at all"),
-        }
+        }));
         Ok(shard.run(&output))
     }
 
@@ -144,7 +139,7 @@ impl Starter {
         input: Input,
         metrics: Metrics,
         stop: CancellationToken,
-    ) -> Result<BoxFuture<'static, ()>, Failure> {
+    ) -> BoxFuture<'static, ()> {
         match self.stream.input.clone() {
             plan::Input::Service(source) => {
                 let context = ReaderContext { input, metrics, max_line: source.max_line, stop };
@@ -152,7 +147,7 @@ impl Starter {
             }
             plan::Input::Intake { intake, max_line, .. } => {
                 let context = ReaderContext { input, metrics, max_line, stop };
-                Ok(intake::reader(&self.plan.kafka, &intake, id.clone(), &resume, context, &self.runtime))
+                intake::reader(&self.plan.kafka, &intake, id.clone(), &resume, context, &self.runtime)
             }
         }
     }

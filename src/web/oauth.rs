@@ -7,20 +7,21 @@
 //! - nor is it asked more often because tokens are refused: once in the usual pause;
 //! - the client secret goes to the configured address alone: redirects are not followed.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::{HeaderValue, StatusCode};
 use prometheus_client::metrics::counter::Counter;
-use reqwest::{Client, Response};
+use reqwest::Response;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 use url::Url;
 
+use super::client::{self, Client, Reached};
 use super::host_of;
-use super::proxy::{Proxies, Proxy};
+use super::proxy::Proxy;
 use super::retry_after::retry_after;
 use crate::model::errors::chain;
 use crate::model::hide::Hider;
@@ -71,7 +72,7 @@ pub(crate) struct Terms {
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
-pub struct TokenError {
+pub(crate) struct TokenError {
     /// What decides what happens next.
     pub kind: Kind,
     /// What happened and what to do. Never holds a secret.
@@ -85,7 +86,7 @@ pub struct TokenError {
 
 /// The kinds of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// The endpoint cannot be reached.
     Network,
     /// It failed.
@@ -111,7 +112,6 @@ const MAX_ANSWER: usize = 64 << 10;
 pub(crate) struct Tokens {
     grant: Grant,
     client: Client,
-    proxies: Arc<Proxies>,
     terms: Terms,
     state: Mutex<State>,
     /// Held while a token is being fetched.
@@ -133,14 +133,11 @@ struct Refusal {
 }
 
 impl Tokens {
-    /// Without a token yet.
-    pub(crate) fn new(grant: Grant, terms: Terms, proxies: Arc<Proxies>) -> Result<Self, TokenError> {
-        let failed = |error| {
-            TokenError::caused(Kind::Credential, "the HTTP client cannot be set up".to_owned(), error)
-        };
-        let client = super::client(&proxies).timeout(TIMEOUT).build().map_err(failed)?;
+    /// Without a token yet. `http` says how the endpoint is reached.
+    pub(crate) fn new(grant: Grant, terms: Terms, http: client::Config) -> Self {
+        let client = Client::new(http, |builder| builder.timeout(TIMEOUT));
         let (state, fetching) = (Mutex::default(), tokio::sync::Mutex::default());
-        Ok(Self { grant, client, proxies, terms, state, fetching })
+        Self { grant, client, terms, state, fetching }
     }
 
     /// A token that is good now.
@@ -295,11 +292,14 @@ impl Tokens {
             TokenError::caused(Kind::Credential, "the client secret cannot be read".to_owned(), error)
         })?;
         let host = host_of(token_url);
-        let proxy = self.proxies.fit_way(token_url, self.terms.allow_plain_http).map_err(|error| {
+        let Reached { client, proxies } = self.client.get().map_err(|error| {
+            TokenError::caused(Kind::Credential, format!("the token endpoint at {host} is not asked"), error)
+        })?;
+        let proxy = proxies.fit_way(token_url, self.terms.allow_plain_http).map_err(|error| {
             TokenError::caused(Kind::Credential, format!("the token endpoint at {host} is not asked"), error)
         })?;
         let mut form = vec![("grant_type", "client_credentials".to_owned())];
-        let mut request = self.client.post(token_url.clone());
+        let mut request = client.post(token_url.clone());
         match scheme {
             GrantScheme::Ims => {
                 form.push(("client_id", client_id.clone()));
@@ -335,7 +335,7 @@ impl Tokens {
         let (kind, advice) = judge(status, answer.error.as_deref());
         let said =
             [answer.error, answer.error_description].into_iter().flatten().collect::<Vec<_>>().join(": ");
-        let said = self.proxies.hide(&self.hider(&secret).quote(&said, true));
+        let said = proxies.hide(&self.hider(&secret).quote(&said, true));
         let said = if said.is_empty() { String::new() } else { format!(" ({said})") };
         let way = proxy.map(|proxy| format!(" through the proxy {proxy}")).unwrap_or_default();
         let message = format!("{} from the token endpoint at {host}{way}: {advice}{said}", status.as_u16());

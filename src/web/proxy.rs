@@ -1,10 +1,11 @@
-//! Whether a request goes through a proxy: a pure decision from the environment's variables, for each address anew.
+//! Whether a request goes through a proxy: a pure decision from the configuration or the environment's variables, for each address
+//! anew.
 //!
 //! Invariants:
-//! - nothing that is meant for this machine leaves it, whatever the variables say;
+//! - nothing that is meant for this machine leaves it, whatever is said of proxies;
 //! - plain http shows the credential to the proxy, so it goes there only where that was allowed;
-//! - a variable that cannot be used is an error where it is needed, never a way around the proxy;
-//! - no variable's value is shown, since it may hold a password: a proxy is called by its host and port.
+//! - an address that cannot be used is an error where it is needed, never a way around the proxy;
+//! - no address is shown as it is written, since it may hold a password: a proxy is called by its host and port.
 
 use std::fmt;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use url::{Position, Url};
 
 use super::is_loopback;
 use crate::model::hide::Hider;
-use crate::model::secret::Secret;
+use crate::model::secret::{HIDDEN, Secret, SecretSource};
 
 /// Limit for asking a proxy why it makes no tunnel.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -27,10 +28,25 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes of its answer that are read: enough for the first line.
 const MAX_ANSWER: usize = 512;
 
+/// The key of the configuration that names a proxy.
+const KEY: &str = "http.proxy";
+
 /// Stands for any proxy where only `NO_PROXY` is asked.
 const ANY: &str = "http://proxy.invalid";
 
-/// The proxies that the environment names.
+/// Whether requests go through a proxy.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Proxying {
+    /// As the environment's variables say.
+    #[default]
+    Environment,
+    /// Never.
+    Never,
+    /// Through the one whose address this holds, with its credential if it wants one. `NO_PROXY` still holds.
+    At(SecretSource),
+}
+
+/// The proxies that the environment or the configuration names.
 #[derive(Debug)]
 pub(crate) struct Proxies {
     /// For `http` addresses.
@@ -52,7 +68,8 @@ enum Named {
 #[derive(Clone)]
 pub(crate) struct Proxy {
     url: Url,
-    variable: &'static str,
+    /// The variable or the key that names it.
+    origin: &'static str,
     /// Marked as sensitive.
     credential: Option<HeaderValue>,
 }
@@ -61,10 +78,11 @@ pub(crate) struct Proxy {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum ProxyError {
-    /// The variable's value is no proxy's address.
+    /// The value of the variable or of the key is no proxy's address.
     #[error(
-        "the environment variable {0} names no usable proxy (its value is not shown, it may hold a password): expected \
-         http://HOST:PORT or https://HOST:PORT; else add the host to NO_PROXY"
+        "the {} names no usable proxy (its value is not shown, it may hold a password): expected \
+         http://HOST:PORT or https://HOST:PORT; else add the host to NO_PROXY",
+        called(.0)
     )]
     Unusable(&'static str),
     /// The proxy would read the credential.
@@ -82,6 +100,17 @@ impl Proxies {
     /// Those of this process.
     pub(crate) fn of_process() -> Self {
         Self::new(|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
+    }
+
+    /// None at all.
+    pub(crate) fn none() -> Self {
+        Self::new(|_| None)
+    }
+
+    /// The one at this address for everything, but for what `NO_PROXY` of this process names.
+    pub(crate) fn at(address: &Secret) -> Self {
+        let named = || Some(Named::read(KEY, address.expose().trim()).unwrap_or(Named::Unusable(KEY)));
+        Self { http: named(), https: named(), ..Self::of_process() }
     }
 
     /// Those that `variable` gives, by the usual names. Of two names of one variable the first that is there counts.
@@ -119,7 +148,7 @@ impl Proxies {
         match named {
             _ if url.host().is_none_or(|host| is_loopback(&host)) || is_excepted() => Ok(None),
             Named::Proxy(proxy) => Ok(Some(proxy)),
-            Named::Unusable(variable) => Err(ProxyError::Unusable(variable)),
+            Named::Unusable(origin) => Err(ProxyError::Unusable(origin)),
         }
     }
 
@@ -134,9 +163,20 @@ impl Proxies {
     }
 }
 
+/// Whether a text is the address of a proxy that can be used, or stands for one that was hidden.
+pub(crate) fn is_usable(address: &Secret) -> bool {
+    let address = address.expose().trim();
+    address == HIDDEN || matches!(Named::read(KEY, address), Some(Named::Proxy(_)))
+}
+
+/// What the origin of an address is called.
+fn called(origin: &str) -> String {
+    if origin == KEY { format!("key {origin}") } else { format!("environment variable {origin}") }
+}
+
 impl Named {
     /// Nothing for a variable that is empty, as one that was not set.
-    fn read(variable: &'static str, value: &str) -> Option<Self> {
+    fn read(origin: &'static str, value: &str) -> Option<Self> {
         if value.is_empty() {
             return None;
         }
@@ -151,8 +191,8 @@ impl Named {
             let any = Matcher::builder().all(text.as_str()).build().intercept(&ANY.parse().ok()?)?;
             any.basic_auth().cloned()
         };
-        let proxy = |url| Self::Proxy(Proxy { url, variable, credential: credential() });
-        Some(url.map_or(Self::Unusable(variable), proxy))
+        let proxy = |url| Self::Proxy(Proxy { url, origin, credential: credential() });
+        Some(url.map_or(Self::Unusable(origin), proxy))
     }
 }
 
@@ -212,7 +252,7 @@ impl Proxy {
 impl fmt::Display for Proxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let port = self.url.port_or_known_default().unwrap_or_default();
-        write!(f, "{}:{port} (from {})", self.url.host_str().unwrap_or_default(), self.variable)
+        write!(f, "{}:{port} (from {})", self.url.host_str().unwrap_or_default(), self.origin)
     }
 }
 
@@ -273,6 +313,26 @@ mod tests {
                 assert_eq!(way(&[(variable, "garbage://")], url).unwrap(), "", "{variable} {url}");
             }
         }
+    }
+
+    #[test]
+    fn one_that_is_configured_is_for_everything_but_this_machine() {
+        let proxies = Proxies::at(&Secret::new("user:hunter2@proxy:3128"));
+        let way = |url: &str| proxies.fit_way(&Url::parse(url).unwrap(), true).unwrap().map(Proxy::to_string);
+        for url in ["http://x.example/", "https://x.example/"] {
+            assert_eq!(way(url).unwrap(), "proxy:3128 (from http.proxy)", "{url}");
+        }
+        assert_eq!(way("https://localhost/"), None);
+        assert!(!format!("{proxies:?}").contains("hunter2"));
+        for wrong in ["", "socks5://user:hunter2@proxy", "http://"] {
+            let wrong = Secret::new(wrong);
+            let proxies = Proxies::at(&wrong);
+            let error = proxies.way(&Url::parse("https://x.example/").unwrap()).unwrap_err().to_string();
+            assert!(error.starts_with("the key http.proxy names no usable proxy"), "{error}");
+            assert!(!error.contains("hunter2") && !is_usable(&wrong), "{error}");
+        }
+        let none = Proxies::none();
+        assert!(none.way(&Url::parse("https://x.example/").unwrap()).unwrap().is_none());
     }
 
     #[test]

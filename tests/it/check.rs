@@ -2,6 +2,7 @@
 
 mod kafka;
 mod machine;
+mod reaching;
 mod streams;
 
 use crate::harness::airship::{LIMIT, Mock, Setup, service};

@@ -7,12 +7,14 @@
 //! - [`airship`], [`adobe`]: the mock service, the configuration of a run, and the oracle that says what must have arrived;
 //!   in their `scenes` a mock, a connector and the checks at the end in one.
 //! - [`settings`], [`expected`]: what the configurations, and what the oracles of scenes have in common.
+//! - [`front`]: TLS in front of a mock, and a proxy on the way there.
 //! - [`wait`]: waiting for a condition. Nothing else in the tests may sleep.
 
 pub(crate) mod adobe;
 pub(crate) mod airship;
 pub(crate) mod broker;
 pub(crate) mod expected;
+pub(crate) mod front;
 pub(crate) mod http;
 pub(crate) mod listener;
 pub(crate) mod murmur2;

@@ -25,6 +25,7 @@ mod official_clients;
 mod output;
 mod ownership;
 mod proxies;
+mod reaching;
 mod readiness;
 mod redaction;
 mod routing;

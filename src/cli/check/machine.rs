@@ -8,6 +8,7 @@ use crate::clock::now_ms;
 use crate::model::errors::chain;
 use crate::plan::{Input, Plan};
 use crate::sink::kafka::config::Config as Kafka;
+use crate::web::client;
 use crate::webhook::{self, Receiver, ReceiverError};
 
 /// A certificate that ends so soon should be exchanged, days.
@@ -89,10 +90,33 @@ fn taken(class: Class, subject: &str, listen: SocketAddr) -> Finding {
     )
 }
 
+/// What requests to services and token endpoints need besides their credential; whether hosts are reached with it is seen there.
+pub(super) fn http(plan: &Plan) -> Option<Finding> {
+    let http = &plan.kafka.http;
+    if *http == client::Config::default() {
+        return None;
+    }
+    let subject = "http";
+    Some(match http.check() {
+        Ok(Some(at)) => of_seconds("http.client_cert", at.saturating_sub(now_ms() / 1000)),
+        Ok(None) if http.identity.is_some() => Finding::not_tried(
+            Class::Streams,
+            subject,
+            "when the client certificate expires is not understood",
+        ),
+        Ok(None) => Finding::ok(Class::Streams, subject, "its files and secrets can be used"),
+        Err(error) => {
+            let todo = "give files in PEM form: certificates of authorities, a client certificate and its own key without a \
+                        passphrase; and a proxy's address that can be read";
+            Finding::failed(Class::Streams, subject, chain(&error), todo)
+        }
+    })
+}
+
 fn certificate(files: &webhook::Tls) -> Finding {
     let subject = "webhook.tls";
     match files.expires() {
-        Ok(Some(at)) => of_seconds(at.saturating_sub(now_ms() / 1000)),
+        Ok(Some(at)) => of_seconds(subject, at.saturating_sub(now_ms() / 1000)),
         Ok(None) => {
             Finding::not_tried(Class::Streams, subject, "when the certificate expires is not understood")
         }
@@ -104,8 +128,8 @@ fn certificate(files: &webhook::Tls) -> Finding {
 }
 
 /// What the time means for which the certificate is good yet.
-fn of_seconds(left: i64) -> Finding {
-    let (subject, todo) = ("webhook.tls", "exchange the certificate; its files are read again under way");
+fn of_seconds(subject: &str, left: i64) -> Finding {
+    let todo = "exchange the certificate; its files are read again under way";
     if left < 0 {
         return Finding::failed(Class::Streams, subject, "the certificate has expired", todo);
     }
@@ -179,7 +203,7 @@ mod tests {
     #[test]
     fn a_certificate_is_exchanged_in_time() {
         for (days, expected) in [(-1, "failed"), (0, "warning"), (SOON - 1, "warning"), (SOON, "ok")] {
-            assert_eq!(result(of_seconds(days * DAY)), expected, "{days}");
+            assert_eq!(result(of_seconds("webhook.tls", days * DAY)), expected, "{days}");
         }
     }
 

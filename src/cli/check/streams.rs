@@ -108,14 +108,15 @@ fn described(row: &Row) -> String {
 async fn of_service(found: &mut Found, stream: &Stream, source: &source::Config, looking: Looking<'_>) {
     let name = stream.name();
     let subject = |what: &str| format!("{name} {what}");
-    let look = match Look::new(source) {
-        Ok(look) => look,
-        Err(failure) => return found.findings.push(failed(subject("host"), &failure)),
-    };
+    let look = Look::new(source);
     let host = match look.reach(looking.limit).await {
         Ok(ahead_ms) => {
             found.ahead_ms = ahead_ms;
-            Finding::ok(Class::Streams, subject("host"), "its name resolves, and it answers")
+            let text = match look.way() {
+                Some(proxy) => format!("it answers through the proxy {proxy}"),
+                None => "its name resolves, and it answers".to_owned(),
+            };
+            Finding::ok(Class::Streams, subject("host"), text)
         }
         Err(failure) => failed(subject("host"), &failure),
     };
@@ -200,7 +201,9 @@ fn advice(cause: Cause) -> (bool, &'static str) {
         Cause::PositionRejected => (true, "see on_expired_position: it says what the connector does then"),
         Cause::Rejected => (false, "check url and the stream's keys, as the finding says"),
         Cause::Redirect => (false, "check url and redirect_hosts"),
-        Cause::Credential => (false, "check `auth` of the stream, and the file or variable that is named"),
+        Cause::Credential => {
+            (false, "check `auth` of the stream, `[http]`, and the file or variable that is named")
+        }
         Cause::Ended => (true, "try again"),
     }
 }

@@ -24,6 +24,7 @@ use crate::sink::kafka::intake::Intake;
 use crate::source::http::auth::Credential;
 use crate::source::http::connect::Endpoint;
 use crate::source::{self, Service};
+use crate::web::client;
 use crate::webhook::Access;
 
 /// A thousand years: milliseconds of it are far from what a broker's number holds.
@@ -137,6 +138,8 @@ pub(in crate::config) struct Surroundings {
     pub(in crate::config) queue_bytes: usize,
     /// Of `dedupe`.
     pub(in crate::config) window: Duration,
+    /// Of `http`.
+    pub(in crate::config) http: client::Config,
 }
 
 /// Where events come from.
@@ -187,6 +190,7 @@ impl Common {
                     stream: Arc::clone(&name_of_stream),
                     url: url.clone(),
                     auth,
+                    http: surroundings.http.clone(),
                     redirect_hosts,
                     allow_plain_http: self.allow_plain_http,
                     connect_timeout: self.connect_timeout.0,

@@ -162,6 +162,12 @@ fn limits_hold() {
     one("dedupe.max_ids", "dedupe.max_ids = 0");
     one("dedupe.window", "dedupe.window = \"0s\"");
     one("queue.max_bytes", "queue.max_bytes = 0");
+    one("http.ca", "http.ca = \"\"");
+    one("http.client_key", "http.client_cert = \"cert.pem\"");
+    one("http.client_cert", "http.client_key = \"key.pem\"");
+    one("http.proxy", "http.proxy = \"socks5://proxy:1080\"");
+    one("http.proxy", "http.proxy = \"\"");
+    one("http.proxy", "http.proxy = { value = \"http://user:hunter2@\" }");
     one("shutdown.timeout", "shutdown.timeout = \"0s\"");
     let stream = |key: &str, more: &str| {
         let found = errors(&format!("{SMALL}{more}\n"));

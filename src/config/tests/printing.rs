@@ -34,6 +34,8 @@ fn secrets_are_nowhere_to_be_seen() {
         "sasl.password" = "hunter2"
         "ssl.key.pem" = { value = "hunter2" }
         "sasl.oauthbearer.config" = "principal=hunter2"
+        [http]
+        proxy = "http://user:hunter2@proxy:3128"
         [[stream]]
         name = "a"
         kind = "airship"
@@ -69,7 +71,7 @@ fn secrets_are_nowhere_to_be_seen() {
     ] {
         assert!(config.render().contains(shown), "{}", config.render());
     }
-    assert_eq!(config.warnings().len(), 7, "{:#?}", config.warnings());
+    assert_eq!(config.warnings().len(), 8, "{:#?}", config.warnings());
     // What was hidden loads as the word for hidden, and so prints the same.
     assert_eq!(parse(&config.render()).unwrap().render(), config.render());
 }

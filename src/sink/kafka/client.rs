@@ -188,10 +188,7 @@ impl Clients {
 
     fn base(&self, defaults: &[(&str, &str)]) -> Result<(ClientConfig, Context), SinkError> {
         let mut properties = self.config.properties.clone();
-        let tokens = match oauth::take_grant(&mut properties)? {
-            Some(grant) => Some(self.token_source(grant)?),
-            None => None,
-        };
+        let tokens = oauth::take_grant(&mut properties)?.map(|grant| self.token_source(grant));
         #[expect(clippy::disallowed_methods, reason = "the one place that builds Kafka clients")]
         let mut config = ClientConfig::new();
         // Defaults that the user may change come first, then the user's, then what the connector owns.
@@ -220,12 +217,9 @@ impl Clients {
         Ok((config, Context::new(tokens, Hider::new(&secrets), self.figures.clone())))
     }
 
-    fn token_source(&self, grant: Grant) -> Result<Arc<TokenSource>, SinkError> {
-        if let Some(tokens) = self.tokens.get() {
-            return Ok(Arc::clone(tokens));
-        }
-        let tokens = Arc::new(TokenSource::new(grant, &self.runtime)?);
-        Ok(Arc::clone(self.tokens.get_or_init(|| tokens)))
+    fn token_source(&self, grant: Grant) -> Arc<TokenSource> {
+        let new = || Arc::new(TokenSource::new(grant, self.config.http.clone(), &self.runtime));
+        Arc::clone(self.tokens.get_or_init(new))
     }
 
     fn create<C, T>(&self, config: &ClientConfig, context: C) -> Result<T, SinkError>

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::secret::SecretSource;
+use crate::web::client;
 
 /// The guarantee that is asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -31,6 +32,8 @@ pub struct Config {
     pub bootstrap_servers: String,
     /// librdkafka properties that the connector does not own.
     pub properties: BTreeMap<String, Property>,
+    /// How a token endpoint is reached.
+    pub http: client::Config,
     /// Exactly once or at least once.
     pub delivery: Delivery,
     /// `transaction.timeout.ms`: after this the broker aborts a dead shard's transaction.

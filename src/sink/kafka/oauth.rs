@@ -5,7 +5,6 @@
 //! services. The client secret is read again at each request.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::client::OAuthToken;
@@ -17,8 +16,8 @@ use super::config::Property;
 use crate::clock::now_ms;
 use crate::model::secret::{Secret, SecretSource};
 use crate::sink::SinkError;
+use crate::web::client;
 use crate::web::oauth::{Grant, GrantScheme, Terms, Token, TokenError, Tokens};
-use crate::web::proxy::Proxies;
 
 /// How an endpoint is treated. librdkafka asks again ten seconds after a failure, and after 80 % of a token's life.
 const TERMS: Terms = Terms {
@@ -79,11 +78,9 @@ pub(crate) fn take_grant(properties: &mut BTreeMap<String, Property>) -> Result<
 
 impl TokenSource {
     /// For all clients of a cluster, which share the token.
-    pub(crate) fn new(grant: Grant, runtime: &Handle) -> Result<Self, SinkError> {
+    pub(crate) fn new(grant: Grant, http: client::Config, runtime: &Handle) -> Self {
         let client_id = grant.client_id.clone();
-        let tokens = Tokens::new(grant, TERMS, Arc::new(Proxies::of_process()))
-            .map_err(|error| SinkError::Unusable(crate::model::errors::chain(&error)))?;
-        Ok(Self { tokens, client_id, runtime: runtime.clone() })
+        Self { tokens: Tokens::new(grant, TERMS, http), client_id, runtime: runtime.clone() }
     }
 
     /// A broker refused the token.

@@ -18,7 +18,6 @@ use tracing::{Instrument, debug, error, info, warn};
 use super::protocol::{self, Reset};
 use crate::clock::now_ms;
 use crate::model::types::{OnUnclean, Position};
-use crate::source::failure::Failure;
 use crate::source::http::connect::Endpoint;
 use crate::source::metrics::ConnectionState;
 use crate::source::queue::{Item, Loss, Note};
@@ -69,7 +68,7 @@ impl Pool {
         adobe: protocol::Config,
         resume: Resume,
         context: ReaderContext,
-    ) -> Result<Self, Failure> {
+    ) -> Self {
         let (replayed_ms, owed) = match &resume.position {
             Some(Position::Watermark(mark)) => (mark.replayed_ms, mark.owed_from_ms.is_some()),
             _ => (None, false),
@@ -79,8 +78,8 @@ impl Pool {
             Schedule::new(replays, adobe.replay_interval, replayed_ms, owed || resume.may_have_lost());
         context.metrics.set_longest_pause(adobe.reconnect_pause);
         let stop = context.stop.clone();
-        let shared = Arc::new(Shared::new(endpoint, adobe, context)?);
-        Ok(Self { shared, schedule, stop, last_seen_ms: resume.committed_ms })
+        let shared = Arc::new(Shared::new(endpoint, adobe, context));
+        Self { shared, schedule, stop, last_seen_ms: resume.committed_ms }
     }
 
     /// Runs until told to stop or until the shard takes no more lines.

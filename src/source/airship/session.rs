@@ -75,19 +75,19 @@ impl Session {
         shard: u32,
         resume: Resume,
         context: ReaderContext,
-    ) -> Result<Self, Failure> {
+    ) -> Self {
         let place = match resume.position {
             Some(Position::Offset { offset }) => Some(Place { offset, dated_ms: resume.dated_ms }),
             _ => None,
         };
         let (stream, silence) = (Arc::clone(&endpoint.stream), endpoint.silence);
         let (min, max) = airship.backoff;
-        let connector = Connector::new(endpoint, protocol::DIALECT, max)?;
+        let connector = Connector::new(endpoint, protocol::DIALECT, max);
         let retry = Retry::new(Backoff { min, max }, airship.on_expired, protocol::RETENTION);
         let start = airship.start;
         let ReaderContext { input, metrics, max_line, stop } = context;
         metrics.set_longest_pause(max);
-        Ok(Self {
+        Self {
             stream,
             airship,
             silence,
@@ -101,7 +101,7 @@ impl Session {
             input,
             metrics,
             stop,
-        })
+        }
     }
 
     /// Runs until it is told to stop or the shard takes no more lines.

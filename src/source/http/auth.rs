@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::model::hide::Hider;
 use crate::model::secret::{Secret, SecretError, SecretSource};
 use crate::source::failure::{Class, Failure};
+use crate::web::client;
 use crate::web::oauth::{Kind, Terms, TokenError, Tokens};
-use crate::web::proxy::Proxies;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::HeaderValue;
@@ -72,21 +72,19 @@ pub(crate) enum Authorizer {
 }
 
 impl Authorizer {
-    /// For this credential. `pause` is how long a token endpoint that refused is left alone.
+    /// For this credential. `pause` is how long a token endpoint that refused is left alone, `http` how it is reached.
     pub(crate) fn new(
         credential: Credential,
         pause: Duration,
         allow_plain_http: bool,
-        proxies: &Arc<Proxies>,
-    ) -> Result<Self, Failure> {
+        http: client::Config,
+    ) -> Self {
         let terms = Terms { pause, default_life: DEFAULT_LIFE, allow_plain_http };
-        Ok(match credential {
+        match credential {
             Credential::Bearer(source) => Self::Bearer(source),
             Credential::Basic { user, password } => Self::Basic { user, password },
-            Credential::Grant(grant) => {
-                Self::Fetched(Arc::new(Tokens::new(grant, terms, Arc::clone(proxies))?))
-            }
-        })
+            Credential::Grant(grant) => Self::Fetched(Arc::new(Tokens::new(grant, terms, http))),
+        }
     }
 
     /// The header for a connect now.

@@ -8,7 +8,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
 use prometheus_client::metrics::counter::Counter;
-use reqwest::{Client, Response};
+use reqwest::Response;
 use tokio::time::Instant;
 use url::Url;
 
@@ -17,9 +17,10 @@ use super::dialect::Dialect;
 use super::redirect::{Policy, RedirectError};
 use super::refusal;
 use crate::source::failure::{Class, Failure};
+use crate::web::client::{self, Client, ClientError, Reached};
+use crate::web::host_of;
 use crate::web::proxy::{Proxies, Proxy, ProxyError};
 use crate::web::retry_after::retry_after;
-use crate::web::{self, host_of};
 
 /// TCP keep-alive, which notices a dead peer below HTTP in a minute: it asks after silence of this length, and then again so
 /// many times before it gives up.
@@ -35,6 +36,8 @@ pub struct Endpoint {
     pub url: Url,
     /// The credential.
     pub auth: Credential,
+    /// Whom the client trusts, what it shows of itself, and which way it takes.
+    pub http: client::Config,
     /// Hosts, and whatever is below them, that may be sent the credential after a redirect.
     pub redirect_hosts: Vec<String>,
     /// Whether plain `http` targets may get the credential (always so for loopback addresses).
@@ -50,7 +53,6 @@ pub(crate) struct Connector {
     endpoint: Endpoint,
     dialect: Dialect,
     client: Client,
-    proxies: Arc<Proxies>,
     policy: Policy,
     authorizer: Authorizer,
 }
@@ -95,27 +97,28 @@ pub(crate) struct Opened {
 
 impl Connector {
     /// Prepares the HTTP client. A token endpoint that refused is left alone for `pause`.
-    pub(crate) fn new(endpoint: Endpoint, dialect: Dialect, pause: Duration) -> Result<Self, Failure> {
-        let proxies = Arc::new(Proxies::of_process());
+    pub(crate) fn new(endpoint: Endpoint, dialect: Dialect, pause: Duration) -> Self {
+        let connect_timeout = endpoint.connect_timeout;
         // Redirects are followed here, see `redirect`. A library that repeats the request by itself would do it with the
         // position of hours ago (a bug that an official client once had).
-        let client = web::client(&proxies)
-            .http1_only()
-            .pool_max_idle_per_host(0)
-            .tcp_keepalive(KEEP_ALIVE)
-            .tcp_keepalive_interval(KEEP_ALIVE)
-            .tcp_keepalive_retries(KEEP_ALIVE_QUESTIONS)
-            .connect_timeout(endpoint.connect_timeout)
-            .build()
-            .map_err(|error| Failure::caused(Class::Rejected, "the HTTP client cannot be set up", error))?;
+        let client = Client::new(endpoint.http.clone(), move |builder| {
+            builder
+                .http1_only()
+                .pool_max_idle_per_host(0)
+                .tcp_keepalive(KEEP_ALIVE)
+                .tcp_keepalive_interval(KEEP_ALIVE)
+                .tcp_keepalive_retries(KEEP_ALIVE_QUESTIONS)
+                .connect_timeout(connect_timeout)
+        });
         let policy = Policy {
             hosts: endpoint.redirect_hosts.clone(),
             allow_plain_http: endpoint.allow_plain_http,
             max_hops: dialect.max_hops,
             keeps_query: dialect.keeps_query,
         };
-        let authorizer = Authorizer::new(endpoint.auth.clone(), pause, endpoint.allow_plain_http, &proxies)?;
-        Ok(Self { endpoint, dialect, client, proxies, policy, authorizer })
+        let (auth, http) = (endpoint.auth.clone(), endpoint.http.clone());
+        let authorizer = Authorizer::new(auth, pause, endpoint.allow_plain_http, http);
+        Self { endpoint, dialect, client, policy, authorizer }
     }
 
     /// Opens a stream. Begins at the configured URL, whatever earlier redirects said. Notes in `asked` what leaves.
@@ -147,15 +150,22 @@ impl Connector {
         let mut url = self.endpoint.url.clone();
         url.set_path("/");
         url.set_query(None);
-        let proxy = self.proxies.fit_way(&url, self.policy.allow_plain_http).map_err(no_way(&url))?;
+        let reached = self.client.get().map_err(no_client)?;
+        let proxy = reached.proxies.fit_way(&url, self.policy.allow_plain_http).map_err(no_way(&url))?;
         let (method, headers) = (Method::HEAD, HeaderMap::new());
         let request = Request { method, headers, query: Vec::new(), body: Bytes::new(), resumed: false };
-        let response = self.hop(&url, proxy, &request, &HeaderMap::new(), &BTreeMap::new()).await?;
+        let response = self.hop(&reached, &url, proxy, &request, &HeaderMap::new(), &BTreeMap::new()).await?;
         let date = response.headers().get(header::DATE).and_then(|date| date.to_str().ok());
         let since_epoch = httpdate::parse_http_date(date.unwrap_or_default())
             .ok()
             .and_then(|date| date.duration_since(UNIX_EPOCH).ok());
         Ok(since_epoch.and_then(|time| i64::try_from(time.as_millis()).ok()))
+    }
+
+    /// The proxy by which the configured address is reached, if it is by one.
+    pub(crate) fn way(&self) -> Option<String> {
+        let reached = self.client.get().ok()?;
+        reached.proxies.way(&self.endpoint.url).ok()?.map(Proxy::to_string)
     }
 
     /// Makes sure that there is a credential, and shows it to nobody. A token is fetched.
@@ -182,14 +192,15 @@ impl Connector {
         is_good: fn(StatusCode) -> bool,
     ) -> Result<(Response, Authorization), Failure> {
         let authorization = self.authorizer.authorization().await?;
+        let reached = self.client.get().map_err(no_client)?;
         let mut headers = request.headers.clone();
         headers.insert(header::AUTHORIZATION, authorization.header.clone());
         let mut cookies = BTreeMap::new();
         for _ in 0..=self.policy.max_hops {
             // Each hop has a way of its own.
-            let proxy = self.proxies.fit_way(&url, self.policy.allow_plain_http).map_err(no_way(&url))?;
+            let proxy = reached.proxies.fit_way(&url, self.policy.allow_plain_http).map_err(no_way(&url))?;
             asked.note();
-            let response = self.hop(&url, proxy, request, &headers, &cookies).await?;
+            let response = self.hop(&reached, &url, proxy, request, &headers, &cookies).await?;
             let status = response.status();
             if is_good(status) {
                 return Ok((response, authorization));
@@ -197,7 +208,7 @@ impl Connector {
             if !status.is_redirection() {
                 return Err(match proxy {
                     Some(proxy) if status == StatusCode::PROXY_AUTHENTICATION_REQUIRED => unpaid(proxy),
-                    _ => self.refusal(response, request.resumed, &authorization).await,
+                    _ => self.refusal(response, request.resumed, &authorization, &reached.proxies).await,
                 });
             }
             take_cookies(response.headers(), &mut cookies);
@@ -222,13 +233,14 @@ impl Connector {
 
     async fn hop(
         &self,
+        reached: &Reached,
         url: &Url,
         proxy: Option<&Proxy>,
         request: &Request,
         headers: &HeaderMap,
         cookies: &BTreeMap<String, String>,
     ) -> Result<Response, Failure> {
-        let mut hop = self.client.request(request.method.clone(), url.clone()).headers(headers.clone());
+        let mut hop = reached.client.request(request.method.clone(), url.clone()).headers(headers.clone());
         if !request.body.is_empty() {
             hop = hop.body(request.body.clone());
         }
@@ -262,7 +274,13 @@ impl Connector {
         }
     }
 
-    async fn refusal(&self, response: Response, resumed: bool, authorization: &Authorization) -> Failure {
+    async fn refusal(
+        &self,
+        response: Response,
+        resumed: bool,
+        authorization: &Authorization,
+        proxies: &Proxies,
+    ) -> Failure {
         let status = response.status();
         let class = (self.dialect.classify)(status, resumed);
         if matches!(class, Class::Unauthorized | Class::Forbidden) {
@@ -278,7 +296,7 @@ impl Connector {
             return Failure { retry_after, untaken: true, ..Failure::new(class, message) };
         }
         let said = refusal::read(response).await;
-        let text = self.proxies.hide(&said.text(authorization, self.dialect.words));
+        let text = proxies.hide(&said.text(authorization, self.dialect.words));
         Failure {
             retry_after,
             by_service: (self.dialect.is_own_refusal)(said.bytes()),
@@ -301,6 +319,10 @@ fn redirect_failure(error: RedirectError) -> Failure {
     Failure::caused(Class::Redirect, "a redirect was not followed", error)
 }
 
+fn no_client(error: ClientError) -> Failure {
+    Failure::caused(Class::Credential, "no HTTP client to connect with", error)
+}
+
 fn no_way(url: &Url) -> impl Fn(ProxyError) -> Failure {
     let message = format!("{} is not asked", host_of(url));
     move |error| Failure::caused(Class::Rejected, message.clone(), error)
@@ -308,7 +330,7 @@ fn no_way(url: &Url) -> impl Fn(ProxyError) -> Failure {
 
 /// A proxy's own refusal of what is not encrypted; of a tunnel it says so when the tunnel is made.
 fn unpaid(proxy: &Proxy) -> Failure {
-    let message = format!("407 from the proxy {proxy}: it wants a credential; put it into its variable");
+    let message = format!("407 from the proxy {proxy}: it wants a credential; put it into its address");
     Failure::new(Class::Rejected, message)
 }
 

@@ -49,7 +49,7 @@ fn seconds(value: &Value) -> Option<Duration> {
 pub(super) fn judge(status: StatusCode, error: Option<&str>) -> (Kind, &'static str) {
     match (status.as_u16(), error) {
         (429, _) => (Kind::RateLimited, "too many tokens were asked for"),
-        (407, _) => (Kind::Credential, "the proxy wants a credential; put it into its variable"),
+        (407, _) => (Kind::Credential, "the proxy wants a credential; put it into its address"),
         (408 | 500.., _) => (Kind::Server, "it failed"),
         (_, Some("invalid_client" | "unauthorized_client")) => (
             Kind::Credential,

@@ -1,11 +1,12 @@
 //! Tokens from an endpoint that answers as it is told.
 
-use std::sync::Mutex as StdMutex;
+use std::sync::{Arc, Mutex as StdMutex};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::web::proxy::Proxying;
 
 const TERMS: Terms = Terms {
     pause: Duration::from_secs(3600),
@@ -54,7 +55,7 @@ impl Endpoint {
             client_secret: SecretSource::Value(Secret::new("hunter2/hunter2")),
             scopes: vec!["a b".into()],
         };
-        Tokens::new(grant, terms, Arc::new(Proxies::new(|_| None))).unwrap()
+        Tokens::new(grant, terms, client::Config { proxy: Proxying::Never, ..client::Config::default() })
     }
 
     fn asked(&self) -> usize {
@@ -209,14 +210,13 @@ async fn a_secret_goes_to_no_proxy_in_clear() {
     let endpoint = Endpoint::start(vec![granting("600")]).await;
     let grant =
         Grant { token_url: Url::parse("http://idp.example/token").unwrap(), ..endpoint.tokens(TERMS).grant };
-    let proxy = endpoint.url.clone();
-    let proxies = Proxies::new(|name| (name == "HTTP_PROXY").then(|| format!("http://{}", host_of(&proxy))));
-    let proxies = Arc::new(proxies);
-    let error = Tokens::new(grant.clone(), TERMS, Arc::clone(&proxies)).unwrap().get().await.unwrap_err();
+    let proxy = Proxying::At(SecretSource::Value(Secret::new(format!("http://{}", host_of(&endpoint.url)))));
+    let http = client::Config { proxy, ..client::Config::default() };
+    let error = Tokens::new(grant.clone(), TERMS, http.clone()).get().await.unwrap_err();
     assert!(chain(&error).contains("would show the credential to it"), "{}", chain(&error));
     assert_eq!(endpoint.asked(), 0);
     let terms = Terms { allow_plain_http: true, ..TERMS };
-    Tokens::new(grant, terms, proxies).unwrap().get().await.unwrap();
+    Tokens::new(grant, terms, http).get().await.unwrap();
     let heard = endpoint.heard.lock().unwrap().concat();
     assert!(heard.starts_with("POST http://idp.example/token HTTP/1.1"), "{heard}");
 }

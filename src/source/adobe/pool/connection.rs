@@ -80,14 +80,10 @@ enum End {
 }
 
 impl Shared {
-    pub(super) fn new(
-        endpoint: Endpoint,
-        adobe: protocol::Config,
-        context: ReaderContext,
-    ) -> Result<Self, Failure> {
-        let connector = Connector::new(endpoint.clone(), protocol::DIALECT, adobe.reconnect_pause)?;
+    pub(super) fn new(endpoint: Endpoint, adobe: protocol::Config, context: ReaderContext) -> Self {
+        let connector = Connector::new(endpoint.clone(), protocol::DIALECT, adobe.reconnect_pause);
         let ReaderContext { input, metrics, max_line, .. } = context;
-        Ok(Self { endpoint, adobe, connector, input, max_line, metrics, enabling: AtomicBool::new(false) })
+        Self { endpoint, adobe, connector, input, max_line, metrics, enabling: AtomicBool::new(false) }
     }
 }
 

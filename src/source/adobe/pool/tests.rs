@@ -78,6 +78,7 @@ fn start_at(url: &str, auth: Credential, connections: u32, on_unclean: OnUnclean
         stream: "web".into(),
         url: url.parse().unwrap(),
         auth,
+        http: Default::default(),
         redirect_hosts: vec!["127.0.0.1".into()],
         allow_plain_http: false,
         silence: Duration::from_secs(30),
@@ -90,7 +91,7 @@ fn start_at(url: &str, auth: Credential, connections: u32, on_unclean: OnUnclean
         Some(Position::Watermark(mark)) => mark.received_ms,
         _ => None,
     };
-    let pool = Pool::new(endpoint, adobe, resume, context).unwrap();
+    let pool = Pool::new(endpoint, adobe, resume, context);
     let runtime = tokio::runtime::Handle::current();
     let (count, distinct) = watch::channel(0);
     let taken = tokio::task::spawn_blocking(move || take(&output, delivered_ms, &count));

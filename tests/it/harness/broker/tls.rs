@@ -38,6 +38,12 @@ impl Tls {
     /// A key and a certificate for 127.0.0.1 by an authority: `NAME.key`, `NAME.pem`, and both in `NAME.both`, the key first.
     #[track_caller]
     pub(crate) fn certificate(&self, name: &str, authority: &str) {
+        self.certificate_for("IP:127.0.0.1", name, authority);
+    }
+
+    /// The same for other names, as `openssl` takes them.
+    #[track_caller]
+    pub(crate) fn certificate_for(&self, names: &str, name: &str, authority: &str) {
         let (key, certificate) = (self.path(&format!("{name}.key")), self.path(&format!("{name}.pem")));
         let (by, by_key) = (self.path(&format!("{authority}.pem")), self.path(&format!("{authority}.key")));
         let subject = format!("/CN={name}");
@@ -54,7 +60,7 @@ impl Tls {
                 "-subj",
                 &subject,
                 "-addext",
-                "subjectAltName=IP:127.0.0.1",
+                &format!("subjectAltName={names}"),
                 "-addext",
                 "basicConstraints=critical,CA:false",
             ],
