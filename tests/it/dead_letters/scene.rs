@@ -150,9 +150,12 @@ impl Scene {
     }
 }
 
+/// The headers of a letter, and its bytes.
+pub(crate) type Written<'l> = (Vec<(&'l str, &'l [u8])>, &'l [u8]);
+
 /// Writes letters of a stream with these headers, as a source that repeats its lines has them written.
 #[track_caller]
-pub(crate) fn write(broker: &Broker, topic: &str, letters: &[(Vec<(&str, &[u8])>, &[u8])]) {
+pub(crate) fn write(broker: &Broker, topic: &str, letters: &[Written<'_>]) {
     let producer: BaseProducer = broker.client(&[]).create().expect("a producer");
     for (headers, value) in letters {
         let headers = headers
