@@ -18,7 +18,7 @@ use crate::supervisor;
 const ADVERTISED: &str = "check that this machine resolves and reaches the addresses that the brokers advertise (advertised.listeners)";
 
 /// What to do where transactions are refused.
-const TRANSACTIONS: &str = "do what the finding says; docs/security.md lists the rights, and a cluster without \
+const TRANSACTIONS: &str = "do what the finding says; `Rights on Kafka` in docs/security.md lists the rights, and a cluster without \
                             transactions will not do";
 
 /// What is asked of Kafka, by whom and for how long.
@@ -57,7 +57,7 @@ pub(super) fn check(asked: Asked<'_>) -> Found {
     findings.extend(of_topics);
     let (state, committed) = state(asked, record.as_ref());
     findings.push(state);
-    let untried = "cannot be tried without writing; docs/security.md lists them";
+    let untried = "cannot be tried without writing; `Rights on Kafka` in docs/security.md lists them";
     findings.push(Finding::not_tried(Class::Topics, "rights to write", untried));
     Found { findings, committed, brokers }
 }
@@ -213,7 +213,7 @@ fn judge(
             return Finding::ok(Class::Topics, topic, text);
         }
         Standing::Troubled(Trouble::Lacks(why)) => {
-            let todo = "create it as docs/topics.md says, or give the right that is named";
+            let todo = "create it as `Topics made beforehand` in docs/topics.md says, or give the right that is named";
             return Finding::failed(Class::Topics, topic, format!("missing or too small: {why}"), todo);
         }
         Standing::Troubled(Trouble::Short(why)) => {

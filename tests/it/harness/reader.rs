@@ -124,7 +124,9 @@ impl<'a> Reader<'a> {
     /// Waits for `topic` to exist, and reads nothing yet.
     #[track_caller]
     fn prepare(broker: &'a Broker, topic: &str, isolation: Isolation) -> Self {
-        broker.wait_partition_count(topic);
+        wait::wait_some(wait::GENEROUS, format_args!("topic {topic} to exist"), || {
+            broker.partition_count(topic)
+        });
         let level = match isolation {
             Isolation::Committed => "read_committed",
             Isolation::Uncommitted => "read_uncommitted",
@@ -148,7 +150,7 @@ impl<'a> Reader<'a> {
     /// Begins to read all partitions from their start.
     #[track_caller]
     fn begin(&self) {
-        let partitions = self.broker.wait_partition_count(&self.topic);
+        let partitions = self.broker.partition_count(&self.topic).expect("the topic exists");
         let mut assignment = TopicPartitionList::new();
         for partition in 0..partitions {
             // Not `Offset::Beginning`, which librdkafka asks a leader for that it does not know yet, and again 500 ms on.
@@ -190,7 +192,7 @@ impl<'a> Reader<'a> {
 
     /// The offsets behind the last records: the high watermark, or with `Committed` the last stable offset.
     pub(crate) fn end_offsets(&self) -> BTreeMap<i32, i64> {
-        let partitions = self.broker.wait_partition_count(&self.topic);
+        let partitions = self.broker.partition_count(&self.topic).expect("the topic exists");
         let end = |partition| watermarks(self.consumer(), &self.topic, partition).1;
         (0..partitions).map(|partition| (partition, end(partition))).collect()
     }
