@@ -27,11 +27,14 @@ pub(super) struct Arguments {
 enum What {
     /// The latest dead letters, one line each, and how many there are of each stream and reason
     ///
-    /// Takes the right to read the dead-letter topics and no other; nobody is disturbed. Without --since the whole topic is read.
-    /// Times are those at which dead letters were written, not those of the events.
+    /// Takes the right to read the dead-letter topics, and with --open `<prefix>.replays`; nobody is disturbed. Without --since the
+    /// whole topic is read. Times are those at which dead letters were written, not those of the events.
     List {
         #[command(flatten)]
         chosen: Chosen,
+        /// Only those that were not replayed. What failed again is a new dead letter, and open
+        #[arg(long)]
+        open: bool,
         /// Show so many at most, the latest; all are counted
         #[arg(long, default_value_t = 100, value_name = "NUMBER")]
         limit: usize,
@@ -73,7 +76,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Err(code) => return Ok(code),
     };
     match &arguments.what {
-        What::List { chosen, limit, json, .. } => list::list(&config.plan, chosen, *limit, *json)?,
+        What::List { chosen, open, limit, json, .. } => {
+            list::list(&config.plan, chosen, *open, *limit, *json)?;
+        }
         What::Show { letter, value, json, .. } => show::show(&config.plan, letter, *value, *json)?,
         What::Replay(arguments) => return replay::replay(&config.plan, arguments),
     }

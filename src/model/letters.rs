@@ -11,7 +11,8 @@ use sha2::{Digest, Sha256};
 use super::ranges::Ranges;
 
 /// Ranges of letters that were replayed, and as many of those whose events were delivered, which one stream may have. With more of
-/// them the record would not fit into what a topic takes by default.
+/// them the record would not fit into what a topic takes by default. None is forgotten: a letter could be replayed twice then, or an
+/// event that has several letters be delivered twice.
 pub const MAX_RANGES: usize = 15_000;
 
 /// What the value of a dead letter is.
@@ -175,7 +176,6 @@ impl Replayed {
         if is_later {
             known.latest = Some(stamp);
         }
-        self.forget_oldest_delivered();
     }
 
     /// How many ranges of letters were replayed.
@@ -183,14 +183,9 @@ impl Replayed {
         self.partitions.iter().map(|known| known.done.len()).sum()
     }
 
-    /// Keeps no more of what was delivered than there is room for: the oldest goes first.
-    fn forget_oldest_delivered(&mut self) {
-        let mut excess = self.ranges().saturating_sub(self.ranges_done() + MAX_RANGES);
-        for known in &mut self.partitions {
-            while excess > 0 && known.delivered.forget_first() {
-                excess -= 1;
-            }
-        }
+    /// How many ranges of letters had their events delivered.
+    pub fn ranges_delivered(&self) -> usize {
+        self.partitions.iter().map(|known| known.delivered.len()).sum()
     }
 
     /// The topic's retention has deleted what stood before `least`, so nobody has to know of it any more.
@@ -207,11 +202,6 @@ impl Replayed {
     /// The topic was made again: nothing in it was replayed.
     pub fn forget(&mut self, topic: &str) {
         self.partitions.retain(|known| known.topic != topic);
-    }
-
-    /// How many ranges there are in all.
-    pub fn ranges(&self) -> usize {
-        self.partitions.iter().map(|known| known.done.len() + known.delivered.len()).sum()
     }
 }
 
@@ -245,7 +235,8 @@ mod tests {
         assert_eq!(known.delivered, Ranges::from(vec![(0, 5), (13, 21)]));
         assert_eq!(known.latest, Some(Stamp::of(20, 200, b"{}")));
         assert_ne!(known.latest, Some(Stamp::of(20, 200, b"[]")));
-        assert_eq!((replayed.ranges(), replayed.of("t", 1), replayed.of("u", 2)), (4, None, None));
+        assert_eq!((replayed.ranges_done(), replayed.ranges_delivered()), (2, 2));
+        assert_eq!((replayed.of("t", 1), replayed.of("u", 2)), (None, None));
         replayed.add("t", &letter(10, 12), false);
         assert_eq!(replayed.of("t", 2).unwrap().done.len(), 1, "they have merged");
         assert_eq!(replayed.of("t", 2).unwrap().latest.unwrap().offset, 20);
@@ -254,18 +245,6 @@ mod tests {
         assert_eq!(replayed.of("t", 2).unwrap().delivered, Ranges::from(vec![(15, 21)]));
         replayed.forget("t");
         assert_eq!(replayed, Replayed::default());
-    }
-
-    #[test]
-    fn of_what_was_delivered_the_oldest_is_forgotten_first() {
-        let mut replayed = Replayed::default();
-        // Each leaves one out behind it.
-        for n in 0..=MAX_RANGES as i64 {
-            replayed.add("t", &letter(2 * n, 2 * n), true);
-        }
-        let known = replayed.of("t", 2).unwrap();
-        assert_eq!((known.done.len(), known.delivered.len()), (MAX_RANGES + 1, MAX_RANGES));
-        assert_eq!(known.delivered.bounds().unwrap().start, 2);
     }
 
     #[test]

@@ -52,14 +52,6 @@ impl Ranges {
         }
     }
 
-    /// Takes out the first range; tells whether there was one.
-    pub fn forget_first(&mut self) -> bool {
-        !self.0.is_empty() && {
-            self.0.remove(0);
-            true
-        }
-    }
-
     /// Whether an offset is in it.
     pub fn contains(&self, offset: i64) -> bool {
         let at = self.0.partition_point(|(_, end)| *end <= offset);

@@ -199,7 +199,7 @@ impl fmt::Display for Position {
                 Some(ms) => write!(f, "received {ms} ms"),
                 None => f.write_str("nothing received"),
             },
-            Self::Letters(replayed) => write!(f, "dead letters in {} ranges", replayed.ranges()),
+            Self::Letters(replayed) => write!(f, "dead letters in {} ranges", replayed.ranges_done()),
         }
     }
 }

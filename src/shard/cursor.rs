@@ -4,7 +4,7 @@
 
 use super::mark::{Mark, ReplayCounts};
 use crate::event::dedupe::Extent;
-use crate::model::letters::{Letter, Replayed};
+use crate::model::letters::{Letter, MAX_RANGES, Replayed};
 use crate::model::types::{Position, Watermark};
 
 /// Where a stream is.
@@ -67,12 +67,12 @@ impl Cursor {
         Self::Letters(Picked { topic, replayed, moved: false })
     }
 
-    /// A dead letter has passed, and its event was delivered or not.
-    pub(crate) fn pass_letter(&mut self, letter: &Letter, is_delivered: bool) {
-        if let Self::Letters(at) = self {
-            at.replayed.add(&at.topic, letter, is_delivered);
-            at.moved = true;
-        }
+    /// A dead letter has passed, and its event was delivered or not. Tells whether there is room to note that.
+    pub(crate) fn pass_letter(&mut self, letter: &Letter, is_delivered: bool) -> bool {
+        let Self::Letters(at) = self else { return true };
+        at.replayed.add(&at.topic, letter, is_delivered);
+        at.moved = true;
+        at.replayed.ranges_delivered() <= MAX_RANGES
     }
 
     /// A line has passed.

@@ -40,6 +40,7 @@ mod judging;
 pub use feeding::Tally;
 use feeding::{FeedError, Feeder};
 use judging::Judge;
+pub(crate) use judging::was_replayed;
 pub use judging::{Choice, Obstacle};
 
 /// How long Kafka may be out of use before a replay that has not begun gives up.
@@ -227,7 +228,7 @@ impl Replaying<'_> {
             // Whatever is asked of events: the letters are to be replayed exactly once.
             config: Config { delivery: Delivery::ExactlyOnce, ..plan.kafka.clone() },
             shard: self.id(),
-            place: Place::of_replay(),
+            place: Place::of_replay(stream.name()),
             placement: Latest::none(),
             source: stream.origin(),
             topics,

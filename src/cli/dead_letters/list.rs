@@ -2,17 +2,23 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use anyhow::Context;
 use serde_json::{Value, json};
+use tokio::runtime::Handle;
 
 use super::chosen::Chosen;
 use super::{time, topics};
 use crate::cli::table::table;
 use crate::clock::now_ms;
+use crate::model::letters::Replayed;
+use crate::model::types::ShardId;
 use crate::output;
 use crate::plan::Plan;
 use crate::sink::kafka::readback::{Letter, Letters, Place};
+use crate::sink::kafka::replaying::replayed;
+use crate::supervisor::replay::was_replayed;
 
 /// Longest detail in a line of the table, characters.
 const DETAIL: usize = 60;
@@ -72,13 +78,24 @@ impl Found {
     }
 }
 
-/// Prints the chosen dead letters, `limit` of them at most.
-pub(super) fn list(plan: &Plan, chosen: &Chosen, limit: usize, as_json: bool) -> anyhow::Result<()> {
+/// What was replayed of each stream.
+type Done = BTreeMap<String, Replayed>;
+
+/// Prints the chosen dead letters, `limit` of them at most; where only those are asked for that are `open`, without those that were
+/// replayed.
+pub(super) fn list(
+    plan: &Plan,
+    chosen: &Chosen,
+    open: bool,
+    limit: usize,
+    as_json: bool,
+) -> anyhow::Result<()> {
     let topics = topics(plan, chosen.stream.as_deref())?;
     let now_ms = now_ms();
     let (since, until) =
         (chosen.since.map(|when| when.millis(now_ms)), chosen.until.map(|when| when.millis(now_ms)));
     let runtime = super::super::runtime().context("cannot start the runtime")?;
+    let done = if open { done(plan, chosen, runtime.handle())? } else { Done::new() };
     let mut found = Found::default();
     for topic in &topics {
         let Some(letters) = Letters::open(&plan.kafka, runtime.handle().clone(), topic)? else {
@@ -87,7 +104,7 @@ pub(super) fn list(plan: &Plan, chosen: &Chosen, limit: usize, as_json: bool) ->
         };
         for span in letters.spans(since)? {
             letters.read(&span, |letter| {
-                if chosen.takes(letter, since, until) {
+                if chosen.takes(letter, since, until) && !is_done(&done, letter) {
                     found.add(letter, limit);
                 }
                 ControlFlow::Continue(())
@@ -105,6 +122,21 @@ pub(super) fn list(plan: &Plan, chosen: &Chosen, limit: usize, as_json: bool) ->
     let head = ["LETTER", "TIME", "SHARD", "REASON", "ATTEMPTS", "BYTES", "DETAIL"];
     output::print(table(head, &rows) + &found.summary())?;
     Ok(())
+}
+
+fn done(plan: &Plan, chosen: &Chosen, runtime: &Handle) -> anyhow::Result<Done> {
+    let is_meant = |name: &&Arc<str>| chosen.stream.as_ref().is_none_or(|stream| ***name == **stream);
+    let of = |name: &Arc<str>| {
+        let found = replayed(&plan.kafka, &ShardId::replay(name.clone()), runtime.clone())?;
+        Ok((name.to_string(), found.unwrap_or_default()))
+    };
+    plan.streams.iter().map(|stream| stream.name()).filter(is_meant).map(of).collect()
+}
+
+fn is_done(done: &Done, letter: &Letter<'_>) -> bool {
+    let replayed = done.get(&*letter.header("tributary-stream"));
+    let known = replayed.and_then(|replayed| replayed.of(letter.topic, letter.partition));
+    was_replayed(letter, known)
 }
 
 fn described(row: &Row) -> Value {

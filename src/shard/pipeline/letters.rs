@@ -7,6 +7,7 @@ use super::Pipeline;
 use super::redaction::{Forms, WITHHELD};
 use crate::event::extract::ExtractError;
 use crate::model::block::OVERSIZE_HEAD;
+use crate::model::errors::no_object;
 use crate::model::letters::{LetterBytes, Spot};
 use crate::model::types::{DeadLetterReason, Headers, OutRecord, Record};
 use crate::sink::{Sink, SinkError, Topic};
@@ -122,7 +123,7 @@ impl Pipeline {
             headers: Headers::DeadLetter { reason, detail, length, bytes, rules, position, before },
         };
         match sink.send(&record) {
-            Err(SinkError::TooLarge { room, .. }) => send_head(&record, room, sink)?,
+            Err(SinkError::TooLarge { limit, room }) => send_less(&record, limit, room, sink)?,
             other => other?,
         }
         self.progress.added.dead_letters += 1;
@@ -133,15 +134,38 @@ impl Pipeline {
     }
 }
 
-fn send_head(record: &OutRecord<'_>, room: usize, sink: &mut impl Sink) -> Result<(), SinkError> {
-    let head = &record.value[..record.value.len().min(OVERSIZE_HEAD).min(room)];
-    let headers = match record.headers {
-        Headers::DeadLetter { reason, detail, length, position, before, .. } => {
-            let (bytes, rules) = (LetterBytes::Head, None);
-            Headers::DeadLetter { reason, detail, length, bytes, rules, position, before }
-        }
-        event => event,
+/// Writes what there is room for: the bytes of a letter are worth more than the words about it. A letter that has a whole line is
+/// not replayed for one with less.
+fn send_less(
+    record: &OutRecord<'_>,
+    limit: usize,
+    room: usize,
+    sink: &mut impl Sink,
+) -> Result<(), SinkError> {
+    let Headers::DeadLetter { reason, detail, length, bytes, rules, position, before } = record.headers
+    else {
+        return sink.send(record);
     };
+    if let Some(detail) = shortened(detail, record.value.len().saturating_sub(room)) {
+        let headers = Headers::DeadLetter { reason, detail, length, bytes, rules, position, before };
+        match sink.send(&OutRecord { headers, ..*record }) {
+            Err(SinkError::TooLarge { .. }) => {}
+            other => return other,
+        }
+    }
+    if let Some(before) = before {
+        return Err(SinkError::Misconfigured(format!(
+            "the dead letter at offset {} of {} partition {} failed again, and the topic, which takes {limit} bytes, does not take its \
+             {} bytes once more: raise its max.message.bytes by 1024 at least",
+            before.stamp.offset,
+            record.topic,
+            before.partition,
+            record.value.len()
+        )));
+    }
+    let head = &record.value[..record.value.len().min(OVERSIZE_HEAD).min(room)];
+    let bytes = LetterBytes::Head;
+    let headers = Headers::DeadLetter { reason, detail, length, bytes, rules: None, position, before };
     match sink.send(&OutRecord { value: head, headers, ..*record }) {
         Err(SinkError::TooLarge { limit, .. }) => Err(SinkError::Unusable(format!(
             "the dead-letter topic {} takes {limit} bytes, less than the headers of a dead letter: raise its \
@@ -152,6 +176,12 @@ fn send_head(record: &OutRecord<'_>, room: usize, sink: &mut impl Sink) -> Resul
     }
 }
 
+/// A detail with so many bytes less; `None` where it has not so many.
+fn shortened(detail: &str, less: usize) -> Option<&str> {
+    let most = detail.len().checked_sub(less)?;
+    Some(&detail[..detail.floor_char_boundary(most)])
+}
+
 /// Where a line stood that has this offset.
 fn spot_at(offset: Option<&[u8]>) -> Spot<'_> {
     let offset = offset.and_then(|offset| std::str::from_utf8(offset).ok());
@@ -160,7 +190,7 @@ fn spot_at(offset: Option<&[u8]>) -> Spot<'_> {
 
 fn detail(error: &ExtractError<'_>) -> String {
     match error {
-        ExtractError::NotAnObject(cause) => cause.to_string(),
+        ExtractError::NotAnObject(cause) => no_object(cause),
         ExtractError::NoId { .. } => error.to_string(),
     }
 }

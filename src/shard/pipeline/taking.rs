@@ -5,7 +5,7 @@ use super::{Pipeline, Taken};
 use crate::clock::now_ms;
 use crate::failpoint;
 use crate::model::block::{Block, Records};
-use crate::model::letters::Spot;
+use crate::model::letters::{MAX_RANGES, Spot};
 use crate::model::types::DeadLetterReason;
 use crate::sink::{Sink, SinkError};
 
@@ -60,7 +60,9 @@ impl Pipeline {
             match record.letter {
                 Some(letter) => {
                     let is_delivered = self.progress.added.delivered > delivered;
-                    self.progress.cursor.pass_letter(letter, is_delivered);
+                    if !self.progress.cursor.pass_letter(letter, is_delivered) {
+                        return Err(no_room());
+                    }
                 }
                 None => self.progress.cursor.pass_record(record.next),
             }
@@ -80,6 +82,15 @@ impl Pipeline {
         self.line += 1;
         Ok(())
     }
+}
+
+/// What cannot be noted as delivered is not delivered: another letter of the same event would be delivered once more.
+fn no_room() -> SinkError {
+    SinkError::Misconfigured(format!(
+        "letters whose events were delivered would be in more than {MAX_RANGES} pieces, since others between them failed again, and their \
+         record has no room for more. What was committed before stays replayed; to go on with the rest, wait until the topic's retention \
+         has deleted the oldest letters"
+    ))
 }
 
 fn in_mid_batch(taken: Taken) -> Result<Taken, SinkError> {

@@ -94,7 +94,10 @@ fn resume(
     let deadline = Instant::now() + limit;
     let mut left = limit;
     loop {
-        match call(left.min(STEP)) {
+        let outcome = call(left.min(STEP));
+        // The call serves no events, and one of them may say that the producer is useless.
+        serve(producer);
+        match outcome {
             Err(KafkaError::Transaction(error))
                 if error.is_retriable()
                     && Instant::now() + LEAST_RESUME < deadline

@@ -324,6 +324,9 @@ impl ClientContext for GroupContext {
 
     fn stats_raw(&self, statistics: &[u8]) {
         self.inner.stats_raw(statistics);
+        if failpoint::pass("member_lost_brokers").is_some() {
+            self.inner.note_lost_brokers();
+        }
     }
 }
 

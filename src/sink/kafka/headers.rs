@@ -9,8 +9,12 @@ use crate::model::packed;
 use crate::model::types::{Headers, ShardId};
 use crate::sink::kafka::config::{CLOUD_EVENTS, EventHeader, EventHeaders};
 
-/// Bytes of all header names of a dead letter and of the values that are not counted one by one.
+/// Bytes of all header names of a dead letter and of the values that are not counted one by one. Those are short, and what a replay
+/// adds is among them, so a letter that fails again takes no more room than the one before it.
 const NAMES: usize = 256;
+
+/// Bytes of the shard's name that are among [`NAMES`]: any number.
+const SHARD: usize = 10;
 
 /// Bytes that a header takes beside its name and its value.
 const FRAME: usize = 4;
@@ -139,7 +143,7 @@ impl RecordHeaders {
                 self.constant + id.len() + event_type.len() + time.map_or(0, <[u8]>::len) + fields.len()
             }
             Headers::DeadLetter { detail, position, before, .. } => {
-                let shard = before.map_or(0, |before| before.shard.len());
+                let shard = before.map_or(0, |before| before.shard.len().saturating_sub(SHARD));
                 let position = position.to_string().len();
                 NAMES + self.source.len() + self.stream.len() + detail.len() + shard + position
             }
@@ -185,9 +189,10 @@ fn is_rfc3339(text: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::letters::{LetterBytes, Spot};
+    use crate::model::letters::{Letter, LetterBytes, Spot, Stamp};
     use crate::model::text::Text;
     use crate::model::types::DeadLetterReason;
+    use crate::sink::kafka::writing::RECORD_OVERHEAD;
 
     const LETTER: Headers<'static> = Headers::DeadLetter {
         reason: DeadLetterReason::NoId,
@@ -222,6 +227,38 @@ mod tests {
         assert_eq!(letter, pairs(&headers(&EventHeaders::CloudEvents).of(LETTER).unwrap()));
         assert!(letter.contains(&("tributary-reason".into(), "no_id".into())), "{letter:?}");
         assert!(none.bytes(&LETTER) > 0);
+    }
+
+    #[test]
+    fn a_letter_that_fails_again_takes_no_more_room() {
+        let headers = headers(&EventHeaders::default());
+        let before = Letter {
+            partition: 0,
+            from: 0,
+            stamp: Stamp::of(0, 0, b""),
+            attempts: u32::MAX,
+            length: 7,
+            bytes: LetterBytes::Redacted,
+            rules: None,
+            shard: u32::MAX.to_string(),
+            position: "offset 77".into(),
+        };
+        let largest = |position, before| Headers::DeadLetter {
+            reason: DeadLetterReason::TooLargeForTopic,
+            detail: "no id",
+            length: u64::from(u32::MAX),
+            bytes: LetterBytes::Redacted,
+            rules: Some("0123456789abcdef"),
+            position,
+            before,
+        };
+        let first = headers.bytes(&largest(Spot::Offset("77"), None));
+        let again = largest(Spot::Said(&before.position), Some(&before));
+        assert_eq!(headers.bytes(&again), first);
+        let all = headers.of(again).unwrap();
+        let real: usize = all.iter().map(|it| FRAME + it.key.len() + it.value.map_or(0, <[u8]>::len)).sum();
+        // A batch of one record has 74 bytes beside key, value and headers.
+        assert!(real + 74 <= first + RECORD_OVERHEAD, "{real} bytes");
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(crate) fn replayed(
     if reader.partitions(&topic)?.is_none() {
         return Ok(None);
     }
-    let (key, partition) = (Checkpoint::key(replay), Place::of_replay().partition);
+    let (key, partition) = (Checkpoint::key(replay), Place::of_replay(&replay.stream).partition);
     let found = reader.checkpoint(&topic, partition, &key, OpenTransactions::PassOver)?;
     Ok(found.and_then(|found| match found.position {
         Some(Position::Letters(replayed)) => Some(replayed),

@@ -4,6 +4,10 @@ use super::config::{Config, TopicSpec};
 use super::settings::{Must, Rules};
 use super::topics::Wanted;
 
+/// Partitions of the topic of replays. One that died may leave a transaction open in its partition, for which others wait that have
+/// the same one. The number must never change: a stream's record is where its name and this number say.
+pub(crate) const REPLAY_PARTITIONS: i32 = 16;
+
 /// The names of the state topics under a prefix.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StateTopics {
@@ -60,7 +64,7 @@ impl StateTopics {
                 ("segment.bytes", "16777216"),
                 ("min.cleanable.dirty.ratio", "0.1"),
             ],
-            at_least: 1,
+            at_least: REPLAY_PARTITIONS,
         }
     }
 

@@ -17,7 +17,7 @@ use crate::sink::kafka::client::{MESSAGE_MAX_BYTES, explain, with_causes};
 use crate::sink::kafka::delivery::STATE;
 
 /// Room for a record's framing in a batch, bytes, beyond key, value and headers.
-const RECORD_OVERHEAD: usize = 128;
+pub(super) const RECORD_OVERHEAD: usize = 128;
 
 impl KafkaSink {
     /// Sends, waiting while the producer's queue is full. Waiting is bounded by the transaction's own limit.

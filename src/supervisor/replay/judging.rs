@@ -87,11 +87,9 @@ impl Judge {
         if letter.header("tributary-stream") != *self.stream {
             return Verdict::OtherStream;
         }
-        let length = number(letter, "tributary-length").unwrap_or(letter.value.len() as u64);
+        let length = length(letter);
         let bytes = bytes(letter, length);
-        // Ranges of what was replayed go on over those that never can be.
-        let is_done = known.is_some_and(|known| known.done.contains(letter.offset));
-        if is_done && !matches!(bytes, LetterBytes::Withheld | LetterBytes::Head) {
+        if was_replayed(letter, known) {
             return Verdict::ReplayedBefore;
         }
         if !self.is_chosen(letter) {
@@ -124,6 +122,17 @@ impl Judge {
             && since_ms.is_none_or(|since_ms| letter.timestamp_ms >= since_ms)
             && until_ms.is_none_or(|until_ms| letter.timestamp_ms < until_ms)
     }
+}
+
+/// Whether a letter was replayed, where that is known of its partition. Ranges of what was replayed go on over those that never can be.
+pub(crate) fn was_replayed(letter: &readback::Letter<'_>, known: Option<&Partition>) -> bool {
+    known.is_some_and(|known| known.done.contains(letter.offset))
+        && !matches!(bytes(letter, length(letter)), LetterBytes::Withheld | LetterBytes::Head)
+}
+
+/// Bytes of the line as it was received.
+fn length(letter: &readback::Letter<'_>) -> u64 {
+    number(letter, "tributary-length").unwrap_or(letter.value.len() as u64)
 }
 
 fn number<T: std::str::FromStr>(letter: &readback::Letter<'_>, name: &str) -> Option<T> {

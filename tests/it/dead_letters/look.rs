@@ -11,7 +11,7 @@ const GARBAGE: &str = "no JSON \u{1b}[2J";
 
 /// Runs a command with this configuration; gives its exit code and what it printed.
 #[track_caller]
-fn run(arguments: &[&str], config: &str) -> (Option<i32>, Vec<String>) {
+pub(super) fn run(arguments: &[&str], config: &str) -> (Option<i32>, Vec<String>) {
     let file = tempfile::NamedTempFile::new().expect("a file");
     fs::write(file.path(), config).expect("written");
     let path = file.path().to_str().expect("UTF-8");

@@ -1,16 +1,20 @@
 //! Replays that are killed, replays that meet, and the stream at work beside them.
 
-use super::scene::{Scene, became, start, untyped};
+use super::scene::{MENDED, Replay, Scene, became, start, untyped, write};
 use crate::harness::airship::oracle::Found;
+use crate::harness::airship::run::sorted;
 use crate::harness::airship::{Mock, STREAM, Setup, count_log, service, stop, wait_hit};
-use crate::harness::broker::broker;
-use crate::harness::reader::Isolation;
+use crate::harness::broker::{broker, killable_broker, unique_prefix};
+use crate::harness::reader::{Isolation, read_all};
 use serde_json::json;
 use tributary_mock::airship::{Armed, Config, Fault};
 
 /// In transactions of two letters each.
 const LETTERS: usize = 8;
 const SMALL: &str = "commit = { max_events = 2 }\nkafka = { transaction_timeout = \"10m\" }";
+
+/// The same in transactions that a broker which is back again ends soon.
+const SOON: &str = "commit = { max_events = 2 }\nkafka = { transaction_timeout = \"5s\" }";
 
 /// The documented exit code of one whose work another has taken over.
 const FENCED: i32 = 4;
@@ -19,6 +23,31 @@ const FENCED: i32 = 4;
 fn scene(test: &str) -> (Scene, Vec<String>) {
     let lines: Vec<String> = (1..=LETTERS).map(untyped).collect();
     (Scene::with(test, SMALL, super::scene::TEMPLATE, &lines, LETTERS), lines)
+}
+
+/// Has a replay that is held at a failpoint go on.
+struct Go(tempfile::TempDir);
+
+impl Go {
+    fn file(&self) -> std::path::PathBuf {
+        self.0.path().join("go")
+    }
+
+    fn on(&self) {
+        std::fs::write(self.file(), "").expect("written");
+    }
+}
+
+/// A replay that stands at a failpoint until it is told to go on.
+#[track_caller]
+fn held(toml: &str, point: &str) -> (Replay, Go) {
+    let go = Go(tempfile::tempdir().expect("a directory"));
+    let (point, file) = (format!("{point}:hold"), go.file());
+    let file = file.to_str().expect("UTF-8");
+    let env = [("TRIBUTARY_FAILPOINTS", &point[..]), ("TRIBUTARY_FAILPOINT_GO", file)];
+    let replay = start(toml, "s", &[], &env);
+    wait_hit(&replay.process);
+    (replay, go)
 }
 
 /// Each event once, for both kinds of readers but for what was aborted.
@@ -72,19 +101,12 @@ fn an_unknown_outcome_is_found_out() {
 #[test]
 fn the_older_of_two_replays_ends_and_nothing_comes_twice() {
     let (scene, lines) = scene("replay-two");
-    let go = tempfile::tempdir().expect("a directory");
-    let file = go.path().join("go");
-    let env = [
-        ("TRIBUTARY_FAILPOINTS", "before_commit=3:hold"),
-        ("TRIBUTARY_FAILPOINT_GO", file.to_str().expect("UTF-8")),
-    ];
-    let older = scene.start_with(&scene.toml(super::scene::MENDED), &[], &env);
-    wait_hit(&older.process);
+    let (older, go) = held(&scene.toml(MENDED), "before_commit=3");
     older.process.sigstop();
     assert!(broker_has_open_transaction(&scene), "it stands in a transaction");
     let summary = scene.replay(&[]);
     assert_eq!((became(&summary), &summary["replayed_before"]), ([6, 0, 0], &json!(2)), "{summary:#}");
-    std::fs::write(&file, "").expect("written");
+    go.on();
     older.process.sigcont();
     let done = older.ends();
     assert_eq!(done.code, Some(FENCED), "{done:#?}");
@@ -97,6 +119,31 @@ fn the_older_of_two_replays_ends_and_nothing_comes_twice() {
     check(&scene, &lines, true);
 }
 
+#[test]
+fn a_broker_that_is_lost_in_the_middle_repeats_and_loses_nothing() {
+    for point in ["mid_batch=2", "before_commit=3"] {
+        let mut broker = killable_broker();
+        let lines: Vec<String> = (1..=LETTERS).map(untyped).collect();
+        let scene = Scene { prefix: unique_prefix("replay-broker"), top: SOON };
+        let topic = scene.topic("dead-letters");
+        broker.create_topic(&topic, 1, &[]);
+        let letters = lines.iter().map(|line| (vec![("tributary-stream", &b"s"[..])], line.as_bytes()));
+        write(&broker, &topic, &letters.collect::<Vec<_>>());
+        let (replay, go) = held(&scene.toml_at(&broker, MENDED), point);
+        broker.kill9();
+        go.on();
+        let said = replay.process.wait_for_log("the batch is kept", super::scene::LIMIT);
+        assert!(said.contains("\"level\":\"WARN\""), "the fault has hit: {said}");
+        broker.start();
+        let summary = replay.succeeds();
+        assert_eq!(became(&summary), [LETTERS as u64, 0, 0], "{point}: {summary:#}");
+        let found = read_all(&broker, &scene.topic("other"), Isolation::Committed);
+        let values = found.iter().map(|message| message.text().to_owned()).collect();
+        assert_eq!(sorted(values), lines, "{point}");
+        assert_eq!(read_all(&broker, &topic, Isolation::Committed).len(), LETTERS, "{point}");
+    }
+}
+
 #[track_caller]
 fn broker_has_open_transaction(scene: &Scene) -> bool {
     crate::harness::airship::has_open_transaction(&format!("{}.other", scene.prefix))
@@ -105,17 +152,10 @@ fn broker_has_open_transaction(scene: &Scene) -> bool {
 #[test]
 fn a_signal_ends_it_in_order_and_the_next_goes_on() {
     let (scene, lines) = scene("replay-signal");
-    let go = tempfile::tempdir().expect("a directory");
-    let file = go.path().join("go");
-    let env = [
-        ("TRIBUTARY_FAILPOINTS", "replay_opened=1:hold"),
-        ("TRIBUTARY_FAILPOINT_GO", file.to_str().expect("UTF-8")),
-    ];
-    let replay = scene.start_with(&scene.toml(super::scene::MENDED), &[], &env);
-    wait_hit(&replay.process);
+    let (replay, go) = held(&scene.toml(MENDED), "replay_opened=1");
     replay.process.sigterm();
     replay.process.wait_for_log("stopping in order", super::scene::LIMIT);
-    std::fs::write(&file, "").expect("written");
+    go.on();
     let done = replay.ends();
     assert_eq!((done.code, &done.summary["taken"]), (Some(1), &json!(0)), "{done:#?}");
     assert!(done.log.contains("stopped by a signal before the end"), "{done:#?}");

@@ -1,11 +1,10 @@
 //! `tributary dead-letters replay`: each letter once, under the configuration as it is now.
 
-use super::scene::{MENDED, Scene, TEMPLATE, became, typed, untyped};
+use super::scene::{MENDED, Scene, TEMPLATE, became, typed, untyped, write};
 use crate::harness::broker::broker;
 use crate::harness::reader::Isolation;
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use serde_json::json;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 const NO_ID: &str = r#"{"offset":"77","type":"open"}"#;
 const GARBAGE: &str = "no JSON";
@@ -45,7 +44,13 @@ fn each_letter_is_replayed_once_and_what_fails_again_says_how_often() {
         (Some("0"), None)
     );
 
-    // What failed again is what is left; the rest was replayed.
+    // What failed again is what is left, and open; the rest was replayed.
+    let (code, open) = super::look::run(&["list", "--open", "--json"], &scene.toml(MENDED));
+    assert_eq!(code, Some(0), "{open:?}");
+    let open: Vec<Value> = serde_json::from_str(&open.join("\n")).expect("JSON");
+    let open: BTreeSet<_> =
+        open.iter().map(|row| (row["reason"].as_str(), row["attempts"].as_u64())).collect();
+    assert_eq!(open, BTreeSet::from([(Some("no_id"), Some(2)), (Some("not_an_object"), Some(2))]));
     let summary = scene.replay(&[]);
     assert_eq!((became(&summary), &summary["replayed_before"]), ([0, 0, 2], &json!(5)), "{summary:#}");
     let attempts = scene.attempts();
@@ -79,18 +84,15 @@ fn some_first_and_the_rest_later_are_each_replayed_once() {
 
 /// Writes letters again, as a source that repeats its lines has them written.
 fn write_again(scene: &Scene, stream: &str) {
-    let topic = format!("{}.dead-letters", scene.prefix);
-    let producer: BaseProducer = broker().client(&[]).create().expect("a producer");
-    for letter in scene.letters() {
-        let headers = letter.headers.iter().fold(OwnedHeaders::new(), |headers, (name, value)| {
-            let value = if name == "tributary-stream" { stream.as_bytes() } else { value };
-            headers.insert(Header { key: name, value: Some(value) })
+    let letters = scene.letters();
+    let again = letters.iter().map(|letter| {
+        let headers = letter.headers.iter().map(|(name, value)| match &name[..] {
+            "tributary-stream" => ("tributary-stream", stream.as_bytes()),
+            name => (name, &value[..]),
         });
-        let record: BaseRecord<'_, (), [u8]> = BaseRecord::to(&topic);
-        let value = letter.value.as_deref().expect("a value");
-        producer.send(record.payload(value).headers(headers)).map_err(|(error, _)| error).expect("sent");
-    }
-    producer.flush(super::scene::LIMIT).expect("written");
+        (headers.collect(), letter.value.as_deref().expect("a value"))
+    });
+    write(broker(), &scene.topic("dead-letters"), &again.collect::<Vec<_>>());
 }
 
 #[test]
@@ -147,14 +149,9 @@ fn a_topic_that_was_made_again_is_noticed() {
     assert_eq!(refused.code, Some(1), "{refused:#?}");
     assert!(refused.log.contains("and so no dead letter"), "{refused:#?}");
     broker().create_topic(&topic, 1, &[]);
-    let producer: BaseProducer = broker().client(&[]).create().expect("a producer");
-    for letter in &letters {
-        let header = Header { key: "tributary-stream", value: Some("s") };
-        let record: BaseRecord<'_, (), str> = BaseRecord::to(&topic).payload(letter.text());
-        let record = record.headers(OwnedHeaders::new().insert(header));
-        producer.send(record).map_err(|(error, _)| error).expect("sent");
-    }
-    producer.flush(super::scene::LIMIT).expect("written");
+    let own = || vec![("tributary-stream", &b"s"[..])];
+    let again: Vec<_> = letters.iter().map(|letter| (own(), letter.text().as_bytes())).collect();
+    write(broker(), &topic, &again);
     let refused = scene.start(&[], "").ends();
     assert_eq!(refused.code, Some(1), "{refused:#?}");
     assert!(refused.log.contains("--forget-replayed"), "{refused:#?}");

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use crate::harness::airship::run::{self, Run, event};
 use crate::harness::airship::scenes::Setup;
-use crate::harness::broker::broker;
+use crate::harness::broker::{Broker, broker};
 use crate::harness::process::{self, Outputs, Process};
 use crate::harness::reader::{Isolation, Message, read_all};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use serde_json::Value;
 
 /// Longer than anything takes here on a busy machine.
@@ -72,7 +74,18 @@ impl Scene {
         lines: &[String],
         letters: usize,
     ) -> Self {
-        let prefix = run::setup(test).prefix;
+        Self::at(run::setup(test).prefix, top, stream, lines, letters)
+    }
+
+    /// The same under a prefix, where topics may have been made.
+    #[track_caller]
+    pub(crate) fn at(
+        prefix: String,
+        top: &'static str,
+        stream: &str,
+        lines: &[String],
+        letters: usize,
+    ) -> Self {
         let mut first = Run::start(&setup(&prefix, top, stream), lines);
         first.wait(lines.len() - letters, letters);
         first.stop();
@@ -81,7 +94,12 @@ impl Scene {
 
     /// The configuration with these keys of the stream.
     pub(crate) fn toml(&self, stream: &str) -> String {
-        setup(&self.prefix, self.top, stream).configuration(broker(), "http://127.0.0.1:9")
+        self.toml_at(broker(), stream)
+    }
+
+    /// The same for a broker of the test's own.
+    pub(crate) fn toml_at(&self, broker: &Broker, stream: &str) -> String {
+        setup(&self.prefix, self.top, stream).configuration(broker, "http://127.0.0.1:9")
     }
 
     /// Starts a replay under [`MENDED`].
@@ -105,14 +123,19 @@ impl Scene {
     /// The values in a topic below the prefix, sorted.
     #[track_caller]
     pub(crate) fn values(&self, topic: &str, isolation: Isolation) -> Vec<String> {
-        let found = read_all(broker(), &format!("{}.{topic}", self.prefix), isolation);
+        let found = read_all(broker(), &self.topic(topic), isolation);
         run::sorted(found.iter().map(|message| message.text().to_owned()).collect())
+    }
+
+    /// A topic below the prefix.
+    pub(crate) fn topic(&self, name: &str) -> String {
+        format!("{}.{name}", self.prefix)
     }
 
     /// The dead letters, in the order of their partition.
     #[track_caller]
     pub(crate) fn letters(&self) -> Vec<Message> {
-        read_all(broker(), &format!("{}.dead-letters", self.prefix), Isolation::Committed)
+        read_all(broker(), &self.topic("dead-letters"), Isolation::Committed)
     }
 
     /// How often each value is among the dead letters, and with which `tributary-attempts`.
@@ -125,6 +148,24 @@ impl Scene {
         }
         counts
     }
+}
+
+/// The headers of a letter, and its bytes.
+pub(crate) type Written<'l> = (Vec<(&'l str, &'l [u8])>, &'l [u8]);
+
+/// Writes letters of a stream with these headers, as a source that repeats its lines has them written.
+#[track_caller]
+pub(crate) fn write(broker: &Broker, topic: &str, letters: &[Written<'_>]) {
+    let producer: BaseProducer = broker.client(&[]).create().expect("a producer");
+    for (headers, value) in letters {
+        let headers = headers
+            .iter()
+            .fold(OwnedHeaders::new(), |all, (key, value)| all.insert(Header { key, value: Some(*value) }));
+        let record: BaseRecord<'_, (), [u8]> = BaseRecord::to(topic);
+        let record = record.payload(*value).headers(headers);
+        producer.send(record).map_err(|(error, _)| error).expect("sent");
+    }
+    producer.flush(LIMIT).expect("written");
 }
 
 /// Starts a replay of a stream.

@@ -124,9 +124,7 @@ impl<'a> Reader<'a> {
     /// Waits for `topic` to exist, and reads nothing yet.
     #[track_caller]
     fn prepare(broker: &'a Broker, topic: &str, isolation: Isolation) -> Self {
-        wait::wait_some(wait::GENEROUS, format_args!("topic {topic} to exist"), || {
-            broker.partition_count(topic)
-        });
+        broker.wait_partition_count(topic);
         let level = match isolation {
             Isolation::Committed => "read_committed",
             Isolation::Uncommitted => "read_uncommitted",
@@ -150,7 +148,7 @@ impl<'a> Reader<'a> {
     /// Begins to read all partitions from their start.
     #[track_caller]
     fn begin(&self) {
-        let partitions = self.broker.partition_count(&self.topic).expect("the topic exists");
+        let partitions = self.broker.wait_partition_count(&self.topic);
         let mut assignment = TopicPartitionList::new();
         for partition in 0..partitions {
             // Not `Offset::Beginning`, which librdkafka asks a leader for that it does not know yet, and again 500 ms on.
@@ -192,7 +190,7 @@ impl<'a> Reader<'a> {
 
     /// The offsets behind the last records: the high watermark, or with `Committed` the last stable offset.
     pub(crate) fn end_offsets(&self) -> BTreeMap<i32, i64> {
-        let partitions = self.broker.partition_count(&self.topic).expect("the topic exists");
+        let partitions = self.broker.wait_partition_count(&self.topic);
         let end = |partition| watermarks(self.consumer(), &self.topic, partition).1;
         (0..partitions).map(|partition| (partition, end(partition))).collect()
     }

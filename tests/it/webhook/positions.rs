@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
@@ -10,6 +11,18 @@ use super::scene::{LIMIT, Scene, array, event};
 use crate::harness::broker::{broker, free_port};
 use crate::harness::process;
 use crate::harness::wait::wait_until;
+
+/// Stores events in the first partition, dated if a time is given, milliseconds since the Unix epoch.
+fn store(scene: &Scene, events: Range<usize>, at_ms: Option<i64>) {
+    let intake = scene.intake();
+    let producer: BaseProducer = scene.broker.client(&[]).create().unwrap();
+    for event in events.map(event) {
+        let record: BaseRecord<'_, (), str> = BaseRecord::to(&intake).payload(event.as_str()).partition(0);
+        let record = at_ms.into_iter().fold(record, BaseRecord::timestamp);
+        producer.send(record).unwrap();
+    }
+    producer.flush(LIMIT).unwrap();
+}
 
 #[test]
 fn what_was_deleted_before_it_was_read_is_a_gap_and_no_silence() {
@@ -23,13 +36,7 @@ fn what_was_deleted_before_it_was_read_is_a_gap_and_no_silence() {
     let intake = scene.intake();
     let end = scene.broker.high_watermarks(&intake)[&0];
     assert_eq!(end, 10);
-    let producer: BaseProducer = scene.broker.client(&[]).create().unwrap();
-    for n in 10..20 {
-        let event = event(n);
-        let record: BaseRecord<'_, (), str> = BaseRecord::to(&intake).payload(event.as_str()).partition(0);
-        producer.send(record).unwrap();
-    }
-    producer.flush(LIMIT).unwrap();
+    store(&scene, 10..20, None);
     scene.broker.delete_records(&intake, 0, 15);
     let mut again = scene.start();
     again.process.wait_for_log("possible gap: the intake topic does not hold the place", LIMIT);
@@ -79,6 +86,60 @@ fn behind_the_end_it_goes_on_with_what_was_stored_since_the_commit() {
     );
     again.stop();
     assert!(scene.counted().values().all(|count| *count == 1));
+}
+
+/// Its length does not tell, since more was stored in it since than in the one of before.
+#[test]
+fn an_intake_topic_that_was_made_again_while_nobody_ran_is_noticed_by_its_times() {
+    let mut scene = Scene::new("hook-remade", broker());
+    scene.shards = 1;
+    let mut instance = scene.start();
+    assert_eq!(instance.push(&array(0..5)).status, 200);
+    scene.wait_for(5);
+    instance.stop();
+    let intake = scene.intake();
+    scene.broker.delete_topic(&intake);
+    wait_until(LIMIT, "the topic to be gone", || scene.broker.partition_count(&intake).is_none());
+    scene.broker.create_topic(&intake, 1, &[("message.timestamp.type", "CreateTime")]);
+    let later = SystemTime::now() + Duration::from_secs(1_200);
+    let later = i64::try_from(later.duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
+    store(&scene, 5..15, Some(later));
+    let mut again = scene.start();
+    let line = again.process.wait_for_log("possible gap: the intake topic does not hold the place", LIMIT);
+    assert!(line.contains("\"wanted\":5") && line.contains("\"end\":10,\"next\":0}"), "{line}");
+    scene.wait_for(15);
+    again.stop();
+    assert_eq!(scene.counted().into_keys().collect::<Vec<_>>(), (0..15).map(event).collect::<Vec<_>>());
+}
+
+#[test]
+fn partitions_of_the_intake_topic_beyond_the_shards_are_not_used() {
+    let scene = Scene::new("hook-more", broker());
+    scene.broker.create_topic(&scene.intake(), 5, &[]);
+    let mut instance = scene.start();
+    assert_eq!(instance.push(&array(0..40)).status, 200);
+    scene.wait_for(40);
+    instance.stop();
+    let ends = scene.broker.high_watermarks(&scene.intake());
+    assert!((0..2).all(|used| ends[&used] > 0) && (2..5).all(|unused| ends[&unused] == 0), "{ends:?}");
+}
+
+#[test]
+fn an_intake_topic_with_too_few_partitions_takes_nothing() {
+    let scene = Scene::new("hook-fewer", broker());
+    let mut instance = scene.start();
+    assert_eq!(instance.push(&array(0..5)).status, 200);
+    scene.wait_for(5);
+    instance.stop();
+    scene.broker.delete_topic(&scene.intake());
+    wait_until(LIMIT, "the topic to be gone", || scene.broker.partition_count(&scene.intake()).is_none());
+    scene.broker.create_topic(&scene.intake(), 1, &[]);
+    let toml =
+        scene.toml(instance.address, "").replacen("kafka = { ", "kafka = { create_topics = false, ", 1);
+    let mut refused = process::tributary(&toml, &[]);
+    refused.wait_for_log(&format!("{} needs 2 partitions and could not get them", scene.intake()), LIMIT);
+    refused.kill9();
+    assert_eq!(scene.broker.high_watermarks(&scene.intake())[&0], 0, "nothing was stored");
 }
 
 #[test]

@@ -14,6 +14,7 @@ use tracing::{debug, info, warn};
 use super::causes::{self, Causes};
 use super::failures::Failures;
 use super::statistics::{Counts, Statistics};
+use crate::failpoint;
 use crate::model::errors::chain;
 use crate::model::hide::Hider;
 use crate::sink::kafka::figures::{KafkaFigures, Latest};
@@ -99,9 +100,16 @@ impl Context {
         self.causes.clear();
     }
 
+    /// The client knows no broker any more.
+    pub(crate) fn note_lost_brokers(&self) {
+        self.lost.store(true, Ordering::Release);
+    }
+
     /// What the client tells every few seconds.
     fn take(&self, statistics: &Statistics) {
-        self.lost.store(statistics.names_no_broker(), Ordering::Release);
+        if statistics.names_no_broker() {
+            self.note_lost_brokers();
+        }
         let (round_trip, throttle) = (statistics.round_trip(), Some(statistics.throttle()));
         self.figures.note(Latest { round_trip, throttle, queued: statistics.msg_cnt });
         let counts = statistics.counts();
@@ -172,6 +180,9 @@ impl ClientContext for Context {
         match serde_json::from_slice(statistics) {
             Ok(statistics) => self.take(&statistics),
             Err(error) => debug!(%error, "librdkafka's statistics cannot be read"),
+        }
+        if failpoint::pass("lost_brokers").is_some() {
+            self.note_lost_brokers();
         }
     }
 }

@@ -30,6 +30,10 @@ const BLOCK_RECORDS: usize = 4_096;
 /// known by their ids.
 const CLOCKS_MS: i64 = 3_600_000;
 
+/// What was read was stored before the commit that says so. Where something before that place is this much younger, milliseconds, it is
+/// not what was read: the topic was deleted and made again. No more than clocks differ by that were looked at.
+const YOUNGER_MS: i64 = 600_000;
+
 /// Records that are in the partition no more, or a partition that is not the one of before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Gap {
@@ -68,8 +72,8 @@ pub(crate) struct Reader {
 
 impl Reader {
     /// Begins at `from`. Where that is no place in the partition any more the gap is told, too: before the oldest record it
-    /// begins with that; behind the end, as when the topic was made again or has lost its end, with what was written since
-    /// shortly before the commit, which is all that may be new.
+    /// begins with that; behind the end, as when the topic was made again or has lost its end, and in a partition of which the
+    /// times say that it is another one, with what was written since shortly before the commit, which is all that may be new.
     pub(crate) fn open(
         clients: &Clients,
         topic: &str,
@@ -82,7 +86,8 @@ impl Reader {
             SinkError::Unusable(format!("cannot read {name}: {}", explain(&consumer, &error)))
         };
         let (first, end) = consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT).map_err(failed)?;
-        let (begin, gap) = begin(from, first, end);
+        let is_other = is_other(&consumer, topic, partition, from)?;
+        let (begin, gap) = begin(from, first, end, is_other);
         let next = match begin {
             Begin::At(offset) => offset,
             Begin::Since(committed_ms) => {
@@ -149,15 +154,27 @@ impl Drop for Reader {
     }
 }
 
-/// Where to begin in a partition that holds the offsets from `first` to before `end`.
-fn begin(from: Reached, first: i64, end: i64) -> (Begin, Option<Gap>) {
+/// Whether the partition is not the one of before, as far as the times of its records tell: rdkafka does not give a topic's id.
+fn is_other(
+    consumer: &BaseConsumer<Context>,
+    topic: &str,
+    partition: i32,
+    from: Reached,
+) -> Result<bool, SinkError> {
+    let (Some(offset), Some(committed_ms)) = (from.offset, from.committed_ms) else { return Ok(false) };
+    let younger = first_since(consumer, topic, partition, committed_ms.saturating_add(YOUNGER_MS))?;
+    Ok(younger.is_some_and(|first| first < offset))
+}
+
+/// Where to begin in a partition that holds the offsets from `first` to before `end`, and may be another one than that of before.
+fn begin(from: Reached, first: i64, end: i64, is_other: bool) -> (Begin, Option<Gap>) {
     match from.offset {
-        Some(offset) if (first..=end).contains(&offset) => (Begin::At(offset), None),
+        Some(offset) if (first..=end).contains(&offset) && !is_other => (Begin::At(offset), None),
         // Nothing was ever deleted.
         None if first == 0 => (Begin::At(first), None),
         wanted => {
             let is_behind = wanted.is_some_and(|wanted| wanted > end);
-            let since = from.committed_ms.filter(|_| is_behind);
+            let since = from.committed_ms.filter(|_| is_behind || is_other);
             (since.map_or(Begin::At(first), Begin::Since), Some(Gap { wanted, first, end }))
         }
     }
@@ -188,9 +205,11 @@ mod tests {
             (Some(10), 0, 0, (Begin::Since(77), gap(Some(10), 0, 0))),
         ] {
             let place = Reached { offset: from, committed_ms: from.map(|_| 77) };
-            assert_eq!(begin(place, first, end), expected, "{from:?} in {first}..{end}");
+            assert_eq!(begin(place, first, end, false), expected, "{from:?} in {first}..{end}");
         }
+        let place = Reached { offset: Some(9), committed_ms: Some(77) };
+        assert_eq!(begin(place, 4, 12, true), (Begin::Since(77), gap(Some(9), 4, 12)), "another topic");
         let undated = Reached { offset: Some(10), committed_ms: None };
-        assert_eq!(begin(undated, 4, 9), (Begin::At(4), gap(Some(10), 4, 9)));
+        assert_eq!(begin(undated, 4, 9, false), (Begin::At(4), gap(Some(10), 4, 9)));
     }
 }

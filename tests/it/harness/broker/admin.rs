@@ -79,6 +79,15 @@ impl Broker {
         (topic.error().is_none() && led && count > 0).then_some(count)
     }
 
+    /// The number of partitions of a topic that is there, or comes soon. Waited for each time: of several brokers some hear
+    /// of a topic later than others.
+    #[track_caller]
+    pub(crate) fn wait_partition_count(&self, topic: &str) -> i32 {
+        wait::wait_some(wait::GENEROUS, format_args!("topic {topic} to exist"), || {
+            self.partition_count(topic)
+        })
+    }
+
     /// Deletes a topic. It may be there again at once, if somebody makes it.
     #[track_caller]
     pub(crate) fn delete_topic(&self, name: &str) {
@@ -110,7 +119,7 @@ impl Broker {
     /// The offset behind the last record of each partition, be it committed, aborted, open or a control record.
     #[track_caller]
     pub(crate) fn high_watermarks(&self, topic: &str) -> BTreeMap<i32, i64> {
-        let partitions = self.partition_count(topic).unwrap_or_else(|| panic!("there is no topic {topic}"));
+        let partitions = self.wait_partition_count(topic);
         let end = |partition| watermarks(&self.probe, topic, partition).1;
         (0..partitions).map(|partition| (partition, end(partition))).collect()
     }
@@ -126,7 +135,10 @@ pub(crate) fn watermarks(consumer: &BaseConsumer, topic: &str, partition: i32) -
             Ok(ends) => Some(ends),
             Err(error) => match error.rdkafka_error_code() {
                 Some(
-                    Code::NotLeaderForPartition | Code::LeaderNotAvailable | Code::UnknownTopicOrPartition,
+                    Code::NotLeaderForPartition
+                    | Code::LeaderNotAvailable
+                    | Code::UnknownTopicOrPartition
+                    | Code::UnknownPartition,
                 ) => None,
                 _ => panic!("watermarks of {topic}/{partition}: {error}"),
             },

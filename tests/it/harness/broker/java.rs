@@ -170,14 +170,6 @@ impl Java {
         Ok(())
     }
 
-    /// Takes properties out, from the next start on.
-    pub(super) fn forget(&self, properties: &[&str]) -> io::Result<()> {
-        let file = self.run_dir.path.join("server.properties");
-        let text = fs::read_to_string(&file)?;
-        let is_kept = |line: &&str| properties.iter().all(|name| !line.starts_with(&format!("{name}=")));
-        fs::write(&file, text.lines().filter(is_kept).map(|line| format!("{line}\n")).collect::<String>())
-    }
-
     /// Runs a tool of Kafka's on the running broker.
     pub(super) fn tool(&self, class: &str, arguments: &[&str]) -> Result<String, String> {
         let bootstrap = format!("127.0.0.1:{}", self.port);

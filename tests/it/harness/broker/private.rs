@@ -23,11 +23,6 @@ pub(crate) struct PrivateBroker {
     broker: Broker,
 }
 
-/// Its signs of life come later than they must: of each 20 s it is taken for gone in the last two, and names no broker at all to
-/// its clients.
-const FORGETFUL: [(&str, &str); 2] =
-    [("broker.session.timeout.ms", "18000"), ("broker.heartbeat.interval.ms", "20000")];
-
 /// Starts a broker for the calling test alone: 3-5 s on an idle machine, about 300 MiB. It may be paused and stopped.
 #[track_caller]
 pub(crate) fn private_broker() -> PrivateBroker {
@@ -38,12 +33,6 @@ pub(crate) fn private_broker() -> PrivateBroker {
 #[track_caller]
 pub(crate) fn killable_broker() -> PrivateBroker {
     start(&SOON_AGAIN)
-}
-
-/// The same, but clients hear of a cluster without brokers again and again, for two seconds of each 20.
-#[track_caller]
-pub(crate) fn forgetful_broker() -> PrivateBroker {
-    start(&FORGETFUL)
 }
 
 /// A private broker that also listens at the returned address, for users with a password (SCRAM-SHA-512, see
@@ -143,14 +132,6 @@ impl PrivateBroker {
             Ok(broker) => self.broker = broker,
             Err(why) => panic!("the broker did not start again: {why}"),
         }
-    }
-
-    /// Has a [`forgetful_broker`] remember that it is there, by a restart.
-    #[track_caller]
-    pub(crate) fn settle(&mut self) {
-        self.stop();
-        self.java.forget(&FORGETFUL.map(|(name, _)| name)).expect("its properties are written");
-        self.start();
     }
 
     /// Gives a user a password, instead of the one it had. Sessions go on until they have to be renewed.

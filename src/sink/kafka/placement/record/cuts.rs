@@ -9,7 +9,8 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 
 use super::{PlacementError, Record, StreamPlacement, UNCUT, VERSION, Wanted, Who, free};
-use crate::model::types::ShardId;
+use crate::model::types::{EventId, ShardId};
+use crate::sink::kafka::state::REPLAY_PARTITIONS;
 
 /// The shards that a stream was cut into at one time.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -36,9 +37,13 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// The place of what replays dead letters: beside all shards, in topics of its own.
-    pub(crate) fn of_replay() -> Self {
-        Self { partition: 0, shards: 1, generation: 0, cut: 0, before: Vec::new() }
+    /// The place of what replays a stream's dead letters: beside all shards, in a topic of its own. The partition is that which the
+    /// stream's name chooses, for ever: what is recorded in one is not looked for in another.
+    pub(crate) fn of_replay(stream: &str) -> Self {
+        let EventId(hash) = EventId::from_text(stream.as_bytes());
+        let partition =
+            i32::try_from(hash % u128::from(REPLAY_PARTITIONS.unsigned_abs())).unwrap_or_default();
+        Self { partition, shards: 1, generation: 0, cut: 0, before: Vec::new() }
     }
 }
 
