@@ -13,6 +13,7 @@ use tributary::webhook::Metrics;
 
 mod configuration;
 mod links;
+mod manifests;
 mod monitoring;
 
 /// Labels that nearly all have.

@@ -8,6 +8,7 @@
 //!   in their `scenes` a mock, a connector and the checks at the end in one.
 //! - [`settings`], [`expected`]: what the configurations, and what the oracles of scenes have in common.
 //! - [`front`]: TLS in front of a mock, and a proxy on the way there.
+//! - [`rights`]: those that the documents list, for a broker with an authorizer.
 //! - [`wait`]: waiting for a condition. Nothing else in the tests may sleep.
 
 pub(crate) mod adobe;
@@ -20,6 +21,7 @@ pub(crate) mod listener;
 pub(crate) mod murmur2;
 pub(crate) mod process;
 pub(crate) mod reader;
+pub(crate) mod rights;
 mod selftest;
 pub(crate) mod settings;
 pub(crate) mod wait;

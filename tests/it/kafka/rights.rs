@@ -5,15 +5,10 @@ use crate::harness::airship::oracle::{Found, Repeats};
 use crate::harness::airship::{LIMIT, Mock, Setup, count_log, service, stop};
 use crate::harness::broker::{PrivateBroker, Right, acl_broker};
 use crate::harness::process::{self, Process};
+use crate::harness::rights::{documented, documented_without_group};
 use crate::harness::wait::wait_until;
 
 const EVENTS: u64 = 4_000;
-
-/// What docs/security.md lists for the state topics, by their common prefix. ALTER_CONFIGS includes DESCRIBE_CONFIGS.
-const STATE: [&str; 5] = ["READ", "WRITE", "CREATE", "ALTER_CONFIGS", "ALTER"];
-
-/// And for the topics of events and dead letters.
-const EVENTS_AND_LETTERS: [&str; 3] = ["WRITE", "CREATE", "DESCRIBE_CONFIGS"];
 
 /// The right to change the settings, not that to read them.
 const CHANGES: &str = "state changes of settings";
@@ -24,28 +19,36 @@ const OF_SHARDS: &str = "transactional ids of shards";
 /// The same, of an instance that writes without transactions.
 const OF_LEAST: &str = "transactional ids of shards, at least once";
 
-/// The list, but for the rights that `left_out` names as `kind OPERATION`.
+/// The document's list, but for the rights that `left_out` names as `kind OPERATION`.
 fn rights(setup: &Setup, left_out: &str) -> Vec<Right> {
-    let right = |kind: &str, pattern: &str, name: &str, operation: &str| {
-        [kind, pattern, name, operation].map(str::to_owned)
-    };
-    let state = format!("{}.", setup.prefix);
-    let of_state = STATE.iter().map(|operation| ("state", right("TOPIC", "PREFIXED", &state, operation)));
-    let id = match left_out {
-        OF_SHARDS | OF_LEAST => right("TRANSACTIONAL_ID", "LITERAL", &format!("{state}shards"), "WRITE"),
-        _ => right("TRANSACTIONAL_ID", "PREFIXED", &state, "WRITE"),
-    };
-    let id = ("id", id);
-    let topics = [setup.topic().to_owned(), dead_letters(setup)];
-    let of_events = topics.iter().flat_map(|topic| {
-        EVENTS_AND_LETTERS.iter().map(|operation| ("events", right("TOPIC", "LITERAL", topic, operation)))
-    });
-    let all = of_state.chain([id]).chain(of_events);
-    let kept = all.filter(|(kind, right)| format!("{kind} {}", right[3]) != left_out);
-    let less = (left_out == CHANGES).then(|| right("TOPIC", "PREFIXED", &state, "DESCRIBE_CONFIGS"));
-    let kept =
-        kept.filter(|(kind, right)| left_out != CHANGES || *kind != "state" || right[3] != "ALTER_CONFIGS");
-    kept.map(|(_, right)| right).chain(less).collect()
+    let listed = documented_without_group(&setup.prefix, setup.topic());
+    let letters = documented_without_group(&setup.prefix, &dead_letters(setup));
+    let mut rights = Vec::new();
+    // The second list differs in the rights on the dead-letter topic alone.
+    for right in listed.into_iter().chain(letters.into_iter().filter(|right| kind(right) == "events")) {
+        let changes = left_out == CHANGES && kind(&right) == "state" && right[3] == "ALTER_CONFIGS";
+        if changes {
+            // ALTER_CONFIGS includes it.
+            let [what, pattern, name, _] = right;
+            rights.push([what, pattern, name, "DESCRIBE_CONFIGS".to_owned()]);
+        } else if kind(&right) == "id" && [OF_SHARDS, OF_LEAST].contains(&left_out) {
+            let [what, _, name, operation] = right;
+            rights.push([what, "LITERAL".to_owned(), format!("{name}shards"), operation]);
+        } else if format!("{} {}", kind(&right), right[3]) != left_out {
+            rights.push(right);
+        }
+    }
+    rights
+}
+
+/// What a right of the list is about.
+fn kind(right: &Right) -> &'static str {
+    match [&right[0][..], &right[1]] {
+        ["TOPIC", "PREFIXED"] => "state",
+        ["TOPIC", "LITERAL"] => "events",
+        ["TRANSACTIONAL_ID", "PREFIXED"] => "id",
+        _ => panic!("{right:?}"),
+    }
 }
 
 /// Outside of the state's prefix, so that the rights on that do not count for it.
@@ -193,4 +196,33 @@ fn replays_with_its_rights(broker: &PrivateBroker, setup: &Setup) {
     broker.allow(&[read]);
     let summary = replay().succeeds();
     assert_eq!(crate::dead_letters::scene::became(&summary), [0, 0, 1], "{summary:#}");
+}
+
+/// With a group it is one right more.
+#[test]
+fn a_group_takes_the_right_on_it_and_no_other() {
+    let (broker, address) = acl_broker();
+    let mock = Mock::start(service(EVENTS));
+    let setup = setup(&broker, &address, "rights-group", &mock);
+    let more = "ownership = \"group\"\ninstance_id = \"a\"".to_owned();
+    let setup = setup.with(|settings| settings.more = more);
+    broker.allow(&rights(&setup, ""));
+    let mut process = start(&setup);
+    let line = process.wait_for_log("it takes READ on the group", LIMIT);
+    assert!(line.contains(&format!("{}.shards", setup.prefix)), "{line}");
+    assert_eq!(received(&process), 0.0);
+    let listed = documented(&setup.prefix, setup.topic());
+    let of_group: Vec<Right> = listed.into_iter().filter(|right| right[0] == "GROUP").collect();
+    assert_eq!(of_group.len(), 1, "{of_group:?}");
+    broker.allow(&of_group);
+    let expected = setup.expectation(&mock);
+    wait_until(LIMIT, "all of it", || {
+        let isolation = crate::harness::reader::Isolation::Committed;
+        crate::harness::reader::read_all(&broker, setup.topic(), isolation).len() >= EVENTS as usize
+    });
+    stop(&mut process);
+    assert_eq!(
+        expected.check_at(&broker, Repeats::Forbidden),
+        Found { records: EVENTS as usize, repeats: 0 }
+    );
 }

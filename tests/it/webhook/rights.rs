@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::scene::{Instance, Scene, array};
 use crate::harness::broker::{Right, acl_broker, free_port};
 use crate::harness::process;
+use crate::harness::rights::documented_without_group;
 use crate::harness::wait::{GENEROUS, wait_until};
 
 /// How long it is left alone, for what comes in the background.
@@ -23,14 +24,10 @@ fn the_rights_on_the_prefix_are_enough() {
     let mut scene = Scene::new("hook-rights", &broker);
     scene.settings.bootstrap = address;
     scene.settings.transaction_timeout = "10s";
-    let prefix = format!("{}.", scene.settings.prefix);
-    let right =
-        |kind: &str, operation: &str| -> Right { [kind, "PREFIXED", &prefix, operation].map(str::to_owned) };
-    let mut rights = ["READ", "WRITE", "CREATE", "ALTER_CONFIGS", "ALTER"]
-        .map(|operation| right("TOPIC", operation))
-        .to_vec();
-    rights.push(right("TRANSACTIONAL_ID", "WRITE"));
-    broker.allow(&rights);
+    // The topic of its events is below the prefix.
+    let rights = documented_without_group(&scene.settings.prefix, "unused");
+    let on_prefix: Vec<Right> = rights.into_iter().filter(|right| right[1] == "PREFIXED").collect();
+    broker.allow(&on_prefix);
     let listen = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let toml = scene.toml(listen, "").replace("kafka = { ", LOGIN);
     let mut instance = Instance { process: process::tributary(&toml, &[]), address: listen };

@@ -4,28 +4,14 @@ use super::{Run, keyed, setup};
 use crate::harness::airship::LIMIT;
 use crate::harness::broker::{PrivateBroker, Right, acl_broker};
 use crate::harness::reader::{Isolation, read_all};
+use crate::harness::rights::documented_without_group;
 use crate::harness::wait::wait_until;
 
-/// What docs/security.md lists for topics of events.
-const FOR_EVENTS: [&str; 3] = ["WRITE", "CREATE", "DESCRIBE_CONFIGS"];
-
-fn allow(broker: &PrivateBroker, topics: &[&str], others: &[Right]) {
-    let right = |topic: &str, operation: &str| ["TOPIC", "LITERAL", topic, operation].map(str::to_owned);
-    let of_topic = |topic| FOR_EVENTS.iter().map(move |operation| right(topic, operation));
-    let of_topics = topics.iter().flat_map(|topic| of_topic(topic));
-    broker.allow(&of_topics.chain(others.iter().cloned()).collect::<Vec<_>>());
-}
-
-/// Those on the state topics, and on the dead letters beside them.
-fn of_state(prefix: &str) -> Vec<Right> {
-    let name = format!("{prefix}.");
-    let right = |kind: &str, operation: &str| [kind, "PREFIXED", &name, operation].map(str::to_owned);
-    let on_topics = ["READ", "WRITE", "CREATE", "ALTER_CONFIGS", "ALTER"];
-    on_topics
-        .map(|operation| right("TOPIC", operation))
-        .into_iter()
-        .chain([right("TRANSACTIONAL_ID", "WRITE")])
-        .collect()
+/// What docs/security.md lists, for all of these topics.
+fn allow(broker: &PrivateBroker, prefix: &str, topics: &[&str]) {
+    let rights: Vec<Right> =
+        topics.iter().flat_map(|topic| documented_without_group(prefix, topic)).collect();
+    broker.allow(&rights);
 }
 
 #[test]
@@ -49,7 +35,7 @@ fn a_topic_that_may_not_be_used_is_waited_for() {
     let setup = setup.stream(&format!("topic = \"out-{prefix}.{{type}}\"\ndefault_topic = \"{other}\""));
     // It is there, but may not even be seen.
     broker.create_topic(&denied, 1, &[]);
-    allow(&broker, &[&allowed, &other], &of_state(&prefix));
+    allow(&broker, &prefix, &[&allowed, &other]);
     let lines = [keyed(0, "ALLOWED"), keyed(1, "DENIED"), keyed(2, "ALLOWED")];
     let mut run = Run::start_at(&broker, &setup, &lines);
 
@@ -62,7 +48,7 @@ fn a_topic_that_may_not_be_used_is_waited_for() {
     assert_eq!(run.metric("tributary_events_delivered_total"), 0.0);
     assert_eq!(run.metric("tributary_dead_letters_total"), 0.0);
 
-    allow(&broker, &[&denied], &[]);
+    allow(&broker, &prefix, &[&denied]);
     run.wait(3, 0);
     run.stop();
     let values = |topic: &str| -> Vec<String> {
