@@ -15,6 +15,7 @@ mod configuration;
 mod links;
 mod manifests;
 mod monitoring;
+mod recipes;
 
 /// Labels that nearly all have.
 const COMMON: [&str; 2] = ["stream", "shard"];
