@@ -9,10 +9,12 @@ use std::time::Duration;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::{Offset, TopicPartitionList};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::proc::Killed;
+use crate::proc::{self, Killed};
 
 const REQUEST: Duration = Duration::from_secs(60);
 
@@ -42,10 +44,29 @@ impl Broker {
         Self { address, admin, runtime, own }
     }
 
-    /// Where it came from.
-    pub(crate) fn origin(&self) -> String {
+    /// Says on what the figures to come are measured: the machine, how busy it is, and this broker.
+    #[expect(clippy::print_stdout, reason = "a benchmark's figures are for the terminal")]
+    pub(crate) fn print_scene(&self) {
+        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
         let whence = if self.own.is_some() { "started from target/kafka" } else { "given" };
-        format!("Kafka at {} ({whence})", self.address)
+        println!("{cpus} CPUs, load {}, Kafka at {} ({whence})", proc::load(), self.address);
+    }
+
+    /// A `read_committed` consumer of a topic with so many partitions, from its beginning.
+    pub(crate) fn consumer(&self, topic: &str, partitions: i32) -> BaseConsumer {
+        let consumer: BaseConsumer = client(&self.address)
+            .set("group.id", "bench")
+            .set("enable.auto.commit", "false")
+            .set("isolation.level", "read_committed")
+            .set("fetch.wait.max.ms", "500")
+            .create()
+            .expect("a consumer");
+        let mut assignment = TopicPartitionList::new();
+        for partition in 0..partitions {
+            assignment.add_partition_offset(topic, partition, Offset::Beginning).expect("a partition");
+        }
+        consumer.assign(&assignment).expect("an assignment");
+        consumer
     }
 
     /// A new name, and a topic of that name.

@@ -2,11 +2,11 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::{Message as _, Offset, TopicPartitionList};
+use rdkafka::Message as _;
+use rdkafka::consumer::BaseConsumer;
 use serde::Deserialize;
 
-use crate::broker::{self, Broker};
+use crate::broker::Broker;
 use crate::sender::{Job, Summary};
 
 /// Without an event for so long the measurement has failed.
@@ -39,19 +39,7 @@ struct Event<'e> {
 impl Arrivals {
     /// Of that topic, from its beginning.
     pub(crate) fn of(broker: &Broker, topic: &str, partitions: i32) -> Self {
-        let consumer: BaseConsumer = broker::client(&broker.address)
-            .set("group.id", "bench")
-            .set("enable.auto.commit", "false")
-            .set("isolation.level", "read_committed")
-            .set("fetch.wait.max.ms", "500")
-            .create()
-            .expect("a consumer");
-        let mut assignment = TopicPartitionList::new();
-        for partition in 0..partitions {
-            assignment.add_partition_offset(topic, partition, Offset::Beginning).expect("a partition");
-        }
-        consumer.assign(&assignment).expect("an assignment");
-        Self(consumer)
+        Self(broker.consumer(topic, partitions))
     }
 
     /// Waits for so many events.

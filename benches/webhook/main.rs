@@ -86,8 +86,7 @@ struct Arguments {
 fn main() {
     let arguments = Arguments::parse();
     let broker = Broker::find(arguments.kafka.as_deref());
-    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-    println!("{cpus} CPUs, load {}, {}", proc::load(), broker.origin());
+    broker.print_scene();
     if arguments.rounds > 0 {
         throughput(&arguments, &broker);
     }

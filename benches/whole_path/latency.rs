@@ -2,12 +2,10 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
 
 use crate::Arguments;
-use crate::broker::{self, Broker};
+use crate::broker::Broker;
 use crate::connector::{Headers, Job, Service};
 use crate::{connector, mock, running};
 
@@ -21,16 +19,7 @@ pub(crate) fn measure(arguments: &Arguments, broker: &Broker) {
     let events = skipped + arguments.latency_time.as_secs() * rate;
     // One partition, so that what arrives is in the order of the mock's log.
     let topic = broker.new_topic(1);
-    let consumer: BaseConsumer = broker::client(&broker.address)
-        .set("group.id", "bench")
-        .set("enable.auto.commit", "false")
-        .set("isolation.level", "read_committed")
-        .set("fetch.wait.max.ms", "500")
-        .create()
-        .expect("a consumer");
-    let mut assignment = TopicPartitionList::new();
-    assignment.add_partition_offset(&topic, 0, Offset::Beginning).expect("a partition");
-    consumer.assign(&assignment).expect("an assignment");
+    let consumer = broker.consumer(&topic, 1);
     let mock = mock::start(&["--events", &events.to_string(), "--rate", &rate.to_string(), "--epoch", "now"]);
     let settings = running::get(&mock.address, "/_mock/config").expect("the mock's settings");
     let (epoch_ms, step_us) = (number(&settings, "epoch_ms"), number(&settings, "step_us"));

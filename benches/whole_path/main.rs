@@ -105,7 +105,7 @@ struct Arguments {
 fn main() {
     let arguments = Arguments::parse();
     let broker = Broker::find(arguments.kafka.as_deref());
-    println!("{} CPUs, load {}, {}", num_cpus(), proc::load(), broker.origin());
+    broker.print_scene();
     if arguments.rounds > 0 {
         throughput(&arguments, &broker);
     }
@@ -190,8 +190,4 @@ fn name(headers: Headers) -> String {
         Headers::None => "tributary".to_owned(),
         Headers::Cloudevents => "with headers".to_owned(),
     }
-}
-
-fn num_cpus() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }

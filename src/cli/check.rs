@@ -104,6 +104,7 @@ async fn all(config: &Config, arguments: &Arguments) -> anyhow::Result<Vec<Findi
     findings.extend(found.into_iter().flat_map(|found| found.findings));
     findings.extend(machine::receiver(&plan).await);
     findings.push(clock);
+    findings.push(kafka::clock());
     findings.extend(machine::admin(config.admin));
     findings.push(machine::files(&plan, brokers));
     Ok(findings)

@@ -238,7 +238,8 @@ impl Extractor {
 
     /// The line's values, and whether the line had to be mended for that.
     ///
-    /// A value that is used has to be sound text; where one is not, the line is read again with U+FFFD in its place.
+    /// A value that is used has to be sound text; where one is not, the line is read again with U+FFFD in its place. A number that no
+    /// float can hold counts as a fraction does: it is of no use.
     fn fields<'a>(&self, line: &'a [u8]) -> serde_json::Result<(Fields<'a>, bool)> {
         let error = match self.tree.take(line) {
             Ok(fields) => return Ok((fields, false)),

@@ -1,10 +1,14 @@
 //! A line whose text is broken, made readable: bytes that are not UTF-8, and halves of surrogate pairs (`"\ud83d"`), which
-//! are what is left where a service cuts text without looking. Rare, so it may allocate.
+//! are what is left where a service cuts text without looking; and numbers that no float can hold (`1e400`), which are JSON all the
+//! same. Rare, so it may allocate.
 //!
 //! Only for taking fields out: what is carried are the line's own bytes.
 
 /// Bytes of an escape: a backslash, the letter u, four hexadecimal digits.
 const ESCAPE: usize = 6;
+
+/// What stands for a number that no float can hold: another one that is of no use as an id, a key or a time.
+const NUMBER: &[u8] = b"0.5";
 
 /// What stands for what is broken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,7 +35,7 @@ impl Mark {
     }
 }
 
-/// The line with U+FFFD for what is broken; `None` if nothing is.
+/// The line with U+FFFD for what is broken, and without numbers that are too large; `None` if there is nothing of it.
 pub(crate) fn mended(line: &[u8]) -> Option<Vec<u8>> {
     mended_by(line, Mark::Replacement)
 }
@@ -47,7 +51,49 @@ pub(crate) fn mended_by(line: &[u8], mark: Mark) -> Option<Vec<u8>> {
     }
     let is_changed = text != line;
     let found = mend_surrogates(&mut text, mark.digits());
-    (is_changed || found).then_some(text)
+    match without_too_large(&text) {
+        Some(text) => Some(text),
+        None => (is_changed || found).then_some(text),
+    }
+}
+
+/// The text with other numbers for those that no float can hold; `None` if there are none.
+fn without_too_large(text: &[u8]) -> Option<Vec<u8>> {
+    let (mut out, mut copied, mut at) = (Vec::new(), 0, 0);
+    while let Some(byte) = text.get(at) {
+        match byte {
+            b'"' => at = end_of_string(text, at + 1),
+            b'-' | b'0'..=b'9' => {
+                let is_in = |byte: &u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
+                let length = text[at..].iter().take_while(|byte| is_in(byte)).count();
+                let number =
+                    std::str::from_utf8(&text[at..at + length]).ok().and_then(|it| it.parse::<f64>().ok());
+                if number.is_some_and(f64::is_infinite) {
+                    out.extend_from_slice(&text[copied..at]);
+                    out.extend_from_slice(NUMBER);
+                    copied = at + length;
+                }
+                at += length;
+            }
+            _ => at += 1,
+        }
+    }
+    (copied > 0).then(|| {
+        out.extend_from_slice(&text[copied..]);
+        out
+    })
+}
+
+/// Where a string ends whose inside begins at `at`: behind its closing quotation mark.
+fn end_of_string(text: &[u8], mut at: usize) -> usize {
+    while let Some(byte) = text.get(at) {
+        at += match byte {
+            b'"' => return at + 1,
+            b'\\' => 2,
+            _ => 1,
+        };
+    }
+    at
 }
 
 /// Puts an escape with these digits for halves of pairs, and says whether there were any.
@@ -108,6 +154,20 @@ mod tests {
         let other = mended_by("\\ud83d\u{fffd}".as_bytes(), Mark::Other);
         assert_eq!(other.as_deref(), Some("\\ufffc\u{fffd}".as_bytes()));
         assert_eq!(mended_by(b"a\xff\xfe", Mark::Other).as_deref(), Some("a\u{fffc}\u{fffc}".as_bytes()));
+    }
+
+    #[test]
+    fn numbers_that_no_float_holds_are_replaced_and_no_others() {
+        for (line, expected) in [
+            (r#"{"a":1e400,"b":1}"#, Some(r#"{"a":0.5,"b":1}"#)),
+            (r#"[-1.5E+999]"#, Some("[0.5]")),
+            (r#"{"1e400":"\\\"1e400"}"#, None),
+            (r#"{"a":1e308,"b":18446744073709551616,"c":1e-400}"#, None),
+        ] {
+            assert_eq!(mended(line.as_bytes()).as_deref(), expected.map(str::as_bytes), "{line}");
+        }
+        let long = format!("[{}]", "9".repeat(400));
+        assert_eq!(mended(long.as_bytes()).as_deref(), Some(&b"[0.5]"[..]));
     }
 
     proptest! {

@@ -97,6 +97,11 @@ impl Serialize for Secret {
 }
 
 impl SecretSource {
+    /// Whether what is read of it may be another one later: the environment of a process does not change.
+    pub fn may_change(&self) -> bool {
+        matches!(self, Self::File(_))
+    }
+
     /// Reads the secret now.
     pub fn read(&self) -> Result<Secret, SecretError> {
         let text = match self {

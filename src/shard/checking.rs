@@ -30,13 +30,16 @@ impl<S: Sink> Shard<S> {
     /// Looks now and then, between two batches, whether what was committed is still there, and has it written again if not:
     /// a quiet shard would not notice until it stops, nor a busy one whose topics another shard made again.
     pub(super) fn check(&mut self) -> Result<(), Exit> {
+        if self.pipeline.has_records() {
+            return Ok(());
+        }
+        self.renew_secrets();
         // The first look tells what the next ones have to find.
         let is_due = self.last_check.is_none_or(|last| last.elapsed() >= CHECK_INTERVAL);
-        if self.pipeline.has_records() || !is_due {
+        if !is_due {
             return Ok(());
         }
         self.last_check = Some(Instant::now());
-        self.renew_secrets();
         let Err(error) = self.sink.check() else { return Ok(()) };
         self.recover(error, None)?;
         // The claim of the reopening was a commit.

@@ -10,10 +10,13 @@ use tracing::error;
 use super::{Ended, ShardFigures};
 use crate::model::errors::chain;
 use crate::plan::{Plan, Stream};
-use crate::shard::pipeline::redaction::{Redaction, RedactionError};
+use crate::shard::pipeline::redaction::{Looker, Redaction, RedactionError};
 
 /// Between two looks for a secret that cannot be read.
 pub(super) const PAUSE: Duration = Duration::from_secs(5);
+
+/// Between two looks whether a secret was rotated.
+const LOOK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Waits until the redaction of every stream can be opened, or says how this run ends without that.
 pub(super) async fn wait_for(
@@ -50,8 +53,8 @@ pub(super) async fn wait_for(
         }
         for (stream, error) in &missing {
             let reason = chain(error);
-            if matches!(error, RedactionError::Config(_)) {
-                error!(%stream, reason, "no stream was taken over");
+            if !error.may_pass() {
+                error!(%stream, reason, "no stream was taken over, and waiting would not mend it: mend the configuration or its environment, and start it again");
                 return Err(Ended::Misconfigured);
             }
             error!(
@@ -62,6 +65,20 @@ pub(super) async fn wait_for(
         tokio::select! {
             () = stop.cancelled() => return Err(Ended::Stopped),
             () = tokio::time::sleep(PAUSE) => {}
+        }
+    }
+}
+
+/// Looks for rotated secrets until `stop`. The disk may be slow, so neither the shard's thread nor a worker of the runtime waits for it.
+pub(super) async fn look_again(looker: Looker, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(LOOK_INTERVAL) => {}
+        }
+        let looker = looker.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || looker.look()).await {
+            error!(%error, "cannot look whether the secrets of redaction were rotated; trying again");
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::model::errors::chain;
 use crate::model::types::ShardId;
 use crate::plan::{self, Plan, Stream};
 use crate::shard::pipeline::Pipeline;
-use crate::shard::pipeline::redaction::{Redaction, RedactionError};
+use crate::shard::pipeline::redaction::Redaction;
 use crate::shard::{self, Exit, Shard};
 use crate::sink::kafka::placement::record::Who;
 use crate::sink::kafka::placement::{Latest, Place, Placement};
@@ -104,6 +104,7 @@ impl Starter {
         };
         let sink = self.sink(&router, place);
         let redaction = self.redaction(&opening)?;
+        let looker = redaction.as_ref().and_then(Redaction::looker);
         let pipeline = self.pipeline(router, redaction).map_err(|error| {
             error!(shard = %id, %error, "the configured fields cannot be used");
             Exit::Misconfigured
@@ -128,6 +129,9 @@ impl Starter {
                 connections.await;
             }
         }));
+        if let Some(looker) = looker {
+            drop(task::spawn(&self.runtime, "secrets", secrets::look_again(looker, reader.stop.clone())));
+        }
         Ok(shard.run(&output))
     }
 
@@ -188,8 +192,8 @@ impl Starter {
                 Err(error) => error,
             };
             let (shard, reason) = (&self.figures.id, chain(&error));
-            if matches!(error, RedactionError::Config(_)) {
-                error!(%shard, reason, "the shard was not opened");
+            if !error.may_pass() {
+                error!(%shard, reason, "the shard was not opened, and waiting would not mend it: mend the configuration or its environment, and start it again");
                 return Err(Exit::Misconfigured);
             }
             error!(%shard, reason, "cannot open the shard without the secret of its redaction; trying again");

@@ -2,6 +2,7 @@
 
 mod kafka;
 mod machine;
+mod oauth;
 mod reaching;
 mod streams;
 

@@ -57,9 +57,17 @@ pub(super) fn check(asked: Asked<'_>) -> Found {
     findings.extend(of_topics);
     let (state, committed) = state(asked, record.as_ref());
     findings.push(state);
-    let untried = "cannot be tried without writing; `Rights on Kafka` in docs/security.md lists them";
+    let untried = "cannot be tried without writing, and rdkafka does not ask for what Kafka would tell of them; `Rights on Kafka` in \
+                   docs/security.md lists them";
     findings.push(Finding::not_tried(Class::Topics, "rights to write", untried));
     Found { findings, committed, brokers }
+}
+
+/// Kafka's clock, beside which ours is not put here.
+pub(super) fn clock() -> Finding {
+    let untried =
+        "Kafka tells its time only of what is written; each start compares the clocks by what it announces";
+    Finding::not_tried(Class::Machine, "clock of Kafka", untried)
 }
 
 /// Whether the brokers take the transactions of this configuration.

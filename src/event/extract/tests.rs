@@ -109,6 +109,20 @@ fn position_only_lines_are_no_events() {
 }
 
 #[test]
+fn a_number_that_no_float_holds_is_of_no_use_and_its_event_is_one() {
+    let extractor = Extractor::new(&config()).unwrap();
+    let huge = [r#"{"id":"a","type":1e400}"#, r#"{"id":"a","type":0.25}"#].map(|line| {
+        let found = extractor.extract(line.as_bytes()).unwrap();
+        let Line::Event(record) = found else { panic!("{line}") };
+        (record.id, record.event_type.is_none())
+    });
+    assert_eq!(huge[0], huge[1]);
+    assert_eq!(huge[0], (EventId::from_text(b"a"), true));
+    let found = extractor.extract(br#"{"id":1e400}"#);
+    assert!(matches!(found, Err(ExtractError::NoId { .. })), "{found:?}");
+}
+
+#[test]
 fn what_is_no_event_says_why() {
     let extractor = Extractor::new(&config()).unwrap();
     for line in ["not json", "[1]", "\"x\"", "{\"id\":\"a\"", "{\"id\":\"a\"} x", "{\"id\":\"\u{1}\"}"] {

@@ -1,5 +1,7 @@
 //! What of a line may be shown, in a stream with redaction: in its topic, in its key and headers, and as a dead letter.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use crate::event::extract::ExtractError;
 use crate::event::redact::{self, ConfigError, Form, Redactor, TooShort};
 use crate::model::errors::chain;
@@ -27,6 +29,26 @@ pub struct Redaction {
     redactor: Redactor,
     /// What tells its rules from others.
     fingerprint: String,
+    /// What the latest look at the secrets has found, until it is taken up.
+    found: Found,
+}
+
+/// A redaction as it would be with the secrets of now.
+type Found = Arc<Mutex<Option<Result<(Vec<Secret>, Redactor), RedactionError>>>>;
+
+/// Looks whether the secrets of a redaction were rotated. Not on the shard's thread: a disk may be slow, and lines must not wait for it.
+#[derive(Clone, Debug)]
+pub struct Looker {
+    config: redact::Config,
+    found: Found,
+}
+
+impl Looker {
+    /// Reads the secrets, for the shard to take them up. Blocks.
+    pub fn look(&self) {
+        let found = made(&self.config);
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+    }
 }
 
 /// Why there is no redaction.
@@ -35,10 +57,18 @@ pub struct Redaction {
 pub enum RedactionError {
     /// A secret cannot be read.
     #[error("cannot read the secret of a redaction rule")]
-    Secret(#[from] SecretError),
+    Secret {
+        /// Whether it may be there later.
+        may_change: bool,
+        /// What is wrong.
+        #[source]
+        cause: SecretError,
+    },
     /// A secret is too short.
     #[error("cannot use the secret of a redaction rule, {from}")]
     TooShort {
+        /// Whether it may be another one later.
+        may_change: bool,
         /// Where it was found.
         from: String,
         /// What is wrong.
@@ -50,26 +80,40 @@ pub enum RedactionError {
     Config(#[from] ConfigError),
 }
 
+impl RedactionError {
+    /// Whether waiting may mend it: a file may change, while this process runs, and nothing else may.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Secret { may_change, .. } | Self::TooShort { may_change, .. } => *may_change,
+            Self::Config(_) => false,
+        }
+    }
+}
+
 impl Redaction {
     /// Reads the secrets. Without them nothing of the stream may be shown, so nobody has a redaction without.
     pub fn open(config: &redact::Config) -> Result<Self, RedactionError> {
-        let secrets = read(config)?;
-        let redactor = Redactor::new(config, &secrets)?;
-        Ok(Self { config: config.clone(), secrets, redactor, fingerprint: config.fingerprint() })
+        let (secrets, redactor) = made(config)?;
+        let (config, fingerprint) = (config.clone(), config.fingerprint());
+        Ok(Self { config, secrets, redactor, fingerprint, found: Found::default() })
     }
 
-    /// Reads the secrets again, and tells whether one has changed. Where one cannot be read, the one before stays.
+    /// What looks for rotated secrets, if there are any that may be.
+    pub fn looker(&self) -> Option<Looker> {
+        let Self { config, found, .. } = self;
+        let may_change = config.secrets().any(SecretSource::may_change);
+        may_change.then(|| Looker { config: config.clone(), found: Arc::clone(found) })
+    }
+
+    /// Takes up what was found, and tells whether a secret has changed. Where one could not be read, the one before stays.
     pub fn renew(&mut self) -> Result<bool, RedactionError> {
-        if !self.config.secrets().any(|secret| matches!(secret, SecretSource::File(_))) {
-            return Ok(false);
+        let found = self.found.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some((secrets, redactor)) = found.transpose()? else { return Ok(false) };
+        let has_changed = secrets != self.secrets;
+        if has_changed {
+            (self.secrets, self.redactor) = (secrets, redactor);
         }
-        let secrets = read(&self.config)?;
-        if secrets == self.secrets {
-            return Ok(false);
-        }
-        self.redactor = Redactor::new(&self.config, &secrets)?;
-        self.secrets = secrets;
-        Ok(true)
+        Ok(has_changed)
     }
 
     /// The line as it may be shown, which may be in `scratch` then; `None` if none of it may.
@@ -78,15 +122,23 @@ impl Redaction {
     }
 }
 
-fn read(config: &redact::Config) -> Result<Vec<Secret>, RedactionError> {
-    let read = |source: &SecretSource| {
-        let secret = source.read()?;
-        if redact::is_too_short(&secret) {
-            return Err(RedactionError::TooShort { from: source.to_string(), cause: TooShort });
-        }
-        Ok(secret)
-    };
-    config.secrets().map(read).collect()
+fn made(config: &redact::Config) -> Result<(Vec<Secret>, Redactor), RedactionError> {
+    // First those for which nobody has to wait.
+    for source in config.secrets().filter(|source| !source.may_change()) {
+        read(source)?;
+    }
+    let secrets = config.secrets().map(read).collect::<Result<Vec<_>, _>>()?;
+    let redactor = Redactor::new(config, &secrets)?;
+    Ok((secrets, redactor))
+}
+
+fn read(source: &SecretSource) -> Result<Secret, RedactionError> {
+    let may_change = source.may_change();
+    let secret = source.read().map_err(|cause| RedactionError::Secret { may_change, cause })?;
+    if redact::is_too_short(&secret) {
+        return Err(RedactionError::TooShort { may_change, from: source.to_string(), cause: TooShort });
+    }
+    Ok(secret)
 }
 
 /// What is said of a line that is JSON and that redaction cannot read all the same, which would be a defect.
@@ -95,7 +147,7 @@ pub(super) fn unreadable<'a>() -> ExtractError<'a> {
 }
 
 impl Pipeline {
-    /// Reads the secrets of the redaction again, which may have been rotated; tells what came of it, if anything did.
+    /// Takes up the secrets of the redaction that were found last, which may have been rotated; tells what came of it, if anything did.
     pub fn renew_secrets(&mut self) -> Option<Result<(), String>> {
         match self.redaction.as_mut()?.renew() {
             Ok(true) => Some(Ok(())),
@@ -153,16 +205,34 @@ mod tests {
     use crate::event::paths::Spelling;
     use crate::event::redact::{Action, Rule};
 
-    #[test]
-    fn a_rotated_secret_is_taken_up_and_one_that_is_gone_leaves_the_one_before() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let action = Action::Hash(SecretSource::File(file.path().to_owned()));
-        let config = redact::Config {
-            rules: vec![Rule { path: "a".into(), action }],
+    fn hashing(secrets: impl IntoIterator<Item = SecretSource>) -> redact::Config {
+        let rule = |(n, secret)| Rule { path: format!("a{n}"), action: Action::Hash(secret) };
+        redact::Config {
+            rules: (0..).zip(secrets).map(rule).collect(),
             spelling: Spelling::default(),
             key_from: Form::Redacted,
             dead_letters: Form::Redacted,
-        };
+        }
+    }
+
+    #[test]
+    fn what_no_waiting_mends_is_told_from_what_it_may_mend() {
+        let file = SecretSource::File("no/such/file".into());
+        let env = SecretSource::Env("TRIBUTARY_NO_SUCH_VARIABLE".into());
+        let short = SecretSource::Value(Secret::new("short"));
+        assert!(Redaction::open(&hashing([file.clone()])).unwrap_err().may_pass());
+        for never in [env, short] {
+            let error = Redaction::open(&hashing([file.clone(), never])).unwrap_err();
+            assert!(!error.may_pass(), "{error}");
+        }
+        let fixed = SecretSource::Value(Secret::new("long-enough-for-a-key"));
+        assert!(Redaction::open(&hashing([fixed])).unwrap().looker().is_none());
+    }
+
+    #[test]
+    fn a_rotated_secret_is_taken_up_and_one_that_is_gone_leaves_the_one_before() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let config = hashing([SecretSource::File(file.path().to_owned())]);
         let error = chain(&Redaction::open(&config).unwrap_err());
         assert!(
             error.starts_with("cannot read the secret of a redaction rule: ") && error.ends_with("is empty"),
@@ -170,7 +240,7 @@ mod tests {
         );
         let write = |key: &str| std::fs::write(file.path(), key).unwrap();
         let shown =
-            |redaction: &Redaction| redaction.show(br#"{"a":"x"}"#, &mut Vec::new()).unwrap().to_vec();
+            |redaction: &Redaction| redaction.show(br#"{"a0":"x"}"#, &mut Vec::new()).unwrap().to_vec();
         write("short-hunter2\n");
         let error = chain(&Redaction::open(&config).unwrap_err());
         assert!(
@@ -182,16 +252,20 @@ mod tests {
         write("the-first-hunter2\n");
         let mut redaction = Redaction::open(&config).unwrap();
         let first = shown(&redaction);
-        write("the-first-hunter2");
-        assert!(!redaction.renew().unwrap(), "the line end is no part of it");
+        let looker = redaction.looker().unwrap();
+        let look = |redaction: &mut Redaction, key: &str| {
+            write(key);
+            looker.look();
+            redaction.renew()
+        };
+        assert!(!look(&mut redaction, "the-first-hunter2").unwrap(), "the line end is no part of it");
         for bad in ["", "short-hunter2"] {
-            write(bad);
-            assert!(redaction.renew().is_err());
+            assert!(look(&mut redaction, bad).unwrap_err().may_pass());
+            assert!(!redaction.renew().unwrap(), "it is told once");
         }
         assert_eq!(shown(&redaction), first);
-        write("the-second-hunter2");
-        assert!(redaction.renew().unwrap());
+        assert!(look(&mut redaction, "the-second-hunter2").unwrap());
         assert_ne!(shown(&redaction), first);
-        assert!(!format!("{redaction:?}").contains("hunter2"));
+        assert!(!format!("{redaction:?} {looker:?}").contains("hunter2"));
     }
 }

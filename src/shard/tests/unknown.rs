@@ -45,7 +45,8 @@ fn within_time<T: Send + 'static>(act: impl FnOnce() -> T + Send + 'static) -> T
 fn a_value_that_is_hidden_and_cannot_be_read_holds_nothing_up() {
     for action in [Action::Drop, hash()] {
         let cluster = Arc::new(Mutex::new(Cluster { unknown: Some("t."), ..Cluster::default() }));
-        let line = r#"{"id":"a","type":"NEW","offset":"1","key":1e400}"#;
+        let (open, close) = ("[".repeat(200), "]".repeat(200));
+        let line = format!("{{\"id\":\"a\",\"type\":\"NEW\",\"offset\":\"1\",\"key\":{open}{close}}}");
         let mut shard = shard(Some(redaction(action, "key", Form::Redacted)), &cluster);
         within_time(move || {
             let (_input, output) = queue(1 << 20, Default::default(), Default::default());

@@ -80,6 +80,12 @@ pub(in crate::sink) fn flush(producer: &BaseProducer<Context>, limit: Duration) 
     true
 }
 
+/// Fences whoever had the transactional id, resuming the call while librdkafka says that it may be resumed: a client that has lost its
+/// brokers would not be answered however long it waits.
+pub(in crate::sink) fn init(producer: &BaseProducer<Context>, limit: Duration) -> Result<(), KafkaError> {
+    resume(producer, limit, |time| producer.init_transactions(time))
+}
+
 /// Commits, resuming the call while librdkafka says that it may be resumed.
 pub(in crate::sink) fn commit(producer: &BaseProducer<Context>, limit: Duration) -> Result<(), KafkaError> {
     resume(producer, limit, |time| producer.commit_transaction(time))

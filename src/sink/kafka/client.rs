@@ -22,6 +22,7 @@ use crate::sink::SinkError;
 use crate::web::oauth::Grant;
 
 mod addresses;
+pub(super) mod beside;
 mod causes;
 mod context;
 mod failures;

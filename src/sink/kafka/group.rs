@@ -10,10 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rdkafka::ClientContext;
 use rdkafka::TopicPartitionList;
-use rdkafka::client::OAuthToken;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode as Code;
@@ -23,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use super::StateTopics;
+use super::client::beside::{Beside, Hears};
 use super::client::{Clients, Context, close_beside, with_causes};
 use super::config::Config;
 use super::placement::Latest;
@@ -158,8 +156,8 @@ impl Member {
             failpoint::pass("group_member");
             let reaction = match consumer.poll(STEP) {
                 Some(Err(failed)) => self.heed(&failed, consumer),
-                _ if consumer.context().inner.has_lost_brokers() => {
-                    let reason = consumer.context().inner.why_useless().unwrap_or_default();
+                _ if consumer.context().own.has_lost_brokers() => {
+                    let reason = consumer.context().own.why_useless().unwrap_or_default();
                     warn!(
                         reason,
                         topic = self.topic,
@@ -199,12 +197,12 @@ impl Member {
         if failed.rdkafka_error_code() == Some(Code::FencedInstanceId) {
             return Reaction::Doubts;
         }
-        let reason = with_causes(failed.to_string(), &consumer.context().inner);
+        let reason = with_causes(failed.to_string(), &consumer.context().own);
         let advice = advice(failed);
         warn!(reason, topic = self.topic, "the consumer group that shares the shards{advice}");
         let reason = format!("consumer group {}: {reason}{advice}", self.topic);
         self.seat.fails(reason.clone());
-        if consumer.client().fatal_error().is_some() || consumer.context().inner.was_refused() {
+        if consumer.client().fatal_error().is_some() || consumer.context().own.was_refused() {
             self.seat.loses(reason);
             return Reaction::JoinsAnew;
         }
@@ -215,11 +213,10 @@ impl Member {
     }
 
     fn join(&self, stop: &CancellationToken) -> Option<BaseConsumer<GroupContext>> {
-        let context = |inner| GroupContext {
-            inner,
-            seat: self.seat.clone(),
-            owner: Arc::clone(&self.owner),
-            is_given_up: AtomicBool::new(false),
+        let context = |own| {
+            let is_given_up = AtomicBool::new(false);
+            let hears = Membership { seat: self.seat.clone(), owner: Arc::clone(&self.owner), is_given_up };
+            Beside { own, hears }
         };
         let joined = self.clients.member(&self.topic, &self.group, context).and_then(|consumer| {
             let subscribed = consumer.subscribe(&[&self.topic]);
@@ -252,7 +249,7 @@ impl Member {
         if let Ok(held) = fenced.assignment() {
             (self.owner)(Change::Lost(numbers(&held)));
         }
-        fenced.context().is_given_up.store(true, Ordering::Release);
+        fenced.context().hears.is_given_up.store(true, Ordering::Release);
         close_beside(fenced);
     }
 
@@ -296,36 +293,25 @@ fn advice(failed: &KafkaError) -> &'static str {
 }
 
 /// What the member's client tells.
-pub(crate) struct GroupContext {
-    inner: Context,
+pub(crate) struct Membership {
     seat: Seat,
     owner: Arc<Owner>,
     /// Whether nothing that it is told concerns the shards any more: its successor may have them.
     is_given_up: AtomicBool,
 }
 
-impl ClientContext for GroupContext {
-    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+type GroupContext = Beside<Membership>;
 
-    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
-        self.inner.generate_oauth_token(config)
-    }
-
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+impl Hears for Membership {
+    fn log(&self, facility: &str) {
         if facility == EXPIRED {
             self.seat.loses("the session with the group has expired");
         }
-        self.inner.log(level, facility, message);
     }
 
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.inner.error(error, reason);
-    }
-
-    fn stats_raw(&self, statistics: &[u8]) {
-        self.inner.stats_raw(statistics);
+    fn statistics(&self, own: &Context) {
         if failpoint::pass("member_lost_brokers").is_some() {
-            self.inner.note_lost_brokers();
+            own.note_lost_brokers();
         }
     }
 }
@@ -333,34 +319,28 @@ impl ClientContext for GroupContext {
 impl ConsumerContext for GroupContext {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
-            _ if self.is_given_up.load(Ordering::Acquire) => {}
+            _ if self.hears.is_given_up.load(Ordering::Acquire) => {}
             Rebalance::Assign(_) => {}
             Rebalance::Revoke(taken) if consumer.assignment_lost() => {
-                self.seat.loses("the group took this member for dead, and gave its shards to others");
-                (self.owner)(Change::Lost(numbers(taken)));
+                self.hears.seat.loses("the group took this member for dead, and gave its shards to others");
+                (self.hears.owner)(Change::Lost(numbers(taken)));
             }
-            Rebalance::Revoke(taken) => (self.owner)(Change::Revoked(numbers(taken))),
-            Rebalance::Error(error) => self.seat.fails(error.to_string()),
+            Rebalance::Revoke(taken) => (self.hears.owner)(Change::Revoked(numbers(taken))),
+            Rebalance::Error(error) => self.hears.seat.fails(error.to_string()),
         }
     }
 
     fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         let Rebalance::Assign(given) = rebalance else { return };
-        if self.is_given_up.load(Ordering::Acquire) {
+        if self.hears.is_given_up.load(Ordering::Acquire) {
             return;
         }
         // The placement record is read by others, and at other times.
         if let Err(error) = consumer.pause(given) {
             warn!(%error, "the topic of the shards is read although nothing is wanted of it");
         }
-        self.seat.joins();
-        (self.owner)(Change::Assigned(numbers(given)));
-    }
-}
-
-impl AsRef<Context> for GroupContext {
-    fn as_ref(&self) -> &Context {
-        &self.inner
+        self.hears.seat.joins();
+        (self.hears.owner)(Change::Assigned(numbers(given)));
     }
 }
 

@@ -3,10 +3,9 @@
 //! Invariant: all of them are fenced before any of them is read, and the placement record that put this shard in their place
 //! was read before that. So what is read is the last that they committed: one that opens again finds the record changed.
 
-use rdkafka::producer::Producer;
 use tracing::{debug, info, warn};
 
-use super::KafkaSink;
+use super::{KafkaSink, blocking};
 use crate::clock::now_ms;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::legacy::Legacy;
@@ -86,7 +85,7 @@ impl KafkaSink {
             let shard = ShardId { stream: stream.clone(), index };
             let id = transactional_id(&self.settings.config.prefix, &shard, cut.number);
             let producer = self.clients.fencing().producer(&id, Sizes::default())?;
-            producer.init_transactions(INIT_TIMEOUT).map_err(|error| {
+            blocking::init(&producer, INIT_TIMEOUT).map_err(|error| {
                 let reason = explain(&producer, &error);
                 SinkError::Unusable(format!(
                     "cannot fence shard {shard}, as it was before the number of shards was changed: {reason}"

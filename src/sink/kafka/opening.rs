@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tracing::info;
 
 use super::checking::Seen;
-use super::{KafkaSink, Settings, trying};
+use super::{KafkaSink, Settings, blocking, trying};
 use crate::clock::now_ms;
 use crate::model::checkpoint::{Checkpoint, Hold};
 use crate::sink::kafka::client::Sizes;
@@ -59,7 +59,7 @@ impl KafkaSink {
             return Err(SinkError::Unusable("others may have the shard by now, so it is not opened".into()));
         }
         let fence = fencing.as_ref().unwrap_or(&producer);
-        fence.init_transactions(INIT_TIMEOUT).map_err(|error| trying::cannot_open(&id, fence, &error))?;
+        blocking::init(fence, INIT_TIMEOUT).map_err(|error| trying::cannot_open(&id, fence, &error))?;
         // Whoever announced itself before this fence is known by now, and whoever does it from now on fences this one.
         self.check_announced(&reader)?;
         self.producer = Some(producer);

@@ -171,7 +171,7 @@ impl Announcer {
         }
         let clients = Clients::new(config.clone(), self.runtime.clone());
         let producer = clients.producer(&self.state.shards, Sizes::default())?;
-        producer.init_transactions(INIT_TIMEOUT).map_err(|error| match error.rdkafka_error_code() {
+        blocking::init(&producer, INIT_TIMEOUT).map_err(|error| match error.rdkafka_error_code() {
             Some(Code::InvalidTransactionTimeout) => trying::too_long(config),
             _ => self.failed(&producer, &error),
         })
@@ -180,7 +180,7 @@ impl Announcer {
     /// A producer that has fenced other announcers.
     fn fenced(&self) -> Result<BaseProducer<Context>, SinkError> {
         let producer = self.clients.producer(&self.state.shards, Sizes::default())?;
-        producer.init_transactions(INIT_TIMEOUT).map_err(|error| self.failed(&producer, &error))?;
+        blocking::init(&producer, INIT_TIMEOUT).map_err(|error| self.failed(&producer, &error))?;
         Ok(producer)
     }
 

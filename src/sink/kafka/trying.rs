@@ -6,13 +6,13 @@ use std::time::Duration;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::producer::{BaseProducer, Producer};
+use rdkafka::producer::BaseProducer;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use tokio::runtime::Handle;
 
-use super::StateTopics;
 use super::client::{Clients, Context, Sizes, close_beside, explain};
 use super::config::{Config, Delivery};
+use super::{StateTopics, blocking};
 use crate::sink::SinkError;
 
 /// How long what a consumer has to say is waited for after it failed, and how much of it is heard.
@@ -31,7 +31,7 @@ pub(crate) fn transactions(config: &Config, runtime: Handle, limit: Duration) ->
         Delivery::AtLeastOnce => clients.fencing(),
     };
     let producer = clients.producer(&id, Sizes::default())?;
-    producer.init_transactions(limit).map_err(|error| match error.rdkafka_error_code() {
+    blocking::init(&producer, limit).map_err(|error| match error.rdkafka_error_code() {
         Some(Code::InvalidTransactionTimeout) => too_long(config),
         _ => cannot_open(&id, &producer, &error),
     })

@@ -20,7 +20,8 @@ pub(crate) use distant::distant_broker;
 pub(crate) use listeners::guarded_broker;
 pub(crate) use ports::free_port;
 pub(crate) use private::{
-    PrivateBroker, Right, acl_broker, cluster, killable_broker, private_broker, scram_broker,
+    PrivateBroker, Right, acl_broker, cluster, killable_broker, oauth_broker, private_broker, scram_broker,
+    unsigned_token,
 };
 pub(crate) use tls::{Tls, days_until};
 pub(crate) use ways::{Way, broker_with_ways};

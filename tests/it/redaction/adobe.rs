@@ -2,7 +2,7 @@
 
 use super::{Action, KEY, Rules, assert_hidden, at, parsed, redacted};
 use crate::harness::adobe::scenes::{Setup, all_at_once, bytes, id};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const HITS: u64 = 1_500;
 
@@ -70,6 +70,9 @@ fn hits_are_redacted_and_so_are_their_keys() {
     );
     assert!(hidden.iter().any(|text| text.parse::<std::net::IpAddr>().is_ok()));
     assert_eq!(scene.dead_letters("s").len(), 0);
+    // The largest numbers are visitors' of some hits and ids of others, which are shown.
+    let shown: BTreeSet<&str> = received.keys().flat_map(|id| id.split('-')).collect();
+    hidden.retain(|text| !shown.contains(&text[..]));
     let headers =
         messages.into_iter().map(|message| crate::harness::reader::Message { value: None, ..message });
     assert_hidden(&hidden, "keys and headers", &headers.collect::<Vec<_>>());

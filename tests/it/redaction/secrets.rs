@@ -67,6 +67,27 @@ fn a_secret_is_waited_for_and_taken_up_again_when_it_is_rotated() {
     assert!(KEYS.iter().all(|key| !log.contains(key)), "{log}");
 }
 
+#[test]
+fn a_secret_that_no_waiting_brings_ends_the_process() {
+    let dir = tempfile::tempdir().expect("a directory");
+    // It may come; the other one cannot.
+    let file = dir.path().join("redaction");
+    let rules = format!(
+        r#"redact = [
+            {{ path = "device.channel", action = "hash", secret = {{ file = "{}" }} }},
+            {{ path = "device.named_user_id", action = "hash", secret = {{ env = "NO_SUCH_KEY" }} }},
+        ]"#,
+        file.display()
+    );
+    let setup = Setup::new("redact-variable", held(1, 1)).stream(&rules);
+    let mut process = process::tributary(&setup.configuration(broker(), "http://127.0.0.1:9"), &[]);
+    assert_eq!(process.wait_exit(GENEROUS).code(), Some(3));
+    let log = process.log().join("\n");
+    assert!(log.contains("environment variable NO_SUCH_KEY is not set"), "{log}");
+    assert!(log.contains("waiting would not mend it"), "{log}");
+    assert!(broker().topics(&setup.prefix).is_empty(), "nothing was made");
+}
+
 fn hashing(file: &Path) -> String {
     let file = file.display();
     format!("redact = [{{ path = \"device.channel\", action = \"hash\", secret = {{ file = \"{file}\" }} }}]")

@@ -77,6 +77,7 @@ async fn drip(number: u32, to: SocketAddr) {
     let mut sent = stream.write_all(head.as_bytes()).await;
     while sent.is_ok() {
         sent = stream.write_all(b" ").await;
+        // A sender that is slow: nobody waits for this.
         tokio::time::sleep(DROP).await;
     }
 }

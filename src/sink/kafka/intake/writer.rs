@@ -10,10 +10,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use rdkafka::ClientContext;
-use rdkafka::client::OAuthToken;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode as Code;
@@ -24,7 +20,8 @@ use tracing::{debug, info, warn};
 
 use super::LENGTH_HEADER;
 use crate::model::block::OVERSIZE_HEAD;
-use crate::sink::kafka::client::{BATCH_BYTES, Clients, Context, with_causes};
+use crate::sink::kafka::client::beside::{Beside, Hears};
+use crate::sink::kafka::client::{BATCH_BYTES, Clients, with_causes};
 use crate::sink::kafka::config::Config;
 use crate::sink::kafka::delivery::{Meaning, failure_code, meaning};
 use crate::sink::kafka::topics::{Topics, Wanted};
@@ -184,7 +181,7 @@ impl Writer {
         };
         let limits = self.wanted.iter().map(|topic| (topic.name.clone(), limit_of(topic))).collect();
         let batch_bytes = topics.smallest_limit().unwrap_or(BATCH_BYTES).min(BATCH_BYTES);
-        let context = |inner| WriterContext { inner, is_changed: AtomicBool::new(false) };
+        let context = |own| Beside { own, hears: Deliveries { is_changed: AtomicBool::new(false) } };
         let producer = self.clients.intake_producer(batch_bytes, context)?;
         Ok(Producing { producer, limits })
     }
@@ -199,10 +196,10 @@ impl Writer {
             if let Some((code, reason)) = producing.producer.client().fatal_error() {
                 return format!("the producer met a fatal error: {code}: {reason}");
             }
-            if let Some(reason) = context.inner.why_useless() {
-                return with_causes(reason.into(), &context.inner);
+            if let Some(reason) = context.own.why_useless() {
+                return with_causes(reason.into(), &context.own);
             }
-            if context.is_changed.load(Ordering::Acquire) {
+            if context.hears.is_changed.load(Ordering::Acquire) {
                 return "an intake topic is gone, or takes less than it did".into();
             }
             self.sleep(LOOK, stop);
@@ -251,37 +248,14 @@ impl Pending {
 }
 
 /// What the producer tells.
-pub(crate) struct WriterContext {
-    inner: Context,
+pub(crate) struct Deliveries {
     /// Whether a topic is not what it was when the producer was made.
     is_changed: AtomicBool,
 }
 
-impl AsRef<Context> for WriterContext {
-    fn as_ref(&self) -> &Context {
-        &self.inner
-    }
-}
+type WriterContext = Beside<Deliveries>;
 
-impl ClientContext for WriterContext {
-    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
-
-    fn generate_oauth_token(&self, config: Option<&str>) -> Result<OAuthToken, Box<dyn std::error::Error>> {
-        self.inner.generate_oauth_token(config)
-    }
-
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.inner.log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.inner.error(error, reason);
-    }
-
-    fn stats_raw(&self, statistics: &[u8]) {
-        self.inner.stats_raw(statistics);
-    }
-}
+impl Hears for Deliveries {}
 
 impl ProducerContext for WriterContext {
     type DeliveryOpaque = Arc<Pending>;
@@ -290,10 +264,10 @@ impl ProducerContext for WriterContext {
         let failed = failure_code(result);
         let (Ok(message) | Err((_, message))) = result;
         match failed {
-            None => self.inner.note_accepted(),
+            None => self.own.note_accepted(),
             Some(code) if matches!(meaning(code), Meaning::NoTopic | Meaning::TooLarge) => {
                 warn!(topic = message.topic(), reason = %code, "an intake topic does not take what was received");
-                self.is_changed.store(true, Ordering::Release);
+                self.hears.is_changed.store(true, Ordering::Release);
             }
             Some(_) => {}
         }

@@ -1,6 +1,5 @@
 //! A stream that is cut anew, as the announcer sees it.
 
-use rdkafka::producer::Producer;
 use tracing::warn;
 
 use super::record::{Cut, Record, Wanted, transactional_id};
@@ -8,6 +7,7 @@ use super::{Announcer, INIT_TIMEOUT};
 use crate::model::checkpoint::Checkpoint;
 use crate::model::types::ShardId;
 use crate::sink::SinkError;
+use crate::sink::kafka::blocking;
 use crate::sink::kafka::client::{Sizes, explain};
 use crate::sink::kafka::readback::{OpenTransactions, Reader};
 
@@ -56,7 +56,7 @@ impl Announcer {
             for (shard, cut) in before.all_shards(&wanted.stream) {
                 let id = transactional_id(&self.config.prefix, &shard, cut);
                 let fenced = self.clients.producer(&id, Sizes::default()).and_then(|producer| {
-                    let fenced = producer.init_transactions(INIT_TIMEOUT);
+                    let fenced = blocking::init(&producer, INIT_TIMEOUT);
                     fenced.map_err(|error| SinkError::Unusable(explain(&producer, &error)))
                 });
                 if let Err(reason) = fenced {

@@ -3,6 +3,8 @@
 
 use super::{Broker, free_port, java};
 use crate::harness::wait;
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
@@ -53,6 +55,33 @@ pub(crate) fn scram_broker(session: Duration) -> (PrivateBroker, String) {
         ("listener.name.sasl_plaintext.scram-sha-512.connections.max.reauth.ms", &session),
     ]);
     (broker, address)
+}
+
+/// A private broker that also listens at the returned address for users with a token (SASL/OAUTHBEARER). It takes each token without a
+/// signature that has a subject and is not over, see [`unsigned_token`].
+#[track_caller]
+pub(crate) fn oauth_broker() -> (PrivateBroker, String) {
+    let address = format!("127.0.0.1:{}", free_port());
+    let listener = format!("SASL_PLAINTEXT://{address}");
+    let broker = start(&[
+        ("listeners", &listener),
+        ("advertised.listeners", &listener),
+        ("listener.security.protocol.map", "SASL_PLAINTEXT:SASL_PLAINTEXT"),
+        ("sasl.enabled.mechanisms", "OAUTHBEARER"),
+        (
+            "listener.name.sasl_plaintext.oauthbearer.sasl.jaas.config",
+            "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required \
+             unsecuredLoginStringClaim_sub=\"broker\";",
+        ),
+    ]);
+    (broker, address)
+}
+
+/// A token that [`oauth_broker`] takes until `expires`, seconds since the Unix epoch.
+pub(crate) fn unsigned_token(expires: u64) -> String {
+    let part = |json: String| BASE64_URL_SAFE_NO_PAD.encode(json);
+    let claims = format!(r#"{{"sub":"tributary","iat":{},"exp":{expires}}}"#, expires.saturating_sub(3_600));
+    format!("{}.{}.", part(r#"{"alg":"none"}"#.to_owned()), part(claims))
 }
 
 /// A private broker with an authorizer, which also listens at the returned address for the user `tributary` with the
