@@ -11,11 +11,11 @@ use tributary::supervisor::ShardFigures;
 use tributary::telemetry;
 use tributary::webhook::Metrics;
 
+mod blocks;
 mod configuration;
 mod links;
 mod manifests;
 mod monitoring;
-mod recipes;
 
 /// Labels that nearly all have.
 const COMMON: [&str; 2] = ["stream", "shard"];
