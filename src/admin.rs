@@ -16,7 +16,7 @@ use crate::sink::kafka::group::Seat;
 use crate::sink::kafka::reach::Reach;
 use crate::supervisor::ShardFigures;
 use crate::task;
-use crate::telemetry::metrics;
+use crate::telemetry::metrics::{self, OfProcess};
 use crate::webhook;
 
 mod connections;
@@ -41,11 +41,12 @@ pub(crate) async fn serve(
     reach: &Reach,
     seat: Option<&Seat>,
     webhook: Option<&webhook::Metrics>,
+    process: &OfProcess,
 ) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind(listen).await?;
     let bound = listener.local_addr()?;
     let served = Served {
-        registry: Arc::new(metrics::registry(figures, reach, webhook)),
+        registry: Arc::new(metrics::registry(figures, reach, webhook, process)),
         figures: figures.into(),
         reach: reach.clone(),
         seat: seat.cloned(),

@@ -36,6 +36,7 @@ mod secret;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod units;
 mod validate;
 mod warnings;

@@ -33,5 +33,6 @@ pub mod source;
 pub mod supervisor;
 pub mod task;
 pub mod telemetry;
+pub mod trace;
 mod web;
 pub mod webhook;

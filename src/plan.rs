@@ -10,7 +10,7 @@ use crate::sink::kafka;
 use crate::sink::kafka::config::{EventHeaders, TopicSpec};
 use crate::sink::kafka::group::Group;
 use crate::sink::kafka::intake::Intake;
-use crate::{source, webhook};
+use crate::{source, trace, webhook};
 
 /// Everything that runs in this process.
 #[derive(Clone, Debug)]
@@ -31,6 +31,8 @@ pub struct Plan {
     pub group: Option<Group>,
     /// What receives the streams that are pushed to us; `None` where there are none.
     pub webhook: Option<webhook::Config>,
+    /// Where spans are sent, as far as the configuration says it.
+    pub traces: trace::Config,
 }
 
 /// One stream.

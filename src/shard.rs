@@ -36,6 +36,7 @@ mod recovery;
 mod replay;
 mod run;
 mod running;
+mod traced;
 mod unplaced;
 
 use batch::Batch;
@@ -43,6 +44,7 @@ use metrics::Metrics;
 use pipeline::Pipeline;
 use recovery::{RETRY_PAUSES, pause};
 use running::Running;
+use traced::Traced;
 use unplaced::Unplaced;
 
 /// What a shard is, besides its sink and its queue.
@@ -114,6 +116,7 @@ pub struct Shard<S> {
     unplaced: Unplaced,
     /// When it was last said that a template may make no more topics.
     topics_said_at: Option<Instant>,
+    traced: Traced,
 }
 
 impl<S: Sink> Shard<S> {
@@ -168,6 +171,7 @@ impl<S: Sink> Shard<S> {
             resume,
             unplaced: Unplaced::default(),
             topics_said_at: None,
+            traced: Traced::default(),
         };
         shard.metrics.opened(&shard.checkpoint);
         if !opened.has_all_ids {

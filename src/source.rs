@@ -17,6 +17,7 @@ use vet::Marks;
 pub(crate) mod adobe;
 pub(crate) mod airship;
 pub(crate) mod backoff;
+pub(crate) mod connecting;
 pub(crate) mod endings;
 pub(crate) mod failure;
 pub mod frame;

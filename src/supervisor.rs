@@ -18,6 +18,7 @@ use crate::sink::kafka::figures::KafkaFigures;
 use crate::sink::kafka::group::Seat;
 use crate::sink::kafka::placement::Latest;
 use crate::sink::kafka::placement::record::GROUP;
+use crate::trace::Tracer;
 use crate::{shard, source};
 
 mod announcing;
@@ -61,6 +62,14 @@ pub enum Ended {
     Misconfigured,
     /// A deliberate reset was refused, since another instance may hold the stream.
     Held,
+}
+
+impl ShardFigures {
+    /// Has the shard's connects and batches traced.
+    pub(crate) fn trace(&mut self, tracer: &Arc<Tracer>) {
+        self.source.tracer = Some(Arc::clone(tracer));
+        self.shard.tracer = Some(Arc::clone(tracer));
+    }
 }
 
 /// Every shard, in the order of the configuration, with fresh figures.

@@ -5,6 +5,7 @@ pub(crate) mod accept;
 pub(crate) mod certificate;
 pub(crate) mod client;
 pub(crate) mod oauth;
+pub(crate) mod otlp;
 pub(crate) mod proxy;
 pub(crate) mod retry_after;
 

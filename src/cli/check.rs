@@ -103,6 +103,7 @@ async fn all(config: &Config, arguments: &Arguments) -> anyhow::Result<Vec<Findi
     let clock = streams::clock(found.iter().filter_map(|found| found.ahead_ms));
     findings.extend(found.into_iter().flat_map(|found| found.findings));
     findings.extend(machine::receiver(&plan).await);
+    findings.extend(machine::traces(&plan, limit).await);
     findings.push(clock);
     findings.push(kafka::clock());
     findings.extend(machine::admin(config.admin));

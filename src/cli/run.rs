@@ -20,7 +20,9 @@ use crate::shard::health::LIMIT;
 use crate::sink::kafka::group::Seat;
 use crate::sink::kafka::reach::Reach;
 use crate::source::{Service, adobe};
-use crate::supervisor::{self, Ended};
+use crate::supervisor::{self, Ended, ShardFigures};
+use crate::telemetry::metrics::OfProcess;
+use crate::telemetry::traces::{self, Traces};
 use crate::webhook::Receiver;
 use crate::{admin, failpoint, output, task};
 
@@ -81,9 +83,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     for warning in config.warnings() {
         warn!("{warning}");
     }
+    let traces = match traces::of_process(&config.plan) {
+        Ok(settings) => settings,
+        Err(wrong) => {
+            output::remark(format_args!("error: {wrong}"));
+            return Ok(ExitCode::from(exit::CONFIG));
+        }
+    };
     failpoint::pass("run");
     let runtime = super::runtime().context("cannot start the runtime")?;
-    let ended = runtime.block_on(connect(&config, status))?;
+    let ended = runtime.block_on(connect(&config, traces, status))?;
     // Threads that are still busy with Kafka must not hold the process up.
     runtime.shutdown_background();
     Ok(ExitCode::from(match ended {
@@ -131,11 +140,17 @@ fn request_start_anew(config: &mut Config, wishes: &[(String, String)]) -> anyho
     Ok(())
 }
 
-async fn connect(config: &Config, status: Option<Status>) -> anyhow::Result<Ended> {
+async fn connect(
+    config: &Config,
+    traces: Option<traces::Settings>,
+    status: Option<Status>,
+) -> anyhow::Result<Ended> {
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
     let plan = Arc::new(config.plan.clone());
-    let figures = supervisor::figures(&plan);
+    let mut figures = supervisor::figures(&plan);
+    let process = OfProcess::default();
+    let traces = traces.map(|settings| begin_to_trace(settings, &plan, &mut figures, &process));
     let reach = watch_kafka(&plan, &stop)?;
     let seat = plan.group.as_ref().map(|group| Seat::new(&group.instance_id));
     let receiver = match &plan.webhook {
@@ -144,7 +159,7 @@ async fn connect(config: &Config, status: Option<Status>) -> anyhow::Result<Ende
     };
     let webhook = receiver.as_ref().map(Receiver::metrics);
     if let Some(listen) = config.admin {
-        let bound = admin::serve(listen, &figures, &reach, seat.as_ref(), webhook.as_ref())
+        let bound = admin::serve(listen, &figures, &reach, seat.as_ref(), webhook.as_ref(), &process)
             .await
             .with_context(|| format!("cannot listen at admin.listen {listen}"))?;
         info!(%bound, "serving /live, /ready and /metrics");
@@ -168,8 +183,25 @@ async fn connect(config: &Config, status: Option<Status>) -> anyhow::Result<Ende
         drawing.abort();
         status.clear();
     }
+    if let Some(traces) = traces {
+        traces.end().await;
+    }
     info!(?ended, "stopped");
     Ok(ended)
+}
+
+/// Begins to send spans.
+fn begin_to_trace(
+    settings: traces::Settings,
+    plan: &Plan,
+    figures: &mut [ShardFigures],
+    process: &OfProcess,
+) -> Traces {
+    info!(collector = settings.endpoint(), "sending traces");
+    let traces = Traces::start(settings, plan.kafka.http.clone(), &process.traces);
+    let tracer = traces.tracer();
+    figures.iter_mut().for_each(|figures| figures.trace(&tracer));
+    traces
 }
 
 /// Answers whoever pushes, until `drain`, and then for `limit` at most: whether all were answered.

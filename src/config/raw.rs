@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::http::Http;
 use super::secret::Property;
 use super::stream::Stream;
+use super::traces::Traces;
 use super::units::{Size, Span};
 use super::webhook::Webhook;
 
@@ -52,6 +53,8 @@ pub(super) struct Raw {
     pub(super) queue: Queue,
     /// How services and token endpoints are reached.
     pub(super) http: Http,
+    /// Traces of batches.
+    pub(super) traces: Traces,
     /// The HTTP server for probes and metrics.
     pub(super) admin: Admin,
     /// What receives the streams of kind `airship_webhook`.
@@ -77,6 +80,7 @@ impl Default for Raw {
             dedupe: Dedupe::default(),
             queue: Queue::default(),
             http: Http::default(),
+            traces: Traces::default(),
             admin: Admin::default(),
             webhook: Webhook::default(),
             stream: Vec::new(),

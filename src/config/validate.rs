@@ -12,7 +12,7 @@ use super::errors::{Errors, Path};
 use super::raw::{self, Raw};
 use super::stream::collisions;
 use super::stream::common::Surroundings;
-use super::{Config, http, properties, webhook};
+use super::{Config, http, properties, traces, webhook};
 use crate::event::dedupe;
 use crate::plan::{self, Plan};
 use crate::shard::batch;
@@ -63,6 +63,7 @@ pub(super) fn validate(raw: &Raw, numbers: &[usize], errors: &mut Errors) -> Opt
     let group = group(raw, errors);
     let http = http::validate(&raw.http, errors);
     let kafka = kafka(raw, http.clone(), errors);
+    let traces = traces::validate(&raw.traces, errors);
     let batch = commit(raw, errors);
     let dedupe = dedupe(&raw.dedupe, errors);
     positive(raw.shutdown.timeout, &Path::top("shutdown").key("timeout"), errors);
@@ -100,6 +101,7 @@ pub(super) fn validate(raw: &Raw, numbers: &[usize], errors: &mut Errors) -> Opt
             generation: raw.generation,
             group,
             webhook: webhook?,
+            traces: traces?,
         },
         admin: admin?,
         effective: raw.clone(),

@@ -21,6 +21,9 @@ pub(super) fn of(raw: &Raw) -> Vec<String> {
             secret(Some(keys), &properties.key(name));
         }
     }
+    for (keys, path) in raw.traces.secrets() {
+        secret(Some(keys), &path);
+    }
     secret(raw.http.secret(), &Path::top("http").key("proxy"));
     for (n, stream) in raw.stream.iter().enumerate() {
         for (keys, path) in stream.secrets(&Path::top("stream").index(n)) {

@@ -312,6 +312,8 @@ pub enum Headers<'a> {
         time: Option<&'a [u8]>,
         /// What fields say that are headers, packed as `model::packed` does.
         fields: &'a [u8],
+        /// `traceparent` of the batch; left out where nothing is traced.
+        trace: Option<&'a [u8]>,
     },
     /// A dead letter.
     DeadLetter {

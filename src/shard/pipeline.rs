@@ -18,6 +18,7 @@ use crate::model::letters::Letter;
 use crate::model::types::{Dated, DeadLetterReason, EventId, Headers, OutRecord, Record, Run};
 use crate::sink::Refused;
 use crate::sink::{Sink, SinkError};
+use crate::trace::Traceparent;
 
 use super::cursor::Cursor;
 use super::mark::ReplayCounts;
@@ -71,6 +72,8 @@ pub struct Pipeline {
     intake_offset: Option<i64>,
     /// Lines of this batch whose topic refuses them, and why.
     refused: BTreeMap<usize, Refused>,
+    /// What records say of the trace of their batch.
+    trace: Option<Traceparent>,
 }
 
 /// What was done to a part of a block.
@@ -113,6 +116,7 @@ impl Pipeline {
             letter: None,
             intake_offset: None,
             refused: BTreeMap::new(),
+            trace: None,
         }
     }
 
@@ -139,6 +143,11 @@ impl Pipeline {
     /// Takes back what [`Self::seed`] added, for a new attempt to open.
     pub fn forget_ids(&mut self) {
         self.window.clear();
+    }
+
+    /// What the records of the batch say of its trace from now on, where headers are to say it.
+    pub(crate) fn trace(&mut self, trace: Option<Traceparent>) {
+        self.trace = trace;
     }
 
     /// Whether the batch has records, and so a begun transaction.
@@ -324,6 +333,7 @@ impl Pipeline {
                 event_type: record.event_type.as_deref().unwrap_or(UNTYPED),
                 time: record.occurred.as_deref(),
                 fields: record.header_values.as_deref().unwrap_or_default(),
+                trace: self.trace.as_ref().map(Traceparent::as_bytes),
             },
         });
         match sent {

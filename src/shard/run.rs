@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use tracing::{error, info};
 
 use super::recovery::Recovered;
+use super::traced::Committed;
 use super::{Exit, Shard};
 use crate::clock::now_ms;
 use crate::model::block::Block;
@@ -71,7 +72,10 @@ impl<S: Sink> Shard<S> {
         loop {
             self.metrics.queue_bytes.set(queue.bytes() as i64);
             match queue.receive(self.patience()) {
-                Received::Item(Item::Block { block, resumed }) => self.take(block, resumed, queue)?,
+                Received::Item(Item::Block { block, resumed, connection }) => {
+                    self.traced.came_by(connection);
+                    self.take(block, resumed, queue)?;
+                }
                 Received::Item(Item::Note(note)) => self.note(note)?,
                 Received::Timeout => {}
                 Received::Closed => break,
@@ -138,6 +142,7 @@ impl<S: Sink> Shard<S> {
         self.metrics.health.holds();
         let room = self.batch.room().max(1);
         let now = Instant::now();
+        self.pipeline.trace(self.traced.begin(&self.metrics.tracer));
         match self.pipeline.process(&block, room, &mut self.sink) {
             Ok(taken) => {
                 // Blank lines have bytes, and records may have none.
@@ -192,6 +197,7 @@ impl<S: Sink> Shard<S> {
         if !wanted {
             self.pipeline.fold();
             self.batch.clear();
+            self.traced.clear();
             self.metrics.health.holds_nothing();
             return Ok(());
         }
@@ -207,6 +213,14 @@ impl<S: Sink> Shard<S> {
             if landed {
                 let added = self.pipeline.added();
                 self.metrics.committed(&added, self.batch.bytes(), started.elapsed(), &next);
+                let batch = Committed {
+                    shard: &self.config.id,
+                    added: &added,
+                    bytes: self.batch.bytes(),
+                    sequence: next.sequence,
+                    started,
+                };
+                self.traced.committed(&self.metrics.tracer, &batch);
                 self.watch_topics(&added.dead_letters);
                 // After a recovery the sink has claimed a later sequence of its own, which says nothing of a stop.
                 let reclaimed = self.checkpoint.sequence >= next.sequence;

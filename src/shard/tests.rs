@@ -82,7 +82,11 @@ fn run_with_pauses(
     shard.pauses = pauses;
     let (input, output) = queue(1 << 20, Default::default(), Default::default());
     for block in blocks {
-        let sent = futures_util::FutureExt::now_or_never(input.send(Item::Block { block, resumed: false }));
+        let sent = futures_util::FutureExt::now_or_never(input.send(Item::Block {
+            block,
+            resumed: false,
+            connection: None,
+        }));
         sent.unwrap().unwrap();
     }
     drop(input);

@@ -13,6 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::model::block::Block;
+use crate::trace::Context;
 
 /// What a reader hands over.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub enum Item {
         block: Block,
         /// Whether it is the first after a connect that goes on somewhere: the place to look for a gap.
         resumed: bool,
+        /// The span of the connection that it came by, where that is traced.
+        connection: Option<Context>,
     },
     /// Something that is no line, in its place among them.
     Note(Note),
@@ -205,7 +208,7 @@ mod tests {
     use super::*;
 
     fn item(bytes: usize) -> Item {
-        Item::Block { block: Block::Lines(Bytes::from(vec![b'x'; bytes])), resumed: false }
+        Item::Block { block: Block::Lines(Bytes::from(vec![b'x'; bytes])), resumed: false, connection: None }
     }
 
     #[tokio::test]

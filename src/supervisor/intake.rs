@@ -127,7 +127,11 @@ impl Reading {
                     let block = Block::Records(records);
                     self.context.metrics.received(block.len(), now_ms());
                     let resumed = std::mem::take(resumed);
-                    self.runtime.block_on(self.context.input.send(Item::Block { block, resumed }))?;
+                    self.runtime.block_on(self.context.input.send(Item::Block {
+                        block,
+                        resumed,
+                        connection: None,
+                    }))?;
                     self.next.offset = Some(reader.next());
                     *pause = PAUSES.0;
                 }

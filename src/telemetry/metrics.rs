@@ -14,26 +14,52 @@ use crate::shard::health::Phase;
 use crate::shard::readiness::{Readiness, View};
 use crate::sink::kafka::reach::Reach;
 use crate::supervisor::ShardFigures;
-use crate::webhook;
+use crate::{trace, webhook};
 
 /// A registry with everything that the shards and the receiver count.
-pub fn registry(figures: &[ShardFigures], reach: &Reach, webhook: Option<&webhook::Metrics>) -> Registry {
+pub fn registry(
+    figures: &[ShardFigures],
+    reach: &Reach,
+    webhook: Option<&webhook::Metrics>,
+    process: &OfProcess,
+) -> Registry {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(Shards { figures: figures.to_vec(), reach: reach.clone() }));
     registry.register_collector(Box::new(Process { started_ms: now_ms() }));
     if let Some(webhook) = webhook {
-        registry.register_collector(Box::new(Webhook(webhook.clone())));
+        registry.register_collector(Box::new(Counted::Webhook(webhook.clone())));
     }
+    registry.register_collector(Box::new(Counted::Process(process.clone())));
     registry
 }
 
-/// What the receiver counts.
-#[derive(Debug)]
-struct Webhook(webhook::Metrics);
+/// What the process counts beside its shards.
+#[derive(Clone, Debug, Default)]
+pub struct OfProcess {
+    /// Of spans.
+    pub traces: trace::Figures,
+}
 
-impl Collector for Webhook {
+impl OfProcess {
+    fn figures(&self) -> Vec<Figure> {
+        self.traces.figures()
+    }
+}
+
+/// What is counted without a shard.
+#[derive(Debug)]
+enum Counted {
+    Webhook(webhook::Metrics),
+    Process(OfProcess),
+}
+
+impl Collector for Counted {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
-        for Figure { name, help, unit, value } in self.0.figures() {
+        let figures = match self {
+            Self::Webhook(metrics) => metrics.figures(),
+            Self::Process(process) => process.figures(),
+        };
+        for Figure { name, help, unit, value } in figures {
             let mut rows = encoder.encode_descriptor(name, help, unit.as_ref(), type_of(&value))?;
             match value {
                 Value::Counter(count) => ConstCounter::new(count).encode(rows)?,
@@ -210,8 +236,11 @@ mod tests {
         both[1].source.count_reconnect(Class::Network);
         both[1].shard.failed("invalid_record", "no key");
         let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &registry(&both, &Reach::default(), None))
-            .unwrap();
+        prometheus_client::encoding::text::encode(
+            &mut text,
+            &registry(&both, &Reach::default(), None, &OfProcess::default()),
+        )
+        .unwrap();
         for line in [
             "tributary_events_delivered_total{stream=\"mobile\",shard=\"1\"} 7",
             "tributary_reconnects_total{stream=\"mobile\",shard=\"1\",class=\"network\"} 1",

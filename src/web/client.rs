@@ -215,6 +215,8 @@ fn plain(proxies: &Arc<Proxies>) -> ClientBuilder {
         // Its own idea of proxies sends loopback addresses there, too, and passes over what it cannot use.
         .no_proxy()
         .proxy(reqwest::Proxy::custom(way))
+        // Streams need no other; who does says so.
+        .http1_only()
         .user_agent(concat!("tributary/", env!("CARGO_PKG_VERSION")))
 }
 

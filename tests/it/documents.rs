@@ -8,7 +8,7 @@ use tributary::model::types::ShardId;
 use tributary::sink::SinkError;
 use tributary::sink::kafka::reach::Reach;
 use tributary::supervisor::ShardFigures;
-use tributary::telemetry;
+use tributary::telemetry::{self, metrics::OfProcess};
 use tributary::webhook::Metrics;
 
 mod blocks;
@@ -41,7 +41,8 @@ impl Exposed {
         // This label shows with the first failure.
         figures.shard.failed(SinkError::Fenced(String::new()).code(), "");
         // Ages are absent until there is something to measure from; their families stand there all the same.
-        let registry = telemetry::metrics::registry(&[figures], &Reach::default(), Some(&Metrics::default()));
+        let (reach, process) = (Reach::default(), OfProcess::default());
+        let registry = telemetry::metrics::registry(&[figures], &reach, Some(&Metrics::default()), &process);
         let mut page = String::new();
         prometheus_client::encoding::text::encode(&mut page, &registry).unwrap();
         let mut metrics = BTreeMap::new();

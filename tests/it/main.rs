@@ -31,4 +31,5 @@ mod redaction;
 mod routing;
 mod secrets;
 mod structure;
+mod traces;
 mod webhook;

@@ -2,12 +2,14 @@
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
 
 use super::report::{Class, Finding};
 use crate::clock::now_ms;
 use crate::model::errors::chain;
 use crate::plan::{Input, Plan};
 use crate::sink::kafka::config::Config as Kafka;
+use crate::telemetry::traces;
 use crate::web::client;
 use crate::webhook::{self, Receiver, ReceiverError};
 
@@ -111,6 +113,30 @@ pub(super) fn http(plan: &Plan) -> Option<Finding> {
             Finding::failed(Class::Streams, subject, chain(&error), todo)
         }
     })
+}
+
+/// Whether the collector takes spans. Without it everything else goes on, so its trouble is a warning.
+pub(super) async fn traces(plan: &Plan, limit: Duration) -> Option<Finding> {
+    let subject = "traces";
+    let settings = match traces::of_process(plan) {
+        Ok(settings) => settings?,
+        Err(error) => {
+            let todo = "set the variable right, or unset it";
+            return Some(Finding::failed(Class::Configuration, subject, error.to_string(), todo));
+        }
+    };
+    let collector = settings.endpoint();
+    let asked = traces::probe(settings, plan.kafka.http.clone());
+    let reason = match tokio::time::timeout(limit, asked).await {
+        Ok(Ok(())) => {
+            let text = format!("the collector at {collector} takes spans");
+            return Some(Finding::ok(Class::Machine, subject, text));
+        }
+        Ok(Err(error)) => chain(&error),
+        Err(_) => format!("the collector at {collector} did not answer within {} s", limit.as_secs_f64()),
+    };
+    let todo = "check traces.endpoint, traces.protocol and traces.headers, or the OTEL_… variables";
+    Some(Finding::warning(Class::Machine, subject, reason, todo))
 }
 
 fn certificate(files: &webhook::Tls) -> Finding {

@@ -60,7 +60,8 @@ pub(in crate::config) struct Common {
     /// How far from the received time (when the service processed the event, else our clock) that time may be: one beyond is counted, and the
     /// received time is taken.
     pub(in crate::config) timestamp_bounds: Bounds,
-    /// Which headers events get: `"none"`, `"cloudevents"`, or a list of single ones of these by name, static ones and fields. Those of
+    /// Which headers events get: `"none"`, `"cloudevents"`, or a list of single ones of these by name, `traceparent` (which names the trace of the batch, see
+    /// `[traces]`), static ones and fields. Those of
     /// CloudEvents cost about 4 CPU seconds a million.
     pub(in crate::config) headers: Headers,
     /// Fields for the key, of which the first one present is it; `{ fields = […], join = "|" }` for all of them, joined; `"none"` or `[]` for

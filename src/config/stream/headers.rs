@@ -12,7 +12,7 @@ use crate::config::checks::{field, required};
 use crate::config::either::{WordOrTable, word_or_table};
 use crate::config::errors::{Errors, Path};
 use crate::config::read;
-use crate::sink::kafka::config::{CLOUD_EVENTS, EventHeader, EventHeaders};
+use crate::sink::kafka::config::{EventHeader, EventHeaders, STANDARD};
 
 /// The words that are known.
 const WORDS: [&str; 2] = ["none", "cloudevents"];
@@ -37,7 +37,7 @@ pub(in crate::config) enum Headers {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[serde(untagged)]
 pub(in crate::config) enum Header {
-    /// One of those of `"cloudevents"`, by its name.
+    /// One of those of `"cloudevents"`, or `traceparent`, by its name.
     Word(String),
     /// A static one, or a field.
     Named(Named),
@@ -123,7 +123,7 @@ impl JsonSchema for Headers {
         let named = generator.subschema_for::<Named>();
         json_schema!({
             "description": "Which headers events get.",
-            "anyOf": [{ "enum": WORDS }, { "type": "array", "items": { "anyOf": [{ "enum": CLOUD_EVENTS }, named] } }],
+            "anyOf": [{ "enum": WORDS }, { "type": "array", "items": { "anyOf": [{ "enum": STANDARD }, named] } }],
         })
     }
 }
@@ -141,8 +141,8 @@ impl Headers {
             let at = path.key("headers").index(n);
             let name = match header {
                 Header::Word(word) => {
-                    let known = CLOUD_EVENTS.into_iter().find(|known| known == word);
-                    let message = || read::unknown(&format!("header `{word}`"), word, &CLOUD_EVENTS);
+                    let known = STANDARD.into_iter().find(|known| known == word);
+                    let message = || read::unknown(&format!("header `{word}`"), word, &STANDARD);
                     errors.add_if(known.is_none(), &at, message());
                     headers.extend(known.map(EventHeader::Standard));
                     Some(word)

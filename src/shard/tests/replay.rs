@@ -17,7 +17,7 @@ fn hit(n: u64) -> String {
 
 fn hits(range: std::ops::Range<u64>) -> Item {
     let text: String = range.map(hit).collect();
-    Item::Block { block: lines(&text), resumed: false }
+    Item::Block { block: lines(&text), resumed: false, connection: None }
 }
 
 fn adobe_pipeline(max_ids: usize) -> Pipeline {

@@ -69,7 +69,7 @@ pub enum EventHeaders {
 /// A header of events.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum EventHeader {
-    /// One of those of [`EventHeaders::CloudEvents`], by its name.
+    /// One of those of [`EventHeaders::CloudEvents`], or `traceparent`, by its name.
     Standard(&'static str),
     /// The same for all events.
     Static {
@@ -95,6 +95,22 @@ pub(crate) const CLOUD_EVENTS: [&str; 8] = [
     "ce_id",
     "ce_type",
     "ce_time",
+];
+
+/// The header that names the trace of the batch (W3C Trace Context).
+pub(crate) const TRACEPARENT: &str = "traceparent";
+
+/// The headers that a list may name.
+pub(crate) const STANDARD: [&str; 9] = [
+    CLOUD_EVENTS[0],
+    CLOUD_EVENTS[1],
+    CLOUD_EVENTS[2],
+    CLOUD_EVENTS[3],
+    CLOUD_EVENTS[4],
+    CLOUD_EVENTS[5],
+    CLOUD_EVENTS[6],
+    CLOUD_EVENTS[7],
+    TRACEPARENT,
 ];
 
 /// How a missing event topic is created.

@@ -7,7 +7,7 @@ use rdkafka::message::{Header, Headers as _, OwnedHeaders, ToBytes};
 
 use crate::model::packed;
 use crate::model::types::{Headers, ShardId};
-use crate::sink::kafka::config::{CLOUD_EVENTS, EventHeader, EventHeaders};
+use crate::sink::kafka::config::{CLOUD_EVENTS, EventHeader, EventHeaders, TRACEPARENT};
 
 /// Bytes of all header names of a dead letter and of the values that are not counted one by one. Those are short, and what a replay
 /// adds is among them, so a letter that fails again takes no more room than the one before it.
@@ -18,6 +18,9 @@ const SHARD: usize = 10;
 
 /// Bytes that a header takes beside its name and its value.
 const FRAME: usize = 4;
+
+/// Bytes of a `traceparent`.
+const TRACEPARENT_BYTES: usize = 55;
 
 /// Makes the headers of one shard's records.
 pub(super) struct RecordHeaders {
@@ -38,6 +41,8 @@ enum Made {
     Time,
     /// The next field.
     Field(String),
+    /// The trace of the batch.
+    Trace,
 }
 
 impl Made {
@@ -46,6 +51,7 @@ impl Made {
             "ce_id" => return Self::Id,
             "ce_type" => return Self::Type,
             "ce_time" => return Self::Time,
+            TRACEPARENT => return Self::Trace,
             "ce_specversion" => "1.0",
             "ce_source" => source,
             "tributary-stream" => stream,
@@ -60,6 +66,7 @@ impl Made {
         let text = match self {
             Self::Constant(name, value) => name.len() + value.len(),
             Self::Id | Self::Type | Self::Time => "ce_type".len(),
+            Self::Trace => TRACEPARENT.len() + TRACEPARENT_BYTES,
             Self::Field(name) => name.len(),
         };
         FRAME + text
@@ -91,7 +98,7 @@ impl RecordHeaders {
     pub(super) fn of(&self, headers: Headers<'_>) -> Option<OwnedHeaders> {
         match headers {
             Headers::Event { .. } if self.event.is_empty() => None,
-            Headers::Event { id, event_type, time, fields } => {
+            Headers::Event { id, event_type, time, fields, trace } => {
                 let mut fields = packed::values(fields);
                 // Room for all at once; a copy of ready-made constant ones would have to grow.
                 let room = OwnedHeaders::new_with_capacity(self.event.len());
@@ -101,6 +108,10 @@ impl RecordHeaders {
                     Made::Type => all.insert(header("ce_type", event_type)),
                     Made::Time => match time.filter(|time| is_rfc3339(time)) {
                         Some(time) => all.insert(header("ce_time", time)),
+                        None => all,
+                    },
+                    Made::Trace => match trace {
+                        Some(trace) => all.insert(header(TRACEPARENT, trace)),
                         None => all,
                     },
                     Made::Field(name) => match fields.next().flatten() {
@@ -139,7 +150,7 @@ impl RecordHeaders {
     pub(super) fn bytes(&self, headers: &Headers<'_>) -> usize {
         match headers {
             Headers::Event { .. } if self.event.is_empty() => 0,
-            Headers::Event { id, event_type, time, fields } => {
+            Headers::Event { id, event_type, time, fields, trace: _ } => {
                 self.constant + id.len() + event_type.len() + time.map_or(0, <[u8]>::len) + fields.len()
             }
             Headers::DeadLetter { detail, position, before, .. } => {
@@ -210,7 +221,7 @@ mod tests {
     }
 
     fn event(time: &[u8]) -> Headers<'_> {
-        Headers::Event { id: b"the-id", event_type: b"OPEN", time: Some(time), fields: &[] }
+        Headers::Event { id: b"the-id", event_type: b"OPEN", time: Some(time), fields: &[], trace: None }
     }
 
     fn pairs(headers: &OwnedHeaders) -> Vec<(String, String)> {
@@ -279,6 +290,17 @@ mod tests {
     }
 
     #[test]
+    fn a_trace_is_named_where_there_is_one() {
+        let list = headers(&EventHeaders::List(vec![EventHeader::Standard(TRACEPARENT)]));
+        let with = |trace| Headers::Event { id: b"i", event_type: b"T", time: None, fields: &[], trace };
+        let text = [b'0'; TRACEPARENT_BYTES];
+        let found = pairs(&list.of(with(Some(&text))).unwrap());
+        assert_eq!(found, [(TRACEPARENT.to_owned(), "0".repeat(TRACEPARENT_BYTES))]);
+        assert!(list.bytes(&with(Some(&text))) > TRACEPARENT.len() + TRACEPARENT_BYTES);
+        assert!(list.of(with(None)).is_none());
+    }
+
+    #[test]
     fn a_list_has_what_it_names_in_its_order() {
         let list = headers(&EventHeaders::List(vec![
             EventHeader::Field { name: "os".into() },
@@ -290,7 +312,13 @@ mod tests {
         let of = |values: [Option<&[u8]>; 2]| {
             let mut fields = Text::default();
             values.into_iter().for_each(|value| packed::push(&mut fields, value));
-            let event = Headers::Event { id: b"the-id", event_type: b"OPEN", time: None, fields: &fields };
+            let event = Headers::Event {
+                id: b"the-id",
+                event_type: b"OPEN",
+                time: None,
+                fields: &fields,
+                trace: None,
+            };
             assert!(list.bytes(&event) > "osce_idthe-idenvprodcountrytributary-shard3".len());
             pairs(&list.of(event).unwrap())
         };

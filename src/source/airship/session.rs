@@ -19,6 +19,7 @@ use crate::model::block::Block;
 use crate::model::errors::chain;
 use crate::model::types::{Position, ShardId};
 use crate::source::backoff::Backoff;
+use crate::source::connecting::traced;
 use crate::source::endings;
 use crate::source::failure::{Class, Failure};
 use crate::source::http::connect::{Asked, Connector, Endpoint, Opened};
@@ -26,6 +27,7 @@ use crate::source::lines::Lines;
 use crate::source::metrics::{ConnectionState, Metrics};
 use crate::source::queue::{Closed, Input, Item, Note};
 use crate::source::reader::{ReaderContext, Resume};
+use crate::trace::Context;
 
 /// Keeps one shard's stream open.
 pub(crate) struct Session {
@@ -35,6 +37,8 @@ pub(crate) struct Session {
     silence: Duration,
     max_line: usize,
     connector: Connector,
+    /// The span of the connection that is open, where that is traced.
+    connection: Option<Context>,
     shard: u32,
     /// After the last line that was queued.
     place: Option<Place>,
@@ -93,6 +97,7 @@ impl Session {
             silence,
             max_line,
             connector,
+            connection: None,
             shard,
             place,
             abandoned: None,
@@ -147,11 +152,13 @@ impl Session {
         let offset = self.place.as_ref().map(|place| place.offset.as_str());
         let begin = offset.map_or(Begin::At(self.start), Begin::After);
         let request = protocol::request(&self.airship, self.shard, begin);
-        let asked = Asked::default();
+        let (asked, began) = (Asked::default(), Instant::now());
         let opened = tokio::select! {
             () = self.stop.cancelled() => return End::Stopped,
             opened = self.connector.open(&request, &asked) => opened,
         };
+        let failure = opened.as_ref().err();
+        self.connection = traced(&self.metrics.tracer, &self.id(), 0, self.connector.url(), began, failure);
         match opened {
             Ok(opened) => {
                 info!(
@@ -207,7 +214,9 @@ impl Session {
         if !self.retry.is_fresh() && has_events(&block) {
             self.retry.received_data();
         }
-        self.input.send(Item::Block { block, resumed: std::mem::take(resumed) }).await?;
+        self.input
+            .send(Item::Block { block, resumed: std::mem::take(resumed), connection: self.connection })
+            .await?;
         if let Some(Place { offset, dated_ms }) = place {
             self.place = Some(Place { offset, dated_ms: dated_ms.or_else(|| Some(now_ms())) });
         }

@@ -103,7 +103,6 @@ impl Connector {
         // position of hours ago (a bug that an official client once had).
         let client = Client::new(endpoint.http.clone(), move |builder| {
             builder
-                .http1_only()
                 .pool_max_idle_per_host(0)
                 .tcp_keepalive(KEEP_ALIVE)
                 .tcp_keepalive_interval(KEEP_ALIVE)
@@ -160,6 +159,11 @@ impl Connector {
             .ok()
             .and_then(|date| date.duration_since(UNIX_EPOCH).ok());
         Ok(since_epoch.and_then(|time| i64::try_from(time.as_millis()).ok()))
+    }
+
+    /// The configured address.
+    pub(crate) fn url(&self) -> &Url {
+        &self.endpoint.url
     }
 
     /// The proxy by which the configured address is reached, if it is by one.

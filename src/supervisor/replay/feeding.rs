@@ -174,6 +174,6 @@ impl Feeder<'_> {
             return Ok(());
         };
         let block = Block::Records(builder.build());
-        Ok(runtime.block_on(input.send(Item::Block { block, resumed: false }))?)
+        Ok(runtime.block_on(input.send(Item::Block { block, resumed: false, connection: None }))?)
     }
 }

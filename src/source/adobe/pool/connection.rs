@@ -17,6 +17,7 @@ use crate::model::errors::chain;
 use crate::model::numbers;
 use crate::model::types::ShardId;
 use crate::source::adobe::protocol::{self, MARKS, Reset};
+use crate::source::connecting::traced;
 use crate::source::endings::{self, Streak};
 use crate::source::failure::{Class, Failure};
 use crate::source::http::connect::{Asked, Connector, Endpoint, Opened};
@@ -24,6 +25,7 @@ use crate::source::lines::Lines;
 use crate::source::metrics::{ConnectionState, Metrics};
 use crate::source::queue::{Closed, Input, Item, Loss};
 use crate::source::reader::ReaderContext;
+use crate::trace::Context;
 
 /// A replay has caught up when no line came for so long, even if nothing as late as what was delivered came.
 const CATCH_UP_IDLE: Duration = Duration::from_secs(10);
@@ -68,6 +70,8 @@ pub(super) struct Connection {
     last_free: Option<Instant>,
     last_event: Instant,
     resumed: bool,
+    /// The span of the attempt that opened the stream, where that is traced.
+    span: Option<Context>,
 }
 
 /// Why a stream is over.
@@ -108,6 +112,7 @@ impl Connection {
             last_event: Instant::now(),
             // One connection is enough to look for a gap.
             resumed: number == 0,
+            span: None,
         }
     }
 
@@ -149,7 +154,7 @@ impl Connection {
         let shared = Arc::clone(&self.shared);
         shared.metrics.set_state(ConnectionState::Connecting);
         let request = protocol::request(&shared.adobe, self.reset);
-        let asked = Asked::default();
+        let (asked, began) = (Asked::default(), Instant::now());
         let mut opening = std::pin::pin!(shared.connector.open(&request, &asked));
         let opened = tokio::select! {
             opened = &mut opening => opened,
@@ -164,6 +169,8 @@ impl Connection {
                 }
             }
         };
+        let (url, failure) = (&shared.endpoint.url, opened.as_ref().err());
+        self.span = traced(&shared.metrics.tracer, &self.shard(), self.number, url, began, failure);
         let opened = match opened {
             Ok(opened) => opened,
             Err(failure) => {
@@ -275,7 +282,7 @@ impl Connection {
             _ => None,
         };
         let resumed = std::mem::take(&mut self.resumed);
-        self.shared.input.send(Item::Block { block, resumed }).await?;
+        self.shared.input.send(Item::Block { block, resumed, connection: self.span }).await?;
         if let Some(Target::CaughtUp(replay)) = &mut self.target
             && !is_blank
         {
@@ -342,9 +349,12 @@ impl Connection {
         } else {
             ConnectionState::BackingOff
         });
-        let shard = ShardId { stream: Arc::clone(&self.shared.endpoint.stream), index: SHARD };
-        endings::report(&shard, self.number, failure, pause, needs_operator);
+        endings::report(&self.shard(), self.number, failure, pause, needs_operator);
         pause
+    }
+
+    fn shard(&self) -> ShardId {
+        ShardId { stream: Arc::clone(&self.shared.endpoint.stream), index: SHARD }
     }
 
     /// Asks once for the stream to be enabled, whichever connection comes first; after a failure the next one does.
