@@ -17,7 +17,7 @@ use crate::plan::Plan;
 use crate::sink::kafka::figures::KafkaFigures;
 use crate::sink::kafka::group::Seat;
 use crate::sink::kafka::placement::Latest;
-use crate::sink::kafka::placement::record::GROUP;
+use crate::sink::kafka::placement::record::Instance;
 use crate::trace::Tracer;
 use crate::{shard, source};
 
@@ -105,7 +105,7 @@ pub async fn run(
     }
     let process: Arc<str> = shard::new_name();
     // The members of the group share the streams, so none of them is called the one that runs them.
-    let instance: Arc<str> = if plan.group.is_some() { GROUP.into() } else { Arc::clone(&process) };
+    let instance = if plan.group.is_some() { Instance::Group } else { Instance::One(Arc::clone(&process)) };
     let names = Names { process, instance };
     let placement = match announce(&plan, figures, &names, &stop).await {
         Ok(placement) => Latest::new(placement),
@@ -147,7 +147,7 @@ struct Names {
     /// The process, unlike any other.
     process: Arc<str>,
     /// Who runs the streams: this process alone, or the group.
-    instance: Arc<str>,
+    instance: Instance,
 }
 
 /// One for each shard, in the order of the configuration.
@@ -160,7 +160,7 @@ fn starters(plan: &Arc<Plan>, figures: &[ShardFigures], placement: &Latest, name
             plan: Arc::clone(plan),
             stream: stream.clone(),
             figures: figures.clone(),
-            instance: Arc::clone(&names.instance),
+            instance: names.instance.clone(),
             place: placement.get().place(&figures.id, stream.shards),
             placement: placement.clone(),
             process: Arc::clone(&names.process),

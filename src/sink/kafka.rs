@@ -18,6 +18,7 @@ use super::Refused;
 use super::kafka::client::{Clients, Context, Sizes};
 use super::kafka::config::{Config, Delivery, EventHeaders, TopicSpec};
 use super::kafka::figures::KafkaFigures;
+use super::kafka::placement::record::Instance;
 use super::kafka::placement::{Latest, Place};
 use super::kafka::topics::Topics;
 use super::{Known, Opened, Reopened, Seed, Sink, SinkError, Topic};
@@ -80,7 +81,7 @@ pub struct Settings {
     /// The id window, for checkpoints of version 1, which do not say what ids are needed.
     pub window: Duration,
     /// This process's name in the placement record, where it announced itself.
-    pub instance: String,
+    pub instance: Instance,
     /// How many ids the window holds at most.
     pub max_ids: usize,
     /// How this instance is called in its checkpoints, for whoever looks: in a group by its member's name.

@@ -16,7 +16,7 @@ use crate::plan::{Plan, Stream};
 use crate::sink::SinkError;
 use crate::sink::kafka::StateTopics;
 use crate::sink::kafka::config::TopicSpec;
-use crate::sink::kafka::placement::record::{GROUP, Wanted, Who};
+use crate::sink::kafka::placement::record::{Instance, Wanted, Who};
 use crate::sink::kafka::placement::{Announcement, Placement, Watcher};
 use crate::sink::kafka::topics::Wanted as WantedTopic;
 
@@ -76,13 +76,13 @@ pub(crate) fn place_unknown(plan: &Plan, runtime: &Handle) -> Result<(), SinkErr
     let topics: Vec<WantedTopic> =
         plan.streams.iter().flat_map(|stream| known_topics(stream, plan)).collect();
     let process = crate::shard::new_name();
-    let instance = if plan.group.is_some() { GROUP } else { &process };
+    let instance = if plan.group.is_some() { Instance::Group } else { Instance::One(Arc::clone(&process)) };
     let announcement = Announcement {
         streams: &all_wanted(plan),
         only_unknown: true,
         only_if_free: &[],
         topics: &topics,
-        who: Who { instance, process: &process, now_ms: now_ms() },
+        who: Who { instance: &instance, process: &process, now_ms: now_ms() },
         stop: &CancellationToken::new(),
     };
     Placement::announce(&plan.kafka, announcement, runtime.clone()).map(drop)
@@ -106,7 +106,7 @@ pub(super) async fn announce(
     loop {
         let stopped = stop.clone();
         let (plan, runtime) = (Arc::clone(plan), Handle::current());
-        let (process, instance) = (Arc::clone(&names.process), Arc::clone(&names.instance));
+        let (process, instance) = (Arc::clone(&names.process), names.instance.clone());
         let (streams, only_if_free, topics) =
             (Arc::clone(&streams), Arc::clone(&only_if_free), Arc::clone(&topics));
         let announced = tokio::task::spawn_blocking(move || {
@@ -154,7 +154,7 @@ pub(super) async fn announce(
 /// write with transactions, and only when they write: an instance of quiet streams would hold its connections for ever.
 pub(super) async fn watch(
     plan: &Arc<Plan>,
-    instance: &Arc<str>,
+    instance: &Instance,
     drain: CancellationToken,
     events: mpsc::UnboundedSender<Event>,
 ) -> Ended {

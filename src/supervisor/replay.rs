@@ -26,6 +26,7 @@ use crate::shard::pipeline::Pipeline;
 use crate::shard::pipeline::redaction::{Redaction, RedactionError};
 use crate::shard::{self, Exit, Shard};
 use crate::sink::kafka::config::{Config, Delivery};
+use crate::sink::kafka::placement::record::Instance;
 use crate::sink::kafka::placement::{Latest, Place};
 use crate::sink::kafka::readback::{Letters, Span};
 use crate::sink::kafka::replaying::{replayed, uphold};
@@ -237,7 +238,7 @@ impl Replaying<'_> {
             dead_letter_topic: stream.dead_letter_topic.clone(),
             window: plan.dedupe.window,
             max_ids: plan.dedupe.max_ids,
-            instance: process.clone(),
+            instance: Instance::One(process.as_str().into()),
             holder: process.clone(),
             begins_at_oldest: true,
             abandon: abandon.clone(),

@@ -23,7 +23,7 @@ use crate::plan::{self, Plan, Stream};
 use crate::shard::pipeline::Pipeline;
 use crate::shard::pipeline::redaction::Redaction;
 use crate::shard::{self, Exit, Shard};
-use crate::sink::kafka::placement::record::Who;
+use crate::sink::kafka::placement::record::{Instance, Who};
 use crate::sink::kafka::placement::{Latest, Place, Placement};
 use crate::sink::kafka::{KafkaSink, Settings};
 use crate::source::metrics::Metrics;
@@ -40,8 +40,8 @@ pub(super) struct Starter {
     pub(super) plan: Arc<Plan>,
     pub(super) stream: Stream,
     pub(super) figures: ShardFigures,
-    /// This process's name in the placement record.
-    pub(super) instance: Arc<str>,
+    /// Who runs its streams, as the placement record has it.
+    pub(super) instance: Instance,
     /// Where the shard's state is; `None` where a later configuration has cut the stream into another number of shards.
     pub(super) place: Option<Place>,
     /// What is recorded of all streams.
@@ -170,7 +170,7 @@ impl Starter {
             dead_letter_topic: self.stream.dead_letter_topic.clone(),
             window: self.plan.dedupe.window,
             max_ids: self.plan.dedupe.max_ids,
-            instance: self.instance.to_string(),
+            instance: self.instance.clone(),
             holder: self.plan.group.as_ref().map_or(&*self.process, |group| &group.instance_id).to_owned(),
             begins_at_oldest: self.stream.begins_at_oldest(),
             abandon: self.orders.abandon.clone(),

@@ -24,7 +24,7 @@ use super::client::beside::{Beside, Hears};
 use super::client::{Clients, Context, close_beside, with_causes};
 use super::config::Config;
 use super::placement::Latest;
-use super::placement::record::GROUP;
+use super::placement::record::Instance;
 use crate::failpoint;
 use crate::sink::SinkError;
 
@@ -236,7 +236,7 @@ impl Member {
 
     /// Makes the topic again where it was deleted: without it nobody would be given a shard any more. Tells whether it is there.
     fn restore(&self) -> bool {
-        let restored = self.placement.get().restore(&self.config, GROUP, self.runtime.clone());
+        let restored = self.placement.get().restore(&self.config, &Instance::Group, self.runtime.clone());
         if let Err(failed) = &restored {
             warn!(reason = %failed, topic = self.topic, "cannot make the topic of the shards again; trying again");
         }

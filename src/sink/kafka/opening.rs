@@ -16,7 +16,7 @@ use crate::clock::now_ms;
 use crate::model::checkpoint::{Checkpoint, Hold};
 use crate::sink::kafka::client::Sizes;
 use crate::sink::kafka::placement;
-use crate::sink::kafka::placement::record::{GROUP, transactional_id};
+use crate::sink::kafka::placement::record::{Instance, transactional_id};
 use crate::sink::kafka::readback::{OpenTransactions, Reader};
 use crate::sink::{Known, Opened, Reopened, Seed, SinkError};
 
@@ -91,7 +91,7 @@ impl KafkaSink {
         }
         let reader = self.reader()?;
         self.check_announced(&reader)?;
-        if self.settings.instance != GROUP {
+        if self.settings.instance != Instance::Group {
             return Ok(());
         }
         let (state, partition) = (self.state(), self.settings.place.partition);
@@ -117,7 +117,7 @@ impl KafkaSink {
         }
         let stream = &self.settings.shard.stream;
         match placement::standing(reader, &self.state(), &self.settings.shard)? {
-            Some((instance, _)) if instance != self.settings.instance => {
+            Some((instance, _)) if instance != self.settings.instance.name() => {
                 Err(SinkError::Fenced(format!("instance {instance} announced itself for stream {stream}")))
             }
             Some((_, partition)) if partition != Some(self.settings.place.partition) => {
@@ -171,7 +171,7 @@ impl KafkaSink {
                 SinkError::Fenced(format!("a later replay of this stream was started: {reason}"))
             }
             // The group says who is to have the shard; whether it is still this instance is for the supervisor to wait for.
-            Ok(_) if self.settings.instance == GROUP && self.is_claimed_by_another() => {
+            Ok(_) if self.settings.instance == Instance::Group && self.is_claimed_by_another() => {
                 SinkError::Fenced(format!("another member of the group opened the shard: {reason}"))
             }
             Ok(_) => SinkError::OutcomeUnknown(format!(

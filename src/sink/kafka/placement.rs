@@ -44,7 +44,7 @@ pub(crate) use overview::{Row, overview};
 use reading::read;
 pub(super) use reading::{recorded, standing};
 pub(crate) use record::Place;
-use record::{Existing, GROUP, PlacementError, Record, Wanted, Who};
+use record::{Existing, Instance, PlacementError, Record, Wanted, Who};
 pub(crate) use watching::Watcher;
 
 /// The key of the record, which is the only one in its partition.
@@ -92,7 +92,7 @@ impl Placement {
         announcement: Announcement<'_>,
         runtime: Handle,
     ) -> Result<Self, SinkError> {
-        let is_shared = announcement.who.instance == GROUP;
+        let is_shared = *announcement.who.instance == Instance::Group;
         let mut announcer = Announcer::new(config, runtime.clone(), is_shared);
         // So many partitions are enough in a cluster that knows no other streams.
         let shards: u32 = announcement.streams.iter().map(|stream| stream.shards).sum();
@@ -202,7 +202,10 @@ impl Announcer {
         if same {
             self.topics.forget_all();
             self.topics.ensure(&self.wanted(&[], record.partition_count()))?;
-            info!(instance = announcement.who.instance, "the placement record has all streams already");
+            info!(
+                instance = announcement.who.instance.name(),
+                "the placement record has all streams already"
+            );
         }
         Ok(same.then_some(Placement { record }))
     }
@@ -251,7 +254,7 @@ impl Announcer {
                 None => {}
             }
         }
-        info!(instance = announcement.who.instance, "announced in the placement record");
+        info!(instance = announcement.who.instance.name(), "announced in the placement record");
         Ok(Placement { record })
     }
 

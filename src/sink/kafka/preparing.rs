@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::KafkaSink;
 use crate::sink::SinkError;
 use crate::sink::kafka::client::{BATCH_BYTES, Sizes};
-use crate::sink::kafka::placement::record::GROUP;
+use crate::sink::kafka::placement::record::Instance;
 use crate::sink::kafka::topics::Wanted;
 
 /// Batches are not cut to less: every event has more, so each is alone in its batch then.
@@ -29,7 +29,11 @@ impl KafkaSink {
 
     /// Partitions of the topic that the consumer group hands out.
     fn shared_partitions(&self) -> i32 {
-        if self.settings.instance == GROUP { self.settings.placement.get().partition_count() } else { 1 }
+        if self.settings.instance == Instance::Group {
+            self.settings.placement.get().partition_count()
+        } else {
+            1
+        }
     }
 
     /// Has those looked up again with the next fence, and made again where they were deleted under way; topics that events

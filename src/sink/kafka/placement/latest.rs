@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Placement;
-use super::record::{GROUP, Place, Record, Wanted, Who};
+use super::record::{Instance, Place, Record, Wanted, Who};
 use crate::model::types::ShardId;
 
 impl Placement {
@@ -13,9 +13,9 @@ impl Placement {
     }
 
     /// Another instance than `own` that announced itself for one of these streams.
-    pub fn other_instance(&self, streams: &[Wanted], own: &str) -> Option<&str> {
+    pub fn other_instance(&self, streams: &[Wanted], own: &Instance) -> Option<&str> {
         let instances = streams.iter().filter_map(|wanted| self.record.instance(&wanted.stream));
-        instances.into_iter().find(|instance| *instance != own)
+        instances.into_iter().find(|instance| *instance != own.name())
     }
 
     /// Why a stream is left to others; `None` where it is not.
@@ -30,7 +30,7 @@ impl Placement {
 
     /// Whether the members of the consumer group have announced themselves for a stream.
     pub fn is_shared(&self, stream: &str) -> bool {
-        self.record.instance(stream) == Some(GROUP)
+        self.record.instance(stream) == Some(Instance::Group.name())
     }
 
     /// Whether a partition is that of a shard that nobody runs any more.
@@ -74,7 +74,7 @@ impl Latest {
     pub fn renew(&self, found: &Placement) {
         let mut known = self.lock();
         // An error says that the record was put together wrongly after a loss: it is no better than what is known.
-        if let Ok(record) = found.record.restore(&known.record, GROUP)
+        if let Ok(record) = found.record.restore(&known.record, Instance::Group.name())
             && record != known.record
         {
             *known = Arc::new(Placement { record });
@@ -105,7 +105,7 @@ mod tests {
     }
 
     fn who(now_ms: i64) -> Who<'static> {
-        Who { instance: GROUP, process: "p", now_ms }
+        Who { instance: &Instance::Group, process: "p", now_ms }
     }
 
     /// Whoever remembers the partitions of before would bring them back, and with them what was left behind.

@@ -5,6 +5,7 @@
 //! one, and the partition of a stream that is gone is given to no other.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -24,8 +25,8 @@ pub(crate) const VERSION: u32 = 2;
 /// The version of a record in which no stream was cut anew: releases that know nothing of that read it.
 const UNCUT: u32 = 1;
 
-/// What stands for the instance of a stream that the members of the consumer group share. No single instance is called so.
-pub(crate) const GROUP: &str = "group";
+/// What stands in the record for [`Instance::Group`]. No single instance is called so.
+const GROUP: &str = "group";
 
 /// So long after their placement shards of a shared stream may be opened for the first time: whoever opens one is not the
 /// one who placed it.
@@ -48,8 +49,8 @@ pub(crate) struct Record {
 pub(crate) struct StreamPlacement {
     /// The partition of each shard, by its index; so there are as many as the stream has shards.
     pub partitions: Vec<i32>,
-    /// The instance that announced itself last: it runs the stream, and every other gives it up. [`GROUP`] where the members
-    /// of the consumer group share it.
+    /// The instance that announced itself last: it runs the stream, and every other gives it up. The name of an
+    /// [`Instance`]; empty where nobody did.
     pub instance: String,
     /// The process that placed the shards; empty where that is not known.
     #[serde(default)]
@@ -74,11 +75,30 @@ pub(crate) struct StreamPlacement {
     pub before: Vec<Cut>,
 }
 
+/// Who runs a stream.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Instance {
+    /// The members of the consumer group, which share it.
+    Group,
+    /// One process of this name.
+    One(Arc<str>),
+}
+
+impl Instance {
+    /// As the record calls it.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Group => GROUP,
+            Self::One(name) => name,
+        }
+    }
+}
+
 /// Who announces itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Who<'a> {
-    /// The name under which it runs the streams: its own, or [`GROUP`].
-    pub instance: &'a str,
+    /// Who is to run the streams from then on.
+    pub instance: &'a Instance,
     /// The name of its process, unlike any other's.
     pub process: &'a str,
     /// When this is, milliseconds since the Unix epoch.
@@ -194,7 +214,7 @@ impl Record {
         for stream in wanted {
             self.check_fixed(stream)?;
             let is_superseded = self.why_superseded(stream).is_some();
-            if is_superseded && who.instance == GROUP {
+            if is_superseded && *who.instance == Instance::Group {
                 // The others run it, and decide about it. This member waits, and takes the rest.
                 continue;
             }
@@ -215,7 +235,7 @@ impl Record {
                     StreamPlacement { cut, generation: stream.generation, ..record.place(stream, who) }
                 }
             };
-            let (instance, source) = (who.instance.to_owned(), Some(stream.source.clone()));
+            let (instance, source) = (who.instance.name().to_owned(), Some(stream.source.clone()));
             let placement = StreamPlacement { instance, source, started_anew, ..placed };
             record.streams.insert(stream.stream.clone(), placement);
         }
@@ -256,7 +276,7 @@ impl Record {
         self.streams.get(stream).is_none_or(|known| {
             let is_young = who.now_ms.saturating_sub(known.placed_ms) < FIRST_OPENINGS_MS;
             // Where shards are shared, nobody knows which of them were opened by others meanwhile.
-            if who.instance == GROUP { is_young } else { known.placed_by == who.process }
+            if *who.instance == Instance::Group { is_young } else { known.placed_by == who.process }
         })
     }
 

@@ -6,7 +6,7 @@
 use tokio::runtime::Handle;
 use tracing::error;
 
-use super::record::GROUP;
+use super::record::Instance;
 use super::{Announcer, Placement, refused};
 use crate::sink::SinkError;
 use crate::sink::kafka::config::Config;
@@ -16,11 +16,11 @@ impl Placement {
     pub(in crate::sink) fn restore(
         &self,
         config: &Config,
-        instance: &str,
+        instance: &Instance,
         runtime: Handle,
     ) -> Result<(), SinkError> {
-        let mut announcer = Announcer::new(config, runtime, instance == GROUP);
-        announcer.restore(self, instance).map_err(|failed| match failed {
+        let mut announcer = Announcer::new(config, runtime, *instance == Instance::Group);
+        announcer.restore(self, instance.name()).map_err(|failed| match failed {
             // Another instance changes the record at this moment; it takes over nothing by that.
             SinkError::Fenced(reason) => SinkError::Unusable(reason),
             other => other,

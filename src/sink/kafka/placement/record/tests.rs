@@ -15,7 +15,9 @@ fn wanted(stream: &str, shards: u32) -> Wanted {
 }
 
 fn who(instance: &str) -> Who<'_> {
-    Who { instance, process: instance, now_ms: 1_000_000 }
+    let named = if instance == GROUP { Instance::Group } else { Instance::One(instance.into()) };
+    // For as long as the test runs.
+    Who { instance: Box::leak(Box::new(named)), process: instance, now_ms: 1_000_000 }
 }
 
 fn existing(key: &str, partition: i32, shards: u32, committed_ms: i64) -> Existing {
