@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 
 use crate::sink::kafka::group::Seat;
 use crate::sink::kafka::reach::Reach;
-use crate::supervisor::ShardFigures;
+use crate::supervisor::AllFigures;
 use crate::task;
 use crate::telemetry::metrics::{self, OfProcess};
 use crate::webhook;
@@ -28,7 +28,7 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 #[derive(Clone)]
 struct Served {
     registry: Arc<Registry>,
-    figures: Arc<[ShardFigures]>,
+    figures: AllFigures,
     reach: Reach,
     seat: Option<Seat>,
     webhook: Option<webhook::Metrics>,
@@ -37,7 +37,7 @@ struct Served {
 /// Begins to serve; the address that was bound is returned, for port 0.
 pub(crate) async fn serve(
     listen: SocketAddr,
-    figures: &[ShardFigures],
+    figures: &AllFigures,
     reach: &Reach,
     seat: Option<&Seat>,
     webhook: Option<&webhook::Metrics>,
@@ -47,7 +47,7 @@ pub(crate) async fn serve(
     let bound = listener.local_addr()?;
     let served = Served {
         registry: Arc::new(metrics::registry(figures, reach, webhook, process)),
-        figures: figures.into(),
+        figures: figures.clone(),
         reach: reach.clone(),
         seat: seat.cloned(),
         webhook: webhook.cloned(),
@@ -75,7 +75,7 @@ async fn status(State(served): State<Served>) -> impl IntoResponse {
 
 impl Served {
     fn page(&self) -> readiness::Page {
-        readiness::Page::of(&self.figures, &self.reach, self.seat.as_ref(), self.webhook.as_ref())
+        readiness::Page::of(&self.figures.get(), &self.reach, self.seat.as_ref(), self.webhook.as_ref())
     }
 }
 

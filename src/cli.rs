@@ -10,7 +10,7 @@ use crate::config;
 use crate::config::{Config, ConfigErrors, Sources};
 use crate::model::errors::chain;
 use crate::output::{self, OutputError};
-use crate::telemetry::log;
+use crate::telemetry::log::{self, Filtering};
 
 mod check;
 mod checkpoints;
@@ -132,13 +132,17 @@ impl Cli {
 
 impl Logging {
     /// Begins to log, or says why it cannot be done.
-    fn begin(&self, around: Option<log::Around>) -> Result<(), ExitCode> {
-        begin_log(self.log_format, around)
+    fn begin(&self, around: Option<log::Around>, config: &Config) -> Result<Filtering, ExitCode> {
+        begin_log(self.log_format, around, config.log.as_deref())
     }
 }
 
-fn begin_log(format: log::Format, around: Option<log::Around>) -> Result<(), ExitCode> {
-    log::init(format, around).map_err(|error| {
+fn begin_log(
+    format: log::Format,
+    around: Option<log::Around>,
+    configured: Option<&str>,
+) -> Result<Filtering, ExitCode> {
+    log::init(format, around, configured).map_err(|error| {
         output::remark(error);
         ExitCode::from(exit::CONFIG)
     })
@@ -150,9 +154,18 @@ impl Configured {
         self.config.as_ref().is_some_and(|file| file.exists())
     }
 
+    /// Where the configuration is read from.
+    fn sources(&self) -> Sources {
+        Sources::of_process(self.config.clone(), self.overrides.clone())
+    }
+
     /// Loads the configuration, or gives every problem.
     fn read(&self) -> Result<Config, ConfigErrors> {
-        config::load(&Sources::of_process(self.config.clone(), self.overrides.clone()))
+        let config = config::load(&self.sources())?;
+        match Filtering::judge(config.log.as_deref()) {
+            Ok(_) => Ok(config),
+            Err(error) => Err(ConfigErrors::single("log.filter", error.to_string())),
+        }
     }
 
     /// Loads the configuration, or prints every problem.

@@ -21,6 +21,7 @@ use std::time::Duration;
 use crate::model::file;
 use crate::plan::Plan;
 
+mod changes;
 mod checks;
 mod either;
 mod errors;
@@ -42,6 +43,7 @@ mod validate;
 mod warnings;
 mod webhook;
 
+pub use changes::Change;
 pub use errors::{ConfigError, ConfigErrors};
 
 use errors::{Errors, Path};
@@ -60,6 +62,8 @@ pub struct Config {
     pub plan: Plan,
     /// Where probes and metrics are served; `None` for nowhere.
     pub admin: Option<SocketAddr>,
+    /// The filter of the log, where the variable does not say it.
+    pub log: Option<String>,
     /// What all this was made from, derived defaults filled in.
     effective: raw::Raw,
 }
@@ -134,6 +138,11 @@ impl Config {
     /// The effective configuration as TOML, defaults included, secrets hidden.
     pub fn render(&self) -> String {
         render::toml(&self.effective).unwrap_or_else(|error| format!("# cannot be shown: {error}\n"))
+    }
+
+    /// What has to be done for this configuration, which is in effect, to become `next`; or the reasons why that takes a restart.
+    pub fn changes(&self, next: &Self) -> Result<Vec<Change>, Vec<String>> {
+        changes::between(&self.effective, &next.effective)
     }
 
     /// What is allowed but should not stay so, each with its path: secrets written into the configuration,

@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 
 use crate::model::types::ShardId;
@@ -22,6 +23,7 @@ use crate::trace::Tracer;
 use crate::{shard, source};
 
 mod announcing;
+mod changing;
 mod intake;
 mod membership;
 pub mod replay;
@@ -32,6 +34,7 @@ mod verdict;
 
 pub(crate) use announcing::{all_topics, place_unknown};
 use announcing::{announce, watch};
+pub use changing::{AllFigures, StreamChange, no_changes};
 use membership::Membership;
 use run::Run;
 use starter::{Orders, Starter};
@@ -95,6 +98,7 @@ pub async fn run(
     seat: Option<&Seat>,
     announced: &CancellationToken,
     stop: CancellationToken,
+    mut changes: UnboundedReceiver<StreamChange>,
 ) -> Ended {
     if let Err(ended) = secrets::wait_for(&plan, figures, &stop).await {
         return ended;
@@ -130,7 +134,7 @@ pub async fn run(
     };
     let watch = watch(&plan, &names.instance, drain, run.events());
     let ended = tokio::select! {
-        ended = run.supervise() => ended,
+        ended = run.supervise(&mut changes) => ended,
         // Never ends by itself.
         ended = watch => ended,
     };

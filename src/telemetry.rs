@@ -2,4 +2,5 @@
 
 pub(crate) mod log;
 pub mod metrics;
+pub mod reloads;
 pub(crate) mod traces;

@@ -44,7 +44,8 @@ pub(crate) fn measure(arguments: &Arguments, broker: &Broker) {
     let running = {
         let (plan, figures, stop) = (Arc::clone(&plan), figures.clone(), stop.clone());
         task::spawn(runtime.handle(), "supervisor", async move {
-            supervisor::run(plan, &figures, None, &CancellationToken::new(), stop).await
+            supervisor::run(plan, &figures, None, &CancellationToken::new(), stop, supervisor::no_changes())
+                .await
         })
     };
     let wait = |events: u64| {

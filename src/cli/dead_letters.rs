@@ -80,7 +80,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             list::list(&config.plan, chosen, *open, *limit, *json)?;
         }
         What::Show { letter, value, json, .. } => show::show(&config.plan, letter, *value, *json)?,
-        What::Replay(arguments) => return replay::replay(&config.plan, arguments),
+        What::Replay(arguments) => return replay::replay(&config, arguments),
     }
     Ok(ExitCode::from(exit::OK))
 }

@@ -76,7 +76,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let status = std::io::stderr().is_terminal().then(Status::default);
-    if let Err(code) = super::begin_log(log::Format::Text, status.as_ref().map(Status::around)) {
+    if let Err(code) = super::begin_log(log::Format::Text, status.as_ref().map(Status::around), None) {
         return Ok(code);
     }
     let runtime = super::runtime().context("cannot start the runtime")?;
@@ -108,7 +108,10 @@ async fn demo(arguments: &Arguments, status: Option<Status>) -> anyhow::Result<E
     let draining = CancellationToken::new();
     let connector = {
         let (plan, figures, draining) = (plan, figures.clone(), draining.clone());
-        async move { supervisor::run(plan, &figures, None, &CancellationToken::new(), draining).await }
+        async move {
+            let (announced, changes) = (CancellationToken::new(), supervisor::no_changes());
+            supervisor::run(plan, &figures, None, &announced, draining, changes).await
+        }
     };
     let connector = task::spawn(&tokio::runtime::Handle::current(), "connector", connector);
     let made = make_events(arguments, &mock, &figures, &stop, drawing.is_none()).await?;

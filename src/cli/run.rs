@@ -8,23 +8,29 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::JoinHandle;
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{Configured, Logging, exit};
 use crate::cli::status::Status;
-use crate::config::Config;
+use crate::config::{Config, Sources};
 use crate::plan::Plan;
 use crate::shard::health::LIMIT;
 use crate::sink::kafka::group::Seat;
 use crate::sink::kafka::reach::Reach;
 use crate::source::{Service, adobe};
-use crate::supervisor::{self, Ended, ShardFigures};
+use crate::supervisor::{self, AllFigures, Ended, ShardFigures};
+use crate::telemetry::log::Filtering;
 use crate::telemetry::metrics::OfProcess;
 use crate::telemetry::traces::{self, Traces};
 use crate::webhook::Receiver;
 use crate::{admin, failpoint, output, task};
+
+mod reload;
+
+use reload::Reloading;
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
@@ -77,9 +83,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(exit::USAGE));
     }
     let status = (std::io::stderr().is_terminal() && !arguments.no_status).then(Status::default);
-    if let Err(code) = arguments.logging.begin(status.as_ref().map(Status::around)) {
-        return Ok(code);
-    }
+    let log = match arguments.logging.begin(status.as_ref().map(Status::around), &config) {
+        Ok(log) => log,
+        Err(code) => return Ok(code),
+    };
     for warning in config.warnings() {
         warn!("{warning}");
     }
@@ -92,7 +99,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     failpoint::pass("run");
     let runtime = super::runtime().context("cannot start the runtime")?;
-    let ended = runtime.block_on(connect(&config, traces, status))?;
+    let ended = runtime.block_on(connect(config, traces, log, arguments.configured.sources(), status))?;
     // Threads that are still busy with Kafka must not hold the process up.
     runtime.shutdown_background();
     Ok(ExitCode::from(match ended {
@@ -141,12 +148,16 @@ fn request_start_anew(config: &mut Config, wishes: &[(String, String)]) -> anyho
 }
 
 async fn connect(
-    config: &Config,
+    config: Config,
     traces: Option<traces::Settings>,
+    log: Filtering,
+    sources: Sources,
     status: Option<Status>,
 ) -> anyhow::Result<Ended> {
     let stop = CancellationToken::new();
     stop_on_signals(stop.clone())?;
+    // At a terminal it says that this is gone, and ends the process as ever.
+    let hangups = if std::io::stderr().is_terminal() { None } else { Some(reload::hangups()?) };
     let plan = Arc::new(config.plan.clone());
     let mut figures = supervisor::figures(&plan);
     let process = OfProcess::default();
@@ -158,8 +169,9 @@ async fn connect(
         None => None,
     };
     let webhook = receiver.as_ref().map(Receiver::metrics);
+    let all = AllFigures::new(&figures);
     if let Some(listen) = config.admin {
-        let bound = admin::serve(listen, &figures, &reach, seat.as_ref(), webhook.as_ref(), &process)
+        let bound = admin::serve(listen, &all, &reach, seat.as_ref(), webhook.as_ref(), &process)
             .await
             .with_context(|| format!("cannot listen at admin.listen {listen}"))?;
         info!(%bound, "serving /live, /ready and /metrics");
@@ -170,7 +182,24 @@ async fn connect(
     let (drain, limit) = (stop.child_token(), plan.shutdown_timeout);
     let receiving =
         receiver.map(|receiver| begin_to_receive(receiver, &announced, &drain, limit)).transpose()?;
-    let mut ended = supervisor::run(plan, &figures, seat.as_ref(), &announced, stop).await;
+    let (changing, changes) = mpsc::unbounded_channel();
+    let reloading = Reloading {
+        sources,
+        config,
+        log,
+        figures: all,
+        tracer: traces.as_ref().map(Traces::tracer),
+        reloads: process.reloads.clone(),
+        stop: stop.clone(),
+        runs: vec![changing],
+        added: JoinSet::new(),
+    };
+    let reloading = task::spawn(&tokio::runtime::Handle::current(), "reload", reloading.run(hangups));
+    let ended = supervisor::run(plan, &figures, seat.as_ref(), &announced, stop.clone(), changes).await;
+    // Those streams that came later stop with the others.
+    stop.cancel();
+    // A panic was logged.
+    let mut ended = reload::worse(ended, reloading.await.unwrap_or(Ended::TimedOut));
     drain.cancel();
     if let Some(receiving) = receiving {
         // A panic was logged.

@@ -58,7 +58,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Ok(config) => config,
         Err(code) => return Ok(code),
     };
-    if let Err(code) = arguments.logging.begin(None) {
+    if let Err(code) = arguments.logging.begin(None, &config) {
         return Ok(code);
     }
     let names =

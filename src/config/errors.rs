@@ -46,8 +46,8 @@ pub(super) struct Errors {
 }
 
 impl ConfigErrors {
-    /// A single problem that lies outside of any key, such as an unreadable file.
-    pub(super) fn single(path: impl Into<String>, message: impl Into<String>) -> Self {
+    /// A single problem, of what is not judged here, such as an unreadable file.
+    pub(crate) fn single(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self(vec![ConfigError { path: path.into(), message: message.into(), origin: None }])
     }
 

@@ -53,6 +53,8 @@ pub(super) struct Raw {
     pub(super) queue: Queue,
     /// How services and token endpoints are reached.
     pub(super) http: Http,
+    /// What is logged.
+    pub(super) log: Log,
     /// Traces of batches.
     pub(super) traces: Traces,
     /// The HTTP server for probes and metrics.
@@ -80,6 +82,7 @@ impl Default for Raw {
             dedupe: Dedupe::default(),
             queue: Queue::default(),
             http: Http::default(),
+            log: Log::default(),
             traces: Traces::default(),
             admin: Admin::default(),
             webhook: Webhook::default(),
@@ -227,6 +230,15 @@ impl Default for Queue {
     fn default() -> Self {
         Self { max_bytes: Size::mebibytes(8) }
     }
+}
+
+/// What is logged.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Log {
+    /// A level (off, error, warn, info, debug, trace), or `NAME=LEVEL` for a part of the program, with commas between several. `TRIBUTARY_LOG`
+    /// wins. Default: `"info"`.
+    pub(super) filter: Option<String>,
 }
 
 /// The HTTP server for probes and metrics.

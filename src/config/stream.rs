@@ -96,6 +96,14 @@ impl Stream {
         }
     }
 
+    pub(super) fn common_mut(&mut self) -> &mut Common {
+        match self {
+            Self::Airship(keys) | Self::AirshipCompliance(keys) => &mut keys.common,
+            Self::AirshipWebhook(keys) => &mut keys.common,
+            Self::Adobe(keys) => &mut keys.common,
+        }
+    }
+
     /// Fills in the defaults that follow from other keys.
     pub(super) fn resolve(&mut self, dead_letters: &str) {
         let common = match self {

@@ -14,6 +14,7 @@ use crate::source::http::auth::Credential;
 
 mod absurd;
 mod adobe;
+mod changes;
 mod every_error;
 mod headers;
 mod keys;

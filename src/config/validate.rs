@@ -104,6 +104,7 @@ pub(super) fn validate(raw: &Raw, numbers: &[usize], errors: &mut Errors) -> Opt
             traces: traces?,
         },
         admin: admin?,
+        log: raw.log.filter.clone(),
         effective: raw.clone(),
     })
 }

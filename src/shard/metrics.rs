@@ -62,8 +62,10 @@ pub struct Metrics {
     pub dead_letters: [Counter; DeadLetterReason::ALL.len()],
     /// Times that were beyond their bounds, in the order of [`Clamped::ALL`].
     pub clamped: [Counter; Clamped::ALL.len()],
-    /// Events left out, by reason.
-    pub filtered: Vec<(Arc<str>, Counter)>,
+    /// Events left out, in the order in which the extractor numbers the reasons.
+    pub filtered: Vec<Counter>,
+    /// The same by reason, those of filters that were changed under way included.
+    filter_reasons: Arc<Mutex<BTreeMap<Arc<str>, Counter>>>,
     /// Commits.
     pub commits: Counter,
     /// From the closing of a batch to its known commit, seconds.
@@ -164,7 +166,8 @@ impl Default for Metrics {
             duplicates: Counter::default(),
             dead_letters: Default::default(),
             clamped: Default::default(),
-            filtered: Default::default(),
+            filtered: Vec::new(),
+            filter_reasons: Arc::default(),
             commits: Counter::default(),
             // From 2 ms, a fast commit, to the 30 s of a transaction's limit.
             commit_seconds: Histogram::new([
@@ -191,8 +194,16 @@ impl Default for Metrics {
 impl Metrics {
     /// Of a stream that leaves events out for these reasons.
     pub fn new(filter_reasons: &[Arc<str>]) -> Self {
-        let filtered = filter_reasons.iter().map(|reason| (Arc::clone(reason), Counter::default())).collect();
-        Self { filtered, ..Self::default() }
+        let mut metrics = Self::default();
+        metrics.leave_out_for(filter_reasons);
+        metrics
+    }
+
+    /// From its next start on the shard leaves events out for these reasons. A reason that it knows goes on being counted.
+    pub(crate) fn leave_out_for(&mut self, reasons: &[Arc<str>]) {
+        let mut known = self.filter_reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        let counters = reasons.iter().map(|reason| known.entry(Arc::clone(reason)).or_default().clone());
+        self.filtered = counters.collect();
     }
 
     /// The shard goes on from `checkpoint`.
@@ -216,7 +227,7 @@ impl Metrics {
         for (counter, count) in self.replayed.iter().zip([brought_back, dropped_by_id, dropped_by_time]) {
             counter.inc_by(count);
         }
-        for ((_, counter), count) in self.filtered.iter().zip(&added.filtered) {
+        for (counter, count) in self.filtered.iter().zip(&added.filtered) {
             counter.inc_by(*count);
         }
         self.unplaced.inc_by(added.unplaced);
@@ -249,7 +260,10 @@ impl Metrics {
             DeadLetterReason::ALL.iter().map(|reason| reason.name()).zip(counts(&self.dead_letters));
         let replayed = REPLAY_OUTCOMES.into_iter().zip(counts(&self.replayed));
         let gaps = Gap::ALL.iter().map(|gap| gap.name()).zip(counts(&self.possible_gaps));
-        let filtered = self.filtered.iter().map(|(reason, counter)| (reason.to_string(), counter.get()));
+        let known = self.filter_reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        let filtered: Vec<_> =
+            known.iter().map(|(reason, counter)| (reason.to_string(), counter.get())).collect();
+        drop(known);
         let codes = self.failure_codes.all();
         vec![
             Figure::counter("tributary_events_received", "Lines committed, of whatever kind", &self.received),

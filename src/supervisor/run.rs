@@ -11,9 +11,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use super::Ended;
 use super::starter::{Orders, Starter};
 use super::verdict::{self, Consequence, Ending, Streak, Tally};
+use super::{Ended, StreamChange};
 use crate::sink::kafka::group::Seat;
 use crate::sink::kafka::placement::{Latest, Placement};
 use crate::{shard, task};
@@ -28,8 +28,8 @@ const GIVES_UP: &str = "this process gives up all of its shards; run one instanc
 
 /// Shards at work.
 pub(super) struct Run {
-    slots: Vec<Slot>,
-    drain: CancellationToken,
+    pub(super) slots: Vec<Slot>,
+    pub(super) drain: CancellationToken,
     abandon: CancellationToken,
     shutdown_timeout: Duration,
     placement: Latest,
@@ -44,11 +44,11 @@ pub(super) struct Run {
 }
 
 /// One shard, and what is remembered of its ends.
-struct Slot {
-    starter: Starter,
+pub(super) struct Slot {
+    pub(super) starter: Starter,
     streak: Streak,
     started: Instant,
-    at: At,
+    pub(super) at: At,
     /// Whether this instance is to run it.
     is_ours: bool,
     /// Why it is left to others, if it is.
@@ -62,7 +62,7 @@ pub(super) type Released = guard::Sender<Infallible>;
 
 /// What a shard does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum At {
+pub(super) enum At {
     /// Nothing.
     Rest,
     /// It has a thread.
@@ -179,7 +179,7 @@ impl Run {
     }
 
     /// Until every shard has ended for good.
-    pub(super) async fn supervise(&mut self) -> Ended {
+    pub(super) async fn supervise(&mut self, changes: &mut mpsc::UnboundedReceiver<StreamChange>) -> Ended {
         let mut deadline = None;
         while !(self.drain.is_cancelled() && self.slots.iter().all(|slot| slot.at == At::Rest)) {
             let timed_out = async {
@@ -194,6 +194,7 @@ impl Run {
                     // `Run` holds a sender itself, so the channel never closes.
                     None => break,
                 },
+                Some(change) = changes.recv() => self.change(&change),
                 () = self.drain.cancelled(), if deadline.is_none() => {
                     info!(timeout_s = self.shutdown_timeout.as_secs(), "stopping: committing what is queued");
                     deadline = Some(Instant::now() + self.shutdown_timeout);

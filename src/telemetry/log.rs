@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use std::panic::PanicHookInfo;
 use std::sync::Arc;
 
+use tracing::info;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -49,20 +50,52 @@ pub(crate) enum LogError {
     NotText,
     /// A part of the filter means nothing.
     #[error(
-        "{VARIABLE}: {part:?} is no log filter; expected a level (off, error, warn, info, debug, trace), or \
+        "{origin}: {part:?} is no log filter; expected a level (off, error, warn, info, debug, trace), or \
          NAME=LEVEL for a part of the program, with commas between several, such as info,tributary::sink=debug"
     )]
     NoFilter {
+        /// The variable or the key that says it.
+        origin: &'static str,
         /// What was found.
         part: String,
     },
 }
 
-/// Installs the log, written to standard error by a thread of its own. Call it once.
-pub(crate) fn init(format: Format, around: Option<Around>) -> Result<(), LogError> {
-    let filter = match std::env::var(VARIABLE) {
-        Ok(text) => filter(&text)?,
-        Err(VarError::NotPresent) => filter("")?,
+/// The key that holds the filter where there is no variable.
+const KEY: &str = "log.filter";
+
+/// Changes the filter of the log under way.
+pub(crate) struct Filtering {
+    set: Box<dyn Fn(EnvFilter) + Send + Sync>,
+    /// Whether the variable says the filter, and so the configuration does not.
+    is_fixed: bool,
+}
+
+impl Filtering {
+    /// The filter that the configuration says.
+    pub(crate) fn judge(configured: Option<&str>) -> Result<EnvFilter, LogError> {
+        filter(configured.unwrap_or_default(), KEY)
+    }
+
+    /// From now on this filter holds.
+    pub(crate) fn set(&self, filter: EnvFilter) {
+        if self.is_fixed {
+            info!("{KEY} has no effect, since {VARIABLE} is set");
+            return;
+        }
+        (self.set)(filter);
+    }
+}
+
+/// Installs the log, written to standard error by a thread of its own. Call it once. `configured` is the filter where the variable says none.
+pub(crate) fn init(
+    format: Format,
+    around: Option<Around>,
+    configured: Option<&str>,
+) -> Result<Filtering, LogError> {
+    let (filter, is_fixed) = match std::env::var(VARIABLE) {
+        Ok(text) if !text.trim().is_empty() => (filter(&text, VARIABLE)?, true),
+        Ok(_) | Err(VarError::NotPresent) => (Filtering::judge(configured)?, false),
         Err(VarError::NotUnicode(_)) => return Err(LogError::NotText),
     };
     let terminal = io::stderr().is_terminal();
@@ -78,26 +111,28 @@ pub(crate) fn init(format: Format, around: Option<Around>) -> Result<(), LogErro
     // The subscriber would report a failed write with `eprintln!`, which panics where that fails, too.
     let builder =
         tracing_subscriber::fmt().log_internal_errors(false).with_env_filter(filter).with_writer(writer);
-    if text {
-        builder.with_ansi(terminal).with_target(false).init();
+    // It fails only where the log is gone.
+    let set: Box<dyn Fn(EnvFilter) + Send + Sync> = if text {
+        let builder = builder.with_ansi(terminal).with_target(false).with_filter_reloading();
+        let handle = builder.reload_handle();
+        builder.init();
+        Box::new(move |filter| drop(handle.reload(filter)))
     } else {
-        builder
-            .json()
-            .flatten_event(true)
-            .with_target(false)
-            .with_current_span(false)
-            .with_span_list(false)
-            .init();
-    }
-    Ok(())
+        let builder = builder.json().flatten_event(true).with_target(false);
+        let builder = builder.with_current_span(false).with_span_list(false).with_filter_reloading();
+        let handle = builder.reload_handle();
+        builder.init();
+        Box::new(move |filter| drop(handle.reload(filter)))
+    };
+    Ok(Filtering { set, is_fixed })
 }
 
 /// The filter that a text stands for; without one it is that of the level `info`.
 ///
 /// The library takes any lone word that is no level for the name of a part, all of which is then shown and nothing else: a slip
 /// in a level would silence the log.
-fn filter(text: &str) -> Result<EnvFilter, LogError> {
-    let wrong = |part: &str| LogError::NoFilter { part: part.to_owned() };
+fn filter(text: &str, origin: &'static str) -> Result<EnvFilter, LogError> {
+    let wrong = |part: &str| LogError::NoFilter { origin, part: part.to_owned() };
     if text.trim().is_empty() {
         return Ok(EnvFilter::new(DEFAULT));
     }
@@ -183,7 +218,7 @@ mod tests {
             "rdkafka=off",
             "tributary[task{name}]=debug",
         ] {
-            assert!(filter(text).is_ok(), "{text:?}");
+            assert!(filter(text, KEY).is_ok(), "{text:?}");
         }
         for (text, part) in [
             ("inof", "inof"),
@@ -194,10 +229,11 @@ mod tests {
             ("=debug=", "=debug="),
             ("tributary[", "tributary["),
         ] {
-            assert_eq!(filter(text).unwrap_err(), LogError::NoFilter { part: part.into() }, "{text:?}");
+            let expected = LogError::NoFilter { origin: KEY, part: part.into() };
+            assert_eq!(filter(text, KEY).unwrap_err(), expected, "{text:?}");
         }
-        assert_eq!(filter("").unwrap().to_string(), DEFAULT);
-        let said = filter("inof").unwrap_err().to_string();
+        assert_eq!(filter("", KEY).unwrap().to_string(), DEFAULT);
+        let said = filter("inof", VARIABLE).unwrap_err().to_string();
         assert!(said.starts_with("TRIBUTARY_LOG: \"inof\" is no log filter; expected a level"), "{said}");
     }
 }

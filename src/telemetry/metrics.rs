@@ -7,24 +7,25 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::reloads::Reloads;
 use crate::clock::now_ms;
 use crate::model::figure::{Figure, Value};
 use crate::output;
 use crate::shard::health::Phase;
 use crate::shard::readiness::{Readiness, View};
 use crate::sink::kafka::reach::Reach;
-use crate::supervisor::ShardFigures;
+use crate::supervisor::{AllFigures, ShardFigures};
 use crate::{trace, webhook};
 
 /// A registry with everything that the shards and the receiver count.
 pub fn registry(
-    figures: &[ShardFigures],
+    figures: &AllFigures,
     reach: &Reach,
     webhook: Option<&webhook::Metrics>,
     process: &OfProcess,
 ) -> Registry {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Shards { figures: figures.to_vec(), reach: reach.clone() }));
+    registry.register_collector(Box::new(Shards { figures: figures.clone(), reach: reach.clone() }));
     registry.register_collector(Box::new(Process { started_ms: now_ms() }));
     if let Some(webhook) = webhook {
         registry.register_collector(Box::new(Counted::Webhook(webhook.clone())));
@@ -38,11 +39,13 @@ pub fn registry(
 pub struct OfProcess {
     /// Of spans.
     pub traces: trace::Figures,
+    /// Of reloads of the configuration.
+    pub reloads: Reloads,
 }
 
 impl OfProcess {
     fn figures(&self) -> Vec<Figure> {
-        self.traces.figures()
+        self.traces.figures().into_iter().chain(self.reloads.figures()).collect()
     }
 }
 
@@ -80,7 +83,7 @@ impl Collector for Counted {
 /// Writes the shards' figures at each scrape, so that ages and lags are those of that moment.
 #[derive(Debug)]
 struct Shards {
-    figures: Vec<ShardFigures>,
+    figures: AllFigures,
     reach: Reach,
 }
 
@@ -89,7 +92,7 @@ type LabelsAnd = [(&'static str, String); 3];
 
 impl Shards {
     /// What the stages count: a family at a time, as the format has it, with a row for each shard.
-    fn counted(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+    fn counted(&self, all: &[ShardFigures], encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
         let now_ms = now_ms();
         let of = |figures: &ShardFigures| {
             let counted = figures.shard.figures(now_ms).into_iter();
@@ -102,7 +105,7 @@ impl Shards {
             (labels(figures), counted)
         };
         // Each shard has the same figures in the same order.
-        let shards: Vec<(Labels, Vec<Figure>)> = self.figures.iter().map(of).collect();
+        let shards: Vec<(Labels, Vec<Figure>)> = all.iter().map(of).collect();
         let Some((_, families)) = shards.first() else { return Ok(()) };
         for (number, family) in families.iter().enumerate() {
             let Figure { name, help, unit, value } = family;
@@ -117,10 +120,10 @@ impl Shards {
     }
 
     /// Whether data can move, as `/ready` says it.
-    fn readiness(&self, encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+    fn readiness(&self, all: &[ShardFigures], encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
         let judge = |figures: &ShardFigures| View::of(&figures.shard, &figures.source, &self.reach).judge();
         let judged: Vec<(Labels, Readiness)> =
-            self.figures.iter().map(|figures| (labels(figures), judge(figures))).collect();
+            all.iter().map(|figures| (labels(figures), judge(figures))).collect();
         let help = "1 while data can move through the shard, and the service has not been away for minutes";
         let mut ready = encoder.encode_descriptor("tributary_ready", help, None, MetricType::Gauge)?;
         for (labels, readiness) in &judged {
@@ -128,7 +131,7 @@ impl Shards {
         }
         let help = "1 while the shard is this instance's to run";
         let mut owned = encoder.encode_descriptor("tributary_shard_owned", help, None, MetricType::Gauge)?;
-        for figures in &self.figures {
+        for figures in all {
             ConstGauge::new(i64::from(is_owned(figures))).encode(owned.encode_family(&labels(figures))?)?;
         }
         let help = "Age of the oldest line that is not committed";
@@ -189,8 +192,9 @@ fn encode(rows: &mut MetricEncoder<'_>, labels: &Labels, value: &Value) -> std::
 
 impl Collector for Shards {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
-        self.counted(&mut encoder)?;
-        self.readiness(&mut encoder)
+        let all = self.figures.get();
+        self.counted(&all, &mut encoder)?;
+        self.readiness(&all, &mut encoder)
     }
 }
 
@@ -238,7 +242,7 @@ mod tests {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(
             &mut text,
-            &registry(&both, &Reach::default(), None, &OfProcess::default()),
+            &registry(&AllFigures::new(&both), &Reach::default(), None, &OfProcess::default()),
         )
         .unwrap();
         for line in [

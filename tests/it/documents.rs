@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tributary::model::types::ShardId;
 use tributary::sink::SinkError;
 use tributary::sink::kafka::reach::Reach;
-use tributary::supervisor::ShardFigures;
+use tributary::supervisor::{AllFigures, ShardFigures};
 use tributary::telemetry::{self, metrics::OfProcess};
 use tributary::webhook::Metrics;
 
@@ -42,7 +42,12 @@ impl Exposed {
         figures.shard.failed(SinkError::Fenced(String::new()).code(), "");
         // Ages are absent until there is something to measure from; their families stand there all the same.
         let (reach, process) = (Reach::default(), OfProcess::default());
-        let registry = telemetry::metrics::registry(&[figures], &reach, Some(&Metrics::default()), &process);
+        let registry = telemetry::metrics::registry(
+            &AllFigures::new(&[figures]),
+            &reach,
+            Some(&Metrics::default()),
+            &process,
+        );
         let mut page = String::new();
         prometheus_client::encoding::text::encode(&mut page, &registry).unwrap();
         let mut metrics = BTreeMap::new();

@@ -28,6 +28,7 @@ mod proxies;
 mod reaching;
 mod readiness;
 mod redaction;
+mod reload;
 mod routing;
 mod secrets;
 mod structure;

@@ -10,6 +10,7 @@ use super::chosen::{When, reason};
 use crate::cli::run::stop_on_signals;
 use crate::cli::{Configured, Logging, exit, runtime};
 use crate::clock::now_ms;
+use crate::config::Config;
 use crate::model::types::DeadLetterReason;
 use crate::output;
 use crate::plan::{Plan, Stream};
@@ -50,10 +51,11 @@ pub(super) struct Arguments {
     logging: Logging,
 }
 
-pub(super) fn replay(plan: &Plan, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    if let Err(code) = arguments.logging.begin(None) {
+pub(super) fn replay(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    if let Err(code) = arguments.logging.begin(None, config) {
         return Ok(code);
     }
+    let plan = &config.plan;
     let stream = find(plan, &arguments.stream)?;
     let now_ms = now_ms();
     let choice = Choice {
@@ -169,7 +171,7 @@ impl Became {
             replayed: figures.received.get(),
             delivered: figures.delivered.get(),
             repeated: figures.duplicates.get(),
-            filtered: figures.filtered.iter().map(|(_, count)| count.get()).sum(),
+            filtered: figures.filtered.iter().map(|count| count.get()).sum(),
             failed: failed
                 .map(|(reason, count)| (reason.name(), count.get()))
                 .filter(|(_, count)| *count > 0)

@@ -147,6 +147,12 @@ impl Process {
         self.signal(Signal::SIGTERM);
     }
 
+    /// SIGHUP: the configuration is read again.
+    #[track_caller]
+    pub(crate) fn sighup(&self) {
+        self.signal(Signal::SIGHUP);
+    }
+
     /// SIGSTOP: the process stands still with its connections open, as in a long pause of the machine.
     #[track_caller]
     pub(crate) fn sigstop(&self) {

@@ -1,0 +1,194 @@
+//! SIGHUP: the configuration is read again, and applied as a whole or not at all.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::runtime::Handle;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info};
+
+use crate::config::{self, Change, Config, Sources};
+use crate::plan::Plan;
+use crate::supervisor::{self, AllFigures, Ended, StreamChange};
+use crate::telemetry::log::Filtering;
+use crate::telemetry::reloads::{Outcome, Reloads};
+use crate::trace::MaybeTracer;
+
+/// What a reload works with.
+pub(super) struct Reloading {
+    pub(super) sources: Sources,
+    /// What is in effect.
+    pub(super) config: Config,
+    pub(super) log: Filtering,
+    pub(super) figures: AllFigures,
+    pub(super) tracer: MaybeTracer,
+    pub(super) reloads: Reloads,
+    /// Stops the whole process.
+    pub(super) stop: CancellationToken,
+    /// What tells those who run streams.
+    pub(super) runs: Vec<mpsc::UnboundedSender<StreamChange>>,
+    /// Streams that came with a reload, at work.
+    pub(super) added: JoinSet<Ended>,
+}
+
+/// Why nothing was applied.
+enum Refusal {
+    /// The configuration has errors, or cannot be read.
+    Invalid(String),
+    /// It takes a restart, or Kafka does not take the new streams.
+    NotNow(Vec<String>),
+}
+
+/// What tells of a SIGHUP. From now on that does not end the process.
+pub(super) fn hangups() -> anyhow::Result<Signal> {
+    signal(SignalKind::hangup()).context("cannot listen for SIGHUP")
+}
+
+impl Reloading {
+    /// Reloads at each SIGHUP until the process stops, and waits for the streams that were added. Gives what they say of the end.
+    pub(super) async fn run(mut self, hangups: Option<Signal>) -> Ended {
+        let mut hangups = hangups;
+        let mut ended = Ended::Stopped;
+        while !(self.stop.is_cancelled() && self.added.is_empty()) {
+            let hangup = async {
+                match &mut hangups {
+                    Some(hangups) => hangups.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.stop.cancelled(), if self.added.is_empty() => break,
+                Some(end) = self.added.join_next() => ended = worse(ended, self.heed(end)),
+                _ = hangup, if !self.stop.is_cancelled() => self.reload().await,
+            }
+        }
+        ended
+    }
+
+    /// What the end of an added stream means for the others.
+    fn heed(&self, end: Result<Ended, tokio::task::JoinError>) -> Ended {
+        match end {
+            Ok(Ended::Stopped) if self.stop.is_cancelled() => Ended::Stopped,
+            Ok(ended @ (Ended::Misconfigured | Ended::Held)) if !self.stop.is_cancelled() => {
+                error!(
+                    ?ended,
+                    "a stream that was added does not run; the others go on. See the message above, and reload or restart"
+                );
+                Ended::Stopped
+            }
+            Ok(ended) => {
+                self.stop.cancel();
+                ended
+            }
+            // A panic was logged.
+            Err(_) => {
+                self.stop.cancel();
+                Ended::TimedOut
+            }
+        }
+    }
+
+    async fn reload(&mut self) {
+        let outcome = match self.try_reload().await {
+            Ok(changes) if changes.is_empty() => {
+                info!("the configuration was read again, and nothing has changed");
+                Outcome::Applied
+            }
+            Ok(changes) => {
+                let changes: Vec<String> = changes.iter().map(Change::to_string).collect();
+                info!(changes = changes.join("; "), "the configuration was read again and applied");
+                Outcome::Applied
+            }
+            Err(Refusal::Invalid(reason)) => {
+                error!(reason, "the configuration was read again and has errors; what ran before runs on");
+                Outcome::Invalid
+            }
+            Err(Refusal::NotNow(reasons)) => {
+                error!(
+                    reasons = reasons.join("; "),
+                    "the configuration was read again and not applied, not even in part; what ran before runs on"
+                );
+                Outcome::Refused
+            }
+        };
+        self.reloads.count(outcome);
+    }
+
+    async fn try_reload(&mut self) -> Result<Vec<Change>, Refusal> {
+        let sources = self.sources.clone();
+        let loaded = tokio::task::spawn_blocking(move || config::load(&sources)).await;
+        let loaded = loaded.map_err(|error| Refusal::Invalid(error.to_string()))?;
+        let next = loaded.map_err(|errors| Refusal::Invalid(errors.to_string()))?;
+        let changes = self.config.changes(&next).map_err(Refusal::NotNow)?;
+        // What may still fail comes first, and leaves nothing behind that has an effect.
+        let filter =
+            Filtering::judge(next.log.as_deref()).map_err(|error| Refusal::Invalid(error.to_string()))?;
+        let added: Vec<Plan> = changes.iter().filter_map(|change| alone(change, &next)).collect();
+        place(&added).await?;
+        for change in &changes {
+            if let Change::Filters(name) = change
+                && let Some(stream) = next.plan.streams.iter().find(|stream| stream.name() == name)
+            {
+                let change = StreamChange { stream: Arc::clone(name), extract: stream.extract.clone() };
+                // One that has ended is told in vain.
+                self.runs.iter().for_each(|run| drop(run.send(change.clone())));
+            }
+        }
+        if changes.contains(&Change::Log) {
+            self.log.set(filter);
+        }
+        added.into_iter().for_each(|plan| self.begin(plan));
+        self.config = next;
+        Ok(changes)
+    }
+
+    /// Runs a stream beside the others: as another process would, which has the same prefix and other streams.
+    fn begin(&mut self, plan: Plan) {
+        let mut figures = supervisor::figures(&plan);
+        if let Some(tracer) = &self.tracer {
+            figures.iter_mut().for_each(|figures| figures.trace(tracer));
+        }
+        self.figures.add(&figures);
+        let (sender, changes) = mpsc::unbounded_channel();
+        self.runs.push(sender);
+        let stop = self.stop.clone();
+        self.added.spawn(async move {
+            supervisor::run(Arc::new(plan), &figures, None, &CancellationToken::new(), stop, changes).await
+        });
+    }
+}
+
+/// The plan of a new stream, if the change is one.
+fn alone(change: &Change, next: &Config) -> Option<Plan> {
+    let Change::Added(name) = change else { return None };
+    let stream = next.plan.streams.iter().find(|stream| stream.name() == name)?;
+    Some(Plan { streams: vec![stream.clone()], webhook: None, ..next.plan.clone() })
+}
+
+/// Has the new streams placed, with their topics, which is what Kafka may refuse.
+async fn place(added: &[Plan]) -> Result<(), Refusal> {
+    for plan in added {
+        let (plan, runtime) = (plan.clone(), Handle::current());
+        let placed = tokio::task::spawn_blocking(move || supervisor::place_unknown(&plan, &runtime)).await;
+        let refused = match placed {
+            Ok(Ok(())) => continue,
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        let names: Vec<&str> = plan_names(added);
+        return Err(Refusal::NotNow(vec![format!("new streams ({}): {refused}", names.join(", "))]));
+    }
+    Ok(())
+}
+
+fn plan_names(plans: &[Plan]) -> Vec<&str> {
+    plans.iter().flat_map(|plan| &plan.streams).map(|stream| &**stream.name()).collect()
+}
+
+/// Of two ends the one that says more.
+pub(super) fn worse(one: Ended, other: Ended) -> Ended {
+    if one == Ended::Stopped { other } else { one }
+}

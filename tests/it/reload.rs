@@ -1,0 +1,151 @@
+//! SIGHUP: what is applied while streams run, what is refused, and that nothing is lost or written twice by it.
+
+use crate::harness::airship::{Mock, Setup, service, stop};
+use crate::harness::broker::broker;
+use crate::harness::process::Process;
+use crate::harness::reader::{Isolation, read_all};
+use crate::harness::wait::{GENEROUS, wait_until};
+use std::collections::BTreeMap;
+use std::fs;
+use tributary_mock::airship::Config;
+
+const EVENTS: u64 = 400;
+
+/// Writes another configuration, and has it read.
+#[track_caller]
+fn reload(process: &Process, toml: &str) {
+    fs::write(process.dir().join("tributary.toml"), toml).expect("the configuration is written");
+    process.sighup();
+}
+
+#[track_caller]
+fn wait_outcome(process: &Process, outcome: &str, count: f64) {
+    wait_until(GENEROUS, format_args!("{count} {outcome}"), || {
+        process.metrics().sum("tributary_config_reloads_total", &[&format!("outcome=\"{outcome}\"")]) == count
+    });
+}
+
+/// How often each id is in a topic.
+fn ids(topic: &str) -> BTreeMap<String, usize> {
+    let mut ids = BTreeMap::new();
+    for record in read_all(broker(), topic, Isolation::Committed) {
+        let event: serde_json::Value =
+            serde_json::from_slice(record.value.as_deref().expect("a value")).expect("JSON");
+        *ids.entry(event["id"].as_str().expect("an id").to_owned()).or_default() += 1;
+    }
+    ids
+}
+
+#[test]
+fn the_log_says_more_from_now_on() {
+    let mock = Mock::start(service(EVENTS));
+    let setup = Setup::new("reload-log", &mock);
+    let text = setup.toml();
+    let with = |filter: &str| format!("log = {{ filter = \"{filter}\" }}\n{text}");
+    let mut running = crate::harness::process::tributary(&with("warn"), &[]);
+    setup.progress().wait_received(EVENTS);
+    assert!(!running.log().iter().any(|line| line.contains("\"level\":\"INFO\"")), "{:#?}", running.log());
+    reload(&running, &with("info"));
+    let line = running.wait_for_log("read again and applied", GENEROUS);
+    assert!(line.contains("log.filter"), "{line}");
+    // What means nothing is refused, and the filter stays.
+    reload(&running, &with("inof"));
+    running.wait_for_log("log.filter: \\\"inof\\\" is no log filter", GENEROUS);
+    wait_outcome(&running, "invalid", 1.0);
+    stop(&mut running);
+    setup.expectation(&mock).check();
+}
+
+/// What came before the reload is there in full, what came after it as the new filter says, each once.
+#[test]
+fn another_filter_holds_from_one_batch_to_the_next() {
+    let half = EVENTS / 2;
+    let mock = Mock::start(Config { hold_at: Some(half), ..service(EVENTS) });
+    let setup = Setup::new("reload-filter", &mock);
+    let text = setup.toml();
+    let mut running = crate::harness::process::tributary(&text, &[]);
+    setup.progress().wait_received(half);
+    reload(
+        &running,
+        &format!(
+            "{text}\nonly = [\"OPEN\"]\ndrop = [{{ name = \"never\", field = \"no.such.field\", is = [\"x\"] }}]\n"
+        ),
+    );
+    running.wait_for_log("goes on with the new filters", GENEROUS);
+    wait_outcome(&running, "applied", 1.0);
+    mock.release(EVENTS);
+    setup.progress().wait_received(EVENTS);
+    let metrics = running.metrics();
+    stop(&mut running);
+    let log = mock.log();
+    let mut expected = BTreeMap::new();
+    for (position, line) in log.expected(0..EVENTS).enumerate() {
+        let event: serde_json::Value = serde_json::from_slice(&line.line).expect("JSON");
+        if (position as u64) < half || event["type"] == "OPEN" {
+            expected.insert(event["id"].as_str().expect("an id").to_owned(), 1);
+        }
+    }
+    assert!((half as usize..EVENTS as usize).contains(&expected.len()), "{}", expected.len());
+    assert_eq!(ids(setup.topic()), expected);
+    let left_out = metrics.sum("tributary_events_filtered_total", &[]);
+    assert!(left_out > 0.0, "{left_out}");
+}
+
+#[test]
+fn a_new_stream_begins_beside_those_that_run() {
+    let (one, two) = (Mock::start(service(EVENTS)), Mock::start(service(EVENTS)));
+    let setup = Setup::new("reload-stream", &one);
+    let text = setup.toml();
+    let mut running = crate::harness::process::tributary(&text, &[]);
+    setup.progress().wait_received(EVENTS);
+    let topic = format!("{}.second", setup.prefix);
+    let second = format!(
+        "[[stream]]\nname = \"second\"\nkind = \"airship\"\nurl = \"{}/api/events/\"\napp_key = \"key\"\n\
+         auth = {{ bearer = {{ value = \"token\" }} }}\nstart = \"earliest\"\ntopic = \"{topic}\"\n",
+        two.url()
+    );
+    reload(&running, &format!("{text}\n{second}"));
+    running.wait_for_log("new stream second", GENEROUS);
+    wait_until(GENEROUS, "the second stream", || {
+        running.metrics().sum("tributary_events_delivered_total", &["stream=\"second\""]) >= EVENTS as f64
+    });
+    wait_until(GENEROUS, "ready", || running.get("/ready").status == 200);
+    assert!(running.get("/ready").body.contains("second"), "{}", running.get("/ready").body);
+    // Its filter can be changed, too, and it goes when the process goes.
+    reload(&running, &format!("{text}\n{second}\nonly = [\"OPEN\"]\n"));
+    running.wait_for_log("goes on with the new filters", GENEROUS);
+    stop(&mut running);
+    setup.expectation(&one).check();
+    let found = ids(&topic);
+    assert_eq!((found.len() as u64, found.values().max()), (EVENTS, Some(&1)));
+    // The next start has both, and nothing comes twice.
+    let mut again = crate::harness::process::tributary(&format!("{text}\n{second}"), &[]);
+    wait_until(GENEROUS, "ready", || again.get("/ready").status == 200);
+    stop(&mut again);
+    assert_eq!(ids(&topic), found);
+}
+
+#[test]
+fn what_takes_a_restart_is_refused_as_a_whole_and_a_broken_file_stops_nothing() {
+    let half = EVENTS / 2;
+    let mock = Mock::start(Config { hold_at: Some(half), ..service(EVENTS) });
+    let setup = Setup::new("reload-refused", &mock);
+    let text = setup.toml();
+    let mut running = crate::harness::process::tributary(&text, &[]);
+    setup.progress().wait_received(half);
+    // The filter alone would be applied.
+    reload(&running, &format!("generation = 7\n{text}\nonly = [\"OPEN\"]\n"));
+    let line = running.wait_for_log("not applied, not even in part", GENEROUS);
+    assert!(line.contains("generation: this takes a restart"), "{line}");
+    wait_outcome(&running, "refused", 1.0);
+    reload(&running, "this is no TOML");
+    running.wait_for_log("has errors; what ran before runs on", GENEROUS);
+    wait_outcome(&running, "invalid", 1.0);
+    let before = running.metrics().sum("tributary_config_last_good_timestamp_seconds", &[]);
+    assert!(before > 0.0);
+    mock.release(EVENTS);
+    setup.progress().wait_received(EVENTS);
+    assert_eq!(running.metrics().sum("tributary_shard_restarts_total", &[]), 0.0);
+    stop(&mut running);
+    setup.expectation(&mock).check();
+}
