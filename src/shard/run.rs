@@ -71,7 +71,12 @@ impl<S: Sink> Shard<S> {
     fn take_all(&mut self, queue: &Output) -> Result<(), Exit> {
         loop {
             self.metrics.queue_bytes.set(queue.bytes() as i64);
-            match queue.receive(self.patience()) {
+            // What comes while records wait for their commit is taken together.
+            let received = match self.pipeline.has_records() {
+                true => queue.gather(self.patience()),
+                false => queue.receive(self.patience()),
+            };
+            match received {
                 Received::Item(Item::Block { block, resumed, connection }) => {
                     self.traced.came_by(connection);
                     self.take(block, resumed, queue)?;
@@ -103,7 +108,8 @@ impl<S: Sink> Shard<S> {
     /// How long to wait for the next block.
     fn patience(&self) -> Duration {
         let now = Instant::now();
-        self.deadline().map_or(IDLE_COMMIT_INTERVAL, |deadline| deadline.saturating_duration_since(now))
+        let deadline = self.deadline().map(|deadline| deadline.saturating_duration_since(now));
+        deadline.map_or(IDLE_COMMIT_INTERVAL, |left| left.min(IDLE_COMMIT_INTERVAL))
     }
 
     fn deadline(&self) -> Option<Instant> {

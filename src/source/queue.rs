@@ -2,11 +2,14 @@
 //!
 //! Invariant: the bytes waiting never exceed the limit by more than one block; when it is full the reader waits,
 //! so the network pushes back and memory stays bounded.
+//!
+//! A trickle would wake the shard's thread for each event. While a batch is open nothing is committed before it closes, so the
+//! thread may wait until enough has come together ([`Output::gather`]); what may not wait rings a bell.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::metrics::gauge::Gauge;
@@ -14,6 +17,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::model::block::Block;
 use crate::trace::Context;
+
+/// So many bytes are worth waking the shard's thread for; of a small queue it is half.
+const WORTH_WAKING: u32 = 256 << 10;
 
 /// What a reader hands over.
 #[derive(Debug)]
@@ -93,6 +99,8 @@ pub struct Input {
     sender: Sender<(Item, OwnedSemaphorePermit)>,
     room: Arc<Semaphore>,
     limit: u32,
+    /// Below the sender, so that it goes after that one.
+    bell: LastRing,
     /// Bytes waiting. Kept up to date here, since the shard's end sees nothing while it waits for Kafka.
     waiting: Gauge,
 }
@@ -105,7 +113,19 @@ pub struct Output {
     seen: RefCell<VecDeque<(Item, OwnedSemaphorePermit)>>,
     room: Arc<Semaphore>,
     limit: u32,
+    bell: Arc<Bell>,
     connections: Gauge,
+}
+
+/// Rings when it is dropped.
+#[derive(Clone, Debug)]
+struct LastRing(Arc<Bell>);
+
+/// Wakes a shard's thread that gathers.
+#[derive(Debug, Default)]
+struct Bell {
+    rung: Mutex<bool>,
+    wakes: Condvar,
 }
 
 /// What a wait brought.
@@ -128,9 +148,9 @@ pub struct Closed;
 pub(crate) fn queue(limit: usize, waiting: Gauge, connections: Gauge) -> (Input, Output) {
     let (sender, receiver) = channel();
     let limit = u32::try_from(limit).unwrap_or(u32::MAX).max(1);
-    let room = Arc::new(Semaphore::new(limit as usize));
-    let output = Output { receiver, seen: RefCell::default(), room: Arc::clone(&room), limit, connections };
-    (Input { sender, room, limit, waiting }, output)
+    let (room, bell) = (Arc::new(Semaphore::new(limit as usize)), Arc::<Bell>::default());
+    let input = Input { sender, room: Arc::clone(&room), limit, bell: LastRing(Arc::clone(&bell)), waiting };
+    (input, Output { receiver, seen: RefCell::default(), room, limit, bell, connections })
 }
 
 impl Item {
@@ -147,10 +167,38 @@ impl Input {
     pub async fn send(&self, item: Item) -> Result<(), Closed> {
         // A block above the whole limit waits for all of it, and then goes through alone.
         let bytes = u32::try_from(item.bytes()).unwrap_or(u32::MAX).min(self.limit);
+        if self.room.available_permits() < bytes as usize {
+            self.bell.0.ring();
+        }
         let permit = Arc::clone(&self.room).acquire_many_owned(bytes).await.map_err(|_| Closed)?;
+        let may_wait = matches!(item, Item::Block { resumed: false, .. });
         self.sender.send((item, permit)).map_err(|_| Closed)?;
-        self.waiting.set(used(&self.room, self.limit) as i64);
+        let used = used(&self.room, self.limit);
+        self.waiting.set(used as i64);
+        if !may_wait || used >= WORTH_WAKING.min(self.limit / 2) as usize {
+            self.bell.0.ring();
+        }
         Ok(())
+    }
+}
+
+impl Drop for LastRing {
+    fn drop(&mut self) {
+        self.0.ring();
+    }
+}
+
+impl Bell {
+    fn ring(&self) {
+        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.wakes.notify_one();
+    }
+
+    /// Waits until it was rung since the last wait, at most `timeout`.
+    fn wait(&self, timeout: Duration) {
+        let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.wakes.wait_timeout_while(rung, timeout, |rung| !*rung);
+        *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
     }
 }
 
@@ -164,6 +212,25 @@ impl Output {
             Ok((item, _permit)) => Received::Item(item),
             Err(RecvTimeoutError::Timeout) => Received::Timeout,
             Err(RecvTimeoutError::Disconnected) => Received::Closed,
+        }
+    }
+
+    /// The same, where blocks may wait for `timeout`: it is woken when many bytes wait, or what may not.
+    pub fn gather(&self, timeout: Duration) -> Received {
+        if let Some((item, _permit)) = self.seen.borrow_mut().pop_front() {
+            return Received::Item(item);
+        }
+        let taken = self.receiver.try_recv().or_else(|error| match error {
+            TryRecvError::Disconnected => Err(error),
+            TryRecvError::Empty => {
+                self.bell.wait(timeout);
+                self.receiver.try_recv()
+            }
+        });
+        match taken {
+            Ok((item, _permit)) => Received::Item(item),
+            Err(TryRecvError::Empty) => Received::Timeout,
+            Err(TryRecvError::Disconnected) => Received::Closed,
         }
     }
 
@@ -243,6 +310,35 @@ mod tests {
         }
         assert_eq!(output.bytes(), 0);
         assert!(matches!(output.receive(Duration::ZERO), Received::Timeout));
+    }
+
+    /// Longer than any test takes.
+    const LONG: Duration = Duration::from_secs(600);
+
+    #[tokio::test]
+    async fn a_trickle_is_gathered_and_what_may_not_wait_is_not() {
+        let gathered = |output: &Output| match output.gather(LONG) {
+            Received::Item(Item::Block { block, .. }) => block.len(),
+            other => panic!("{other:?}"),
+        };
+        let (input, output) = queue(100, Gauge::default(), Gauge::default());
+        input.send(item(10)).await.unwrap();
+        assert_eq!(gathered(&output), 10, "what is there is not waited for");
+        input.send(item(10)).await.unwrap();
+        assert_eq!(gathered(&output), 10);
+        assert!(matches!(output.gather(Duration::from_millis(1)), Received::Timeout));
+        let taken = std::thread::spawn(move || {
+            let taken = (gathered(&output), gathered(&output), output.gather(LONG));
+            (taken, output)
+        });
+        input.send(item(10)).await.unwrap();
+        input.send(item(60)).await.unwrap();
+        input.send(Item::Note(Note::GivenUp)).await.unwrap();
+        let (taken, output) = taken.join().unwrap();
+        assert!(matches!(taken, (10, 60, Received::Item(Item::Note(Note::GivenUp)))), "{taken:?}");
+        let taken = std::thread::spawn(move || output.gather(LONG));
+        drop(input);
+        assert!(matches!(taken.join().unwrap(), Received::Closed));
     }
 
     #[tokio::test]
