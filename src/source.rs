@@ -25,6 +25,7 @@ pub mod http;
 pub(crate) mod lines;
 pub(crate) mod looking;
 pub(crate) mod metrics;
+pub(crate) mod pace;
 pub(crate) mod queue;
 pub(crate) mod reader;
 pub(crate) mod vet;

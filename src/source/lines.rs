@@ -13,6 +13,7 @@ use super::frame::Framer;
 use super::http::body::{Body, BodyError, Coding};
 use super::http::refusal;
 use super::metrics::Metrics;
+use super::pace;
 use super::vet::{Marks, Vetting};
 use crate::clock::now_ms;
 use crate::model::block::Block;
@@ -46,7 +47,10 @@ impl Lines {
         metrics: Metrics,
     ) -> Self {
         let counted = metrics.clone();
-        let on_chunk = move |bytes| counted.received(bytes, now_ms());
+        let on_chunk = move |bytes| {
+            counted.received(bytes, now_ms());
+            pace::note(bytes);
+        };
         let vetting = Vetting::new(response.headers(), marks);
         let label = refusal::coding(response.headers()).unwrap_or(Coding::Identity);
         let body = Body::new(response.bytes_stream(), label, silence, on_chunk);

@@ -1,11 +1,12 @@
 //! Everything one shard's thread needs, and the way from there to its end.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
@@ -27,6 +28,7 @@ use crate::sink::kafka::placement::record::{Instance, Who};
 use crate::sink::kafka::placement::{Latest, Place, Placement};
 use crate::sink::kafka::{KafkaSink, Settings};
 use crate::source::metrics::Metrics;
+use crate::source::pace;
 use crate::source::queue::{Input, queue};
 use crate::source::reader::{ReaderContext, Resume};
 use crate::{source, task};
@@ -124,11 +126,11 @@ impl Starter {
         let (input, output) = queue(self.stream.queue_bytes(), waiting, connections);
         let (metrics, stop) = (self.figures.source.clone(), reader.stop.clone());
         let connections = self.reader(&id, shard.resume(), input, metrics, stop);
-        reader.task = Some(task::spawn(&self.runtime, "connections", async move {
+        reader.start(&self.stream.input, &id, async move {
             if failpoint::pass("reader").is_none() {
                 connections.await;
             }
-        }));
+        })?;
         if let Some(looker) = looker {
             drop(task::spawn(&self.runtime, "secrets", secrets::look_again(looker, reader.stop.clone())));
         }
@@ -216,22 +218,49 @@ impl Starter {
 /// that nobody writes.
 struct ReaderGuard {
     stop: CancellationToken,
-    task: Option<JoinHandle<()>>,
+    /// Whose other end goes with the reader.
+    ended: Option<oneshot::Receiver<()>>,
     runtime: Handle,
 }
 
 impl ReaderGuard {
     fn new(stop: &CancellationToken, runtime: &Handle) -> Self {
-        Self { stop: stop.child_token(), task: None, runtime: runtime.clone() }
+        Self { stop: stop.child_token(), ended: None, runtime: runtime.clone() }
+    }
+
+    /// Runs what reads `input` until it ends.
+    fn start(
+        &mut self,
+        input: &plan::Input,
+        id: &ShardId,
+        connections: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), Exit> {
+        let (alive, ended) = oneshot::channel();
+        self.ended = Some(ended);
+        let connections = async move {
+            let _alive = alive;
+            connections.await;
+        };
+        match input {
+            plan::Input::Service(_) => pace::spawn(format!("read-{id}"), connections).map_err(|error| {
+                error!(shard = %id, %error, "cannot start a thread for the shard's connections");
+                Exit::Abandoned
+            }),
+            // It has a thread of its own, and this only waits for it.
+            plan::Input::Intake { .. } => {
+                drop(task::spawn(&self.runtime, "connections", connections));
+                Ok(())
+            }
+        }
     }
 }
 
 impl Drop for ReaderGuard {
     fn drop(&mut self) {
         self.stop.cancel();
-        let Some(task) = self.task.take() else { return };
-        // A panic of its own was logged; here it only counts that it has ended.
-        if self.runtime.block_on(async { tokio::time::timeout(READER_END, task).await }).is_err() {
+        let Some(ended) = self.ended.take() else { return };
+        // Nothing is ever sent. A panic of its own was logged; here it only counts that it has ended.
+        if self.runtime.block_on(async { tokio::time::timeout(READER_END, ended).await }).is_err() {
             warn!(
                 "a reader has not ended in time; its connections may be counted by the service for a while"
             );

@@ -212,6 +212,8 @@ fn plain(proxies: &Arc<Proxies>) -> ClientBuilder {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
+        // A connection lives on the runtime that opened it, which may be that of a shard, and requests are hours apart.
+        .pool_max_idle_per_host(0)
         // Its own idea of proxies sends loopback addresses there, too, and passes over what it cannot use.
         .no_proxy()
         .proxy(reqwest::Proxy::custom(way))

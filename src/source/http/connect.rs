@@ -103,7 +103,6 @@ impl Connector {
         // position of hours ago (a bug that an official client once had).
         let client = Client::new(endpoint.http.clone(), move |builder| {
             builder
-                .pool_max_idle_per_host(0)
                 .tcp_keepalive(KEEP_ALIVE)
                 .tcp_keepalive_interval(KEEP_ALIVE)
                 .tcp_keepalive_retries(KEEP_ALIVE_QUESTIONS)
