@@ -19,7 +19,7 @@ const TABLE: [(&str, &[&str]); 17] = [
     ("web", &["model"]),
     ("trace", &["model"]),
     // The stages: none imports another.
-    ("source", &["model", "clock", "web", "trace"]),
+    ("source", &["model", "clock", "task", "web", "trace"]),
     ("event", &["model"]),
     ("sink", &["model", "clock", "failpoint", "web"]),
     ("shard", &["model", "clock", "source", "event", "sink", "failpoint", "trace"]),
