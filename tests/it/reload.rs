@@ -57,11 +57,11 @@ fn the_log_says_more_from_now_on() {
 }
 
 /// What came before the reload is there in full, what came after it as the new filter says, each once.
-#[test]
-fn another_filter_holds_from_one_batch_to_the_next() {
+#[track_caller]
+fn check_filter(name: &str, more: &str) {
     let half = EVENTS / 2;
     let mock = Mock::start(Config { hold_at: Some(half), ..service(EVENTS) });
-    let setup = Setup::new("reload-filter", &mock);
+    let setup = Setup::new(name, &mock).with(|settings| settings.more = more.to_owned());
     let text = setup.toml();
     let mut running = crate::harness::process::tributary(&text, &[]);
     setup.progress().wait_received(half);
@@ -89,6 +89,17 @@ fn another_filter_holds_from_one_batch_to_the_next() {
     assert_eq!(ids(setup.topic()), expected);
     let left_out = metrics.sum("tributary_events_filtered_total", &[]);
     assert!(left_out > 0.0, "{left_out}");
+}
+
+#[test]
+fn another_filter_holds_from_one_batch_to_the_next() {
+    check_filter("reload-filter", "");
+}
+
+/// Its shard stays with it.
+#[test]
+fn a_member_of_a_group_takes_another_filter_too() {
+    check_filter("reload-group", "ownership = \"group\"\ninstance_id = \"one\"");
 }
 
 #[test]
