@@ -17,6 +17,7 @@ mod checkpoints;
 mod dead_letters;
 mod demo;
 mod exit;
+mod live;
 mod mock;
 mod probe;
 mod run;
@@ -70,6 +71,11 @@ enum Command {
     Mock(Box<mock::Arguments>),
     /// Ask a running connector, or any URL, whether it is well: for container health checks
     Probe(probe::Arguments),
+    /// Show how a running connector is: each shard's state, rate, lag and errors, by its admin address
+    ///
+    /// It takes a second, since rates need two looks. The exit code is 0 where the connector answers, whether it is ready or not (see
+    /// `probe` for that), and 1 where nobody does.
+    Status(live::Arguments),
     /// Print what completes this command line in a shell, as in `tributary completions bash`
     Completions(shell::CompletionsArguments),
     /// Print the manual page, in the form that `man` reads
@@ -121,6 +127,7 @@ impl Cli {
             Command::Tail(arguments) => tail::run(&arguments),
             Command::Mock(arguments) => mock::run(*arguments),
             Command::Probe(arguments) => probe::run(&arguments),
+            Command::Status(arguments) => live::run(&arguments),
             Command::Checkpoints(arguments) => checkpoints::run(&arguments),
             Command::DeadLetters(arguments) => dead_letters::run(&arguments),
             Command::Completions(arguments) => shell::completions(&arguments),

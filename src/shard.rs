@@ -143,7 +143,7 @@ impl<S: Sink> Shard<S> {
                 return Err(exit);
             }
             failures += 1;
-            metrics.health.failed(error.to_string());
+            metrics.cannot(error.class(), error.to_string());
             error!(shard = %config.id, reason = %error, failures, "cannot open the shard in Kafka; trying again");
             pause(failures, RETRY_PAUSES, stop).map_err(|_| Exit::Stopped)?;
         };

@@ -124,6 +124,14 @@ impl SinkError {
     /// A label for metrics: Kafka's word where there is one.
     pub fn code(&self) -> &str {
         match self {
+            Self::Undelivered { code, .. } => code,
+            other => other.class(),
+        }
+    }
+
+    /// Its kind as a label: one of a small, closed set.
+    pub fn class(&self) -> &'static str {
+        match self {
             Self::Abortable(_) => "aborted",
             Self::OutcomeUnknown(_) => "outcome_unknown",
             Self::Fenced(_) => "fenced",
@@ -132,7 +140,7 @@ impl SinkError {
             Self::Held(_) => "held",
             Self::TooLarge { .. } => "too_large",
             Self::TooSlow { .. } => "timed_out",
-            Self::Undelivered { code, .. } => code,
+            Self::Undelivered { .. } => "undelivered",
             Self::Outgrown(_) => "outgrown",
             Self::Unusable(_) => "unusable",
         }

@@ -17,17 +17,17 @@ const UNHEARD: &str = "it has not answered yet; this process has just begun to a
 pub(super) struct Page {
     /// Whether every shard is ready, those of other instances included, which this one could take over.
     pub(super) ready: bool,
-    kafka: Kafka,
+    pub(super) kafka: Kafka,
     #[serde(skip_serializing_if = "Option::is_none")]
-    group: Option<Group>,
+    pub(super) group: Option<Group>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    webhook: Option<Webhook>,
-    shards: Vec<Shard>,
+    pub(super) webhook: Option<Webhook>,
+    pub(super) shards: Vec<Shard>,
 }
 
 /// Whether what is pushed to this instance can be stored.
 #[derive(Debug, Serialize)]
-struct Webhook {
+pub(super) struct Webhook {
     ready: bool,
     #[serde(flatten)]
     why: Why,
@@ -35,7 +35,7 @@ struct Webhook {
 
 /// How this instance stands in the consumer group that shares the shards.
 #[derive(Debug, Serialize)]
-struct Group {
+pub(super) struct Group {
     instance_id: String,
     /// Whether the group has told it which shards it has, be it none.
     joined: bool,
@@ -50,14 +50,14 @@ struct Group {
 
 /// Whether Kafka answered when it was last asked.
 #[derive(Debug, Serialize)]
-struct Kafka {
+pub(super) struct Kafka {
     answers: bool,
     #[serde(flatten)]
     why: Why,
 }
 
 #[derive(Debug, Serialize)]
-struct Shard {
+pub(super) struct Shard {
     shard: String,
     ready: bool,
     state: &'static str,
@@ -154,7 +154,7 @@ impl Shard {
 }
 
 /// Milliseconds since the Unix epoch as RFC 3339.
-fn date(ms: i64) -> Option<String> {
+pub(super) fn date(ms: i64) -> Option<String> {
     jiff::Timestamp::from_millisecond(ms).ok().map(|time| time.to_string())
 }
 
@@ -164,6 +164,7 @@ mod tests {
 
     use super::*;
     use crate::model::types::ShardId;
+    use crate::source::failure::Class;
 
     #[test]
     fn the_page_says_what_is_wrong_and_since_when() {
@@ -178,7 +179,7 @@ mod tests {
             figures.shard.health.opened();
             figures.source.set_state(crate::source::metrics::ConnectionState::Connecting);
         }
-        both[1].source.failed("401: wrong token".into(), 1_764_073_921_500);
+        both[1].source.failed(Class::Unauthorized, "401: wrong token".into(), 1_764_073_921_500);
         let reach = Reach::default();
         let page = |reach: &Reach| serde_json::to_value(Page::of(&both, reach, None, None)).unwrap();
         let first = json!({ "shard": "mobile/0", "ready": false, "state": "connecting",

@@ -42,20 +42,35 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         output::mention("there is no configuration file, so nothing to ask");
         return Ok(ExitCode::from(exit::OK));
     }
-    let url = match &arguments.url {
-        Some(url) => url.clone(),
-        None => match arguments.configured.load() {
-            Ok(config) => {
-                let listen =
-                    config.admin.context("admin.enabled is false, so there is nothing to ask; name a URL")?;
-                format!("http://{}/live", reachable(listen))
-            }
-            Err(code) => return Ok(code),
-        },
+    let url = match asked(arguments.url.as_deref(), &arguments.configured, "/live")? {
+        Asked::Url(url) => url,
+        Asked::Nobody(code) => return Ok(code),
     };
     let status = super::runtime()?.block_on(ask(&url, arguments.within.unwrap_or_default()))?;
     output::mention(format_args!("{} answers {status}", shown(&url)));
     Ok(ExitCode::from(exit::OK))
+}
+
+/// Whom to ask.
+pub(super) enum Asked {
+    Url(String),
+    /// The configuration is wrong, as was said.
+    Nobody(ExitCode),
+}
+
+/// What to ask: what was named, else this path of the admin address of the configuration.
+pub(super) fn asked(named: Option<&str>, configured: &Configured, path: &str) -> anyhow::Result<Asked> {
+    if let Some(url) = named {
+        return Ok(Asked::Url(url.to_owned()));
+    }
+    Ok(match configured.load() {
+        Ok(config) => {
+            let listen =
+                config.admin.context("admin.enabled is false, so there is nothing to ask; name a URL")?;
+            Asked::Url(format!("http://{}{path}", reachable(listen)))
+        }
+        Err(code) => Asked::Nobody(code),
+    })
 }
 
 /// The answer of a process that is well. Asks at least once, and no more after `limit`.
@@ -74,7 +89,7 @@ async fn ask(url: &str, limit: Duration) -> anyhow::Result<StatusCode> {
 }
 
 /// The address without a credential that may be in it.
-fn shown(url: &str) -> String {
+pub(super) fn shown(url: &str) -> String {
     match Url::parse(url) {
         Ok(mut parsed) if parsed.password().is_some() || !parsed.username().is_empty() => {
             // Only an address without a host takes neither, and has neither.

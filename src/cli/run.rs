@@ -174,7 +174,7 @@ async fn connect(
         let bound = admin::serve(listen, &all, &reach, seat.as_ref(), webhook.as_ref(), &process)
             .await
             .with_context(|| format!("cannot listen at admin.listen {listen}"))?;
-        info!(%bound, "serving /live, /ready and /metrics");
+        info!(%bound, "serving the status page, /live, /ready and /metrics");
     }
     info!(version = env!("CARGO_PKG_VERSION"), shards = figures.len(), "starting");
     let drawing = status.as_ref().map(|status| status.draw(&figures, &reach));

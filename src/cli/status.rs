@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::clock::now_ms;
+use crate::model::rate::Rate;
 use crate::output;
 use crate::shard::readiness::View;
 use crate::sink::kafka::reach::Reach;
@@ -22,9 +23,6 @@ const INTERVAL: Duration = Duration::from_millis(250);
 
 /// No more than so many drawings a second, whatever is logged.
 const MOST_DRAWINGS: u8 = 20;
-
-/// Time over which the rate is measured.
-const RATE_SPAN: u32 = 4;
 
 /// The lines, and a way for log lines to pass them.
 #[derive(Clone, Debug)]
@@ -148,24 +146,6 @@ impl TermLike for Terminal {
     }
 }
 
-/// Events a second over the last second.
-#[derive(Debug, Default)]
-struct Rate {
-    samples: std::collections::VecDeque<(Instant, u64)>,
-}
-
-impl Rate {
-    fn measure(&mut self, total: u64, now: Instant) -> u64 {
-        self.samples.push_back((now, total));
-        if self.samples.len() > RATE_SPAN as usize + 1 {
-            self.samples.pop_front();
-        }
-        let (since, before) = self.samples.front().copied().unwrap_or((now, total));
-        let seconds = now.duration_since(since).as_secs_f64();
-        if seconds > 0.0 { ((total - before) as f64 / seconds) as u64 } else { 0 }
-    }
-}
-
 /// One shard's line: events a second, events delivered, lag, duplicates dropped, dead letters, last commit.
 pub(super) fn describe(figures: &ShardFigures, reach: &Reach, rate: u64, now_ms: i64) -> String {
     let ago = |since_ms: i64| match since_ms {
@@ -209,13 +189,5 @@ mod tests {
             describe(&figures, &Reach::default(), 4200, 10_000),
             "mobile/0 opening  4,200/s  1,234,567 total  lag -  0 dup  0 dead  commit - ago"
         );
-    }
-
-    #[test]
-    fn the_rate_is_that_of_the_last_second() {
-        let (mut rate, start) = (Rate::default(), Instant::now());
-        let rates: Vec<_> =
-            (0..8).map(|tick| rate.measure(u64::from(tick) * 250, start + INTERVAL * tick)).collect();
-        assert_eq!(rates, [0, 1000, 1000, 1000, 1000, 1000, 1000, 1000]);
     }
 }

@@ -47,6 +47,13 @@ pub struct State {
     pub(super) said: Option<Instant>,
 }
 
+impl State {
+    /// Whether the shard is this instance's to run.
+    pub fn is_owned(&self) -> bool {
+        !matches!(self.phase, Phase::Standby | Phase::Superseded)
+    }
+}
+
 /// A shard's state. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Health(Arc<Mutex<State>>);

@@ -13,10 +13,13 @@ use prometheus_client::registry::Unit;
 use super::health::Health;
 use super::mark::ReplayCounts;
 use super::progress::Added;
+use crate::clock::now_ms;
 use crate::event::route::Clamped;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::figure::Figure;
+use crate::model::last_error::LastErrors;
 use crate::model::types::DeadLetterReason;
+use crate::sink::SinkError;
 use crate::trace::MaybeTracer;
 
 /// What becomes of an event that a replay brings, as metric labels.
@@ -92,6 +95,8 @@ pub struct Metrics {
     pub replays: Counter,
     /// Events that replays brought, by what became of them, in the order of [`REPLAY_OUTCOMES`].
     pub replayed: [Counter; REPLAY_OUTCOMES.len()],
+    /// The latest error of each [`SinkError::class`], and of `secret`.
+    pub errors: LastErrors,
     /// What it is doing, and what is wrong.
     pub health: Health,
     last_commit_ms: Arc<AtomicI64>,
@@ -184,6 +189,7 @@ impl Default for Metrics {
             journal_gaps: Counter::default(),
             replays: Counter::default(),
             replayed: Default::default(),
+            errors: LastErrors::default(),
             health: Health::default(),
             last_commit_ms: Arc::default(),
             last_processed_ms: Arc::default(),
@@ -246,10 +252,17 @@ impl Metrics {
         }
     }
 
-    /// A write failed; what Kafka or its client called it, and why. Tells whether the log is to say it as an error.
-    pub fn failed(&self, code: &str, reason: impl Into<String>) -> bool {
+    /// A write failed. Tells whether the log is to say it as an error.
+    pub fn failed(&self, error: &SinkError) -> bool {
         self.write_failures.inc();
-        self.failure_codes.count(code);
+        self.failure_codes.count(error.code());
+        self.cannot(error.class(), error.to_string())
+    }
+
+    /// An error of this class, one of a small, closed set, keeps the shard from its work. Tells whether the log is to say it as
+    /// an error.
+    pub fn cannot(&self, class: &'static str, reason: String) -> bool {
+        self.errors.note(class, reason.clone(), now_ms());
         self.health.failed(reason)
     }
 

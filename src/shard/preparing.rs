@@ -53,7 +53,7 @@ impl<S: Sink> Shard<S> {
 
     /// Says what failed, for the `failures`-th time, and waits.
     fn cannot_prepare(&mut self, error: &SinkError, topics: usize, failures: u32) -> Result<(), Exit> {
-        let lasts = self.metrics.failed(error.code(), error.to_string());
+        let lasts = self.metrics.failed(error);
         let said = "topics of new events cannot be prepared; trying again";
         if lasts {
             error!(shard = %self.config.id, reason = %error, topics, failures, "{said}");

@@ -93,7 +93,7 @@ impl<S: Sink> Shard<S> {
         }
         self.failures = self.failures.saturating_add(1);
         self.traced.failed(error.code());
-        let lasts = self.metrics.failed(error.code(), error.to_string());
+        let lasts = self.metrics.failed(error);
         if let Some(exit) = Exit::of(error) {
             warn!(shard = %self.config.id, reason = %error, "write refused");
             return Err(exit);

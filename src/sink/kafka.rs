@@ -40,6 +40,7 @@ pub(crate) mod intake;
 pub(crate) mod journal;
 pub(crate) mod oauth;
 mod opening;
+mod partitions;
 pub(crate) mod placement;
 mod preparing;
 pub mod reach;
@@ -56,6 +57,7 @@ pub use state::StateTopics;
 
 use checking::Seen;
 use headers::RecordHeaders;
+use partitions::Warned;
 
 /// What one shard's sink is made of.
 #[derive(Clone, Debug)]
@@ -121,6 +123,8 @@ pub struct KafkaSink {
     refused: Vec<Refused>,
     /// How far the shard's partitions of the state topics went at the last look.
     seen: Seen,
+    /// When it was last said that transactions touch many partitions.
+    warned: Warned,
     /// Whether records of the batch were not delivered.
     delivery_failed: bool,
     /// Whether each record is to be alone in its produce batch, until the batch at hand is committed: that tells which
@@ -154,6 +158,7 @@ impl KafkaSink {
             begun: Instant::now(),
             refused: Vec::new(),
             seen: Seen::default(),
+            warned: Warned::default(),
             delivery_failed: false,
             isolating: false,
         }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::failure::Class;
 use crate::model::figure::Figure;
+use crate::model::last_error::LastErrors;
 use crate::trace::MaybeTracer;
 
 /// The state of a shard's connection.
@@ -57,6 +58,8 @@ pub struct Metrics {
     pub positions_abandoned: Counter,
     /// Attempts to renew a token ahead of its expiry that failed.
     pub token_failures: Counter,
+    /// The latest failure of each [`Class`], but for [`Class::Ended`], which is routine.
+    pub errors: LastErrors,
     was_connected: Arc<AtomicBool>,
     state: Arc<AtomicI64>,
     last_byte_ms: Arc<AtomicI64>,
@@ -129,7 +132,10 @@ impl Metrics {
     }
 
     /// A connection ended or could not be made, at `now_ms`.
-    pub fn failed(&self, reason: String, now_ms: i64) {
+    pub fn failed(&self, class: Class, reason: String, now_ms: i64) {
+        if class != Class::Ended {
+            self.errors.note(class.name(), reason.clone(), now_ms);
+        }
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         let since = trouble.as_ref().filter(|_| self.state() != ConnectionState::Connected);
         let since_ms = since.map_or(now_ms, |(_, since_ms)| *since_ms);
@@ -246,15 +252,20 @@ mod tests {
     fn what_keeps_the_stream_closed_is_dated_from_its_beginning() {
         let metrics = Metrics::default();
         assert_eq!(metrics.trouble(), None);
-        metrics.failed("503".into(), 1_000);
+        metrics.failed(Class::ServerError, "503".into(), 1_000);
         metrics.set_state(ConnectionState::BackingOff);
-        metrics.failed("401".into(), 2_000);
+        metrics.failed(Class::Unauthorized, "401".into(), 2_000);
         assert_eq!(metrics.trouble(), Some(("401".into(), 1_000)));
         metrics.set_state(ConnectionState::Connected);
         assert_eq!(metrics.trouble(), None);
-        metrics.failed("ended".into(), 3_000);
+        metrics.failed(Class::Ended, "ended".into(), 3_000);
         metrics.set_state(ConnectionState::BackingOff);
         assert_eq!(metrics.trouble(), Some(("ended".into(), 3_000)));
+        assert_eq!(
+            metrics.errors.times(),
+            [("server_error", 1_000), ("unauthorized", 2_000)],
+            "an end in order is no error"
+        );
     }
 
     #[test]

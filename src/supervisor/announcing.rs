@@ -137,7 +137,7 @@ pub(super) async fn announce(
             Ok(Err(error)) => {
                 error!(reason = %error, streams = stream_names, "{CANNOT_ANNOUNCE}");
                 for figures in figures {
-                    figures.shard.health.failed(error.to_string());
+                    figures.shard.cannot(error.class(), error.to_string());
                 }
             }
             Err(error) => error!(%error, streams = stream_names, "{CANNOT_ANNOUNCE}"),

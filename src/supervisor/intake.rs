@@ -15,6 +15,7 @@ use crate::sink::kafka::client::Clients;
 use crate::sink::kafka::config::Config;
 use crate::sink::kafka::intake::Intake;
 use crate::sink::kafka::intake::reader::{Gap, Reached, Reader};
+use crate::source::failure::Class;
 use crate::source::metrics::ConnectionState;
 use crate::source::queue::{Closed, Item, Note};
 use crate::source::reader::{ReaderContext, Resume};
@@ -98,7 +99,7 @@ impl Reading {
             };
             let Some(reason) = ended else { break };
             warn!(shard = %self.shard, reason, pause_ms = pause.as_millis() as u64, "the intake topic cannot be read; trying again");
-            self.context.metrics.failed(reason, now_ms());
+            self.context.metrics.failed(Class::Network, reason, now_ms());
             self.context.metrics.set_state(ConnectionState::BackingOff);
             let waiting = async { tokio::time::timeout(pause, self.context.stop.cancelled()).await };
             drop(self.runtime.block_on(waiting));

@@ -18,6 +18,9 @@ pub(super) const PAUSE: Duration = Duration::from_secs(5);
 /// Between two looks whether a secret was rotated.
 const LOOK_INTERVAL: Duration = Duration::from_secs(30);
 
+/// The class of the error that a secret cannot be read.
+pub(super) const SECRET: &str = "secret";
+
 /// Waits until the redaction of every stream can be opened, or says how this run ends without that.
 pub(super) async fn wait_for(
     plan: &Arc<Plan>,
@@ -42,10 +45,9 @@ pub(super) async fn wait_for(
             }
         };
         for figures in figures {
-            let health = &figures.shard.health;
             match missing.iter().find(|(stream, _)| *stream == figures.id.stream) {
-                Some((_, error)) => drop(health.failed(chain(error))),
-                None => health.works(),
+                Some((_, error)) => drop(figures.shard.cannot(SECRET, chain(error))),
+                None => figures.shard.health.works(),
             }
         }
         if missing.is_empty() {

@@ -199,7 +199,7 @@ impl Starter {
                 return Err(Exit::Misconfigured);
             }
             error!(%shard, reason, "cannot open the shard without the secret of its redaction; trying again");
-            health.failed(reason);
+            self.figures.shard.cannot(secrets::SECRET, reason);
             let waited = async { tokio::time::timeout(secrets::PAUSE, stop.cancelled()).await };
             if self.runtime.block_on(waited).is_ok() {
                 return Err(Exit::Stopped);

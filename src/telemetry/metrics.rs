@@ -11,7 +11,6 @@ use super::reloads::Reloads;
 use crate::clock::now_ms;
 use crate::model::figure::{Figure, Value};
 use crate::output;
-use crate::shard::health::Phase;
 use crate::shard::readiness::{Readiness, View};
 use crate::sink::kafka::reach::Reach;
 use crate::supervisor::{AllFigures, ShardFigures};
@@ -98,7 +97,7 @@ impl Shards {
             let counted = figures.shard.figures(now_ms).into_iter();
             let mut counted: Vec<Figure> =
                 counted.chain(figures.source.figures(now_ms)).chain(figures.kafka.figures()).collect();
-            if !is_owned(figures) {
+            if !figures.shard.health.get().is_owned() {
                 // How old things are where another instance has the shard is not known here.
                 counted.iter_mut().for_each(forget_age);
             }
@@ -119,6 +118,22 @@ impl Shards {
         Ok(())
     }
 
+    /// When each class of error was last seen.
+    fn last_errors(all: &[ShardFigures], encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
+        let help = "When an error of the class was last seen, seconds since 1970";
+        let name = "tributary_last_error_timestamp";
+        let mut rows = encoder.encode_descriptor(name, help, Some(&Unit::Seconds), MetricType::Gauge)?;
+        for figures in all {
+            let times = figures.source.errors.times().into_iter().chain(figures.shard.errors.times());
+            for (class, at_ms) in times {
+                let [stream, shard] = labels(figures);
+                let labels: LabelsAnd = [stream, shard, ("class", class.to_owned())];
+                ConstGauge::new(at_ms as f64 / 1000.0).encode(rows.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether data can move, as `/ready` says it.
     fn readiness(&self, all: &[ShardFigures], encoder: &mut DescriptorEncoder<'_>) -> std::fmt::Result {
         let judge = |figures: &ShardFigures| View::of(&figures.shard, &figures.source, &self.reach).judge();
@@ -132,7 +147,8 @@ impl Shards {
         let help = "1 while the shard is this instance's to run";
         let mut owned = encoder.encode_descriptor("tributary_shard_owned", help, None, MetricType::Gauge)?;
         for figures in all {
-            ConstGauge::new(i64::from(is_owned(figures))).encode(owned.encode_family(&labels(figures))?)?;
+            let is_owned = figures.shard.health.get().is_owned();
+            ConstGauge::new(i64::from(is_owned)).encode(owned.encode_family(&labels(figures))?)?;
         }
         let help = "Age of the oldest line that is not committed";
         let name = "tributary_oldest_uncommitted";
@@ -151,11 +167,6 @@ impl Shards {
             None => Ok(()),
         }
     }
-}
-
-/// Whether the shard is this instance's to run.
-fn is_owned(figures: &ShardFigures) -> bool {
-    !matches!(figures.shard.health.get().phase, Phase::Standby | Phase::Superseded)
 }
 
 fn forget_age(figure: &mut Figure) {
@@ -194,6 +205,7 @@ impl Collector for Shards {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
         let all = self.figures.get();
         self.counted(&all, &mut encoder)?;
+        Self::last_errors(&all, &mut encoder)?;
         self.readiness(&all, &mut encoder)
     }
 }
@@ -225,6 +237,7 @@ fn labels(figures: &ShardFigures) -> Labels {
 mod tests {
     use super::*;
     use crate::model::types::ShardId;
+    use crate::sink::SinkError;
     use crate::source::failure::Class;
 
     #[test]
@@ -238,7 +251,9 @@ mod tests {
         let both = [figures(0), figures(1)];
         both[1].shard.delivered.inc_by(7);
         both[1].source.count_reconnect(Class::Network);
-        both[1].shard.failed("invalid_record", "no key");
+        let (reason, code) = ("no key".into(), "invalid_record".into());
+        both[1].shard.failed(&SinkError::Undelivered { reason, code, reopen: false });
+        both[1].source.failed(Class::Unauthorized, "401".into(), 1_764_073_921_500);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(
             &mut text,
@@ -258,6 +273,9 @@ mod tests {
             "tributary_ready{stream=\"mobile\",shard=\"1\"} 0",
             "tributary_oldest_uncommitted_seconds{stream=\"mobile\",shard=\"1\"} 0.0",
             "tributary_kafka_answers 0",
+            "tributary_last_error_timestamp_seconds{stream=\"mobile\",shard=\"1\",class=\"unauthorized\"} 1764073921.5",
+            "tributary_last_error_timestamp_seconds{stream=\"mobile\",shard=\"1\",class=\"undelivered\"} ",
+            "tributary_transaction_partitions_count{stream=\"mobile\",shard=\"1\"} 0",
             "# TYPE tributary_commit_duration_seconds histogram",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");

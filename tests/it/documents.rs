@@ -39,7 +39,7 @@ impl Exposed {
             kafka: Default::default(),
         };
         // This label shows with the first failure.
-        figures.shard.failed(SinkError::Fenced(String::new()).code(), "");
+        figures.shard.failed(&SinkError::Fenced(String::new()));
         // Ages are absent until there is something to measure from; their families stand there all the same.
         let (reach, process) = (Reach::default(), OfProcess::default());
         let registry = telemetry::metrics::registry(

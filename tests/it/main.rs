@@ -31,6 +31,7 @@ mod redaction;
 mod reload;
 mod routing;
 mod secrets;
+mod status;
 mod structure;
 mod traces;
 mod webhook;

@@ -1,6 +1,7 @@
 //! Every state with what is said of it.
 
 use super::*;
+use crate::source::failure::Class;
 
 /// A shard that is open and streams, at the 1000th second.
 fn view() -> View {
@@ -230,7 +231,7 @@ async fn a_service_that_stays_away_makes_it_not_ready_until_the_stream_is_back()
     assert_eq!(judge(), (true, "connected", None));
     drop(open);
     for minute in 0..11 {
-        source.failed("503".into(), minute * 60_000);
+        source.failed(Class::ServerError, "503".into(), minute * 60_000);
         source.went_away(minute * 60_000);
         source.set_state(ConnectionState::BackingOff);
         let state = if minute < 10 { "backing off" } else { "service away" };

@@ -3,17 +3,33 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Unit;
 
 use crate::model::figure::{Figure, Value};
 
 /// What is counted. Clones count together.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct KafkaFigures {
     pub(super) errors: Counter,
     pub(super) retries: Counter,
     pub(super) tls_failures: Counter,
+    /// Partitions of events that a transaction touched.
+    partitions: Histogram,
     latest: Arc<Mutex<Latest>>,
+}
+
+impl Default for KafkaFigures {
+    fn default() -> Self {
+        Self {
+            errors: Counter::default(),
+            retries: Counter::default(),
+            tls_failures: Counter::default(),
+            // From one topic with few of them to a topic for each type with many.
+            partitions: Histogram::new([1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1e3, 3e3]),
+            latest: Arc::default(),
+        }
+    }
 }
 
 /// What the producer said last.
@@ -30,6 +46,13 @@ pub(super) struct Latest {
 impl KafkaFigures {
     pub(super) fn note(&self, latest: Latest) {
         *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = latest;
+    }
+
+    /// A transaction is committed that touched so many partitions of events. One without events counts for nothing.
+    pub(super) fn partitions(&self, touched: usize) {
+        if touched > 0 {
+            self.partitions.observe(touched as f64);
+        }
     }
 
     /// Everything that is counted.
@@ -72,6 +95,12 @@ impl KafkaFigures {
                 "tributary_kafka_tls_failures",
                 "Connections to Kafka that failed by TLS, as with a certificate that has expired",
                 &self.tls_failures,
+            ),
+            Figure::histogram(
+                "tributary_transaction_partitions",
+                "Partitions that a transaction wrote events and dead letters to",
+                None,
+                &self.partitions,
             ),
         ]
     }

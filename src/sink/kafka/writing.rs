@@ -6,6 +6,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseRecord, Producer};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use tokio::time::Instant;
+use tracing::warn;
 
 use super::{KafkaSink, blocking};
 use crate::failpoint;
@@ -120,6 +121,7 @@ impl KafkaSink {
             return Err(SinkError::Outgrown("produce batches may be larger again".into()));
         }
         drop(self.context.failures().take());
+        self.context.touched().begin();
         self.delivery_failed = false;
         self.begun = Instant::now();
         if self.transactional() {
@@ -170,10 +172,24 @@ impl KafkaSink {
         if self.transactional() {
             let committed = blocking::commit(self.producer()?, self.settings.config.transaction_timeout);
             committed.map_err(|error| self.classify(&error))?;
+            self.count_partitions();
         }
         self.seen.committed(ids);
         // Whatever goes wrong from here on, the commit took place: only the checkpoint can tell.
         self.fail("after_commit").map_err(|error| SinkError::OutcomeUnknown(error.to_string()))
+    }
+
+    /// A transaction is committed: counts its partitions of events, and says now and then if they are many.
+    fn count_partitions(&mut self) {
+        let partitions = self.context.touched().count();
+        self.settings.figures.partitions(partitions);
+        if self.warned.is_due(partitions, Instant::now()) {
+            warn!(
+                shard = %self.settings.shard, partitions,
+                "a transaction touched many partitions, and each costs the brokers a marker: raise commit.interval, or give the \
+                 topics fewer partitions"
+            );
+        }
     }
 
     /// To be asked when records could not be written: librdkafka would try a topic that was deleted for ever, and only an

@@ -123,7 +123,7 @@ impl Session {
                 failure.message = format!("{}; {advice}", failure.message);
             }
             self.metrics.count_reconnect(failure.class);
-            self.metrics.failed(chain(&failure), now_ms());
+            self.metrics.failed(failure.class, chain(&failure), now_ms());
             if endings::is_away(failure.class, was_open) {
                 self.metrics.went_away(now_ms());
             }

@@ -224,10 +224,16 @@ impl Process {
         usage::cpu_time(self.pid())
     }
 
+    /// Where it serves `/metrics`.
+    #[track_caller]
+    pub(crate) fn admin(&self) -> SocketAddr {
+        self.admin.expect("the configuration has an admin.listen")
+    }
+
     /// Gets a path of the admin address (`/ready`, `/live`), waiting for it to listen.
     #[track_caller]
     pub(crate) fn get(&self, path: &str) -> Answer {
-        let address = self.admin.expect("the configuration has an admin.listen");
+        let address = self.admin();
         let look = || match http::get(address, path) {
             Ok(answer) => Some(Some(answer)),
             Err(_) if self.log.is_closed() => Some(None),

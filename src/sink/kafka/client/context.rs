@@ -1,7 +1,7 @@
 //! What a client tells us and asks us for: its log, its errors, its statistics, tokens.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rdkafka::ClientContext;
 use rdkafka::client::OAuthToken;
@@ -19,11 +19,13 @@ use crate::model::errors::chain;
 use crate::model::hide::Hider;
 use crate::sink::kafka::figures::{KafkaFigures, Latest};
 use crate::sink::kafka::oauth::TokenSource;
+use crate::sink::kafka::partitions::Touched;
 
 /// What a client tells us and asks us for: its log, the records that could not be written, tokens.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Context {
     pub(super) failures: Arc<Failures>,
+    touched: Arc<Mutex<Touched>>,
     refused: Arc<AtomicBool>,
     figures: KafkaFigures,
     /// What was counted of this client already.
@@ -47,6 +49,11 @@ impl Context {
     /// The records that could not be delivered.
     pub(crate) fn failures(&self) -> &Failures {
         &self.failures
+    }
+
+    /// The partitions that acknowledged events of the batch.
+    pub(crate) fn touched(&self) -> MutexGuard<'_, Touched> {
+        self.touched.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Why Kafka cannot be reached, as far as librdkafka said so lately. Learnt when the client's events are served.

@@ -7,7 +7,7 @@ use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::ProducerContext;
 
 use super::Context;
-use crate::sink::kafka::delivery::{Failure, Report, failure_code};
+use crate::sink::kafka::delivery::{Failure, Report, STATE, failure_code};
 
 /// Records that the producer could not deliver, since the last look.
 #[derive(Debug, Default)]
@@ -55,8 +55,13 @@ impl ProducerContext for Context {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, ordinal: usize) {
-        let Some(code) = failure_code(result) else { return };
         let (Ok(message) | Err((_, message))) = result;
+        let Some(code) = failure_code(result) else {
+            if ordinal != STATE {
+                self.touched().note(message.topic(), message.partition());
+            }
+            return;
+        };
         self.failures.note(&Failure {
             ordinal,
             topic: message.topic(),

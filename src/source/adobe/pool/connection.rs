@@ -127,7 +127,7 @@ impl Connection {
                 self.tell(Event::Lost(loss));
             }
             self.shared.metrics.count_reconnect(failure.class);
-            self.shared.metrics.failed(chain(&failure), now_ms());
+            self.shared.metrics.failed(failure.class, chain(&failure), now_ms());
             // A quiet stream may not even be answered before its first event.
             if failure.class != Class::Silence && endings::is_away(failure.class, was_open) {
                 self.shared.metrics.went_away(now_ms());
