@@ -57,7 +57,7 @@ pub(super) struct Raw {
     pub(super) log: Log,
     /// Traces of batches.
     pub(super) traces: Traces,
-    /// The HTTP server for probes and metrics.
+    /// The HTTP server for the status page, probes and metrics.
     pub(super) admin: Admin,
     /// What receives the streams of kind `airship_webhook`.
     pub(super) webhook: Webhook,
@@ -247,7 +247,7 @@ pub(super) struct Log {
 pub(super) struct Admin {
     /// Whether it runs.
     pub(super) enabled: bool,
-    /// Address and port that `/live`, `/ready` and `/metrics` are served on.
+    /// Address and port of the status page (`/`), `/api/status`, `/live`, `/ready` and `/metrics`. Nobody is asked for a credential.
     pub(super) listen: String,
 }
 

@@ -56,7 +56,7 @@ pub(super) fn validate(traces: &Traces, errors: &mut Errors) -> Option<trace::Co
             let has_credential = !url.username().is_empty() || url.password().is_some();
             ["http", "https"].contains(&url.scheme()) && url.has_host() && !has_credential
         });
-        let message = "expected an address such as \"http://collector:4318\", without a credential: that belongs into traces.headers";
+        let message = "expected http:// or https:// and a host, as in \"http://collector:4318\"; a credential belongs into traces.headers";
         errors.add_if(url.is_none(), &path.key("endpoint"), message);
         url
     });

@@ -135,7 +135,7 @@ pub(super) async fn traces(plan: &Plan, limit: Duration) -> Option<Finding> {
         Ok(Err(error)) => chain(&error),
         Err(_) => format!("the collector at {collector} did not answer within {} s", limit.as_secs_f64()),
     };
-    let todo = "check traces.endpoint, traces.protocol and traces.headers, or the OTEL_… variables";
+    let todo = "check what is named: [http], [traces], or the OTEL_… variables";
     Some(Finding::warning(Class::Machine, subject, reason, todo))
 }
 

@@ -123,9 +123,11 @@ async fn of_service(found: &mut Found, stream: &Stream, source: &source::Config,
     let is_reached = !host.is_failure();
     found.findings.push(host);
     let credential = match look.credential(looking.limit).await {
-        Ok(()) => {
-            Finding::ok(Class::Streams, subject("credential"), "it can be read, or a token was granted")
-        }
+        Ok(()) => Finding::ok(
+            Class::Streams,
+            subject("credential"),
+            "the secret can be read, or the token endpoint granted a token; what the service thinks of it shows when the stream is opened",
+        ),
         Err(failure) => failed(subject("credential"), &failure),
     };
     let has_credential = !credential.is_failure();
@@ -180,7 +182,7 @@ fn advice(cause: Cause) -> (bool, &'static str) {
     match cause {
         Cause::Network => (
             false,
-            "check url, name server, network, proxy and certificates between this machine and the host",
+            "check the address that is named (url, or token_url of auth), name server, network, proxy and certificates",
         ),
         Cause::Silence => {
             (false, "check that a firewall or proxy lets the answer through; a longer --timeout waits for it")
