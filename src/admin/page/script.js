@@ -124,10 +124,11 @@
     say(facts.connections, number.format(shard.connections));
     say(facts.reconnects, number.format(shard.reconnects));
     say(facts.owner, shard.owner);
-    tell(made.wrong, true, shard.since ? `Wrong now, for ${ago(now, shard.since).replace(" ago", "")}` : "Wrong now", shard.reason);
     const error = shard.last_error;
     // What is wrong now is not said twice.
     const isNew = error && error.reason !== shard.reason;
+    const wrong = error && !isNew ? `Wrong now: ${error.class}` : "Wrong now";
+    tell(made.wrong, true, shard.since ? `${wrong}, for ${ago(now, shard.since).replace(" ago", "")}` : wrong, shard.reason);
     tell(made.error, false, error ? `Last error: ${error.class}, ${ago(now, error.time)}` : "", isNew ? error.reason : "");
   }
 
@@ -159,7 +160,7 @@
     }
     const ready = status.shards.filter((shard) => shard.ready).length;
     const all = status.shards.length;
-    let verdict = ready === all ? `All shards are ready (${all}).` : `${all - ready} of ${all} shards are not ready.`;
+    let verdict = ready === all ? `All shards are ready (${all}).` : `Not ready: ${all - ready} of ${all} shards.`;
     if (ready === all && !status.ready) verdict += " The process as a whole is not.";
     say(byId("verdict"), verdict);
     document.title = `${status.ready ? "" : "Not ready – "}Tributary`;
