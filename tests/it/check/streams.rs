@@ -80,7 +80,7 @@ fn hosts_that_cannot_be_reached_are_named() {
     setup.streams[0].url = format!("http://127.0.0.1:{}/", free_port());
     let checked = Checked::of(&setup.toml());
     assert_eq!(checked.code, 9);
-    checked.assert_failed("mobile host", "cannot reach", "check url");
+    checked.assert_failed("mobile host", "cannot reach", "check the address");
     assert_eq!(checked.finding("mobile stream")[0], "not_tried");
     setup.streams[0].url = "https://airship.invalid/".to_owned();
     let checked = Checked::of(&setup.toml());
