@@ -133,7 +133,8 @@ impl Reading {
                         resumed,
                         connection: None,
                     }))?;
-                    self.next.offset = Some(reader.next());
+                    // What was read by now was stored before now, however long ago the last commit of an earlier start is.
+                    self.next = Reached { offset: Some(reader.next()), committed_ms: Some(now_ms()) };
                     *pause = PAUSES.0;
                 }
                 Err(error) => {

@@ -59,7 +59,10 @@ fn behind_the_end_it_goes_on_with_what_was_stored_since_the_commit() {
     let long_ago = i64::try_from((SystemTime::now() - hours).duration_since(UNIX_EPOCH).unwrap().as_millis());
     let (intake, event_before) = (scene.intake(), event(50));
     // Else the broker's clock dates it.
-    scene.broker.change_topic(&intake, &[("message.timestamp.type", "CreateTime")]);
+    scene.broker.change_topic(
+        &intake,
+        &[("message.timestamp.type", "CreateTime"), ("message.timestamp.after.max.ms", "86400000")],
+    );
     let record = BaseRecord::<(), str>::to(&intake).payload(&event_before).partition(0);
     let producer: BaseProducer = scene.broker.client(&[]).create().unwrap();
     producer.send(record.timestamp(long_ago.unwrap())).unwrap();
@@ -100,8 +103,12 @@ fn an_intake_topic_that_was_made_again_while_nobody_ran_is_noticed_by_its_times(
     let intake = scene.intake();
     scene.broker.delete_topic(&intake);
     wait_until(LIMIT, "the topic to be gone", || scene.broker.partition_count(&intake).is_none());
-    scene.broker.create_topic(&intake, 1, &[("message.timestamp.type", "CreateTime")]);
-    let later = SystemTime::now() + Duration::from_secs(1_200);
+    scene.broker.create_topic(
+        &intake,
+        1,
+        &[("message.timestamp.type", "CreateTime"), ("message.timestamp.after.max.ms", "86400000")],
+    );
+    let later = SystemTime::now() + Duration::from_secs(2 * 3_600);
     let later = i64::try_from(later.duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
     store(&scene, 5..15, Some(later));
     let mut again = scene.start();

@@ -31,8 +31,8 @@ const BLOCK_RECORDS: usize = 4_096;
 const CLOCKS_MS: i64 = 3_600_000;
 
 /// What was read was stored before the commit that says so. Where something before that place is this much younger, milliseconds, it is
-/// not what was read: the topic was deleted and made again. No more than clocks differ by that were looked at.
-const YOUNGER_MS: i64 = 600_000;
+/// not what was read: the topic was deleted and made again. No less than clocks may differ by.
+const YOUNGER_MS: i64 = CLOCKS_MS;
 
 /// Records that are in the partition no more, or a partition that is not the one of before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,7 +50,7 @@ pub(crate) struct Gap {
 pub(crate) struct Reached {
     /// At this offset; `None` for a first start.
     pub offset: Option<i64>,
-    /// When that was committed, milliseconds since the Unix epoch.
+    /// When that was committed, or read if that was later, milliseconds since the Unix epoch.
     pub committed_ms: Option<i64>,
 }
 
