@@ -77,13 +77,13 @@ impl<S: Sink> Shard<S> {
                 false => queue.receive(self.patience()),
             };
             match received {
-                Received::Item(Item::Block { block, resumed, connection }) => {
-                    self.traced.came_by(connection);
-                    self.take(block, resumed, queue)?;
-                }
-                Received::Item(Item::Note(note)) => self.note(note)?,
+                Received::Item(item) => self.take_item(item, queue)?,
                 Received::Timeout => {}
                 Received::Closed => break,
+            }
+            // What has come by now is not left for the next batch.
+            for item in queue.waiting() {
+                self.take_item(item, queue)?;
             }
             self.running.tick(Instant::now(), queue.is_connected());
             if self.is_due(Instant::now()) {
@@ -103,6 +103,16 @@ impl<S: Sink> Shard<S> {
             "stopped; everything received is committed"
         );
         Ok(())
+    }
+
+    fn take_item(&mut self, item: Item, queue: &Output) -> Result<(), Exit> {
+        match item {
+            Item::Block { block, resumed, connection } => {
+                self.traced.came_by(connection);
+                self.take(block, resumed, queue)
+            }
+            Item::Note(note) => self.note(note),
+        }
     }
 
     /// How long to wait for the next block.

@@ -115,6 +115,22 @@ fn values(cluster: &Mutex<Cluster>) -> Vec<String> {
 }
 
 #[test]
+fn what_waits_when_a_batch_is_due_is_part_of_it() {
+    let cluster = Arc::<Mutex<Cluster>>::default();
+    let mut shard = open(&cluster, 1000);
+    // Each batch is due at once.
+    shard.batch = batch::Batch::new(batch::Config { interval: Duration::ZERO, ..batch::Config::default() });
+    let (input, output) = queue(1 << 20, Default::default(), Default::default());
+    for n in 0..5 {
+        let item = Item::Block { block: lines(&event(n)), resumed: false, connection: None };
+        futures_util::FutureExt::now_or_never(input.send(item)).unwrap().unwrap();
+    }
+    drop(input);
+    assert_eq!(shard.run(&output), Exit::Stopped);
+    assert_eq!(cluster.lock().unwrap().commits.first(), Some(&5));
+}
+
+#[test]
 fn events_dead_letters_and_position_are_committed_together() {
     let cluster = Arc::<Mutex<Cluster>>::default();
     let text = format!(

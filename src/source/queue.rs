@@ -234,6 +234,13 @@ impl Output {
         }
     }
 
+    /// What waits now, oldest first, each taken when it is asked for.
+    pub fn waiting(&self) -> impl Iterator<Item = Item> {
+        let count = self.fetch();
+        let next = || self.seen.borrow_mut().pop_front();
+        std::iter::from_fn(next).take(count).map(|(item, _permit)| item)
+    }
+
     /// Whether the reader has a connection open.
     pub fn is_connected(&self) -> bool {
         self.connections.get() > 0
@@ -241,13 +248,19 @@ impl Output {
 
     /// Shows the blocks that wait, oldest first, and leaves them there.
     pub fn look(&self, mut see: impl FnMut(&Block)) {
-        let mut seen = self.seen.borrow_mut();
-        seen.extend(self.receiver.try_iter());
-        for (item, _) in seen.iter() {
+        self.fetch();
+        for (item, _) in self.seen.borrow().iter() {
             if let Item::Block { block, .. } = item {
                 see(block);
             }
         }
+    }
+
+    /// Has what waits here, and tells how many they are.
+    fn fetch(&self) -> usize {
+        let mut seen = self.seen.borrow_mut();
+        seen.extend(self.receiver.try_iter());
+        seen.len()
     }
 
     /// Bytes waiting.
