@@ -68,8 +68,8 @@ pub(in crate::sink) fn flush(producer: &BaseProducer<Context>, limit: Duration) 
     let start = Instant::now();
     let mut next = FLUSH_PAUSES.0;
     while producer.in_flight_count() > 0 && !producer.context().failures().are_some() {
-        // Ends the lingering of what is queued, and wakes every thread of the producer, so not at each look; that records are
-        // left is what the loop is for.
+        // Ends the lingering of what is queued. A thread that comes to it only after this call has returned lingers on, so it is said at
+        // each look; the pauses between them grow, since it wakes every thread of the producer.
         drop(producer.flush(Duration::ZERO));
         if start.elapsed() >= patience(producer, limit) {
             return false;

@@ -1,6 +1,6 @@
 //! How many partitions of events a transaction touches: each costs the brokers a marker. No calls of Kafka in here.
 //!
-//! Invariant: nothing is allocated for an event, only for a partition that is met for the first time.
+//! Invariant: nothing is allocated for an event, and nothing is hashed but where the partition is another one than before.
 
 use std::hash::BuildHasher as _;
 use std::time::Duration;
@@ -19,18 +19,28 @@ const REPEAT: Duration = Duration::from_secs(60 * 60);
 pub(crate) struct Touched {
     /// Hashes of topics, and partitions.
     seen: HashSet<(u64, i32)>,
+    /// The latest of them.
+    latest: Option<(String, i32)>,
 }
 
 impl Touched {
     /// A batch begins.
     pub(super) fn begin(&mut self) {
         self.seen.clear();
+        self.latest = None;
     }
 
     /// A record of the batch is there.
     pub(super) fn note(&mut self, topic: &str, partition: i32) {
-        let topic = self.seen.hasher().hash_one(topic);
-        self.seen.insert((topic, partition));
+        // Records are reported by produce batch, so this is mostly where the one before is.
+        if self.latest.as_ref().is_some_and(|latest| latest.1 == partition && latest.0 == topic) {
+            return;
+        }
+        let hash = self.seen.hasher().hash_one(topic);
+        self.seen.insert((hash, partition));
+        let (latest, at) = self.latest.get_or_insert_default();
+        topic.clone_into(latest);
+        *at = partition;
     }
 
     /// How many they are.
