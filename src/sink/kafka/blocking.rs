@@ -62,22 +62,54 @@ pub(in crate::sink) fn send(
     }
 }
 
-/// Waits until every record is acknowledged or one failed; `false` when the limit is over first. `flush` with a timeout
-/// would return up to 100 ms late.
-pub(in crate::sink) fn flush(producer: &BaseProducer<Context>, limit: Duration) -> bool {
+/// Why not every record of a producer is known to be in Kafka.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::sink) enum Unflushed {
+    /// One failed at least; the producer's failures say why.
+    Failed,
+    /// The limit was over first.
+    TimedOut,
+}
+
+/// Waits until every record is acknowledged, or one failed, or the limit is over. `flush` with a timeout would return up to 100 ms
+/// late.
+pub(in crate::sink) fn flush(producer: &BaseProducer<Context>, limit: Duration) -> Result<(), Unflushed> {
     let start = Instant::now();
     let mut next = FLUSH_PAUSES.0;
-    while producer.in_flight_count() > 0 && !producer.context().failures().are_some() {
+    let failed = || producer.context().failures().are_some();
+    while producer.in_flight_count() > 0 && !failed() {
         // Ends the lingering of what is queued. A thread that comes to it only after this call has returned lingers on, so it is said at
         // each look; the pauses between them grow, since it wakes every thread of the producer.
         drop(producer.flush(Duration::ZERO));
         if start.elapsed() >= patience(producer, limit) {
-            return false;
+            return Err(Unflushed::TimedOut);
         }
         pause(producer, next);
         next = (next * 2).min(FLUSH_PAUSES.1);
     }
-    true
+    if failed() { Err(Unflushed::Failed) } else { Ok(()) }
+}
+
+/// [`flush`] for who does not ask what became of which record: what went wrong, as an error of Kafka.
+pub(in crate::sink) fn flush_all(
+    producer: &BaseProducer<Context>,
+    limit: Duration,
+) -> Result<(), KafkaError> {
+    let code = match flush(producer, limit) {
+        Ok(()) => return Ok(()),
+        Err(Unflushed::TimedOut) => RDKafkaErrorCode::MessageTimedOut,
+        Err(Unflushed::Failed) => why_failed(producer),
+    };
+    Err(KafkaError::MessageProduction(code))
+}
+
+/// Why a record failed. Where the producer itself has failed, as one that was fenced, its records are only given up for that.
+fn why_failed(producer: &BaseProducer<Context>) -> RDKafkaErrorCode {
+    if let Some((code, _)) = producer.client().fatal_error() {
+        return code;
+    }
+    await_cause(producer);
+    producer.context().failures().take().cause.map_or(RDKafkaErrorCode::Fail, |cause| cause.code)
 }
 
 /// Fences whoever had the transactional id, resuming the call while librdkafka says that it may be resumed: a client that has lost its

@@ -163,9 +163,7 @@ impl Editor {
         let record = record.key(key.as_bytes()).payload(&value).partition(place.partition);
         producer.begin_transaction().map_err(failed)?;
         blocking::send(producer, record.timestamp(checkpoint.committed_ms), limit).map_err(failed)?;
-        if !blocking::flush(producer, limit) {
-            return Err(SinkError::Unusable(format!("{topic} takes no record")));
-        }
+        blocking::flush_all(producer, limit).map_err(failed)?;
         blocking::commit(producer, limit).map_err(failed)
     }
 }

@@ -297,9 +297,7 @@ impl Announcer {
         let limit = self.config.transaction_timeout;
         producer.begin_transaction().map_err(|error| self.failed(producer, &error))?;
         blocking::send(producer, out, limit).map_err(|error| self.failed(producer, &error))?;
-        if !blocking::flush(producer, limit) {
-            return Err(SinkError::Unusable(format!("{} takes no record", self.state.shards)));
-        }
+        blocking::flush_all(producer, limit).map_err(|error| self.failed(producer, &error))?;
         blocking::commit(producer, limit).map_err(|error| self.failed(producer, &error))
     }
 

@@ -14,6 +14,7 @@ use crate::model::checkpoint::Checkpoint;
 use crate::model::errors::chain;
 use crate::model::types::{OutRecord, Run};
 use crate::sink::SinkError;
+use crate::sink::kafka::blocking::Unflushed;
 use crate::sink::kafka::client::{MESSAGE_MAX_BYTES, explain, with_causes};
 use crate::sink::kafka::delivery::STATE;
 
@@ -53,16 +54,18 @@ impl KafkaSink {
 
     /// Waits until every record is acknowledged.
     pub(super) fn flush(&mut self) -> Result<(), SinkError> {
-        if !blocking::flush(self.producer()?, self.time_left()) {
-            self.check_client()?;
-            let reason = self.unanswered("Kafka did not acknowledge the records");
-            return Err(self.too_slow(reason));
+        match blocking::flush(self.producer()?, self.time_left()) {
+            Ok(()) => {
+                self.context.note_accepted();
+                Ok(())
+            }
+            Err(Unflushed::Failed) => Err(self.fatal_error().unwrap_or_else(|| self.undelivered())),
+            Err(Unflushed::TimedOut) => {
+                self.check_client()?;
+                let reason = self.unanswered("Kafka did not acknowledge the records");
+                Err(self.too_slow(reason))
+            }
         }
-        if self.context.failures().are_some() {
-            return Err(self.fatal_error().unwrap_or_else(|| self.undelivered()));
-        }
-        self.context.note_accepted();
-        Ok(())
     }
 
     /// To be asked where Kafka does not answer: there are failures after which only a producer that is opened anew can go on. It
