@@ -1,6 +1,6 @@
 //! SIGHUP: what is applied while streams run, what is refused, and that nothing is lost or written twice by it.
 
-use crate::harness::airship::{Mock, Setup, service, stop};
+use crate::harness::airship::{Mock, Setup, service, stop, stream_keys};
 use crate::harness::broker::broker;
 use crate::harness::process::Process;
 use crate::harness::reader::{Isolation, read_all};
@@ -110,11 +110,8 @@ fn a_new_stream_begins_beside_those_that_run() {
     let mut running = crate::harness::process::tributary(&text, &[]);
     setup.progress().wait_received(EVENTS);
     let topic = format!("{}.second", setup.prefix);
-    let second = format!(
-        "[[stream]]\nname = \"second\"\nkind = \"airship\"\nurl = \"{}/api/events/\"\napp_key = \"key\"\n\
-         auth = {{ bearer = {{ value = \"token\" }} }}\nstart = \"earliest\"\ntopic = \"{topic}\"\n",
-        two.url()
-    );
+    let second =
+        format!("[[stream]]\n{}", stream_keys("second", &format!("{}/api/events/", two.url()), &topic));
     reload(&running, &format!("{text}\n{second}"));
     running.wait_for_log("new stream second", GENEROUS);
     wait_until(GENEROUS, "the second stream", || {

@@ -2,6 +2,7 @@
 //! stands still and one that is refused.
 
 use crate::harness::airship::scenes::{all_at_once, held};
+use crate::harness::airship::stream_keys;
 use crate::harness::broker::{broker, unique_prefix};
 use crate::harness::listener::{Listener, response};
 use crate::harness::process::{self, Process};
@@ -39,20 +40,10 @@ fn start(test: &str) -> Scene {
     let still = mock(held(100, 50));
     let refusing = Listener::answering(|_, _| Some(response(401, "text/plain", HOSTILE.as_bytes())));
     let stream = |(name, url): (&str, String)| {
-        settings::table(&format!(
-            r#"
-            name = "{name}"
-            kind = "airship"
-            url = "{url}/api/events/"
-            app_key = "app"
-            auth = {{ bearer = {{ value = "token" }} }}
-            start = "earliest"
-            topic = "{prefix}.{name}"
-            silence = "10m"
-            partitions = 3
-            backoff = {{ min = "10ms", max = "200ms" }}
-            "#
-        ))
+        let mut stream =
+            settings::table(&stream_keys(name, &format!("{url}/api/events/"), &format!("{prefix}.{name}")));
+        stream.extend(settings::table("silence = \"10m\"\npartitions = 3"));
+        stream
     };
     let streams = [("well", well.url()), ("still", still.url()), ("refused", refusing.url())].map(stream);
     let process = process::tributary(&settings::file(settings::least(broker, &prefix), streams), &[]);

@@ -79,6 +79,21 @@ pub(crate) struct Stream {
     pub(crate) shards: u32,
 }
 
+/// The keys of a stream that begins at the oldest event, in TOML.
+pub(crate) fn stream_keys(name: &str, url: &str, topic: &str) -> String {
+    format!(
+        r#"name = "{name}"
+kind = "airship"
+url = "{url}"
+app_key = "key"
+auth = {{ bearer = {{ value = "token" }} }}
+start = "earliest"
+topic = "{topic}"
+backoff = {{ min = "20ms", max = "200ms" }}
+"#
+    )
+}
+
 /// A configuration with Airship streams. Fields, also those of its [`Settings`], may be changed before
 /// [`Setup::start`].
 #[derive(Clone)]
@@ -136,21 +151,9 @@ impl Setup {
     pub(crate) fn toml(&self) -> String {
         let (mut text, partitions) = (self.settings.toml(), self.partitions);
         for Stream { name, url, topic, shards } in &self.streams {
+            let keys = stream_keys(name, url, topic);
             text += &format!(
-                r#"[[stream]]
-name = "{name}"
-kind = "airship"
-url = "{url}"
-app_key = "key"
-auth = {{ bearer = {{ value = "token" }} }}
-start = "earliest"
-topic = "{topic}"
-headers = "cloudevents"
-partitions = {partitions}
-shards = {shards}
-backoff = {{ min = "20ms", max = "200ms" }}
-
-"#
+                "[[stream]]\n{keys}headers = \"cloudevents\"\npartitions = {partitions}\nshards = {shards}\n\n"
             );
         }
         text

@@ -1,6 +1,7 @@
 //! The configuration of a scene: working defaults, with what a test wants otherwise on top.
 
 use super::Scene;
+use crate::harness::airship::stream_keys;
 use crate::harness::broker::{Broker, unique_prefix};
 use crate::harness::settings;
 use toml::Table;
@@ -65,20 +66,9 @@ impl Setup {
         let prefix = &self.prefix;
         let mut head = settings::least(broker, prefix);
         settings::merge(&mut head, self.top.clone());
-        let mut stream = settings::table(&format!(
-            r#"
-            name = "s"
-            kind = "airship"
-            url = "{url}/api/events/"
-            app_key = "app"
-            auth = {{ bearer = {{ value = "token" }} }}
-            start = "earliest"
-            topic = "{prefix}.events"
-            headers = "cloudevents"
-            partitions = 3
-            backoff = {{ min = "10ms", max = "200ms" }}
-            "#
-        ));
+        let mut stream =
+            settings::table(&stream_keys("s", &format!("{url}/api/events/"), &format!("{prefix}.events")));
+        stream.extend(settings::table("headers = \"cloudevents\"\npartitions = 3"));
         stream.extend(self.stream.clone());
         stream.retain(|key, _| !self.left_out.contains(&key));
         settings::file(head, [stream])
