@@ -75,10 +75,10 @@ async fn drip(number: u32, to: SocketAddr) {
     let mut stream = connect(number, to).await;
     let head = head_of(PATH, KEY, 1_000_000);
     let mut sent = stream.write_all(head.as_bytes()).await;
+    let mut drops = tokio::time::interval(DROP);
     while sent.is_ok() {
+        drops.tick().await;
         sent = stream.write_all(b" ").await;
-        // A sender that is slow: nobody waits for this.
-        tokio::time::sleep(DROP).await;
     }
 }
 
