@@ -1,9 +1,8 @@
 //! `[http]`: how services and token endpoints are reached. Its keys and their judgement.
 
-use std::borrow::Cow;
 use std::path::PathBuf;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::de;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -34,12 +33,12 @@ pub(super) struct Http {
     pub(super) proxy: Option<Proxy>,
 }
 
-/// A proxy as it is written.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+/// The address of a proxy, or "none".
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub(super) enum Proxy {
     /// `"none"`, or an address without a credential.
-    Word(String),
+    Word(#[schemars(length(min = 1))] String),
     /// An address that may hold a credential.
     Secret(SecretKeys),
 }
@@ -65,20 +64,6 @@ impl WordOrTable for Proxy {
 
     fn of_table(table: SecretKeys) -> Self {
         Self::Secret(table)
-    }
-}
-
-impl JsonSchema for Proxy {
-    fn schema_name() -> Cow<'static, str> {
-        "Proxy".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let secret = generator.subschema_for::<SecretKeys>();
-        json_schema!({
-            "description": "The address of a proxy, or \"none\".",
-            "anyOf": [{ "type": "string", "minLength": 1 }, secret],
-        })
     }
 }
 

@@ -1,14 +1,12 @@
 //! Secrets and librdkafka property values as they are written.
 
-use std::borrow::Cow;
-use std::fmt;
 use std::path::PathBuf;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, Visitor};
+use schemars::JsonSchema;
+use serde::de;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::either::{WordOrTable, word_or_table};
 use crate::model::secret::Secret;
 
 /// A secret: exactly one of `{ env = "NAME" }`, `{ file = "PATH" }` and `{ value = "…" }`.
@@ -36,7 +34,7 @@ fn hidden<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Secret>, 
 }
 
 /// The value of a librdkafka property.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub(in crate::config) enum Property {
     /// A string.
@@ -53,48 +51,33 @@ pub(in crate::config) enum Property {
 
 impl<'de> Deserialize<'de> for Property {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct PropertyVisitor;
-        impl<'de> Visitor<'de> for PropertyVisitor {
-            type Value = Property;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string, a number, true or false, or a secret such as { env = \"NAME\" }")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Property, E> {
-                Ok(Property::Text(text.to_owned()))
-            }
-
-            fn visit_bool<E: de::Error>(self, switch: bool) -> Result<Property, E> {
-                Ok(Property::Bool(switch))
-            }
-
-            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Property, E> {
-                Ok(Property::Integer(number))
-            }
-
-            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Property, E> {
-                Ok(Property::Float(number))
-            }
-
-            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Property, A::Error> {
-                SecretKeys::deserialize(MapAccessDeserializer::new(map)).map(Property::Secret)
-            }
-        }
-        deserializer.deserialize_any(PropertyVisitor)
+        word_or_table(deserializer)
     }
 }
 
-impl JsonSchema for Property {
-    fn schema_name() -> Cow<'static, str> {
-        "Property".into()
+impl WordOrTable for Property {
+    const EXPECTED: &'static str =
+        "a string, a number, true or false, or a secret such as { env = \"NAME\" }";
+
+    type Table = SecretKeys;
+
+    fn of_word<E: de::Error>(word: &str) -> Result<Self, E> {
+        Ok(Self::Text(word.to_owned()))
     }
 
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let secret = generator.subschema_for::<SecretKeys>();
-        json_schema!({
-            "description": "The value of a librdkafka property.",
-            "anyOf": [{ "type": ["string", "boolean", "integer", "number"] }, secret],
-        })
+    fn of_bool<E: de::Error>(switch: bool) -> Result<Self, E> {
+        Ok(Self::Bool(switch))
+    }
+
+    fn of_integer<E: de::Error>(number: i64) -> Result<Self, E> {
+        Ok(Self::Integer(number))
+    }
+
+    fn of_float<E: de::Error>(number: f64) -> Result<Self, E> {
+        Ok(Self::Float(number))
+    }
+
+    fn of_table(table: SecretKeys) -> Self {
+        Self::Secret(table)
     }
 }

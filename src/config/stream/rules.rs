@@ -1,9 +1,8 @@
 //! What of a stream is left out, `only` and `drop`: how it is written, and its judgement.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::de;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -16,8 +15,8 @@ use crate::event::extract::{Condition, Filters, ONLY, Rule};
 /// Names are metric labels.
 const LONGEST_NAME: usize = 100;
 
-/// An entry of `only` or `drop`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+/// A word (Airship: an event type; Adobe: `bot` or `excluded`), or a field and what it holds.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub(in crate::config) enum Entry {
     /// What has a name already: an event type of Airship, `bot` or `excluded` of Adobe.
@@ -58,20 +57,6 @@ impl WordOrTable for Entry {
 
     fn of_table(table: FieldIs) -> Self {
         Self::Field(table)
-    }
-}
-
-impl JsonSchema for Entry {
-    fn schema_name() -> Cow<'static, str> {
-        "Entry".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let rule = generator.subschema_for::<FieldIs>();
-        json_schema!({
-            "description": "A word (Airship: an event type; Adobe: `bot` or `excluded`), or a field and what it holds.",
-            "anyOf": [{ "type": "string" }, rule],
-        })
     }
 }
 

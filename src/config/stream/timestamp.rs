@@ -1,9 +1,8 @@
 //! Which time becomes the Kafka timestamp, and between which bounds: how it is written, and its judgement.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::de;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -19,7 +18,7 @@ use crate::event::route;
 const WORDS: [&str; 2] = ["processed", "occurred"];
 
 /// Which time becomes the Kafka timestamp.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::config) enum Timestamp {
     /// When the service processed the event.
@@ -92,20 +91,6 @@ impl WordOrTable for Timestamp {
 
     fn of_table(table: TimeField) -> Self {
         Self::Field(table)
-    }
-}
-
-impl JsonSchema for Timestamp {
-    fn schema_name() -> Cow<'static, str> {
-        "Timestamp".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        let field = generator.subschema_for::<TimeField>();
-        json_schema!({
-            "description": "The time that becomes the Kafka timestamp.",
-            "anyOf": [{ "enum": WORDS }, field],
-        })
     }
 }
 
