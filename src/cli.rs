@@ -29,6 +29,9 @@ mod tail;
 /// The longest time that a flag takes.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 
+/// Said where a configuration that was read from no file has errors: most often the file was forgotten.
+const NO_FILE: &str = "no configuration file was read: name one with --config FILE or TRIBUTARY_CONFIG";
+
 /// Carries event streams of Airship and of Adobe Analytics into Apache Kafka, exactly once.
 #[derive(Debug, Parser)]
 #[command(name = "tributary", version, max_term_width = 110)]
@@ -179,6 +182,9 @@ impl Configured {
     fn load(&self) -> Result<Config, ExitCode> {
         self.read().map_err(|errors| {
             output::remark(errors);
+            if self.config.is_none() {
+                output::remark(NO_FILE);
+            }
             ExitCode::from(exit::CONFIG)
         })
     }

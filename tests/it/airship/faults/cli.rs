@@ -203,13 +203,19 @@ fn every_error_of_a_configuration_is_printed() {
 
 #[test]
 fn run_without_a_configuration_says_what_is_missing() {
-    let mut process = process::subcommand(&["run"], &[]);
-    assert_eq!(process.wait_exit(GENEROUS).code(), Some(3));
-    let log = process.log().join("\n");
-    assert!(log.contains("kafka.bootstrap_servers") && log.contains("stream"), "{log}");
+    for command in ["run", "config"] {
+        let mut process = process::subcommand(&[command], &[]);
+        assert_eq!(process.wait_exit(GENEROUS).code(), Some(3));
+        let log = process.log();
+        assert!(log.iter().any(|line| line.starts_with("kafka.bootstrap_servers: ")), "{log:#?}");
+        assert!(log.iter().any(|line| line.starts_with("stream: ")), "{log:#?}");
+        let last = log.last().expect("what is wrong");
+        assert_eq!(last, "no configuration file was read: name one with --config FILE or TRIBUTARY_CONFIG");
+    }
     let mut process = process::subcommand(&["run", "--config", "absent.toml"], &[]);
     assert_eq!(process.wait_exit(GENEROUS).code(), Some(3));
-    assert!(process.log().join("\n").contains("absent.toml"), "{:?}", process.log());
+    let log = process.log().join("\n");
+    assert!(log.contains("absent.toml") && !log.contains("no configuration file was read"), "{log}");
 }
 
 #[test]
