@@ -145,6 +145,12 @@ impl Config {
         changes::between(&self.effective, &next.effective)
     }
 
+    /// Takes out a stream that does not run, so that another configuration with it adds it.
+    pub fn forget(&mut self, stream: &str) {
+        self.plan.streams.retain(|known| **known.name() != *stream);
+        self.effective.stream.retain(|known| known.common().name.as_deref() != Some(stream));
+    }
+
     /// What is allowed but should not stay so, each with its path: secrets written into the configuration,
     /// plain http, unchecked certificates.
     pub fn warnings(&self) -> Vec<String> {

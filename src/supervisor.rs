@@ -98,6 +98,20 @@ pub async fn run(
     seat: Option<&Seat>,
     announced: &CancellationToken,
     stop: CancellationToken,
+    changes: UnboundedReceiver<StreamChange>,
+) -> Ended {
+    let names = Names::new(&plan);
+    run_as(names, plan, figures, seat, announced, stop, changes).await
+}
+
+/// [`run`] by these names: those by which streams were placed before count as new, so that they may be without a checkpoint.
+pub(crate) async fn run_as(
+    names: Names,
+    plan: Arc<Plan>,
+    figures: &[ShardFigures],
+    seat: Option<&Seat>,
+    announced: &CancellationToken,
+    stop: CancellationToken,
     mut changes: UnboundedReceiver<StreamChange>,
 ) -> Ended {
     if let Err(ended) = secrets::wait_for(&plan, figures, &stop).await {
@@ -107,10 +121,6 @@ pub async fn run(
         // None is this instance's until the group says so.
         figures.iter().for_each(|figures| figures.shard.health.standby());
     }
-    let process: Arc<str> = shard::new_name();
-    // The members of the group share the streams, so none of them is called the one that runs them.
-    let instance = if plan.group.is_some() { Instance::Group } else { Instance::One(Arc::clone(&process)) };
-    let names = Names { process, instance };
     let placement = match announce(&plan, figures, &names, &stop).await {
         Ok(placement) => Latest::new(placement),
         Err(ended) => return ended,
@@ -147,11 +157,23 @@ pub async fn run(
 }
 
 /// How this process is called in the placement record.
-struct Names {
+#[derive(Clone, Debug)]
+pub(crate) struct Names {
     /// The process, unlike any other.
     process: Arc<str>,
     /// Who runs the streams: this process alone, or the group.
     instance: Instance,
+}
+
+impl Names {
+    /// Names that nobody had before.
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let process: Arc<str> = shard::new_name();
+        // The members of the group share the streams, so none of them is called the one that runs them.
+        let instance =
+            if plan.group.is_some() { Instance::Group } else { Instance::One(Arc::clone(&process)) };
+        Self { process, instance }
+    }
 }
 
 /// One for each shard, in the order of the configuration.

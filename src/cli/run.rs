@@ -21,7 +21,7 @@ use crate::shard::health::LIMIT;
 use crate::sink::kafka::group::Seat;
 use crate::sink::kafka::reach::Reach;
 use crate::source::{Service, adobe};
-use crate::supervisor::{self, AllFigures, Ended, ShardFigures};
+use crate::supervisor::{self, AllFigures, Ended, Names, ShardFigures};
 use crate::telemetry::log::Filtering;
 use crate::telemetry::metrics::OfProcess;
 use crate::telemetry::traces::{self, Traces};
@@ -192,6 +192,7 @@ async fn connect(
         reloads: process.reloads.clone(),
         stop: stop.clone(),
         runs: vec![changing],
+        names: Names::new(&plan),
         added: JoinSet::new(),
     };
     let reloading = task::spawn(&tokio::runtime::Handle::current(), "reload", reloading.run(hangups));

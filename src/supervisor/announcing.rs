@@ -71,19 +71,23 @@ fn all_wanted(plan: &Plan) -> Arc<[Wanted]> {
 }
 
 /// Has the streams of this configuration placed that the record does not know, so that they have checkpoints before they run.
-/// Whoever runs the others is not disturbed. Blocks.
-pub(crate) fn place_unknown(plan: &Plan, runtime: &Handle) -> Result<(), SinkError> {
+/// Whoever runs the others is not disturbed. Whoever runs them by the same `names` knows that they are new. Nothing is placed any more
+/// once `stop` is cancelled. Blocks.
+pub(crate) fn place_unknown(
+    plan: &Plan,
+    names: &Names,
+    stop: &CancellationToken,
+    runtime: &Handle,
+) -> Result<(), SinkError> {
     let topics: Vec<WantedTopic> =
         plan.streams.iter().flat_map(|stream| known_topics(stream, plan)).collect();
-    let process = crate::shard::new_name();
-    let instance = if plan.group.is_some() { Instance::Group } else { Instance::One(Arc::clone(&process)) };
     let announcement = Announcement {
         streams: &all_wanted(plan),
         only_unknown: true,
         only_if_free: &[],
         topics: &topics,
-        who: Who { instance: &instance, process: &process, now_ms: now_ms() },
-        stop: &CancellationToken::new(),
+        who: Who { instance: &names.instance, process: &names.process, now_ms: now_ms() },
+        stop,
     };
     Placement::announce(&plan.kafka, announcement, runtime.clone()).map(drop)
 }

@@ -36,9 +36,16 @@ impl AllFigures {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Some more.
+    /// Some more. Those of a stream that ran before take the place of what is left of that.
     pub(crate) fn add(&self, figures: &[ShardFigures]) {
+        self.keep(|stream| figures.iter().all(|new| new.id.stream != *stream));
         self.0.write().unwrap_or_else(PoisonError::into_inner).extend_from_slice(figures);
+    }
+
+    /// Leaves only those of the streams that are wanted.
+    pub(crate) fn keep(&self, is_wanted: impl Fn(&Arc<str>) -> bool) {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|figures| is_wanted(&figures.id.stream));
     }
 }
 

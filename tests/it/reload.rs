@@ -119,6 +119,8 @@ fn a_new_stream_begins_beside_those_that_run() {
     });
     wait_until(GENEROUS, "ready", || running.get("/ready").status == 200);
     assert!(running.get("/ready").body.contains("second"), "{}", running.get("/ready").body);
+    let gaps = running.metrics().sum("tributary_possible_gaps_total", &[]);
+    assert_eq!(gaps, 0.0, "nothing of a new stream can be missing; {:#?}", running.log());
     // Its filter can be changed, too, and it goes when the process goes.
     reload(&running, &format!("{text}\n{second}\nonly = [\"OPEN\"]\n"));
     running.wait_for_log("goes on with the new filters", GENEROUS);
@@ -131,6 +133,64 @@ fn a_new_stream_begins_beside_those_that_run() {
     wait_until(GENEROUS, "ready", || again.get("/ready").status == 200);
     stop(&mut again);
     assert_eq!(ids(&topic), found);
+}
+
+/// Neither the file before, in which it stood as it cannot run, nor its figures are in the way of the mended one.
+#[test]
+fn a_new_stream_that_cannot_run_is_mended_by_another_reload() {
+    let (one, two) = (Mock::start(service(EVENTS)), Mock::start(service(EVENTS)));
+    let setup = Setup::new("reload-mended", &one);
+    let text = setup.toml();
+    let topic = format!("{}.second", setup.prefix);
+    let keys = stream_keys("second", &format!("{}/api/events/", two.url()), &topic);
+    let with = |keys: &str| format!("{text}\n[[stream]]\n{keys}");
+    let mut before = crate::harness::process::tributary(&with(&keys), &[]);
+    setup.progress().wait_received(EVENTS);
+    stop(&mut before);
+    let mut running = crate::harness::process::tributary(&text, &[]);
+    wait_until(GENEROUS, "ready", || running.get("/ready").status == 200);
+    // What Kafka knows of the stream belongs to another source.
+    let wrong = with(&keys.replace("app_key = \"key\"", "app_key = \"other\""));
+    let fail = |count: usize| {
+        reload(&running, &wrong);
+        wait_until(GENEROUS, format_args!("end {count}"), || {
+            let log = running.log();
+            log.iter().filter(|line| line.contains("a stream that was added does not run")).count() == count
+        });
+        assert_eq!(running.get("/ready").status, 503, "{}", running.get("/ready").body);
+    };
+    fail(1);
+    fail(2);
+    reload(&running, &text);
+    wait_outcome(&running, "applied", 3.0);
+    assert_eq!(running.get("/ready").status, 200, "it is wanted no more");
+    fail(3);
+    reload(&running, &with(&keys));
+    wait_until(GENEROUS, "ready", || running.get("/ready").status == 200);
+    let page = running.get("/metrics").body;
+    let is_of_it = |line: &&str| line.starts_with("tributary_connected{") && line.contains("\"second\"");
+    assert_eq!(page.lines().filter(is_of_it).count(), 1, "its figures are those of the latest run alone");
+    stop(&mut running);
+    let found = ids(&topic);
+    assert_eq!((found.len() as u64, found.values().max()), (EVENTS, Some(&1)));
+}
+
+/// Kafka that does not answer is played by a failpoint that never ends.
+#[test]
+fn a_stop_does_not_wait_for_a_reload() {
+    let mock = Mock::start(service(EVENTS));
+    let setup = Setup::new("reload-stop", &mock);
+    let text = setup.toml();
+    // The first announcement is that of the start.
+    let failpoints = [("TRIBUTARY_FAILPOINTS", "before_placement=2:pause")];
+    let mut running = crate::harness::process::tributary(&text, &failpoints);
+    setup.progress().wait_received(EVENTS);
+    let keys = stream_keys("second", &format!("{}/api/events/", mock.url()), setup.topic());
+    reload(&running, &format!("{text}\n[[stream]]\n{keys}"));
+    running.wait_for_log("failpoint hit", GENEROUS);
+    stop(&mut running);
+    running.wait_for_log("told to stop while the configuration was read again", GENEROUS);
+    setup.expectation(&mock).check();
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
 
 use super::edit::{said, service_keeps_position, with_editor};
 use super::rows;
@@ -15,7 +16,7 @@ use crate::model::types::{Position, ShardId};
 use crate::output;
 use crate::plan::Plan;
 use crate::sink::kafka::config::Config;
-use crate::supervisor;
+use crate::supervisor::{self, Names};
 
 /// The version of the file.
 const VERSION: u32 = 1;
@@ -124,7 +125,8 @@ pub(super) fn import(plan: &Plan, file: &Path, force: bool) -> anyhow::Result<()
 /// Has streams placed that the cluster does not know.
 fn place(plan: &Plan) -> anyhow::Result<()> {
     let runtime = super::super::runtime().context("cannot start the runtime")?;
-    let placed = supervisor::place_unknown(plan, runtime.handle());
+    let names = Names::new(plan);
+    let placed = supervisor::place_unknown(plan, &names, &CancellationToken::new(), runtime.handle());
     runtime.shutdown_background();
     Ok(placed?)
 }

@@ -12,7 +12,7 @@ use tracing::{error, info};
 
 use crate::config::{self, Change, Config, Sources};
 use crate::plan::Plan;
-use crate::supervisor::{self, AllFigures, Ended, StreamChange};
+use crate::supervisor::{self, AllFigures, Ended, Names, StreamChange};
 use crate::telemetry::log::Filtering;
 use crate::telemetry::reloads::{Outcome, Reloads};
 use crate::trace::MaybeTracer;
@@ -30,8 +30,11 @@ pub(super) struct Reloading {
     pub(super) stop: CancellationToken,
     /// What tells those who run streams.
     pub(super) runs: Vec<mpsc::UnboundedSender<StreamChange>>,
-    /// Streams that came with a reload, at work.
-    pub(super) added: JoinSet<Ended>,
+    /// By these names the next reload places its streams and runs them. A reload that is refused may have placed some already, and
+    /// leaves them to the next one.
+    pub(super) names: Names,
+    /// Streams that came with a reload, at work, each with its name.
+    pub(super) added: JoinSet<(Arc<str>, Ended)>,
 }
 
 /// Why nothing was applied.
@@ -60,6 +63,8 @@ impl Reloading {
                 }
             };
             tokio::select! {
+                // That a stream has ended is heeded before its mended configuration is read.
+                biased;
                 () = self.stop.cancelled(), if self.added.is_empty() => break,
                 Some(end) = self.added.join_next() => ended = worse(ended, self.heed(end)),
                 _ = hangup, if !self.stop.is_cancelled() => self.reload().await,
@@ -69,17 +74,19 @@ impl Reloading {
     }
 
     /// What the end of an added stream means for the others.
-    fn heed(&self, end: Result<Ended, tokio::task::JoinError>) -> Ended {
+    fn heed(&mut self, end: Result<(Arc<str>, Ended), tokio::task::JoinError>) -> Ended {
         match end {
-            Ok(Ended::Stopped) if self.stop.is_cancelled() => Ended::Stopped,
-            Ok(ended @ (Ended::Misconfigured | Ended::Held)) if !self.stop.is_cancelled() => {
+            Ok((_, Ended::Stopped)) if self.stop.is_cancelled() => Ended::Stopped,
+            Ok((stream, ended @ (Ended::Misconfigured | Ended::Held))) if !self.stop.is_cancelled() => {
+                self.config.forget(&stream);
                 error!(
+                    %stream,
                     ?ended,
-                    "a stream that was added does not run; the others go on. See the message above, and reload or restart"
+                    "a stream that was added does not run; the others go on. See the message above; mend it and reload, or restart"
                 );
                 Ended::Stopped
             }
-            Ok(ended) => {
+            Ok((_, ended)) => {
                 self.stop.cancel();
                 ended
             }
@@ -92,7 +99,16 @@ impl Reloading {
     }
 
     async fn reload(&mut self) {
-        let outcome = match self.try_reload().await {
+        let stop = self.stop.clone();
+        let reloaded = tokio::select! {
+            // Kafka may not answer for long. What has an effect here comes after the last wait, so this cuts nothing in two.
+            () = stop.cancelled() => {
+                info!("told to stop while the configuration was read again: nothing of it is applied");
+                return;
+            }
+            reloaded = self.try_reload() => reloaded,
+        };
+        let outcome = match reloaded {
             Ok(changes) if changes.is_empty() => {
                 info!("the configuration was read again, and nothing has changed");
                 Outcome::Applied
@@ -127,7 +143,7 @@ impl Reloading {
         let filter =
             Filtering::judge(next.log.as_deref()).map_err(|error| Refusal::Invalid(error.to_string()))?;
         let added: Vec<Plan> = changes.iter().filter_map(|change| alone(change, &next)).collect();
-        place(&added).await?;
+        self.place(&added).await?;
         for change in &changes {
             if let Change::Filters(name) = change
                 && let Some(stream) = next.plan.streams.iter().find(|stream| stream.name() == name)
@@ -140,13 +156,19 @@ impl Reloading {
         if changes.contains(&Change::Log) {
             self.log.set(filter);
         }
-        added.into_iter().for_each(|plan| self.begin(plan));
+        // What is left of streams that did not run, and that nobody wants any more.
+        self.figures.keep(|stream| next.plan.streams.iter().any(|wanted| wanted.name() == stream));
+        self.runs.retain(|run| !run.is_closed());
+        if !added.is_empty() {
+            let names = std::mem::replace(&mut self.names, Names::new(&next.plan));
+            added.into_iter().for_each(|plan| self.begin(plan, names.clone()));
+        }
         self.config = next;
         Ok(changes)
     }
 
     /// Runs a stream beside the others: as another process would, which has the same prefix and other streams.
-    fn begin(&mut self, plan: Plan) {
+    fn begin(&mut self, plan: Plan, names: Names) {
         let mut figures = supervisor::figures(&plan);
         if let Some(tracer) = &self.tracer {
             figures.iter_mut().for_each(|figures| figures.trace(tracer));
@@ -154,10 +176,30 @@ impl Reloading {
         self.figures.add(&figures);
         let (sender, changes) = mpsc::unbounded_channel();
         self.runs.push(sender);
-        let stop = self.stop.clone();
+        let (plan, stop) = (Arc::new(plan), self.stop.clone());
+        let stream = plan.streams.first().map(|stream| Arc::clone(stream.name())).unwrap_or_default();
         self.added.spawn(async move {
-            supervisor::run(Arc::new(plan), &figures, None, &CancellationToken::new(), stop, changes).await
+            let announced = CancellationToken::new();
+            let ended = supervisor::run_as(names, plan, &figures, None, &announced, stop, changes).await;
+            (stream, ended)
         });
+    }
+
+    /// Has the new streams placed, with their topics, which is what Kafka may refuse.
+    async fn place(&self, added: &[Plan]) -> Result<(), Refusal> {
+        for plan in added {
+            let (plan, names, stop) = (plan.clone(), self.names.clone(), self.stop.clone());
+            let runtime = Handle::current();
+            let place = move || supervisor::place_unknown(&plan, &names, &stop, &runtime);
+            let refused = match tokio::task::spawn_blocking(place).await {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => error.to_string(),
+                Err(error) => error.to_string(),
+            };
+            let names = plan_names(added).join(", ");
+            return Err(Refusal::NotNow(vec![format!("new streams ({names}): {refused}")]));
+        }
+        Ok(())
     }
 }
 
@@ -166,22 +208,6 @@ fn alone(change: &Change, next: &Config) -> Option<Plan> {
     let Change::Added(name) = change else { return None };
     let stream = next.plan.streams.iter().find(|stream| stream.name() == name)?;
     Some(Plan { streams: vec![stream.clone()], webhook: None, ..next.plan.clone() })
-}
-
-/// Has the new streams placed, with their topics, which is what Kafka may refuse.
-async fn place(added: &[Plan]) -> Result<(), Refusal> {
-    for plan in added {
-        let (plan, runtime) = (plan.clone(), Handle::current());
-        let placed = tokio::task::spawn_blocking(move || supervisor::place_unknown(&plan, &runtime)).await;
-        let refused = match placed {
-            Ok(Ok(())) => continue,
-            Ok(Err(error)) => error.to_string(),
-            Err(error) => error.to_string(),
-        };
-        let names: Vec<&str> = plan_names(added);
-        return Err(Refusal::NotNow(vec![format!("new streams ({}): {refused}", names.join(", "))]));
-    }
-    Ok(())
 }
 
 fn plan_names(plans: &[Plan]) -> Vec<&str> {
