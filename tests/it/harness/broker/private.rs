@@ -41,40 +41,31 @@ pub(crate) fn killable_broker() -> PrivateBroker {
 /// [`PrivateBroker::set_password`]) that they have to give again every `session`.
 #[track_caller]
 pub(crate) fn scram_broker(session: Duration) -> (PrivateBroker, String) {
-    let address = format!("127.0.0.1:{}", free_port());
-    let (listener, session) = (format!("SASL_PLAINTEXT://{address}"), session.as_millis().to_string());
-    let broker = start(&[
-        ("listeners", &listener),
-        ("advertised.listeners", &listener),
-        ("listener.security.protocol.map", "SASL_PLAINTEXT:SASL_PLAINTEXT"),
-        ("sasl.enabled.mechanisms", "SCRAM-SHA-512"),
-        (
-            "listener.name.sasl_plaintext.scram-sha-512.sasl.jaas.config",
-            "org.apache.kafka.common.security.scram.ScramLoginModule required;",
-        ),
-        ("listener.name.sasl_plaintext.scram-sha-512.connections.max.reauth.ms", &session),
-    ]);
-    (broker, address)
+    let session = session.as_millis().to_string();
+    sasl_broker(
+        "SCRAM-SHA-512",
+        &[
+            (
+                "listener.name.sasl_plaintext.scram-sha-512.sasl.jaas.config",
+                "org.apache.kafka.common.security.scram.ScramLoginModule required;",
+            ),
+            ("listener.name.sasl_plaintext.scram-sha-512.connections.max.reauth.ms", &session),
+        ],
+    )
 }
 
 /// A private broker that also listens at the returned address for users with a token (SASL/OAUTHBEARER). It takes each token without a
 /// signature that has a subject and is not over, see [`unsigned_token`].
 #[track_caller]
 pub(crate) fn oauth_broker() -> (PrivateBroker, String) {
-    let address = format!("127.0.0.1:{}", free_port());
-    let listener = format!("SASL_PLAINTEXT://{address}");
-    let broker = start(&[
-        ("listeners", &listener),
-        ("advertised.listeners", &listener),
-        ("listener.security.protocol.map", "SASL_PLAINTEXT:SASL_PLAINTEXT"),
-        ("sasl.enabled.mechanisms", "OAUTHBEARER"),
-        (
+    sasl_broker(
+        "OAUTHBEARER",
+        &[(
             "listener.name.sasl_plaintext.oauthbearer.sasl.jaas.config",
             "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required \
              unsecuredLoginStringClaim_sub=\"broker\";",
-        ),
-    ]);
-    (broker, address)
+        )],
+    )
 }
 
 /// A token that [`oauth_broker`] takes until `expires`, seconds since the Unix epoch.
@@ -89,21 +80,31 @@ pub(crate) fn unsigned_token(expires: u64) -> String {
 /// come in at the other address, may do everything.
 #[track_caller]
 pub(crate) fn acl_broker() -> (PrivateBroker, String) {
+    sasl_broker(
+        "PLAIN",
+        &[
+            (
+                "listener.name.sasl_plaintext.plain.sasl.jaas.config",
+                "org.apache.kafka.common.security.plain.PlainLoginModule required user_tributary=\"secret\";",
+            ),
+            ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
+            ("super.users", "User:ANONYMOUS"),
+        ],
+    )
+}
+
+/// A private broker that also listens at the returned address, where this SASL mechanism is asked for, with these properties.
+#[track_caller]
+fn sasl_broker(mechanism: &str, more: &[(&'static str, &str)]) -> (PrivateBroker, String) {
     let address = format!("127.0.0.1:{}", free_port());
     let listener = format!("SASL_PLAINTEXT://{address}");
-    let broker = start(&[
+    let listening: [(&'static str, &str); 4] = [
         ("listeners", &listener),
         ("advertised.listeners", &listener),
         ("listener.security.protocol.map", "SASL_PLAINTEXT:SASL_PLAINTEXT"),
-        ("sasl.enabled.mechanisms", "PLAIN"),
-        (
-            "listener.name.sasl_plaintext.plain.sasl.jaas.config",
-            "org.apache.kafka.common.security.plain.PlainLoginModule required user_tributary=\"secret\";",
-        ),
-        ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
-        ("super.users", "User:ANONYMOUS"),
-    ]);
-    (broker, address)
+        ("sasl.enabled.mechanisms", mechanism),
+    ];
+    (start(&[&listening, more].concat()), address)
 }
 
 /// A right: resource type, pattern type, resource name, operation, as Kafka's Java client spells them.
