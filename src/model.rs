@@ -19,4 +19,5 @@ pub(crate) mod rate;
 pub(crate) mod secret;
 pub(crate) mod text;
 pub(crate) mod topic;
+pub mod trail;
 pub mod types;

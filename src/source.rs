@@ -77,7 +77,7 @@ impl Service {
         match self {
             Self::Airship(airship) => {
                 let begin = match position {
-                    Some(Position::Offset { offset }) => airship::protocol::Begin::After(offset),
+                    Some(Position::Offset { offset, .. }) => airship::protocol::Begin::After(offset),
                     _ => airship::protocol::Begin::At(airship.start),
                 };
                 Some(airship::protocol::request(airship, shard, begin))

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::letters::Letter;
+use super::letters::{Letter, Stamp};
+use super::trail::RecordMark;
 
 /// Bytes of an over-long line that are kept for its dead letter.
 pub const OVERSIZE_HEAD: usize = 64 << 10;
@@ -47,8 +48,8 @@ struct End {
     at: usize,
     /// Bytes of what was sent, more than the record has where only the head was kept.
     length: u64,
-    /// The offset of the record after it.
-    next: i64,
+    /// Where it stood.
+    mark: RecordMark,
 }
 
 /// One record.
@@ -58,8 +59,8 @@ pub struct Record<'a> {
     pub bytes: &'a [u8],
     /// Bytes of what was sent, more than `bytes` where only the head was kept.
     pub length: u64,
-    /// The offset after it.
-    pub next: i64,
+    /// Where it stood.
+    pub mark: RecordMark,
     /// The dead letter that it is, if it is one.
     pub letter: Option<&'a Arc<Letter>>,
 }
@@ -73,15 +74,16 @@ pub struct RecordsBuilder {
 }
 
 impl RecordsBuilder {
-    /// Adds a record, of which `length` bytes were sent and which stood before offset `next`.
-    pub fn push(&mut self, bytes: &[u8], length: u64, next: i64) {
+    /// Adds a record, of which `length` bytes were sent and which stood there.
+    pub fn push(&mut self, bytes: &[u8], length: u64, mark: RecordMark) {
         self.bytes.extend_from_slice(bytes);
-        self.ends.push(End { at: self.bytes.len(), length, next });
+        self.ends.push(End { at: self.bytes.len(), length, mark });
     }
 
     /// Adds a dead letter, whole. All of a block's records are letters, or none.
     pub fn push_letter(&mut self, bytes: &[u8], letter: Letter) {
-        self.push(bytes, bytes.len() as u64, letter.stamp.offset.saturating_add(1));
+        let Stamp { offset, timestamp_ms, .. } = letter.stamp;
+        self.push(bytes, bytes.len() as u64, RecordMark { offset, timestamp_ms });
         self.letters.push(Arc::new(letter));
     }
 
@@ -118,7 +120,7 @@ impl Records {
             let bytes = &self.bytes[begin..at];
             begin = at;
             let letter = letters.and_then(|letters| letters.get(number));
-            Record { bytes, length: end.length, next: end.next, letter }
+            Record { bytes, length: end.length, mark: end.mark, letter }
         })
     }
 
@@ -231,18 +233,18 @@ mod tests {
     #[test]
     fn records_are_cut_between_two_of_them() {
         let mut builder = RecordsBuilder::default();
-        for (text, next) in [("{\n}", 5), ("", 6), ("{}", 9), ("x", 10)] {
-            builder.push(text.as_bytes(), text.len() as u64, next);
+        for (text, offset) in [("{\n}", 4), ("", 5), ("{}", 8), ("x", 9)] {
+            builder.push(text.as_bytes(), text.len() as u64, RecordMark { offset, timestamp_ms: 7 });
         }
         let all = Block::Records(builder.build());
-        let found = |block: &Block| -> Vec<(String, i64)> {
+        let found = |block: &Block| -> Vec<(String, RecordMark)> {
             let Block::Records(records) = block else { panic!("{block:?}") };
-            let text = |record: Record<'_>| (String::from_utf8(record.bytes.to_vec()).unwrap(), record.next);
+            let text = |record: Record<'_>| (String::from_utf8(record.bytes.to_vec()).unwrap(), record.mark);
             records.iter().map(text).collect()
         };
         assert_eq!((all.len(), all.held()), (6, 6 + 4 * size_of::<End>()));
         let whole = found(&all);
-        assert_eq!(whole[2], ("{}".to_owned(), 9));
+        assert_eq!(whole[2], ("{}".to_owned(), RecordMark { offset: 8, timestamp_ms: 7 }));
         for first in 0..=4 {
             let (head, count, rest) = all.clone().cut_after_lines(first);
             assert_eq!((count, head.len()), (first, whole[..first].iter().map(|(text, _)| text.len()).sum()));

@@ -156,7 +156,7 @@ impl Legacy {
 
 fn number(checkpoint: &Checkpoint) -> Option<u128> {
     match checkpoint.position.as_ref()? {
-        Position::Offset { offset } => offset::number(offset),
+        Position::Offset { offset, .. } => offset::number(offset),
         Position::Watermark(_) | Position::Letters(_) => None,
     }
 }

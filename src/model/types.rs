@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::letters::{Letter, LetterBytes, Replayed, Spot};
 use super::text::Text;
+use super::trail::Trail;
 
 /// The recent-ids key of an event, 128 bits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
@@ -150,10 +151,15 @@ impl fmt::Display for SourceId {
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Position {
-    /// Airship: the `offset` of the last event handed over, opaque and exclusive.
+    /// Airship: the `offset` of the last event handed over, opaque and exclusive. What is pushed to us: the offset in the partition
+    /// of the intake topic after the last record.
     Offset {
-        /// As received; never parsed.
+        /// As received; of a service it is never parsed.
         offset: String,
+        /// Of a partition, some of the records before it. None in what older releases wrote, nor before a position that was set by
+        /// hand; these releases do not read it.
+        #[serde(default, skip_serializing_if = "Trail::is_empty")]
+        read: Trail,
     },
     /// Adobe: the service keeps the position. Ours says how far we have got, and what a replay has to drop.
     Watermark(Watermark),
@@ -185,16 +191,16 @@ pub struct Watermark {
 }
 
 impl Position {
-    /// An Airship position.
+    /// A position that is an offset, before which nothing is known of any record.
     pub fn offset(offset: impl Into<String>) -> Self {
-        Self::Offset { offset: offset.into() }
+        Self::Offset { offset: offset.into(), read: Trail::default() }
     }
 }
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Offset { offset } => f.write_str(offset),
+            Self::Offset { offset, .. } => f.write_str(offset),
             Self::Watermark(mark) => match mark.received_ms {
                 Some(ms) => write!(f, "received {ms} ms"),
                 None => f.write_str("nothing received"),

@@ -5,6 +5,7 @@
 use super::mark::{Mark, ReplayCounts};
 use crate::event::dedupe::Extent;
 use crate::model::letters::{Letter, MAX_RANGES, Replayed};
+use crate::model::trail::{RecordMark, Trail};
 use crate::model::types::{Position, Watermark};
 
 /// Where a stream is.
@@ -27,11 +28,13 @@ pub(crate) struct Picked {
     moved: bool,
 }
 
-/// The offset of the last line that had one.
+/// The offset of the last line that had one, or the one after the last record.
 #[derive(Clone, Debug)]
 pub(crate) struct InLine {
     /// A buffer that is used again and again; empty for none since the last commit.
     offset: Vec<u8>,
+    /// Records that were read, in all lives of the shard.
+    read: Trail,
     /// Whether lines ought to have offsets. Otherwise those without one are not counted.
     expected: bool,
     /// Lines without an offset that can be sent back, since the last commit.
@@ -50,7 +53,22 @@ pub(crate) struct Marked {
 impl Cursor {
     /// Of lines that bear offsets, if that is `expected` of them.
     pub(crate) fn in_line(expected: bool) -> Self {
-        Self::InLine(InLine { offset: Vec::new(), expected, unplaced: 0, unplaced_run: 0 })
+        Self::InLine(InLine {
+            offset: Vec::new(),
+            read: Trail::default(),
+            expected,
+            unplaced: 0,
+            unplaced_run: 0,
+        })
+    }
+
+    /// Takes up which records were read before, as far as a checkpoint says.
+    pub(crate) fn take_up(&mut self, position: Option<&Position>) {
+        let Self::InLine(at) = self else { return };
+        at.read = match position {
+            Some(Position::Offset { read, .. }) => read.clone(),
+            _ => Trail::default(),
+        };
     }
 
     /// Of a service that keeps the position, as far as a checkpoint says where we were.
@@ -88,10 +106,11 @@ impl Cursor {
         }
     }
 
-    /// A record has passed, and the one after it has offset `next`.
-    pub(crate) fn pass_record(&mut self, next: i64) {
+    /// A record has passed that stood there.
+    pub(crate) fn pass_record(&mut self, mark: RecordMark) {
         if let Self::InLine(at) = self {
-            at.move_to(itoa::Buffer::new().format(next).as_bytes());
+            at.move_to(itoa::Buffer::new().format(mark.next()).as_bytes());
+            at.read.pass(mark);
         }
     }
 
@@ -128,7 +147,10 @@ impl Cursor {
     pub(crate) fn position(&self, extent: Extent) -> Option<Position> {
         match self {
             Self::InLine(at) if at.offset.is_empty() => None,
-            Self::InLine(at) => Some(Position::offset(String::from_utf8_lossy(&at.offset))),
+            Self::InLine(at) => Some(Position::Offset {
+                offset: String::from_utf8_lossy(&at.offset).into_owned(),
+                read: at.read.clone(),
+            }),
             Self::Watermark(at) => Some(Position::Watermark(at.mark.after(extent))),
             Self::Letters(at) => at.moved.then(|| Position::Letters(at.replayed.clone())),
         }
@@ -237,6 +259,30 @@ mod tests {
         unexpected.pass_line(None);
         assert_eq!((unexpected.unplaced(), unexpected.needs_old_ids()), (0, false));
         assert_eq!(unexpected.change(Mark::owe_replay, None), None, "there are no replays");
+    }
+
+    #[test]
+    fn records_are_remembered_beyond_a_commit() {
+        let mark = |offset| RecordMark { offset, timestamp_ms: 500 + offset };
+        let read = |offsets: &[i64]| {
+            let mut read = Trail::default();
+            offsets.iter().for_each(|offset| read.pass(mark(*offset)));
+            read
+        };
+        let mut cursor = Cursor::in_line(false);
+        cursor.take_up(Some(&Position::Offset { offset: "7".into(), read: read(&[4, 6]) }));
+        assert!(!cursor.has_moved() && cursor.position(EXTENT).is_none(), "nothing was read yet");
+        cursor.pass_record(mark(7));
+        let position = Position::Offset { offset: "8".into(), read: read(&[4, 6, 7]) };
+        assert_eq!(cursor.position(EXTENT), Some(position));
+        cursor.commit(None);
+        cursor.pass_record(mark(8));
+        let position = Position::Offset { offset: "9".into(), read: read(&[4, 6, 7, 8]) };
+        assert_eq!(cursor.position(EXTENT), Some(position));
+        cursor.take_up(Some(&Position::offset("3")));
+        cursor.pass_record(mark(3));
+        let position = Position::Offset { offset: "4".into(), read: read(&[3]) };
+        assert_eq!(cursor.position(EXTENT), Some(position), "somebody had set it");
     }
 
     #[test]

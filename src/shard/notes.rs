@@ -79,6 +79,7 @@ impl<S: Sink> Shard<S> {
     /// Looks at how the shard was left.
     pub(super) fn take_up(&mut self, opened: &Opened) {
         self.report_old_checkpoint();
+        self.pipeline.take_up(opened.checkpoint.position.as_ref());
         if opened.checkpoint_missing {
             self.metrics.gap(Gap::CheckpointMissing);
             warn!(

@@ -45,10 +45,12 @@ pub(super) fn reader(
     context: ReaderContext,
     runtime: &Handle,
 ) -> BoxFuture<'static, ()> {
-    let offset = match &resume.position {
+    let next = match &resume.position {
         // A position that was set by hand may be no number: then none is in the partition, which is reported.
-        Some(Position::Offset { offset }) => Some(offset.parse().unwrap_or(i64::MAX)),
-        _ => None,
+        Some(Position::Offset { offset, read }) => {
+            Reached { offset: Some(offset.parse().unwrap_or(i64::MAX)), read: read.clone() }
+        }
+        _ => Reached::default(),
     };
     context.metrics.set_longest_pause(PAUSES.1);
     let reading = Reading {
@@ -57,7 +59,7 @@ pub(super) fn reader(
         clients: Clients::new(kafka.clone(), runtime.clone()),
         runtime: runtime.clone(),
         context,
-        next: Reached { offset, committed_ms: resume.committed_ms },
+        next,
         shard,
     };
     async move {
@@ -83,15 +85,15 @@ impl Reading {
         let (mut pause, mut resumed) = (PAUSES.0, self.next.offset.is_some());
         while !self.context.stop.is_cancelled() {
             self.context.metrics.set_state(ConnectionState::Connecting);
-            let opened = Reader::open(&self.clients, &self.topic, self.partition, self.next);
+            let opened = Reader::open(&self.clients, &self.topic, self.partition, &self.next);
             let ended = match opened {
                 Ok((reader, gap)) => {
                     info!(
-                        shard = %self.shard, topic = self.topic, partition = self.partition, offset = reader.next(),
+                        shard = %self.shard, topic = self.topic, partition = self.partition, offset = reader.first(),
                         "reading the intake topic"
                     );
                     if let Some(gap) = gap {
-                        self.give_up_position(gap, reader.next())?;
+                        self.give_up_position(gap, reader.first())?;
                     }
                     self.read(reader, &mut resumed, &mut pause)?
                 }
@@ -112,7 +114,7 @@ impl Reading {
     /// Reads until told to stop, or until it fails: why.
     fn read(
         &mut self,
-        mut reader: Reader,
+        reader: Reader,
         resumed: &mut bool,
         pause: &mut Duration,
     ) -> Result<Option<String>, Closed> {
@@ -125,6 +127,7 @@ impl Reading {
             match reader.read() {
                 Ok(None) => {}
                 Ok(Some(records)) => {
+                    records.iter().for_each(|record| self.next.pass(record.mark));
                     let block = Block::Records(records);
                     self.context.metrics.received(block.len(), now_ms());
                     let resumed = std::mem::take(resumed);
@@ -133,30 +136,23 @@ impl Reading {
                         resumed,
                         connection: None,
                     }))?;
-                    // What was read by now was stored before now, however long ago the last commit of an earlier start is.
-                    self.next = Reached { offset: Some(reader.next()), committed_ms: Some(now_ms()) };
                     *pause = PAUSES.0;
                 }
-                Err(error) => {
-                    if reader.is_gone() {
-                        // No place in the topic that will be made in its stead.
-                        self.next.offset = Some(i64::MAX);
-                    }
-                    break Some(error.to_string());
-                }
+                Err(error) => break Some(error.to_string()),
             }
         };
         drop(open);
         Ok(ended)
     }
 
-    fn give_up_position(&self, gap: Gap, next: i64) -> Result<(), Closed> {
+    fn give_up_position(&mut self, gap: Gap, next: i64) -> Result<(), Closed> {
         warn!(
             shard = %self.shard, topic = self.topic, partition = self.partition, wanted = gap.wanted, first = gap.first,
             end = gap.end, next,
             "possible gap: the intake topic does not hold the place where this shard was; what was received in between and \
              deleted, by its retention or with the topic, is lost. Going on with the oldest record that may not have been read yet"
         );
+        self.next.move_to(next);
         self.context.metrics.positions_abandoned.inc();
         self.runtime.block_on(self.context.input.send(Item::Note(Note::PositionGivenUp)))
     }

@@ -86,7 +86,7 @@ pub(super) fn import(plan: &Plan, file: &Path, force: bool) -> anyhow::Result<()
     for entry in &moved {
         let checkpoint = &entry.checkpoint;
         let is_usable = match &checkpoint.position {
-            Some(Position::Offset { offset }) => offset::is_usable(offset.as_bytes()),
+            Some(Position::Offset { offset, .. }) => offset::is_usable(offset.as_bytes()),
             Some(Position::Watermark(_) | Position::Letters(_)) => false,
             None => true,
         };

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::model::trail::Trail;
 
 fn delta(from: u64, to: &str) -> Delta {
     let added = Totals { received: 3, delivered: 2, duplicates: 1, ..Totals::default() };
@@ -97,6 +98,30 @@ fn a_claim_on_an_older_version_is_read_back() {
 }
 
 #[test]
+fn what_was_read_before_an_offset_is_a_member_that_other_releases_lack_and_pass_over() {
+    let stored = |position: &str| {
+        let text = format!(
+            r#"{{"version":3,"sequence":7,"owner":"x","shards":1,"position":{position},"processed_ms":null,
+            "committed_ms":5000,"totals":{{}}}}"#
+        );
+        Checkpoint::decode(text.as_bytes()).unwrap().position
+    };
+    assert_eq!(
+        stored(r#"{"kind":"offset","offset":"9"}"#),
+        Some(Position::offset("9")),
+        "of an older release"
+    );
+    let read = Trail::from(vec![(5, 70), (8, 90)]);
+    let with = Position::Offset { offset: "9".into(), read };
+    let text = r#"{"kind":"offset","offset":"9","read":[[5,70],[8,90]]}"#;
+    assert_eq!(serde_json::to_string(&with).unwrap(), text);
+    assert_eq!(stored(text), Some(with.clone()));
+    let later = r#"{"kind":"offset","offset":"9","read":[[5,70],[8,90]],"another":[1]}"#;
+    assert_eq!(stored(later), Some(with), "as an older release does with what it does not know");
+    assert_eq!(serde_json::to_string(&Position::offset("9")).unwrap(), r#"{"kind":"offset","offset":"9"}"#);
+}
+
+#[test]
 fn a_claim_carries_the_progress_it_found_and_no_other() {
     let old = Checkpoint::initial("me", 1, 0);
     let attempted = old.after(&delta(0, "a"), 10).unwrap();
@@ -112,12 +137,12 @@ proptest! {
     fn the_codec_keeps_everything(
         sequence: u64, owner: String, shards: u32, offset in prop::option::of(any::<String>()),
         position_ms: Option<i64>, processed_ms: Option<i64>, committed_ms: i64, hold in prop::sample::select(vec![Hold::Held, Hold::Released, Hold::Drained]),
-        counts: [u64; 5], cut: u32, generation: u64, ran_ms: u64, ids: Option<(u64, u64, i64)>,
+        counts: [u64; 5], cut: u32, generation: u64, ran_ms: u64, ids: Option<(u64, u64, i64)>, read: Vec<(i64, i64)>,
     ) {
         let [received, delivered, duplicates, dead_letters, filtered] = counts;
         let checkpoint = Checkpoint {
-            version: VERSION, sequence, owner, instance: None, shards, cut, generation, position: offset.map(Position::offset),
-            position_ms, processed_ms, committed_ms, hold,
+            version: VERSION, sequence, owner, instance: None, shards, cut, generation,
+            position: offset.map(|offset| Position::Offset { offset, read: Trail::from(read) }), position_ms, processed_ms, committed_ms, hold,
             totals: Totals { received, delivered, duplicates, dead_letters, filtered }, ran_ms,
             ids: ids.map(|(oldest, written, since_ms)| Ids { oldest, written, since_ms }),
         };

@@ -6,10 +6,16 @@ use crate::clock::now_ms;
 use crate::failpoint;
 use crate::model::block::{Block, Records};
 use crate::model::letters::{MAX_RANGES, Spot};
-use crate::model::types::DeadLetterReason;
+use crate::model::types::{DeadLetterReason, Position};
 use crate::sink::{Sink, SinkError};
 
 impl Pipeline {
+    /// Takes up which records were read before the checkpoint's position.
+    pub fn take_up(&mut self, position: Option<&Position>) {
+        self.progress.cursor.take_up(position);
+        self.base.cursor.take_up(position);
+    }
+
     /// Puts at most `room` lines of a block into the sink's transaction, beginning it with the first record.
     pub fn process(&mut self, block: &Block, room: usize, sink: &mut impl Sink) -> Result<Taken, SinkError> {
         self.clock_ms = now_ms();
@@ -47,7 +53,7 @@ impl Pipeline {
         let mut taken = Taken { lines: 0, bytes: 0, met_unknown_topic: false };
         for record in records.iter().take(room) {
             self.letter = record.letter.cloned();
-            self.intake_offset = record.letter.is_none().then_some(record.next - 1);
+            self.intake_offset = record.letter.is_none().then_some(record.mark.offset);
             let delivered = self.progress.added.delivered;
             if record.length > record.bytes.len() as u64 {
                 self.oversize(record.bytes, record.length, sink)?;
@@ -64,7 +70,7 @@ impl Pipeline {
                         return Err(no_room());
                     }
                 }
-                None => self.progress.cursor.pass_record(record.next),
+                None => self.progress.cursor.pass_record(record.mark),
             }
             taken.lines += 1;
             taken.bytes += record.bytes.len();

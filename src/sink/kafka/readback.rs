@@ -28,7 +28,7 @@ mod times;
 use ending::{Ending, Next};
 pub(crate) use ids::{Lacks, Needed};
 pub(crate) use letters::{Letter, Letters, Place, Span};
-pub(super) use times::first_since;
+use times::first_since;
 
 /// Limit of one request to the cluster.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -226,6 +226,29 @@ impl Reader {
             SinkError::Unusable(format!("cannot read the offsets of {topic} partition {partition}: {reason}"))
         })?;
         Ok(high)
+    }
+
+    /// Gives the committed record at an offset to `found`; `None` if there is none. Blocks.
+    pub(super) fn at<T>(
+        &self,
+        topic: &str,
+        partition: i32,
+        offset: i64,
+        found: impl FnOnce(&BorrowedMessage<'_>) -> T,
+    ) -> Result<Option<T>, SinkError> {
+        let (low, end) = self.stable_end(topic, partition, OpenTransactions::PassOver)?;
+        if !(low..end).contains(&offset) {
+            return Ok(None);
+        }
+        let (mut found, mut is_there) = (Some(found), None);
+        self.read_messages(topic, partition, offset, end, |message| {
+            // Behind a gap the next record comes, which is another one.
+            if message.offset() == offset {
+                is_there = found.take().map(|found| found(message));
+            }
+            Ok(ControlFlow::Break(()))
+        })?;
+        Ok(is_there)
     }
 
     /// Gives every committed record that has a key, from `from` up to `end`, to `each`, until it breaks off.

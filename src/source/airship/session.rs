@@ -81,7 +81,7 @@ impl Session {
         context: ReaderContext,
     ) -> Self {
         let place = match resume.position {
-            Some(Position::Offset { offset }) => Some(Place { offset, dated_ms: resume.dated_ms }),
+            Some(Position::Offset { offset, .. }) => Some(Place { offset, dated_ms: resume.dated_ms }),
             _ => None,
         };
         let (stream, silence) = (Arc::clone(&endpoint.stream), endpoint.silence);

@@ -3,120 +3,201 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 
-use super::scene::{LIMIT, Scene, array, event};
-use crate::harness::broker::{broker, free_port};
+use super::scene::{Instance, LIMIT, Scene, array, event};
+use crate::harness::broker::{Broker, broker, free_port};
 use crate::harness::process;
 use crate::harness::wait::wait_until;
 
-/// Stores events in the first partition, dated if a time is given, milliseconds since the Unix epoch.
-fn store(scene: &Scene, events: Range<usize>, at_ms: Option<i64>) {
+/// What is said where the place of before is not there.
+const GAP: &str = "possible gap: the intake topic does not hold the place";
+
+/// Has the broker keep the times that records come with, hours before and after its own.
+const KEEPS_TIMES: [(&str, &str); 2] =
+    [("message.timestamp.type", "CreateTime"), ("message.timestamp.after.max.ms", "86400000")];
+
+/// So many hours from now, milliseconds since the Unix epoch.
+fn in_hours(hours: i64) -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    i64::try_from(now).unwrap() + hours * 3_600_000
+}
+
+/// Stores events in the first partition: by a producer of this test's own, as an instance does that has no shard. `at_ms` dates each
+/// of them, milliseconds since the Unix epoch, where the broker keeps that.
+fn store(scene: &Scene, events: Range<usize>, at_ms: impl Fn(usize) -> Option<i64>) {
     let intake = scene.intake();
     let producer: BaseProducer = scene.broker.client(&[]).create().unwrap();
-    for event in events.map(event) {
+    for n in events {
+        let event = event(n);
         let record: BaseRecord<'_, (), str> = BaseRecord::to(&intake).payload(event.as_str()).partition(0);
-        let record = at_ms.into_iter().fold(record, BaseRecord::timestamp);
-        producer.send(record).unwrap();
+        producer.send(at_ms(n).into_iter().fold(record, BaseRecord::timestamp)).unwrap();
     }
     producer.flush(LIMIT).unwrap();
 }
 
-#[test]
-fn what_was_deleted_before_it_was_read_is_a_gap_and_no_silence() {
-    let mut scene = Scene::new("hook-gap", broker());
+/// A stream of one shard that has delivered so many events, and nobody runs any more.
+fn delivered<'b>(test: &str, broker: &'b Broker, count: usize) -> Scene<'b> {
+    let mut scene = Scene::new(test, broker);
     scene.shards = 1;
     let mut instance = scene.start();
-    assert_eq!(instance.push(&array(0..10)).status, 200);
-    scene.wait_for(10);
+    assert_eq!(instance.push(&array(0..count)).status, 200);
+    scene.wait_for(count);
     instance.stop();
-    // Stored while nothing reads: by a producer of this test's own, as by an instance that has no shard.
-    let intake = scene.intake();
-    let end = scene.broker.high_watermarks(&intake)[&0];
-    assert_eq!(end, 10);
-    store(&scene, 10..20, None);
-    scene.broker.delete_records(&intake, 0, 15);
-    let mut again = scene.start();
-    again.process.wait_for_log("possible gap: the intake topic does not hold the place", LIMIT);
-    scene.wait_for(15);
-    let metrics = again.process.metrics();
-    assert_eq!(metrics.sum("tributary_possible_gaps_total", &["reason=\"position_given_up\""]), 1.0);
-    assert_eq!(metrics.sum("tributary_positions_abandoned_total", &[]), 1.0);
-    again.stop();
-    let expected: Vec<String> = (0..10).chain(15..20).map(event).collect();
-    assert_eq!(scene.counted().into_keys().collect::<Vec<_>>(), expected);
+    scene
 }
 
-/// As after an election that lost the partition's end: what was stored long before the commit was read, whatever there is now.
+/// Deletes the intake topic and makes it again.
+fn make_again(scene: &Scene, config: &[(&str, &str)]) {
+    let intake = scene.intake();
+    scene.broker.delete_topic(&intake);
+    wait_until(LIMIT, "the topic to be gone", || scene.broker.partition_count(&intake).is_none());
+    scene.broker.create_topic(&intake, 1, config);
+}
+
+/// How often the instance has taken up another place than its own, and how many events it knew by their ids.
+fn gaps_and_duplicates(instance: &Instance) -> (f64, f64) {
+    let metrics = instance.process.metrics();
+    (
+        metrics.sum("tributary_possible_gaps_total", &["reason=\"position_given_up\""]),
+        metrics.sum("tributary_duplicates_dropped_total", &[]),
+    )
+}
+
+/// Each of these events is in the topic, once.
+fn assert_once(scene: &Scene, events: impl Iterator<Item = usize>) {
+    assert_eq!(scene.counted(), events.map(|n| (event(n), 1)).collect());
+}
+
 #[test]
-fn behind_the_end_it_goes_on_with_what_was_stored_since_the_commit() {
-    let mut scene = Scene::new("hook-behind", broker());
-    scene.shards = 1;
-    let mut instance = scene.start();
-    let hours = Duration::from_secs(3 * 3_600);
-    let long_ago = i64::try_from((SystemTime::now() - hours).duration_since(UNIX_EPOCH).unwrap().as_millis());
-    let (intake, event_before) = (scene.intake(), event(50));
-    // Else the broker's clock dates it.
-    scene.broker.change_topic(
-        &intake,
-        &[("message.timestamp.type", "CreateTime"), ("message.timestamp.after.max.ms", "86400000")],
-    );
-    let record = BaseRecord::<(), str>::to(&intake).payload(&event_before).partition(0);
-    let producer: BaseProducer = scene.broker.client(&[]).create().unwrap();
-    producer.send(record.timestamp(long_ago.unwrap())).unwrap();
-    producer.flush(LIMIT).unwrap();
-    scene.wait_for(1);
-    assert_eq!(instance.push(&array(0..10)).status, 200);
-    scene.wait_for(11);
-    instance.stop();
-    let config = tempfile::NamedTempFile::new().unwrap();
-    fs::write(config.path(), scene.toml(instance.address, "")).unwrap();
-    let at =
-        ["checkpoints", "set", "hooks/0", "--position", "1000", "--config", config.path().to_str().unwrap()];
-    let mut set = process::subcommand(&at, &[]);
-    assert!(set.wait_exit(LIMIT).success(), "{:?}", set.log());
+fn what_was_deleted_before_it_was_read_is_a_gap_and_no_silence() {
+    let scene = delivered("hook-gap", broker(), 10);
+    let intake = scene.intake();
+    assert_eq!(scene.broker.high_watermarks(&intake)[&0], 10);
+    store(&scene, 10..20, |_| None);
+    scene.broker.delete_records(&intake, 0, 15);
     let mut again = scene.start();
-    let line = again.process.wait_for_log("possible gap: the intake topic does not hold the place", LIMIT);
-    assert!(line.contains("\"wanted\":1000") && line.contains("\"end\":11,\"next\":1}"), "{line}");
-    again.push_until_stored(&event(60));
-    scene.wait_for(12);
-    assert_eq!(
-        again.process.metrics().sum("tributary_duplicates_dropped_total", &[]),
-        10.0,
-        "all but the old one"
-    );
+    again.process.wait_for_log(GAP, LIMIT);
+    scene.wait_for(15);
+    assert_eq!(gaps_and_duplicates(&again), (1.0, 0.0));
+    assert_eq!(again.process.metrics().sum("tributary_positions_abandoned_total", &[]), 1.0);
     again.stop();
-    assert!(scene.counted().values().all(|count| *count == 1));
+    assert_once(&scene, (0..10).chain(15..20));
+}
+
+/// As after an election that lost the partition's end: what is left of it was read, and what was stored since was not, whether it is
+/// less than what was lost or more.
+#[test]
+fn after_a_lost_end_it_goes_on_with_what_was_stored_since() {
+    for (test, end) in [("hook-lost-end", 23), ("hook-lost-more", 33)] {
+        let mut scene = Scene::new(test, broker());
+        scene.shards = 1;
+        scene.broker.create_topic(&scene.intake(), 1, &KEEPS_TIMES);
+        let began = in_hours(-3);
+        let own_time = |n| Some(began + n as i64);
+        store(&scene, 0..20, own_time);
+        let mut instance = scene.start();
+        scene.wait_for(20);
+        instance.stop();
+        make_again(&scene, &KEEPS_TIMES);
+        store(&scene, 0..15, own_time);
+        store(&scene, 20..end, |_| None);
+        let mut again = scene.start();
+        let line = again.process.wait_for_log(GAP, LIMIT);
+        assert!(line.contains("\"wanted\":20") && line.contains("\"next\":13}"), "{line}");
+        scene.wait_for(end);
+        assert_eq!(gaps_and_duplicates(&again), (1.0, 2.0), "{test}: 13 and 14 are known by their ids");
+        again.stop();
+        assert_once(&scene, 0..end);
+    }
 }
 
 /// Its length does not tell, since more was stored in it since than in the one of before.
 #[test]
-fn an_intake_topic_that_was_made_again_while_nobody_ran_is_noticed_by_its_times() {
-    let mut scene = Scene::new("hook-remade", broker());
-    scene.shards = 1;
-    let mut instance = scene.start();
-    assert_eq!(instance.push(&array(0..5)).status, 200);
-    scene.wait_for(5);
-    instance.stop();
-    let intake = scene.intake();
-    scene.broker.delete_topic(&intake);
-    wait_until(LIMIT, "the topic to be gone", || scene.broker.partition_count(&intake).is_none());
-    scene.broker.create_topic(
-        &intake,
-        1,
-        &[("message.timestamp.type", "CreateTime"), ("message.timestamp.after.max.ms", "86400000")],
-    );
-    let later = SystemTime::now() + Duration::from_secs(2 * 3_600);
-    let later = i64::try_from(later.duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap();
-    store(&scene, 5..15, Some(later));
+fn an_intake_topic_that_was_made_again_while_nobody_ran_is_read_from_its_beginning() {
+    let scene = delivered("hook-remade", broker(), 5);
+    make_again(&scene, &[("message.timestamp.type", "LogAppendTime")]);
+    store(&scene, 5..15, |_| None);
     let mut again = scene.start();
-    let line = again.process.wait_for_log("possible gap: the intake topic does not hold the place", LIMIT);
+    let line = again.process.wait_for_log(GAP, LIMIT);
     assert!(line.contains("\"wanted\":5") && line.contains("\"end\":10,\"next\":0}"), "{line}");
     scene.wait_for(15);
+    assert_eq!(gaps_and_duplicates(&again), (1.0, 0.0));
     again.stop();
-    assert_eq!(scene.counted().into_keys().collect::<Vec<_>>(), (0..15).map(event).collect::<Vec<_>>());
+    assert_once(&scene, 0..15);
+}
+
+#[test]
+fn records_whose_clock_is_hours_ahead_are_read_once() {
+    let scene = delivered("hook-clocks", broker(), 5);
+    scene.broker.change_topic(&scene.intake(), &KEEPS_TIMES);
+    let ahead = in_hours(3);
+    store(&scene, 5..15, |_| Some(ahead));
+    let mut instance = scene.start();
+    scene.wait_for(15);
+    instance.stop();
+    let mut again = scene.start();
+    again.push_until_stored(&event(15));
+    scene.wait_for(16);
+    assert_eq!(gaps_and_duplicates(&again), (0.0, 0.0));
+    again.stop();
+    assert_once(&scene, 0..16);
+}
+
+/// The commit of the start before is no measure of what was read since.
+#[test]
+fn a_partition_that_is_opened_anew_under_way_is_the_one_of_before() {
+    let scene = delivered("hook-anew", broker(), 5);
+    scene.broker.change_topic(&scene.intake(), &KEEPS_TIMES);
+    let mut instance = scene.begin_in(&[("TRIBUTARY_FAILPOINTS", "intake_lost_brokers=1:error")], "");
+    let ahead = in_hours(3);
+    store(&scene, 5..15, |_| Some(ahead));
+    let line = instance.process.wait_for_log("the intake topic cannot be read; trying again", LIMIT);
+    assert!(line.contains("told of a cluster without brokers"), "{line}");
+    store(&scene, 15..20, |_| None);
+    scene.wait_for(20);
+    assert_eq!(gaps_and_duplicates(&instance), (0.0, 0.0));
+    instance.stop();
+    assert_once(&scene, 0..20);
+}
+
+/// Nothing is known of what was read before a place that somebody says. An export has what is known of its own.
+#[test]
+fn a_place_that_somebody_says() {
+    let scene = delivered("hook-said", broker(), 11);
+    let config = tempfile::NamedTempFile::new().unwrap();
+    fs::write(config.path(), scene.toml(SocketAddr::from(([127, 0, 0, 1], free_port())), "")).unwrap();
+    let checkpoints = |arguments: &[&str]| {
+        let config = ["--config", config.path().to_str().unwrap()];
+        let mut ran = process::subcommand(&[&["checkpoints"], arguments, &config].concat(), &[]);
+        assert!(ran.wait_exit(LIMIT).success(), "{:?}", ran.log());
+        ran.log().join("\n")
+    };
+    let exported = tempfile::NamedTempFile::new().unwrap();
+    fs::write(exported.path(), checkpoints(&["export"])).unwrap();
+    let import = ["import", exported.path().to_str().unwrap()];
+    for (place, next, found) in [
+        (&["set", "hooks/0", "--position", "1000"][..], 0, (1.0, 11.0)),
+        (&["set", "hooks/0", "--position", "7"][..], 7, (0.0, 4.0)),
+        (&import[..], 11, (0.0, 0.0)),
+    ] {
+        checkpoints(place);
+        let mut again = scene.start();
+        let line = again.process.wait_for_log("reading the intake topic", LIMIT);
+        assert!(line.contains(&format!("\"offset\":{next}")), "{line}");
+        wait_until(LIMIT, "all to be read", || gaps_and_duplicates(&again) == found);
+        again.stop();
+    }
+    checkpoints(&import);
+    make_again(&scene, &[]);
+    store(&scene, 11..31, |_| None);
+    let mut again = scene.start();
+    scene.wait_for(31);
+    assert_eq!(gaps_and_duplicates(&again), (1.0, 0.0));
+    again.stop();
+    assert_once(&scene, 0..31);
 }
 
 #[test]
@@ -161,10 +242,9 @@ fn an_intake_topic_that_is_deleted_under_way_is_made_again() {
     wait_until(LIMIT, "the topic to be gone", || scene.broker.partition_count(&scene.intake()).is_none());
     instance.push_until_stored(&array(30..40));
     scene.wait_for(40);
-    let metrics = instance.process.metrics();
-    assert_eq!(metrics.sum("tributary_possible_gaps_total", &["reason=\"position_given_up\""]), 1.0);
+    assert_eq!(gaps_and_duplicates(&instance), (1.0, 0.0));
     instance.stop();
-    assert_eq!(scene.counted().len(), 40);
+    assert_once(&scene, 0..40);
 }
 
 #[test]

@@ -105,8 +105,14 @@ shards = {shards}
     /// Starts an instance.
     #[track_caller]
     pub(super) fn begin(&self, more: &str) -> Instance {
+        self.begin_in(&[], more)
+    }
+
+    /// Starts an instance with these variables in its environment.
+    #[track_caller]
+    pub(super) fn begin_in(&self, env: &[(&str, &str)], more: &str) -> Instance {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        Instance { process: process::tributary(&self.toml(address, more), &[]), address }
+        Instance { process: process::tributary(&self.toml(address, more), env), address }
     }
 
     /// Waits until so many records are in the topic.

@@ -1,5 +1,6 @@
 //! Reads one partition of an intake topic from where its shard is.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -8,11 +9,12 @@ use rdkafka::message::{BorrowedMessage, Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::LENGTH_HEADER;
+use crate::failpoint;
 use crate::model::block::{Records, RecordsBuilder};
+use crate::model::trail::{RecordMark, Seen, Trail};
 use crate::sink::SinkError;
 use crate::sink::kafka::client::{Clients, Context, close_beside, explain, passes};
-use crate::sink::kafka::delivery::{Meaning, meaning};
-use crate::sink::kafka::readback::first_since;
+use crate::sink::kafka::readback;
 
 /// Limit of one request to the cluster.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -26,14 +28,6 @@ const BLOCK_BYTES: usize = 256 << 10;
 /// Records of one block.
 const BLOCK_RECORDS: usize = 4_096;
 
-/// What clocks of instances and brokers may differ by, generously, milliseconds. Records that are read again for it are
-/// known by their ids.
-const CLOCKS_MS: i64 = 3_600_000;
-
-/// What was read was stored before the commit that says so. Where something before that place is this much younger, milliseconds, it is
-/// not what was read: the topic was deleted and made again. No less than clocks may differ by.
-const YOUNGER_MS: i64 = CLOCKS_MS;
-
 /// Records that are in the partition no more, or a partition that is not the one of before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Gap {
@@ -46,39 +40,44 @@ pub(crate) struct Gap {
 }
 
 /// How far a shard has come.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Reached {
     /// At this offset; `None` for a first start.
     pub offset: Option<i64>,
-    /// When that was committed, or read if that was later, milliseconds since the Unix epoch.
-    pub committed_ms: Option<i64>,
+    /// Some of the records before it, by which the partition is known again.
+    pub read: Trail,
 }
 
-/// Where to begin in a partition.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Begin {
-    At(i64),
-    /// With what was written since shortly before this time.
-    Since(i64),
+impl Reached {
+    /// A record was read.
+    pub(crate) fn pass(&mut self, mark: RecordMark) {
+        self.offset = Some(mark.next());
+        self.read.pass(mark);
+    }
+
+    /// It goes on somewhere else: what it knows from there on is not in the partition any more.
+    pub(crate) fn move_to(&mut self, offset: i64) {
+        self.offset = Some(offset);
+        self.read.cut(offset);
+    }
 }
 
 /// Reads one partition.
 pub(crate) struct Reader {
     consumer: Option<BaseConsumer<Context>>,
     name: String,
-    next: i64,
-    is_gone: bool,
+    first: i64,
 }
 
 impl Reader {
-    /// Begins at `from`. Where that is no place in the partition any more the gap is told, too: before the oldest record it
-    /// begins with that; behind the end, as when the topic was made again or has lost its end, and in a partition of which the
-    /// times say that it is another one, with what was written since shortly before the commit, which is all that may be new.
+    /// Begins at `from`. Where that is no place in the partition any more the gap is told, too: then it begins with the oldest record
+    /// that may not have been read. In a partition that has lost its end that is the one after the latest that is known again; in
+    /// another one, as when the topic was made again, and where the retention went further than the shard, the first that is there.
     pub(crate) fn open(
         clients: &Clients,
         topic: &str,
         partition: i32,
-        from: Reached,
+        from: &Reached,
     ) -> Result<(Self, Option<Gap>), SinkError> {
         let name = format!("partition {partition} of {topic}");
         let consumer = clients.intake_consumer()?;
@@ -86,32 +85,20 @@ impl Reader {
             SinkError::Unusable(format!("cannot read {name}: {}", explain(&consumer, &error)))
         };
         let (first, end) = consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT).map_err(failed)?;
-        let is_other = is_other(&consumer, topic, partition, from)?;
-        let (begin, gap) = begin(from, first, end, is_other);
-        let next = match begin {
-            Begin::At(offset) => offset,
-            Begin::Since(committed_ms) => {
-                first_since(&consumer, topic, partition, committed_ms - CLOCKS_MS)?.unwrap_or(end).max(first)
-            }
-        };
+        let (next, gap) = begin(from.offset, seen(clients, topic, partition, from, first..end)?, first..end);
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, partition, Offset::Offset(next)).map_err(failed)?;
         consumer.assign(&list).map_err(failed)?;
-        Ok((Self { consumer: Some(consumer), name, next, is_gone: false }, gap))
+        Ok((Self { consumer: Some(consumer), name, first: next }, gap))
     }
 
-    /// The offset after what was read.
-    pub(crate) fn next(&self) -> i64 {
-        self.next
-    }
-
-    /// Whether there was no such topic: one of that name that comes later is another one.
-    pub(crate) fn is_gone(&self) -> bool {
-        self.is_gone
+    /// The offset of the first record that it reads.
+    pub(crate) fn first(&self) -> i64 {
+        self.first
     }
 
     /// What has come, waiting for it a little; `None` for nothing. After an error the partition has to be opened anew.
-    pub(crate) fn read(&mut self) -> Result<Option<Records>, SinkError> {
+    pub(crate) fn read(&self) -> Result<Option<Records>, SinkError> {
         let Some(consumer) = &self.consumer else { return Ok(None) };
         let mut builder = RecordsBuilder::default();
         let (mut count, mut wait) = (0, POLL_TIME);
@@ -120,16 +107,13 @@ impl Reader {
                 None => break,
                 Some(Ok(message)) => {
                     let bytes = message.payload().unwrap_or_default();
-                    let next = message.offset().saturating_add(1);
-                    builder.push(bytes, length(&message, bytes), next);
-                    self.next = next;
+                    let mark = RecordMark { offset: message.offset(), timestamp_ms: timestamp_ms(&message) };
+                    builder.push(bytes, length(&message, bytes), mark);
                     (count, wait) = (count + 1, Duration::ZERO);
                 }
                 // What was read before it is handed over first; the error comes again.
                 Some(Err(error)) if error.rdkafka_error_code().is_some_and(passes) => break,
                 Some(Err(error)) => {
-                    self.is_gone =
-                        error.rdkafka_error_code().is_some_and(|code| meaning(code) == Meaning::NoTopic);
                     let reason = explain(consumer, &error);
                     return Err(SinkError::Unusable(format!("cannot read {}: {reason}", self.name)));
                 }
@@ -139,6 +123,9 @@ impl Reader {
         if count > 0 {
             // Of several brokers one may refuse the client, and not the one that has the partition.
             context.note_accepted();
+            if failpoint::pass("intake_lost_brokers").is_some() {
+                context.note_lost_brokers();
+            }
         } else if let Some(reason) = context.why_useless() {
             return Err(SinkError::Unusable(format!("cannot read {}: {reason}", self.name)));
         }
@@ -154,30 +141,43 @@ impl Drop for Reader {
     }
 }
 
-/// Whether the partition is not the one of before, as far as the times of its records tell: rdkafka does not give a topic's id.
-fn is_other(
-    consumer: &BaseConsumer<Context>,
+/// What the partition, which holds the offsets `there`, shows of the records that were read. rdkafka does not give a topic's id, which
+/// would tell for sure.
+fn seen(
+    clients: &Clients,
     topic: &str,
     partition: i32,
-    from: Reached,
-) -> Result<bool, SinkError> {
-    let (Some(offset), Some(committed_ms)) = (from.offset, from.committed_ms) else { return Ok(false) };
-    let younger = first_since(consumer, topic, partition, committed_ms.saturating_add(YOUNGER_MS))?;
-    Ok(younger.is_some_and(|first| first < offset))
+    from: &Reached,
+    there: Range<i64>,
+) -> Result<Seen, SinkError> {
+    let Some(next) = from.offset else { return Ok(Seen::Nothing) };
+    let mut reader = None;
+    from.read.seen(next, there, |offset| {
+        let reader = match &mut reader {
+            Some(reader) => reader,
+            // It waits for no transaction: receivers write without.
+            None => reader.insert(readback::Reader::new(clients, Duration::ZERO)?),
+        };
+        reader.at(topic, partition, offset, timestamp_ms)
+    })
 }
 
-/// Where to begin in a partition that holds the offsets from `first` to before `end`, and may be another one than that of before.
-fn begin(from: Reached, first: i64, end: i64, is_other: bool) -> (Begin, Option<Gap>) {
-    match from.offset {
-        Some(offset) if (first..=end).contains(&offset) && !is_other => (Begin::At(offset), None),
+/// Where to begin in a partition that holds the offsets `there`, and shows this of what was read before `wanted`.
+fn begin(wanted: Option<i64>, seen: Seen, there: Range<i64>) -> (i64, Option<Gap>) {
+    let gap = Some(Gap { wanted, first: there.start, end: there.end });
+    match (wanted, seen) {
+        (Some(wanted), Seen::Before(next)) if next == wanted => (next, None),
+        (_, Seen::Before(next)) => (next, gap),
+        (Some(wanted), Seen::Nothing) if wanted == there.end || there.contains(&wanted) => (wanted, None),
         // Nothing was ever deleted.
-        None if first == 0 => (Begin::At(first), None),
-        wanted => {
-            let is_behind = wanted.is_some_and(|wanted| wanted > end);
-            let since = from.committed_ms.filter(|_| is_behind || is_other);
-            (since.map_or(Begin::At(first), Begin::Since), Some(Gap { wanted, first, end }))
-        }
+        (None, Seen::Nothing) if there.start == 0 => (0, None),
+        _ => (there.start, gap),
     }
+}
+
+/// -1 where it has none, as in Kafka.
+fn timestamp_ms(message: &BorrowedMessage<'_>) -> i64 {
+    message.timestamp().to_millis().unwrap_or(-1)
 }
 
 fn length(message: &BorrowedMessage<'_>, bytes: &[u8]) -> u64 {
@@ -194,22 +194,39 @@ mod tests {
 
     #[test]
     fn it_goes_on_where_it_was_or_says_what_is_missing() {
-        let gap = |wanted, first, end| Some(Gap { wanted, first, end });
-        for (from, first, end, expected) in [
-            (None, 0, 9, (Begin::At(0), None)),
-            (None, 4, 9, (Begin::At(4), gap(None, 4, 9))),
-            (Some(4), 4, 9, (Begin::At(4), None)),
-            (Some(9), 4, 9, (Begin::At(9), None)),
-            (Some(3), 4, 9, (Begin::At(4), gap(Some(3), 4, 9))),
-            (Some(10), 4, 9, (Begin::Since(77), gap(Some(10), 4, 9))),
-            (Some(10), 0, 0, (Begin::Since(77), gap(Some(10), 0, 0))),
+        use Seen::{Before, Nothing, Others};
+        for (wanted, seen, there, next) in [
+            (None, Nothing, 0..9, 0),
+            (Some(4), Nothing, 4..9, 4),
+            (Some(9), Nothing, 4..9, 9),
+            (Some(9), Before(9), 4..9, 9),
+            (Some(9), Before(9), 4..12, 9),
         ] {
-            let place = Reached { offset: from, committed_ms: from.map(|_| 77) };
-            assert_eq!(begin(place, first, end, false), expected, "{from:?} in {first}..{end}");
+            assert_eq!(begin(wanted, seen, there.clone()), (next, None), "{wanted:?} {seen:?} in {there:?}");
         }
-        let place = Reached { offset: Some(9), committed_ms: Some(77) };
-        assert_eq!(begin(place, 4, 12, true), (Begin::Since(77), gap(Some(9), 4, 12)), "another topic");
-        let undated = Reached { offset: Some(10), committed_ms: None };
-        assert_eq!(begin(undated, 4, 9, false), (Begin::At(4), gap(Some(10), 4, 9)));
+        for (wanted, seen, there, next) in [
+            (None, Nothing, 4..9, 4),
+            (Some(3), Nothing, 4..9, 4),
+            (Some(10), Nothing, 4..9, 4),
+            (Some(10), Nothing, 0..0, 0),
+            (Some(10), Before(7), 4..9, 7),
+            (Some(10), Before(7), 4..12, 7),
+            (Some(10), Others, 4..9, 4),
+            (Some(10), Others, 0..12, 0),
+        ] {
+            let gap = Gap { wanted, first: there.start, end: there.end };
+            assert_eq!(begin(wanted, seen, there), (next, Some(gap)), "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn a_place_that_was_given_up_is_not_looked_for_again() {
+        let mut reached = Reached::default();
+        (0..20).for_each(|offset| reached.pass(RecordMark { offset, timestamp_ms: 1_000 + offset }));
+        reached.move_to(13);
+        let look = |offset| Ok::<_, ()>((offset < 13).then_some(1_000 + offset));
+        assert_eq!((reached.offset, reached.read.seen(13, 0..13, look)), (Some(13), Ok(Seen::Before(13))));
+        reached.move_to(0);
+        assert_eq!(reached, Reached { offset: Some(0), read: Trail::default() });
     }
 }

@@ -139,19 +139,7 @@ impl Letters {
         if !(0..self.partitions).contains(&partition) {
             return Ok(None);
         }
-        let (low, end) = self.reader.stable_end(&self.topic, partition, OpenTransactions::PassOver)?;
-        if !(low..end).contains(&offset) {
-            return Ok(None);
-        }
-        let (mut found, mut is_there) = (Some(found), None);
-        self.read(&Span { partition, low, from: offset, end, hidden: 0 }, |letter| {
-            // Behind a gap the next record comes, which is another one.
-            if letter.offset == offset {
-                is_there = found.take().map(|found| found(letter));
-            }
-            ControlFlow::Break(())
-        })?;
-        Ok(is_there)
+        self.reader.at(&self.topic, partition, offset, |message| found(&Letter::of(message)))
     }
 }
 

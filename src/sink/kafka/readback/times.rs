@@ -9,7 +9,7 @@ use crate::sink::SinkError;
 use crate::sink::kafka::client::{Context, explain};
 
 /// The offset of the first record that was written at this time or later, milliseconds since the Unix epoch, if there is one.
-pub(in crate::sink::kafka) fn first_since(
+pub(super) fn first_since(
     consumer: &BaseConsumer<Context>,
     topic: &str,
     partition: i32,
