@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use opentelemetry_sdk::trace::SdkTracer;
 
 use crate::config;
 use crate::config::{Config, ConfigErrors, Sources};
@@ -141,9 +142,14 @@ impl Cli {
 }
 
 impl Logging {
-    /// Begins to log, or says why it cannot be done.
-    fn begin(&self, around: Option<log::Around>, config: &Config) -> Result<Filtering, ExitCode> {
-        begin_log(self.log_format, around, config.log.as_deref())
+    /// Begins to log, or says why it cannot be done. `tracer` takes the spans that are for a collector.
+    fn begin(
+        &self,
+        around: Option<log::Around>,
+        config: &Config,
+        tracer: Option<SdkTracer>,
+    ) -> Result<Filtering, ExitCode> {
+        begin_log(self.log_format, around, config.log.as_deref(), tracer)
     }
 }
 
@@ -151,8 +157,9 @@ fn begin_log(
     format: log::Format,
     around: Option<log::Around>,
     configured: Option<&str>,
+    tracer: Option<SdkTracer>,
 ) -> Result<Filtering, ExitCode> {
-    log::init(format, around, configured).map_err(|error| {
+    log::init(format, around, configured, tracer).map_err(|error| {
         output::remark(error);
         ExitCode::from(exit::CONFIG)
     })

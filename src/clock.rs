@@ -1,14 +1,5 @@
 //! The wall clock, in the unit that everything is dated with.
 
-use tokio::time::Instant;
-
-/// When a moment of this process was, nanoseconds since the Unix epoch: for spans.
-pub(crate) fn ns_at(at: Instant) -> u64 {
-    let now = jiff::Timestamp::now().as_nanosecond();
-    let ago = i128::try_from(at.elapsed().as_nanos()).unwrap_or(0);
-    u64::try_from(now - ago).unwrap_or(0)
-}
-
 /// Milliseconds since the Unix epoch.
 #[cfg(not(feature = "failpoints"))]
 pub(crate) fn now_ms() -> i64 {

@@ -19,7 +19,6 @@ use crate::sink::kafka::figures::KafkaFigures;
 use crate::sink::kafka::group::Seat;
 use crate::sink::kafka::placement::Latest;
 use crate::sink::kafka::placement::record::Instance;
-use crate::trace::Tracer;
 use crate::{shard, source};
 
 mod announcing;
@@ -65,14 +64,6 @@ pub enum Ended {
     Misconfigured,
     /// A deliberate reset was refused, since another instance may hold the stream.
     Held,
-}
-
-impl ShardFigures {
-    /// Has the shard's connects and batches traced.
-    pub(crate) fn trace(&mut self, tracer: &Arc<Tracer>) {
-        self.source.tracer = Some(Arc::clone(tracer));
-        self.shard.tracer = Some(Arc::clone(tracer));
-    }
 }
 
 /// Every shard, in the order of the configuration, with fresh figures.

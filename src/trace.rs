@@ -1,27 +1,36 @@
-//! Spans: what they say, their ids, which are kept, and the bounded queue to whatever sends them. Knows neither the stages that make
-//! them nor how they are sent.
+//! Spans: how they are named for others, which of them are kept, and the bounded queue to whatever sends them. Knows neither the stages
+//! that make them nor how they are sent.
+//!
+//! A stage makes a span by `tracing`, with the target `TARGET`, and tells of it by `tracing_opentelemetry`. Where nothing is to be sent,
+//! nobody asks for this target, so no span is made.
 //!
 //! Invariants:
 //! - handing a span over never waits: where the queue is full, the span is dropped and counted;
-//! - a span holds names, numbers and codes of ours alone: nothing of an event, no text of a service, no secret.
+//! - a span holds names, numbers and codes of ours alone: nothing of an event, no text of a service, no secret;
+//! - the log shows no such span.
 
-use std::fmt;
 use std::sync::Arc;
 
-use prometheus_client::metrics::counter::Counter;
-use tokio::sync::mpsc;
+use opentelemetry::trace::{SpanContext, TraceContextExt, TraceFlags};
+use opentelemetry_sdk::trace::SdkTracer;
+use tracing::level_filters::LevelFilter;
+use tracing::{Metadata, Span, Subscriber};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::registry::LookupSpan;
 use url::Url;
 
 use crate::model::secret::SecretSource;
 
-mod context;
 mod figures;
+mod keeping;
 
-pub use context::{Context, Traceparent};
 pub use figures::Figures;
+pub(crate) use keeping::{Keeping, QUEUE, Sampling, Waiting};
 
-/// Spans that may wait to be sent.
-pub(crate) const QUEUE: usize = 2048;
+/// The target of all spans that are for a collector; their level is `info`.
+pub(crate) const TARGET: &str = "tributary::traces";
 
 /// What is configured of traces. What is left open is looked for in the `OTEL_…` variables.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -46,151 +55,69 @@ pub enum Protocol {
     Grpc,
 }
 
-/// A part of the work that took time.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Span {
-    /// What kind of work.
-    pub name: &'static str,
-    /// How it stands to what is outside.
-    pub kind: Kind,
-    /// Its trace and its own id.
-    pub context: Context,
-    /// The span of the same trace that it is a part of.
-    pub parent: Option<Context>,
-    /// Nanoseconds since the Unix epoch.
-    pub start_ns: u64,
-    /// Nanoseconds since the Unix epoch.
-    pub end_ns: u64,
-    /// What is to be said of it.
-    pub attributes: Vec<(&'static str, Value)>,
-    /// Spans of other traces that led to it.
-    pub links: Vec<Context>,
-    /// The code of its error, if it failed.
-    pub error: Option<String>,
+/// Whether something is for a collector, and not for the log.
+pub(crate) fn is_for_collector(metadata: &Metadata<'_>) -> bool {
+    metadata.target() == TARGET
 }
 
-/// How a span stands to what is outside.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
-    /// It does not leave the process.
-    Internal,
-    /// It asks a service.
-    Client,
-    /// It writes records.
-    Producer,
+/// Makes the spans of [`TARGET`] those of OpenTelemetry, and nothing else.
+pub(crate) fn layer<S>(tracer: SdkTracer) -> impl Layer<S>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+{
+    // A span says what it is told to say.
+    tracing_opentelemetry::layer()
+        .with_tracer(tracer)
+        .with_location(false)
+        .with_target(false)
+        .with_threads(false)
+        .with_tracked_inactivity(false)
+        .with_context_activation(false)
+        .with_filter(filter_fn(is_for_collector).with_max_level_hint(LevelFilter::INFO))
 }
 
-/// What an attribute says.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Value {
-    /// Text.
-    Text(String),
-    /// A whole number.
-    Number(i64),
+/// The ids of a span; `None` where it is not made.
+pub(crate) fn context(span: &Span) -> Option<SpanContext> {
+    let context = span.context();
+    let context = context.span().span_context().clone();
+    context.is_valid().then_some(context)
 }
 
-impl From<u64> for Value {
-    fn from(number: u64) -> Self {
-        Self::Number(i64::try_from(number).unwrap_or(i64::MAX))
-    }
+/// How a context is written for others (W3C Trace Context).
+pub(crate) fn traceparent(context: &SpanContext) -> Arc<str> {
+    let flags = context.trace_flags() & TraceFlags::SAMPLED;
+    format!("00-{}-{}-{flags:02x}", context.trace_id(), context.span_id()).into()
 }
 
-impl From<&str> for Value {
-    fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
-    }
+/// A number as an attribute has it.
+pub(crate) fn number(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// Makes contexts and takes spans. Clones share the queue.
-#[derive(Clone)]
-pub struct Tracer {
-    spans: mpsc::Sender<Span>,
-    /// A trace is kept whose number is below; [`u64::MAX`] keeps all.
-    threshold: u64,
-    dropped: Counter,
-}
-
-impl Tracer {
-    /// A tracer that keeps this share of traces, and the other end of its queue. `dropped` counts what the queue had no room for.
-    pub fn new(ratio: f64, dropped: Counter) -> (Self, mpsc::Receiver<Span>) {
-        let (spans, receiver) = mpsc::channel(QUEUE);
-        let threshold = if ratio >= 1.0 { u64::MAX } else { (ratio.max(0.0) * u64::MAX as f64) as u64 };
-        (Self { spans, threshold, dropped }, receiver)
-    }
-
-    /// The context of a new trace, which tells whether it is kept.
-    pub fn root(&self) -> Context {
-        let trace_id: u128 = rand::random();
-        // The lower half decides, as with others' samplers.
-        let number = trace_id as u64;
-        Context::new(trace_id, rand::random(), self.threshold == u64::MAX || number < self.threshold)
-    }
-
-    /// Whether any trace is kept.
-    pub fn is_on(&self) -> bool {
-        self.threshold > 0
-    }
-
-    /// Hands a span over.
-    pub fn send(&self, span: Span) {
-        if self.spans.try_send(span).is_err() {
-            self.dropped.inc();
-        }
-    }
-}
-
-impl fmt::Debug for Tracer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tracer").field("threshold", &self.threshold).finish_non_exhaustive()
-    }
-}
-
-/// The tracer of a process that may have none.
-pub type MaybeTracer = Option<Arc<Tracer>>;
+#[cfg(test)]
+pub(crate) mod testing;
 
 #[cfg(test)]
 mod tests {
+    use opentelemetry::trace::{SpanId, TraceId, TraceState};
+
     use super::*;
 
-    fn span(tracer: &Tracer) -> Span {
-        Span {
-            name: "batch",
-            kind: Kind::Internal,
-            context: tracer.root(),
-            parent: None,
-            start_ns: 1,
-            end_ns: 2,
-            attributes: Vec::new(),
-            links: Vec::new(),
-            error: None,
-        }
-    }
-
     #[test]
-    fn a_full_queue_drops_and_counts() {
-        let dropped = Counter::default();
-        let (tracer, mut receiver) = Tracer::new(1.0, dropped.clone());
-        for _ in 0..QUEUE + 3 {
-            tracer.send(span(&tracer));
-        }
-        assert_eq!(dropped.get(), 3);
-        receiver.try_recv().unwrap();
-        tracer.send(span(&tracer));
-        assert_eq!(dropped.get(), 3);
-        drop(receiver);
-        tracer.send(span(&tracer));
-        assert_eq!(dropped.get(), 4, "nobody sends any more");
-    }
-
-    #[test]
-    fn the_share_is_kept() {
-        let kept = |ratio| {
-            let (tracer, _receiver) = Tracer::new(ratio, Counter::default());
-            (0..10_000).filter(|_| tracer.root().is_sampled()).count()
+    fn a_context_is_written_as_the_standard_says() {
+        let (trace, span) = (0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736_u128, 0x00f0_67aa_0ba9_02b7_u64);
+        let text = |flags| {
+            let ids = (TraceId::from(trace), SpanId::from(span));
+            traceparent(&SpanContext::new(ids.0, ids.1, flags, false, TraceState::NONE))
         };
-        assert_eq!((kept(0.0), kept(-1.0), kept(1.0), kept(7.0)), (0, 0, 10_000, 10_000));
-        // Twenty times the standard deviation.
-        assert!((1_500..=3_500).contains(&kept(0.25)), "{}", kept(0.25));
-        assert!(!Tracer::new(0.0, Counter::default()).0.is_on());
+        let ids = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7";
+        assert_eq!(*text(TraceFlags::SAMPLED), format!("{ids}-01"));
+        assert_eq!(*text(TraceFlags::NOT_SAMPLED), format!("{ids}-00"));
+    }
+
+    #[test]
+    fn without_anybody_who_asks_there_is_no_span() {
+        assert_eq!(context(&tracing::info_span!(target: TARGET, parent: None, "batch")), None);
+        assert_eq!((number(7), number(u64::MAX)), (7, i64::MAX));
     }
 }

@@ -76,7 +76,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let status = std::io::stderr().is_terminal().then(Status::default);
-    if let Err(code) = super::begin_log(log::Format::Text, status.as_ref().map(Status::around), None) {
+    if let Err(code) = super::begin_log(log::Format::Text, status.as_ref().map(Status::around), None, None) {
         return Ok(code);
     }
     let runtime = super::runtime().context("cannot start the runtime")?;

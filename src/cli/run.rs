@@ -21,7 +21,7 @@ use crate::shard::health::LIMIT;
 use crate::sink::kafka::group::Seat;
 use crate::sink::kafka::reach::Reach;
 use crate::source::{Service, adobe};
-use crate::supervisor::{self, AllFigures, Ended, Names, ShardFigures};
+use crate::supervisor::{self, AllFigures, Ended, Names};
 use crate::telemetry::log::Filtering;
 use crate::telemetry::metrics::OfProcess;
 use crate::telemetry::traces::{self, Traces};
@@ -83,23 +83,32 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(exit::USAGE));
     }
     let status = (std::io::stderr().is_terminal() && !arguments.no_status).then(Status::default);
-    let log = match arguments.logging.begin(status.as_ref().map(Status::around), &config) {
-        Ok(log) => log,
-        Err(code) => return Ok(code),
-    };
-    for warning in config.warnings() {
-        warn!("{warning}");
-    }
-    let traces = match traces::of_process(&config.plan) {
+    let tracing = match traces::of_process(&config.plan) {
         Ok(settings) => settings,
         Err(wrong) => {
             output::remark(format_args!("error: {wrong}"));
             return Ok(ExitCode::from(exit::CONFIG));
         }
     };
-    failpoint::pass("run");
+    let process = OfProcess::default();
     let runtime = super::runtime().context("cannot start the runtime")?;
-    let ended = runtime.block_on(connect(config, traces, log, arguments.configured.sources(), status))?;
+    let traces = tracing.as_ref().map(|settings| {
+        Traces::start(settings, config.plan.kafka.http.clone(), &process.traces, runtime.handle())
+    });
+    let tracer = traces.as_ref().map(Traces::tracer);
+    let log = match arguments.logging.begin(status.as_ref().map(Status::around), &config, tracer) {
+        Ok(log) => log,
+        Err(code) => return Ok(code),
+    };
+    for warning in config.warnings() {
+        warn!("{warning}");
+    }
+    if let Some(settings) = tracing {
+        info!(collector = settings.endpoint(), "sending traces");
+    }
+    failpoint::pass("run");
+    let sources = arguments.configured.sources();
+    let ended = runtime.block_on(connect(config, process, traces, log, sources, status))?;
     // Threads that are still busy with Kafka must not hold the process up.
     runtime.shutdown_background();
     Ok(ExitCode::from(match ended {
@@ -149,7 +158,8 @@ fn request_start_anew(config: &mut Config, wishes: &[(String, String)]) -> anyho
 
 async fn connect(
     config: Config,
-    traces: Option<traces::Settings>,
+    process: OfProcess,
+    traces: Option<Traces>,
     log: Filtering,
     sources: Sources,
     status: Option<Status>,
@@ -159,9 +169,7 @@ async fn connect(
     // At a terminal it says that this is gone, and ends the process as ever.
     let hangups = if std::io::stderr().is_terminal() { None } else { Some(reload::hangups()?) };
     let plan = Arc::new(config.plan.clone());
-    let mut figures = supervisor::figures(&plan);
-    let process = OfProcess::default();
-    let traces = traces.map(|settings| begin_to_trace(settings, &plan, &mut figures, &process));
+    let figures = supervisor::figures(&plan);
     let reach = watch_kafka(&plan, &stop)?;
     let seat = plan.group.as_ref().map(|group| Seat::new(&group.instance_id));
     let receiver = match &plan.webhook {
@@ -188,7 +196,6 @@ async fn connect(
         config,
         log,
         figures: all,
-        tracer: traces.as_ref().map(Traces::tracer),
         reloads: process.reloads.clone(),
         stop: stop.clone(),
         runs: vec![changing],
@@ -218,20 +225,6 @@ async fn connect(
     }
     info!(?ended, "stopped");
     Ok(ended)
-}
-
-/// Begins to send spans.
-fn begin_to_trace(
-    settings: traces::Settings,
-    plan: &Plan,
-    figures: &mut [ShardFigures],
-    process: &OfProcess,
-) -> Traces {
-    info!(collector = settings.endpoint(), "sending traces");
-    let traces = Traces::start(settings, plan.kafka.http.clone(), &process.traces);
-    let tracer = traces.tracer();
-    figures.iter_mut().for_each(|figures| figures.trace(&tracer));
-    traces
 }
 
 /// Answers whoever pushes, until `drain`, and then for `limit` at most: whether all were answered.

@@ -58,7 +58,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Ok(config) => config,
         Err(code) => return Ok(code),
     };
-    if let Err(code) = arguments.logging.begin(None, &config) {
+    if let Err(code) = arguments.logging.begin(None, &config, None) {
         return Ok(code);
     }
     let names =

@@ -20,7 +20,6 @@ use crate::model::figure::Figure;
 use crate::model::last_error::LastErrors;
 use crate::model::types::DeadLetterReason;
 use crate::sink::SinkError;
-use crate::trace::MaybeTracer;
 
 /// What becomes of an event that a replay brings, as metric labels.
 pub(crate) const REPLAY_OUTCOMES: [&str; 3] = ["brought_back", "dropped_by_id", "dropped_by_time"];
@@ -53,8 +52,6 @@ pub enum Gap {
 /// A shard's metrics. Clones share the figures.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    /// Takes the spans of batches.
-    pub(crate) tracer: MaybeTracer,
     /// Lines taken, blank ones and position updates not counted.
     pub received: Counter,
     /// Events written to their topics.
@@ -165,7 +162,6 @@ fn counts(counters: &[Counter]) -> impl Iterator<Item = u64> {
 impl Default for Metrics {
     fn default() -> Self {
         Self {
-            tracer: None,
             received: Counter::default(),
             delivered: Counter::default(),
             duplicates: Counter::default(),

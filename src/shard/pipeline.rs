@@ -18,7 +18,6 @@ use crate::model::letters::Letter;
 use crate::model::types::{Dated, DeadLetterReason, EventId, Headers, OutRecord, Record, Run};
 use crate::sink::Refused;
 use crate::sink::{Sink, SinkError};
-use crate::trace::Traceparent;
 
 use super::cursor::Cursor;
 use super::mark::ReplayCounts;
@@ -73,7 +72,7 @@ pub struct Pipeline {
     /// Lines of this batch whose topic refuses them, and why.
     refused: BTreeMap<usize, Refused>,
     /// What records say of the trace of their batch.
-    trace: Option<Traceparent>,
+    trace: Option<Arc<str>>,
 }
 
 /// What was done to a part of a block.
@@ -146,7 +145,7 @@ impl Pipeline {
     }
 
     /// What the records of the batch say of its trace from now on, where headers are to say it.
-    pub(crate) fn trace(&mut self, trace: Option<Traceparent>) {
+    pub(crate) fn trace(&mut self, trace: Option<Arc<str>>) {
         self.trace = trace;
     }
 
@@ -333,7 +332,7 @@ impl Pipeline {
                 event_type: record.event_type.as_deref().unwrap_or(UNTYPED),
                 time: record.occurred.as_deref(),
                 fields: record.header_values.as_deref().unwrap_or_default(),
-                trace: self.trace.as_ref().map(Traceparent::as_bytes),
+                trace: self.trace.as_deref().map(str::as_bytes),
             },
         });
         match sent {

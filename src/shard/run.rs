@@ -158,7 +158,7 @@ impl<S: Sink> Shard<S> {
         self.metrics.health.holds();
         let room = self.batch.room().max(1);
         let now = Instant::now();
-        self.pipeline.trace(self.traced.begin(&self.metrics.tracer));
+        self.pipeline.trace(self.traced.begin());
         match self.pipeline.process(&block, room, &mut self.sink) {
             Ok(taken) => {
                 // Blank lines have bytes, and records may have none.
@@ -218,6 +218,7 @@ impl<S: Sink> Shard<S> {
             return Ok(());
         }
         let started = Instant::now();
+        self.traced.committing();
         loop {
             let lets_go = why == Closing::Last && self.backlog.is_empty();
             let Some(next) = self.next_checkpoint(lets_go) else { return Err(Exit::Abandoned) };
@@ -236,7 +237,7 @@ impl<S: Sink> Shard<S> {
                     sequence: next.sequence,
                     started,
                 };
-                self.traced.committed(&self.metrics.tracer, &batch);
+                self.traced.committed(&batch);
                 self.watch_topics(&added.dead_letters);
                 // After a recovery the sink has claimed a later sequence of its own, which says nothing of a stop.
                 let reclaimed = self.checkpoint.sequence >= next.sequence;

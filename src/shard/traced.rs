@@ -1,16 +1,20 @@
 //! The trace of a batch: from its first line to its commit, with what it took to gather and to write it. Where nothing is traced, this
-//! looks at one pointer for each block.
+//! asks for each block whether anybody wants spans, and nothing else.
 //!
-//! A batch that failed or took long is sent although the sampler would leave it out: that is the one somebody looks for.
+//! A batch that failed or took long is told of although it was not chosen: that is the one somebody looks for. One that came to nothing
+//! tells nothing, and so is not sent (`trace/keeping`).
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use opentelemetry::trace::{SpanContext, Status};
 use tokio::time::Instant;
+use tracing::{Span, info_span};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use super::progress::Added;
-use crate::clock::ns_at;
 use crate::model::types::ShardId;
-use crate::trace::{Context, Kind, MaybeTracer, Span, Traceparent, Tracer, Value};
+use crate::trace::{TARGET, context, number, traceparent};
 
 /// A commit that takes so long is slow, whatever the sampler says.
 const SLOW: Duration = Duration::from_secs(1);
@@ -23,18 +27,22 @@ const MAX_LINKS: usize = 8;
 pub(super) struct Traced {
     batch: Option<Begun>,
     /// The connection that the latest block came by.
-    latest: Option<Context>,
-    links: Vec<Context>,
+    latest: Option<SpanContext>,
+    links: Vec<SpanContext>,
     failures: u64,
     /// The code of the last of them.
     code: Option<String>,
 }
 
 /// A batch that has a line.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Begun {
-    context: Context,
-    at: Instant,
+    span: Span,
+    /// The part of it that is under way: `read`, then `commit`.
+    part: Span,
+    is_chosen: bool,
+    /// What its records say of it.
+    traceparent: Arc<str>,
 }
 
 /// A batch that is committed.
@@ -50,27 +58,37 @@ pub(super) struct Committed<'a> {
 
 impl Traced {
     /// A block follows that came by this connection.
-    pub(super) fn came_by(&mut self, connection: Option<Context>) {
+    pub(super) fn came_by(&mut self, connection: Option<SpanContext>) {
         let Some(connection) = connection else { return };
-        self.latest = Some(connection);
         if self.batch.is_some() {
-            self.link(connection);
+            self.link(&connection);
         }
+        self.latest = Some(connection);
     }
 
     /// A line is about to be taken. Gives what the records of the batch say of it, if they say anything.
-    pub(super) fn begin(&mut self, tracer: &MaybeTracer) -> Option<Traceparent> {
-        let tracer = tracer.as_ref().filter(|tracer| tracer.is_on())?;
-        let begun = *self.batch.get_or_insert_with(|| Begun { context: tracer.root(), at: Instant::now() });
-        if let Some(latest) = self.latest {
-            self.link(latest);
+    pub(super) fn begin(&mut self) -> Option<Arc<str>> {
+        if self.batch.is_none() {
+            self.batch = Some(Begun::now()?);
         }
-        Some(begun.context.traceparent())
+        if let Some(latest) = self.latest.clone() {
+            self.link(&latest);
+        }
+        self.batch.as_ref().map(|batch| Arc::clone(&batch.traceparent))
     }
 
-    fn link(&mut self, connection: Context) {
-        if self.links.len() < MAX_LINKS && !self.links.contains(&connection) {
-            self.links.push(connection);
+    fn link(&mut self, connection: &SpanContext) {
+        if self.links.len() < MAX_LINKS && !self.links.contains(connection) {
+            self.links.push(connection.clone());
+        }
+    }
+
+    /// Nothing more is taken: what is there is about to be committed.
+    pub(super) fn committing(&mut self) {
+        if let Some(batch) = &mut self.batch {
+            // The part before ends first.
+            batch.part = Span::none();
+            batch.part = info_span!(target: TARGET, parent: &batch.span, "commit", otel.kind = "producer");
         }
     }
 
@@ -89,143 +107,147 @@ impl Traced {
         (self.failures, self.code) = (0, None);
     }
 
-    /// It is committed: its spans are handed over, if they are kept.
-    pub(super) fn committed(&mut self, tracer: &MaybeTracer, batch: &Committed<'_>) {
-        if let (Some(tracer), Some(begun)) = (tracer, self.batch) {
-            let is_kept = begun.context.is_sampled() || self.failures > 0 || batch.started.elapsed() >= SLOW;
-            if is_kept {
-                self.send(tracer, begun, batch);
-            }
+    /// It is committed: its spans say so, if they are to be kept.
+    pub(super) fn committed(&mut self, batch: &Committed<'_>) {
+        if let Some(begun) = self.batch.take()
+            && (begun.is_chosen || self.failures > 0 || batch.started.elapsed() >= SLOW)
+        {
+            self.tell(begun, batch);
         }
         self.clear();
     }
 
-    fn send(&mut self, tracer: &Tracer, begun: Begun, batch: &Committed<'_>) {
-        let Committed { shard, added, bytes, sequence, started } = *batch;
-        let context = begun.context.kept();
-        // By one look at the clock, so that the parts fit together.
-        let now = Instant::now();
-        let end_ns = ns_at(now);
-        let before = |at: Instant| end_ns.saturating_sub((now - at).as_nanos() as u64);
-        let (start_ns, commit_ns) = (before(begun.at), before(started));
-        let part = |name, kind, from, to| Span {
-            name,
-            kind,
-            context: context.child(),
-            parent: Some(context),
-            start_ns: from,
-            end_ns: to,
-            attributes: Vec::new(),
-            links: Vec::new(),
-            error: None,
-        };
-        tracer.send(part("read", Kind::Internal, start_ns, commit_ns));
-        tracer.send(Span {
-            attributes: vec![
-                ("messaging.system", Value::from("kafka")),
-                ("tributary.failures", Value::from(self.failures)),
-            ],
-            error: self.code.take(),
-            ..part("commit", Kind::Producer, commit_ns, end_ns)
-        });
-        let totals = &added.totals;
-        tracer.send(Span {
-            name: "batch",
-            kind: Kind::Internal,
-            context,
-            parent: None,
-            start_ns,
-            end_ns,
-            attributes: vec![
-                ("tributary.stream", Value::from(&*shard.stream)),
-                ("tributary.shard", Value::from(u64::from(shard.index))),
-                ("tributary.sequence", Value::from(sequence)),
-                ("tributary.lines", Value::from(totals.received)),
-                ("tributary.bytes", Value::from(bytes as u64)),
-                ("tributary.delivered", Value::from(totals.delivered)),
-                ("tributary.duplicates", Value::from(totals.duplicates)),
-                ("tributary.dead_letters", Value::from(totals.dead_letters)),
-                ("tributary.filtered", Value::from(totals.filtered)),
-            ],
-            links: std::mem::take(&mut self.links),
-            error: None,
-        });
+    fn tell(&mut self, Begun { span, part, .. }: Begun, batch: &Committed<'_>) {
+        part.set_attribute("messaging.system", "kafka");
+        part.set_attribute("tributary.failures", number(self.failures));
+        if let Some(code) = self.code.take() {
+            part.set_status(Status::error(code));
+        }
+        drop(part);
+        let totals = &batch.added.totals;
+        span.set_attribute("tributary.stream", batch.shard.stream.to_string());
+        for (key, value) in [
+            ("tributary.shard", batch.shard.index.into()),
+            ("tributary.sequence", batch.sequence),
+            ("tributary.lines", totals.received),
+            ("tributary.bytes", batch.bytes as u64),
+            ("tributary.delivered", totals.delivered),
+            ("tributary.duplicates", totals.duplicates),
+            ("tributary.dead_letters", totals.dead_letters),
+            ("tributary.filtered", totals.filtered),
+        ] {
+            span.set_attribute(key, number(value));
+        }
+        self.links.drain(..).for_each(|connection| span.add_link(connection));
+    }
+}
+
+impl Begun {
+    /// Begins now; `None` where nobody wants spans.
+    fn now() -> Option<Self> {
+        let span = info_span!(target: TARGET, parent: None, "batch");
+        let context = context(&span)?;
+        let part = info_span!(target: TARGET, parent: &span, "read");
+        Some(Self { span, part, is_chosen: context.is_sampled(), traceparent: traceparent(&context) })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use prometheus_client::metrics::counter::Counter;
-    use tokio::sync::mpsc::Receiver;
+    use opentelemetry::trace::{SpanId, TraceFlags, TraceId, TraceState};
+    use opentelemetry_sdk::trace::SpanData;
 
     use super::*;
+    use crate::trace::testing;
 
-    fn tracer(ratio: f64) -> (MaybeTracer, Receiver<Span>) {
-        let (tracer, spans) = Tracer::new(ratio, Counter::default());
-        (Some(Arc::new(tracer)), spans)
-    }
-
-    fn commit(traced: &mut Traced, tracer: &MaybeTracer) {
+    fn commit(traced: &mut Traced) {
         let shard = ShardId { stream: "s".into(), index: 1 };
         let added = Added::default();
+        traced.committing();
         let started = Instant::now();
-        traced.committed(tracer, &Committed { shard: &shard, added: &added, bytes: 7, sequence: 3, started });
+        traced.committed(&Committed { shard: &shard, added: &added, bytes: 7, sequence: 3, started });
+    }
+
+    fn connection(id: u128) -> SpanContext {
+        let ids = (TraceId::from(id), SpanId::from(9));
+        SpanContext::new(ids.0, ids.1, TraceFlags::SAMPLED, false, TraceState::NONE)
+    }
+
+    /// The spans of so many batches, in threes.
+    #[track_caller]
+    fn batches<const N: usize>(ratio: f64, run: impl FnOnce()) -> [[SpanData; 3]; N] {
+        let spans = testing::traced(ratio, run).spans();
+        let batches: Vec<_> = spans.chunks(3).map(|batch| batch.to_vec().try_into().unwrap()).collect();
+        batches.try_into().unwrap()
     }
 
     #[test]
     fn a_batch_has_its_parts_and_is_linked_to_the_connections_of_its_lines() {
-        let (tracer, mut spans) = tracer(1.0);
-        let [one, two] = [1, 2].map(|id| Context::new(id, 9, true));
-        let mut traced = Traced::default();
-        traced.came_by(Some(one));
-        let parent = traced.begin(&tracer).unwrap();
-        traced.came_by(Some(two));
-        traced.came_by(None);
-        assert_eq!(traced.begin(&tracer), Some(parent), "it is the same batch");
-        commit(&mut traced, &tracer);
-        let [read, commit, batch] = [(); 3].map(|()| spans.try_recv().unwrap());
-        assert_eq!([read.name, commit.name, batch.name], ["read", "commit", "batch"]);
-        assert_eq!(
-            (read.parent, commit.parent, batch.parent),
-            (Some(batch.context), Some(batch.context), None)
-        );
-        assert_eq!(batch.links, [one, two]);
-        assert_eq!(batch.context.traceparent(), parent);
-        assert!(batch.start_ns <= read.end_ns && read.end_ns <= commit.end_ns, "{batch:?}");
-        // What follows came by the latest connection.
-        traced.begin(&tracer);
-        self::commit(&mut traced, &tracer);
-        assert_eq!([(); 3].map(|()| spans.try_recv().unwrap())[2].links, [two]);
+        let [one, two] = [1, 2].map(connection);
+        let mut parents = Vec::new();
+        let [first, second] = batches(1.0, || {
+            let mut traced = Traced::default();
+            traced.came_by(Some(one.clone()));
+            parents.push(traced.begin().unwrap());
+            traced.came_by(Some(two.clone()));
+            traced.came_by(None);
+            assert_eq!(traced.begin().as_ref(), parents.last(), "it is the same batch");
+            commit(&mut traced);
+            // What follows came by the latest connection.
+            parents.push(traced.begin().unwrap());
+            commit(&mut traced);
+        });
+        let linked = |batch: &SpanData| -> Vec<_> {
+            batch.links.iter().map(|link| link.span_context.clone()).collect()
+        };
+        for ([read, commit, batch], parent) in [&first, &second].into_iter().zip(&parents) {
+            assert_eq!([&read.name, &commit.name, &batch.name], ["read", "commit", "batch"]);
+            let id = batch.span_context.span_id();
+            assert_eq!(
+                [read.parent_span_id, commit.parent_span_id, batch.parent_span_id],
+                [id, id, SpanId::INVALID]
+            );
+            assert_eq!(traceparent(&batch.span_context), *parent);
+            assert!(batch.start_time <= read.start_time && read.end_time <= commit.start_time, "{batch:?}");
+            assert!(commit.end_time <= batch.end_time, "{batch:?}");
+        }
+        assert_eq!((linked(&first[2]), linked(&second[2])), (vec![one, two.clone()], vec![two]));
     }
 
     #[test]
-    fn what_the_sampler_leaves_out_is_sent_where_it_failed() {
-        let (tracer, mut spans) = tracer(f64::MIN_POSITIVE);
-        // One number of 2^64 would be kept.
-        let (tracer, mut traced) = (tracer, Traced::default());
-        assert!(tracer.as_ref().unwrap().is_on() || traced.begin(&tracer).is_none());
-        traced.batch = Some(Begun { context: Context::new(1, 1, false), at: Instant::now() });
-        commit(&mut traced, &tracer);
-        assert!(spans.try_recv().is_err(), "it was quick, and nothing failed");
-        traced.batch = Some(Begun { context: Context::new(1, 1, false), at: Instant::now() });
-        traced.failed("aborted");
-        commit(&mut traced, &tracer);
-        let [_, commit, batch] = [(); 3].map(|()| spans.try_recv().unwrap());
-        assert_eq!(commit.error.as_deref(), Some("aborted"));
-        assert!(batch.context.is_sampled() && traced.code.is_none());
+    fn what_was_not_chosen_is_told_of_where_it_failed() {
+        let [[read, commit, batch]] = batches(0.0, || {
+            let mut traced = Traced::default();
+            assert!(traced.begin().unwrap().ends_with("-00"));
+            // It is quick, and nothing fails.
+            commit(&mut traced);
+            traced.begin();
+            traced.failed("aborted");
+            commit(&mut traced);
+            assert!(traced.code.is_none() && traced.failures == 0);
+        });
+        assert_eq!(commit.status, Status::error("aborted"));
+        assert!([read, commit, batch].iter().all(|span| span.span_context.is_sampled()));
     }
 
     #[test]
-    fn without_a_tracer_there_is_nothing() {
+    fn a_batch_that_came_to_nothing_or_has_no_end_is_not_sent() {
+        let [] = batches(1.0, || {
+            let mut traced = Traced::default();
+            traced.begin();
+            traced.clear();
+            traced.begin();
+            traced.committing();
+        });
+    }
+
+    #[test]
+    fn where_nobody_wants_spans_there_is_nothing() {
         let mut traced = Traced::default();
         traced.came_by(None);
-        assert_eq!(traced.begin(&None), None);
+        assert_eq!(traced.begin(), None);
         traced.failed("aborted");
-        commit(&mut traced, &None);
+        commit(&mut traced);
         assert!(traced.code.is_none() && traced.links.is_empty());
-        let (off, _spans) = tracer(0.0);
-        assert_eq!(traced.begin(&off), None);
     }
 }

@@ -1,43 +1,41 @@
 //! The span of an attempt to connect. A batch is linked to those of its lines, so that one sees by which connection they came.
 
-use tokio::time::Instant;
+use opentelemetry::trace::{SpanContext, Status};
+use tracing::{Span, info_span};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
 use url::Url;
 
 use super::failure::Failure;
-use crate::clock::ns_at;
 use crate::model::types::ShardId;
-use crate::trace::{Context, Kind, MaybeTracer, Span, Value};
+use crate::trace::{TARGET, context};
 
-/// Hands over the span of an attempt that began then; gives its context for what is linked to it. Of attempts there are few, so all are
-/// kept where anything is traced.
-pub(crate) fn traced(
-    tracer: &MaybeTracer,
-    shard: &ShardId,
-    connection: u32,
-    url: &Url,
-    began: Instant,
-    failure: Option<&Failure>,
-) -> Option<Context> {
-    let tracer = tracer.as_ref().filter(|tracer| tracer.is_on())?;
-    let context = tracer.root().kept();
-    let mut attributes = vec![
-        ("tributary.stream", Value::from(&*shard.stream)),
-        ("tributary.shard", Value::from(u64::from(shard.index))),
-        ("tributary.connection", Value::from(u64::from(connection))),
-        ("server.address", Value::from(url.host_str().unwrap_or_default())),
-    ];
-    let error = failure.map(|failure| failure.class.name().to_owned());
-    attributes.extend(error.as_deref().map(|class| ("error.type", Value::from(class))));
-    tracer.send(Span {
-        name: "connect",
-        kind: Kind::Client,
-        context,
-        parent: None,
-        start_ns: ns_at(began),
-        end_ns: ns_at(Instant::now()),
-        attributes,
-        links: Vec::new(),
-        error,
-    });
-    failure.is_none().then_some(context)
+/// An attempt that is under way. One that is given up tells nothing.
+pub(crate) struct Attempt(Span);
+
+impl Attempt {
+    /// Begins now.
+    pub(crate) fn begin() -> Self {
+        Self(info_span!(target: TARGET, parent: None, "connect", otel.kind = "client"))
+    }
+
+    /// Tells how it ended; gives its context for what is linked to it, where it is traced.
+    pub(crate) fn end(
+        self,
+        shard: &ShardId,
+        connection: u32,
+        url: &Url,
+        failure: Option<&Failure>,
+    ) -> Option<SpanContext> {
+        let Self(span) = self;
+        let context = context(&span)?;
+        span.set_attribute("tributary.stream", shard.stream.to_string());
+        span.set_attribute("tributary.shard", i64::from(shard.index));
+        span.set_attribute("tributary.connection", i64::from(connection));
+        span.set_attribute("server.address", url.host_str().unwrap_or_default().to_owned());
+        if let Some(failure) = failure {
+            span.set_attribute("error.type", failure.class.name());
+            span.set_status(Status::error(failure.class.name()));
+        }
+        failure.is_none().then_some(context)
+    }
 }

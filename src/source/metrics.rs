@@ -11,7 +11,6 @@ use tokio::time::Instant;
 use super::failure::Class;
 use crate::model::figure::Figure;
 use crate::model::last_error::LastErrors;
-use crate::trace::MaybeTracer;
 
 /// The state of a shard's connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -46,8 +45,6 @@ impl ConnectionState {
 /// A reader's metrics.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
-    /// Takes the spans of connects.
-    pub(crate) tracer: MaybeTracer,
     /// Bytes received from the service, as they came (compressed).
     pub bytes: Counter,
     /// Endings by class, in the order of [`Class::ALL`].

@@ -12,11 +12,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel}
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use opentelemetry::trace::SpanContext;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::model::block::Block;
-use crate::trace::Context;
 
 /// So many bytes are worth waking the shard's thread for; of a small queue it is half.
 const WORTH_WAKING: u32 = 256 << 10;
@@ -31,7 +31,7 @@ pub enum Item {
         /// Whether it is the first after a connect that goes on somewhere: the place to look for a gap.
         resumed: bool,
         /// The span of the connection that it came by, where that is traced.
-        connection: Option<Context>,
+        connection: Option<SpanContext>,
     },
     /// Something that is no line, in its place among them.
     Note(Note),

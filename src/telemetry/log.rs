@@ -6,12 +6,16 @@ use std::io::{self, IsTerminal, Write};
 use std::panic::PanicHookInfo;
 use std::sync::Arc;
 
+use opentelemetry_sdk::trace::SdkTracer;
 use tracing::info;
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt, reload};
 
-use crate::output;
+use crate::{output, trace};
 
 mod line;
 
@@ -88,10 +92,12 @@ impl Filtering {
 }
 
 /// Installs the log, written to standard error by a thread of its own. Call it once. `configured` is the filter where the variable says none.
+/// `tracer` takes the spans that are for a collector, of which the log has none.
 pub(crate) fn init(
     format: Format,
     around: Option<Around>,
     configured: Option<&str>,
+    tracer: Option<SdkTracer>,
 ) -> Result<Filtering, LogError> {
     let (filter, is_fixed) = match std::env::var(VARIABLE) {
         Ok(text) if !text.trim().is_empty() => (filter(&text, VARIABLE)?, true),
@@ -108,23 +114,21 @@ pub(crate) fn init(
     let writer = LogWriter { around };
     let panics = writer.clone();
     std::panic::set_hook(Box::new(move |panic| tell_of_panic(panic, text, &panics)));
-    // The subscriber would report a failed write with `eprintln!`, which panics where that fails, too.
-    let builder =
-        tracing_subscriber::fmt().log_internal_errors(false).with_env_filter(filter).with_writer(writer);
-    // It fails only where the log is gone.
-    let set: Box<dyn Fn(EnvFilter) + Send + Sync> = if text {
-        let builder = builder.with_ansi(terminal).with_target(false).with_filter_reloading();
-        let handle = builder.reload_handle();
-        builder.init();
-        Box::new(move |filter| drop(handle.reload(filter)))
+    // The layer would report a failed write with `eprintln!`, which panics where that fails, too.
+    let lines = fmt::layer().log_internal_errors(false).with_writer(writer).with_target(false);
+    let lines = if text {
+        lines.with_ansi(terminal).boxed()
     } else {
-        let builder = builder.json().flatten_event(true).with_target(false);
-        let builder = builder.with_current_span(false).with_span_list(false).with_filter_reloading();
-        let handle = builder.reload_handle();
-        builder.init();
-        Box::new(move |filter| drop(handle.reload(filter)))
+        lines.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed()
     };
-    Ok(Filtering { set, is_fixed })
+    let (filter, handle) = reload::Layer::new(filter);
+    // A filter that names no level would have every line of the libraries below looked at.
+    let ours =
+        filter_fn(|metadata| !trace::is_for_collector(metadata)).with_max_level_hint(LevelFilter::TRACE);
+    let lines = lines.with_filter(filter.and(ours));
+    tracing_subscriber::registry().with(tracer.map(trace::layer)).with(lines).init();
+    // It fails only where the log is gone.
+    Ok(Filtering { set: Box::new(move |filter| drop(handle.reload(filter))), is_fixed })
 }
 
 /// The filter that a text stands for; without one it is that of the level `info`.

@@ -9,9 +9,9 @@ use crate::model::figure::Figure;
 pub struct Figures {
     /// Spans that a collector took.
     pub(crate) sent: Counter,
-    /// Spans that were lost: no room in the queue, or the collector refused them.
+    /// Spans that were lost: no room in the queue, or the collector did not take them.
     pub(crate) dropped: Counter,
-    /// Requests that failed.
+    /// Requests that failed, with their repeats.
     pub(crate) failures: Counter,
 }
 
@@ -22,12 +22,12 @@ impl Figures {
             Figure::counter("tributary_trace_spans_sent", "Spans that the collector took", &self.sent),
             Figure::counter(
                 "tributary_trace_spans_dropped",
-                "Spans that were lost, since the queue was full or the collector refused them",
+                "Spans that were lost, since the queue was full or the collector did not take them",
                 &self.dropped,
             ),
             Figure::counter(
                 "tributary_trace_export_failures",
-                "Requests to the collector that failed",
+                "Requests to the collector that failed, each with its repeats",
                 &self.failures,
             ),
         ]

@@ -1,10 +1,11 @@
-//! The HTTP client of services and token endpoints: whom it trusts, what it shows of itself, and which way it takes.
+//! The HTTP client of services, token endpoints and collectors: whom it trusts, what it shows of itself, and which way it takes.
 //!
 //! Invariants:
 //! - files are looked at again at each use, and a client is made anew only when they have changed;
 //! - files that changed and cannot be used leave the client as it is, since one may be written before the other;
 //! - no error and no `Debug` shows what a file or a secret holds.
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,11 +14,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use openssl::pkey::PKey;
 use openssl::x509::X509;
 use reqwest::{Certificate, ClientBuilder, Identity};
+use tonic::transport::{self, ClientTlsConfig};
 use tracing::{info, warn};
 use url::Url;
 
 use super::certificate;
-use super::proxy::{Proxies, Proxying};
+use super::proxy::{Proxies, ProxyError, Proxying};
 use crate::model::errors::chain;
 use crate::model::file;
 use crate::model::secret::{Secret, SecretError};
@@ -87,20 +89,26 @@ pub(crate) enum ClientError {
     /// The address of the proxy cannot be read.
     #[error("http.proxy: the proxy's address cannot be read")]
     Proxy(#[source] SecretError),
+    /// The proxy cannot be used, or must not be.
+    #[error(transparent)]
+    Way(#[from] ProxyError),
     /// The TLS library refuses what the files hold.
     #[error("the HTTP client cannot be set up")]
-    Build(#[source] reqwest::Error),
+    Build(#[source] Box<dyn Error + Send + Sync>),
 }
 
-/// What makes a client's own settings.
-type Setup = dyn Fn(ClientBuilder) -> ClientBuilder + Send + Sync;
+/// Makes what follows the files.
+type Make<T> = dyn Fn(&Config, &Read) -> Result<T, ClientError> + Send + Sync;
+
+/// Something that is made anew when the files have changed.
+pub(crate) struct Following<T> {
+    config: Config,
+    make: Box<Make<T>>,
+    held: Mutex<Option<(Read, T)>>,
+}
 
 /// A client that follows its files.
-pub(crate) struct Client {
-    config: Config,
-    setup: Box<Setup>,
-    held: Mutex<Option<(Read, Reached)>>,
-}
+pub(crate) type Client = Following<Reached>;
 
 /// The client of the moment, and the ways that it takes.
 #[derive(Clone, Debug)]
@@ -113,7 +121,7 @@ pub(crate) struct Reached {
 
 /// What the files and the secret held when they were last read.
 #[derive(PartialEq, Eq)]
-struct Read {
+pub(super) struct Read {
     ca: Option<Vec<u8>>,
     identity: Option<(Vec<u8>, Vec<u8>)>,
     proxy: Option<Secret>,
@@ -141,25 +149,44 @@ impl Config {
         Ok(Read { ca: optional("ca", &self.ca)?, identity, proxy })
     }
 
-    fn build(
+    pub(super) fn proxies(&self, read: &Read) -> Proxies {
+        match (&self.proxy, &read.proxy) {
+            (Proxying::At(_), Some(address)) => Proxies::at(address),
+            (Proxying::Never, _) => Proxies::none(),
+            _ => Proxies::of_process(),
+        }
+    }
+
+    pub(super) fn build(
         &self,
         read: &Read,
         setup: impl Fn(ClientBuilder) -> ClientBuilder,
     ) -> Result<Reached, ClientError> {
-        let proxies = Arc::new(match (&self.proxy, &read.proxy) {
-            (Proxying::At(_), Some(address)) => Proxies::at(address),
-            (Proxying::Never, _) => Proxies::none(),
-            _ => Proxies::of_process(),
-        });
+        let proxies = Arc::new(self.proxies(read));
         let mut builder = setup(plain(&proxies));
         if let (Some(path), Some(pem)) = (&self.ca, &read.ca) {
             builder = builder.tls_certs_merge(authorities(path, pem)?);
         }
         if let (Some(files), Some((cert, key))) = (&self.identity, &read.identity) {
-            builder = builder.identity(identity(files, cert, key)?);
+            let key = private_key(files, cert, key)?;
+            builder = builder.identity(Identity::from_pkcs8_pem(cert, &key).map_err(refused)?);
         }
-        let client = builder.build().map_err(ClientError::Build)?;
+        let client = builder.build().map_err(refused)?;
         Ok(Reached { client, proxies })
+    }
+
+    /// What the files say, for the client of gRPC. The authorities of this machine are the caller's to add.
+    pub(super) fn tls(&self, read: &Read) -> Result<ClientTlsConfig, ClientError> {
+        let mut tls = ClientTlsConfig::new();
+        if let (Some(path), Some(pem)) = (&self.ca, &read.ca) {
+            authorities(path, pem)?;
+            tls = tls.ca_certificate(transport::Certificate::from_pem(pem));
+        }
+        if let (Some(files), Some((cert, key))) = (&self.identity, &read.identity) {
+            let key = private_key(files, cert, key)?;
+            tls = tls.identity(transport::Identity::from_pem(cert, key));
+        }
+        Ok(tls)
     }
 }
 
@@ -169,38 +196,48 @@ impl Client {
         config: Config,
         setup: impl Fn(ClientBuilder) -> ClientBuilder + Send + Sync + 'static,
     ) -> Self {
-        Self { config, setup: Box::new(setup), held: Mutex::default() }
+        Self::with(config, move |config, read| config.build(read, &setup))
+    }
+}
+
+impl<T: Clone> Following<T> {
+    /// Reads and makes nothing yet.
+    pub(super) fn with(
+        config: Config,
+        make: impl Fn(&Config, &Read) -> Result<T, ClientError> + Send + Sync + 'static,
+    ) -> Self {
+        Self { config, make: Box::new(make), held: Mutex::default() }
     }
 
-    /// The client for a connect now.
-    pub(crate) fn get(&self) -> Result<Reached, ClientError> {
+    /// What is right for a connect now.
+    pub(crate) fn get(&self) -> Result<T, ClientError> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let found = match (self.config.read(), &*held) {
-            (Ok(read), Some((before, reached))) if *before == read => return Ok(reached.clone()),
-            (Ok(read), _) => self.config.build(&read, &self.setup).map(|reached| (read, reached)),
+            (Ok(read), Some((before, made))) if *before == read => return Ok(made.clone()),
+            (Ok(read), _) => (self.make)(&self.config, &read).map(|made| (read, made)),
             (Err(error), _) => Err(error),
         };
-        match (found, held.as_ref().map(|(_, reached)| reached.clone())) {
+        match (found, held.as_ref().map(|(_, made)| made.clone())) {
             (Err(error), None) => Err(error),
-            (Err(error), Some(reached)) => {
+            (Err(error), Some(made)) => {
                 let reason = chain(&error);
                 warn!(reason, "the files of [http] have changed and cannot be used; those of before are");
-                Ok(reached)
+                Ok(made)
             }
-            (Ok((read, reached)), before) => {
+            (Ok((read, made)), before) => {
                 if before.is_some() {
                     info!("the files of [http] have changed; what connects from now on has them");
                 }
-                *held = Some((read, reached.clone()));
-                Ok(reached)
+                *held = Some((read, made.clone()));
+                Ok(made)
             }
         }
     }
 }
 
-impl fmt::Debug for Client {
+impl<T> fmt::Debug for Following<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Client").field(&self.config).finish()
+        f.debug_tuple("Following").field(&self.config).finish()
     }
 }
 
@@ -217,8 +254,6 @@ fn plain(proxies: &Arc<Proxies>) -> ClientBuilder {
         // Its own idea of proxies sends loopback addresses there, too, and passes over what it cannot use.
         .no_proxy()
         .proxy(reqwest::Proxy::custom(way))
-        // Streams need no other; who does says so.
-        .http1_only()
         .user_agent(concat!("tributary/", env!("CARGO_PKG_VERSION")))
 }
 
@@ -243,7 +278,8 @@ fn authorities(path: &Path, pem: &[u8]) -> Result<Vec<Certificate>, ClientError>
     found.iter().map(authority).collect()
 }
 
-fn identity(files: &IdentityFiles, cert: &[u8], key: &[u8]) -> Result<Identity, ClientError> {
+/// The key that belongs to the certificate, in PEM and PKCS #8: the clients do not take every other form.
+fn private_key(files: &IdentityFiles, cert: &[u8], key: &[u8]) -> Result<Vec<u8>, ClientError> {
     let chain = certificates("client_cert", &files.cert, cert)?;
     let no_key = || ClientError::NoKey { path: files.key.display().to_string() };
     // With a passphrase, be it a wrong one, nobody is asked for one at the terminal.
@@ -253,9 +289,12 @@ fn identity(files: &IdentityFiles, cert: &[u8], key: &[u8]) -> Result<Identity, 
         let (cert, key) = (files.cert.display().to_string(), files.key.display().to_string());
         return Err(ClientError::Unfit { cert, key });
     }
-    // The client takes no other form.
-    let key = key.private_key_to_pem_pkcs8().map_err(|_| no_key())?;
-    Identity::from_pkcs8_pem(cert, &key).map_err(ClientError::Build)
+    key.private_key_to_pem_pkcs8().map_err(|_| no_key())
+}
+
+/// What a client says of files that it cannot use.
+pub(super) fn refused(error: impl Error + Send + Sync + 'static) -> ClientError {
+    ClientError::Build(Box::new(error))
 }
 
 #[cfg(test)]

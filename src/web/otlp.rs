@@ -1,33 +1,29 @@
-//! Carries a request of OTLP to a collector, by HTTP or by gRPC. Knows nothing of what it holds.
+//! Carries spans to a collector: OpenTelemetry's own exporter, over our HTTP client or over gRPC. It follows the files of `[http]`, and
+//! reads the secrets of its headers for each request.
+//!
+//! Invariant: no error and no `Debug` shows a header's value.
 
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use http_body_util::BodyExt;
+use async_trait::async_trait;
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
+use tonic::transport::{Channel, Endpoint};
 use url::Url;
 
-use super::client::{self, Client, ClientError, Reached};
+use super::client::{self, ClientError, Following, Reached, refused};
 use super::host_of;
-use super::proxy::ProxyError;
+use crate::model::errors::chain;
 use crate::model::secret::{SecretError, SecretSource};
 
-/// The method of gRPC that takes spans.
-const METHOD: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
-
-/// Statuses after which the same request may be taken (OTLP's specification).
-const PASSING: [u16; 4] = [429, 502, 503, 504];
-
-/// The same of gRPC: cancelled, deadline exceeded, resource exhausted, aborted, out of range, unavailable, data loss.
-const PASSING_CODES: [u32; 7] = [1, 4, 8, 10, 11, 14, 15];
-
-/// What a message of gRPC has in front: that it is not compressed, and its length.
-const FRAME: usize = 5;
-
-/// Bytes of an answer that are read.
-const MAX_ANSWER: usize = 64 << 10;
-
-/// Where requests go.
+/// Where spans go.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     /// Of gRPC only scheme, host and port count.
@@ -35,7 +31,7 @@ pub(crate) struct Target {
     pub(crate) is_grpc: bool,
     /// Headers of each request; their values are read each time.
     pub(crate) headers: Vec<(String, SecretSource)>,
-    /// Limit for a request.
+    /// Limit for a request; a repeat of it begins within that.
     pub(crate) timeout: Duration,
 }
 
@@ -52,15 +48,6 @@ pub(crate) enum ExportError {
         #[source]
         source: ClientError,
     },
-    /// The proxy would read the headers.
-    #[error("the collector at {host} is not asked")]
-    Proxy {
-        /// Where it is.
-        host: String,
-        /// Why.
-        #[source]
-        source: ProxyError,
-    },
     /// A header's secret cannot be read.
     #[error("the header {name} for the collector cannot be read")]
     Secret {
@@ -76,46 +63,40 @@ pub(crate) enum ExportError {
         /// Which one.
         name: String,
     },
-    /// It cannot be reached, or did not answer in time.
-    #[error("the collector at {host} cannot be reached")]
-    Network {
-        /// Where it is.
-        host: String,
-        /// What the client said.
-        #[source]
-        source: reqwest::Error,
-    },
-    /// It answered with another status than 200.
+    /// It cannot be reached, did not answer in time, or refused.
     #[error(
-        "the collector at {host} answered {status}; check the endpoint (its port is that of the protocol), its headers and its path"
+        "the collector at {host} does not take spans ({reason}); check the endpoint (its port is that of the protocol), its \
+         headers and its path"
     )]
-    Status {
+    NotTaken {
         /// Where it is.
         host: String,
-        /// What it answered.
-        status: u16,
-    },
-    /// It answered with an error of gRPC.
-    #[error("the collector at {host} answered gRPC status {code}; check the endpoint and its headers")]
-    Code {
-        /// Where it is.
-        host: String,
-        /// What it answered; `None` where it said none.
-        code: String,
-        /// The same as a number.
-        number: Option<u32>,
+        /// What OpenTelemetry's exporter or the HTTP client said.
+        reason: String,
     },
 }
 
-impl ExportError {
-    /// Whether the same request may be taken later.
-    pub(crate) fn passes(&self) -> bool {
-        match self {
-            Self::Status { status, .. } => PASSING.contains(status),
-            Self::Code { number, .. } => number.is_none_or(|number| PASSING_CODES.contains(&number)),
-            _ => true,
-        }
-    }
+/// Sends spans.
+#[derive(Debug)]
+pub(crate) struct Exporter {
+    target: Target,
+    at_hand: Arc<AtHand>,
+    exporter: Following<Arc<SpanExporter>>,
+}
+
+/// What a request takes along, and what it leaves behind.
+#[derive(Default)]
+struct AtHand {
+    headers: Mutex<HeaderMap>,
+    /// What the HTTP client said, which the exporter does not tell.
+    failure: Mutex<Option<String>>,
+}
+
+/// Our HTTP client, as the exporter wants it.
+#[derive(Debug)]
+struct Carrier {
+    client: reqwest::Client,
+    at_hand: Arc<AtHand>,
 }
 
 impl Target {
@@ -125,64 +106,31 @@ impl Target {
     }
 }
 
-/// Sends requests.
-pub(crate) struct Exporter {
-    target: Target,
-    client: Client,
-}
-
 impl Exporter {
-    pub(crate) fn new(target: Target, http: client::Config) -> Self {
-        let (is_grpc, timeout) = (target.is_grpc, target.timeout);
-        let client = Client::new(http, move |builder| {
-            let builder = builder.timeout(timeout);
-            if is_grpc { builder.http2_prior_knowledge() } else { builder }
+    /// Reads nothing yet. `resource` is what the process says of itself.
+    pub(crate) fn new(target: Target, resource: Resource, http: client::Config) -> Self {
+        let at_hand = Arc::<AtHand>::default();
+        let (to, with) = (target.clone(), Arc::clone(&at_hand));
+        let exporter = Following::with(http, move |config, read| {
+            let mut exporter = match to.is_grpc {
+                true => by_grpc(&to, config, read, &with),
+                false => by_http(&to, config, read, &with),
+            }?;
+            exporter.set_resource(&resource);
+            Ok(Arc::new(exporter))
         });
-        Self { target, client }
+        Self { target, at_hand, exporter }
     }
 
-    /// Sends a request, which is a message of protobuf.
-    pub(crate) async fn send(&self, message: Vec<u8>) -> Result<(), ExportError> {
-        let host = || host_of(&self.target.url);
-        let Reached { client, proxies } =
-            self.client.get().map_err(|source| ExportError::Client { host: host(), source })?;
-        let mut url = self.target.url.clone();
-        if self.target.is_grpc {
-            url.set_path(METHOD);
-        }
-        let may_be_seen = self.target.headers.is_empty();
-        proxies.fit_way(&url, may_be_seen).map_err(|source| ExportError::Proxy { host: host(), source })?;
-        let mut headers = self.headers()?;
-        let body = if self.target.is_grpc {
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-            headers.insert(header::TE, HeaderValue::from_static("trailers"));
-            framed(&message)
-        } else {
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
-            message
-        };
-        let failed =
-            |error: reqwest::Error| ExportError::Network { host: host(), source: error.without_url() };
-        let response = client.post(url).headers(headers).body(body).send().await.map_err(failed)?;
-        let status = response.status();
-        if status != StatusCode::OK {
-            return Err(ExportError::Status { host: host(), status: status.as_u16() });
-        }
-        if !self.target.is_grpc {
-            return Ok(());
-        }
-        let code = match code(response.headers()) {
-            Some(code) => Some(code),
-            None => code(&trailers(response).await.map_err(failed)?),
-        };
-        match code.as_deref() {
-            Some("0") => Ok(()),
-            code => Err(ExportError::Code {
-                host: host(),
-                number: code.and_then(|code| code.parse().ok()),
-                code: code.unwrap_or("of none").to_owned(),
-            }),
-        }
+    /// Sends spans, and again where that may help.
+    pub(crate) async fn send(&self, spans: Vec<SpanData>) -> Result<(), ExportError> {
+        let host = || self.target.shown();
+        let exporter = self.exporter.get().map_err(|source| ExportError::Client { host: host(), source })?;
+        *held(&self.at_hand.headers) = self.headers()?;
+        exporter.export(spans).await.map_err(|error| {
+            let failure = held(&self.at_hand.failure).take();
+            ExportError::NotTaken { host: host(), reason: failure.unwrap_or_else(|| error.to_string()) }
+        })
     }
 
     fn headers(&self) -> Result<HeaderMap, ExportError> {
@@ -199,65 +147,98 @@ impl Exporter {
     }
 }
 
-/// A message as gRPC sends it.
-fn framed(message: &[u8]) -> Vec<u8> {
-    let mut framed = Vec::with_capacity(FRAME + message.len());
-    framed.push(0);
-    framed.extend(u32::try_from(message.len()).unwrap_or(u32::MAX).to_be_bytes());
-    framed.extend(message);
-    framed
+fn by_http(
+    target: &Target,
+    config: &client::Config,
+    read: &client::Read,
+    at_hand: &Arc<AtHand>,
+) -> Result<SpanExporter, ClientError> {
+    let Reached { client, proxies } = config.build(read, |builder| builder.timeout(target.timeout))?;
+    proxies.fit_way(&target.url, target.headers.is_empty())?;
+    let exporter = SpanExporter::builder()
+        .with_http()
+        .with_protocol(Protocol::HttpBinary)
+        .with_endpoint(target.url.as_str())
+        .with_timeout(target.timeout)
+        .with_http_client(Carrier { client, at_hand: Arc::clone(at_hand) });
+    exporter.build().map_err(refused)
 }
 
-/// gRPC's status, a number, as far as it is one.
-fn code(headers: &HeaderMap) -> Option<String> {
-    let code = headers.get("grpc-status")?.to_str().ok()?;
-    code.bytes().all(|byte| byte.is_ascii_digit()).then(|| code.to_owned())
+fn by_grpc(
+    target: &Target,
+    config: &client::Config,
+    read: &client::Read,
+    at_hand: &Arc<AtHand>,
+) -> Result<SpanExporter, ClientError> {
+    let channel = channel(target, config, read)?;
+    let at_hand = Arc::clone(at_hand);
+    let exporter = SpanExporter::builder()
+        .with_tonic()
+        .with_timeout(target.timeout)
+        .with_channel(channel)
+        .with_interceptor(move |mut request: tonic::Request<()>| {
+            at_hand.put(request.metadata_mut().as_mut());
+            Ok(request)
+        });
+    exporter.build().map_err(refused)
 }
 
-/// What follows the body.
-async fn trailers(response: reqwest::Response) -> reqwest::Result<HeaderMap> {
-    let mut body = http::Response::<reqwest::Body>::from(response).into_body();
-    let (mut trailers, mut bytes) = (HeaderMap::new(), 0);
-    while let Some(frame) = body.frame().await {
-        match frame?.into_data() {
-            Ok(data) => bytes += Bytes::len(&data),
-            Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
+/// A connection that is opened when it is needed, and again when it broke.
+fn channel(target: &Target, config: &client::Config, read: &client::Read) -> Result<Channel, ClientError> {
+    let url = &target.url;
+    let mut endpoint = Endpoint::from_shared(url.as_str().to_owned()).map_err(refused)?;
+    endpoint = endpoint.connect_timeout(target.timeout).timeout(target.timeout);
+    if url.scheme() == "https" {
+        let tls = config.tls(read)?;
+        // A machine need not have authorities of its own.
+        let of_machine = endpoint.clone().tls_config(tls.clone().with_native_roots());
+        endpoint = of_machine.or_else(|_| endpoint.tls_config(tls)).map_err(refused)?;
+    }
+    let proxies = config.proxies(read);
+    let Some(proxy) = proxies.fit_way(url, target.headers.is_empty())? else {
+        return Ok(endpoint.connect_lazy());
+    };
+    let address = Uri::try_from(proxy.url().as_str()).map_err(refused)?;
+    let mut tunnel = Tunnel::new(address, HttpConnector::new());
+    if let Some(credential) = proxy.credential() {
+        tunnel = tunnel.with_auth(credential.clone());
+    }
+    Ok(endpoint.connect_with_connector_lazy(tunnel))
+}
+
+impl AtHand {
+    /// Puts the headers of now into a request. They win over those that the exporter finds in variables.
+    fn put(&self, into: &mut HeaderMap) {
+        for (name, value) in held(&self.headers).iter() {
+            into.insert(name, value.clone());
         }
-        if bytes > MAX_ANSWER {
-            break;
-        }
     }
-    Ok(trailers)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_may_pass_is_told_from_what_may_not() {
-        let status = |status| ExportError::Status { host: String::new(), status }.passes();
-        assert_eq!([400, 401, 404, 500].map(status), [false; 4]);
-        assert_eq!([429, 502, 503, 504].map(status), [true; 4]);
-        let code = |number| ExportError::Code { host: String::new(), code: String::new(), number }.passes();
-        assert_eq!([Some(14), Some(8), None].map(code), [true; 3]);
-        assert_eq!([Some(3), Some(16), Some(12)].map(code), [false; 3]);
+impl fmt::Debug for AtHand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AtHand").finish_non_exhaustive()
     }
+}
 
-    #[test]
-    fn a_message_is_framed() {
-        assert_eq!(framed(b"abc"), b"\0\0\0\0\x03abc");
+#[async_trait]
+impl HttpClient for Carrier {
+    async fn send_bytes(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        self.at_hand.put(request.headers_mut());
+        let sent = self.client.send_bytes(request).await;
+        *held(&self.at_hand.failure) = sent.as_ref().err().map(|error| said(&**error));
+        sent
     }
+}
 
-    #[test]
-    fn a_status_is_a_number() {
-        let of = |text: &'static str| {
-            code(&HeaderMap::from_iter([(
-                HeaderName::from_static("grpc-status"),
-                HeaderValue::from_static(text),
-            )]))
-        };
-        assert_eq!((of("0"), of("14"), of("hunter2")), (Some("0".into()), Some("14".into()), None));
-        assert_eq!(code(&HeaderMap::new()), None);
+/// What the HTTP client says, without the address, which may hold more than its host.
+fn said(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
+    match error.downcast_ref::<reqwest::Error>() {
+        Some(error) => std::error::Error::source(error).map_or_else(|| error.to_string(), chain),
+        None => chain(error),
     }
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -202,6 +202,11 @@ impl Proxy {
         &self.url
     }
 
+    /// What it asks for, if it asks for anything; marked as sensitive.
+    pub(crate) fn credential(&self) -> Option<&HeaderValue> {
+        self.credential.as_ref()
+    }
+
     /// The way to an address that was not reached by it, for an error: what the proxy says when there was `no_connection`.
     pub(crate) async fn explain(&self, target: &Url, no_connection: bool) -> String {
         let answered = if no_connection { self.refusal(target).await } else { None };

@@ -2,6 +2,7 @@
 
 use crate::harness::airship::{Mock, Setup, service, stop};
 use crate::harness::broker::Tls;
+use crate::harness::collector::Collector;
 use crate::harness::front::{Front, Tunnel, first_certificate};
 use crate::harness::process;
 use crate::harness::wait::{GENEROUS, wait_until};
@@ -119,6 +120,32 @@ fn a_configured_proxy_is_taken_instead_of_the_environments() {
     let shown = shown.log().join("\n");
     assert!(shown.contains("<hidden>") && !shown.contains("8e2f"), "{shown}");
     assert!(shown.contains("http.proxy: the secret is written into the configuration"), "{shown}");
+}
+
+#[test]
+fn the_collector_of_traces_is_reached_the_same_way_by_both_protocols() {
+    for (name, protocol, collector) in
+        [("http-traces", "http/protobuf", Collector::http()), ("http-traces-grpc", "grpc", Collector::grpc())]
+    {
+        let mock = Mock::start(service(EVENTS));
+        let tls = certificates();
+        let front = Front::start(&tls.path("server"), &tls.path("clients.pem"), collector.address());
+        let tunnel = Tunnel::start(CREDENTIAL, front.address());
+        let proxy = format!(", proxy = \"http://user:{PASSWORD}@{}\"", tunnel.address());
+        let traces = format!(
+            "traces = {{ endpoint = \"https://{HOST}\", protocol = \"{protocol}\", sample_ratio = 1.0, \
+             headers = {{ x-key = {{ value = \"collector-key-91c4\" }} }} }}"
+        );
+        let setup = Setup::new(name, &mock)
+            .with(|settings| settings.more = format!("{}\n{traces}", keys(&tls, &proxy)));
+        let mut running = setup.start();
+        collector.wait_for("a batch", |spans| spans.iter().any(|span| span.name == "batch"));
+        stop(&mut running);
+        assert_eq!(front.shown()[0], first_certificate(&tls.path("old.pem")), "{protocol}");
+        assert!(tunnel.asked().iter().all(|host| *host == format!("{HOST}:443")), "{:?}", tunnel.asked());
+        let log = running.log().join("\n");
+        assert!(!log.contains("8e2f") && !log.contains(CREDENTIAL) && !log.contains("91c4"), "{log}");
+    }
 }
 
 #[test]

@@ -25,10 +25,7 @@ const TABLE: [(&str, &[&str]); 17] = [
     ("shard", &["model", "clock", "source", "event", "sink", "failpoint", "trace"]),
     ("webhook", &["model", "event", "sink", "task", "web"]),
     ("plan", &["model", "source", "event", "sink", "shard", "webhook", "trace"]),
-    (
-        "supervisor",
-        &["plan", "shard", "model", "source", "event", "sink", "task", "clock", "failpoint", "trace"],
-    ),
+    ("supervisor", &["plan", "shard", "model", "source", "event", "sink", "task", "clock", "failpoint"]),
     ("config", &["plan", "model", "source", "event", "sink", "shard", "trace", "web", "webhook"]),
     (
         "telemetry",

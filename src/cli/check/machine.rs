@@ -126,7 +126,7 @@ pub(super) async fn traces(plan: &Plan, limit: Duration) -> Option<Finding> {
         }
     };
     let collector = settings.endpoint();
-    let asked = traces::probe(settings, plan.kafka.http.clone());
+    let asked = traces::probe(&settings, plan.kafka.http.clone());
     let reason = match tokio::time::timeout(limit, asked).await {
         Ok(Ok(())) => {
             let text = format!("the collector at {collector} takes spans");

@@ -52,7 +52,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn replay(config: &Config, arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    if let Err(code) = arguments.logging.begin(None, config) {
+    if let Err(code) = arguments.logging.begin(None, config, None) {
         return Ok(code);
     }
     let plan = &config.plan;

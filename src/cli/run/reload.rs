@@ -15,7 +15,6 @@ use crate::plan::Plan;
 use crate::supervisor::{self, AllFigures, Ended, Names, StreamChange};
 use crate::telemetry::log::Filtering;
 use crate::telemetry::reloads::{Outcome, Reloads};
-use crate::trace::MaybeTracer;
 
 /// What a reload works with.
 pub(super) struct Reloading {
@@ -24,7 +23,6 @@ pub(super) struct Reloading {
     pub(super) config: Config,
     pub(super) log: Filtering,
     pub(super) figures: AllFigures,
-    pub(super) tracer: MaybeTracer,
     pub(super) reloads: Reloads,
     /// Stops the whole process.
     pub(super) stop: CancellationToken,
@@ -169,10 +167,7 @@ impl Reloading {
 
     /// Runs a stream beside the others: as another process would, which has the same prefix and other streams.
     fn begin(&mut self, plan: Plan, names: Names) {
-        let mut figures = supervisor::figures(&plan);
-        if let Some(tracer) = &self.tracer {
-            figures.iter_mut().for_each(|figures| figures.trace(tracer));
-        }
+        let figures = supervisor::figures(&plan);
         self.figures.add(&figures);
         let (sender, changes) = mpsc::unbounded_channel();
         self.runs.push(sender);

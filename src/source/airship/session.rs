@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use opentelemetry::trace::SpanContext;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
@@ -19,7 +20,7 @@ use crate::model::block::Block;
 use crate::model::errors::chain;
 use crate::model::types::{Position, ShardId};
 use crate::source::backoff::Backoff;
-use crate::source::connecting::traced;
+use crate::source::connecting::Attempt;
 use crate::source::endings;
 use crate::source::failure::{Class, Failure};
 use crate::source::http::connect::{Asked, Connector, Endpoint, Opened};
@@ -27,7 +28,6 @@ use crate::source::lines::Lines;
 use crate::source::metrics::{ConnectionState, Metrics};
 use crate::source::queue::{Closed, Input, Item, Note};
 use crate::source::reader::{ReaderContext, Resume};
-use crate::trace::Context;
 
 /// Keeps one shard's stream open.
 pub(crate) struct Session {
@@ -38,7 +38,7 @@ pub(crate) struct Session {
     max_line: usize,
     connector: Connector,
     /// The span of the connection that is open, where that is traced.
-    connection: Option<Context>,
+    connection: Option<SpanContext>,
     shard: u32,
     /// After the last line that was queued.
     place: Option<Place>,
@@ -152,13 +152,13 @@ impl Session {
         let offset = self.place.as_ref().map(|place| place.offset.as_str());
         let begin = offset.map_or(Begin::At(self.start), Begin::After);
         let request = protocol::request(&self.airship, self.shard, begin);
-        let (asked, began) = (Asked::default(), Instant::now());
+        let (asked, attempt) = (Asked::default(), Attempt::begin());
         let opened = tokio::select! {
             () = self.stop.cancelled() => return End::Stopped,
             opened = self.connector.open(&request, &asked) => opened,
         };
         let failure = opened.as_ref().err();
-        self.connection = traced(&self.metrics.tracer, &self.id(), 0, self.connector.url(), began, failure);
+        self.connection = attempt.end(&self.id(), 0, self.connector.url(), failure);
         match opened {
             Ok(opened) => {
                 info!(
@@ -215,7 +215,11 @@ impl Session {
             self.retry.received_data();
         }
         self.input
-            .send(Item::Block { block, resumed: std::mem::take(resumed), connection: self.connection })
+            .send(Item::Block {
+                block,
+                resumed: std::mem::take(resumed),
+                connection: self.connection.clone(),
+            })
             .await?;
         if let Some(Place { offset, dated_ms }) = place {
             self.place = Some(Place { offset, dated_ms: dated_ms.or_else(|| Some(now_ms())) });

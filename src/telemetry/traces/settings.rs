@@ -4,6 +4,9 @@
 
 use std::time::Duration;
 
+use opentelemetry::KeyValue;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::resource::TelemetryResourceDetector;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
@@ -28,8 +31,8 @@ const NAME: &str = "service.name";
 pub(crate) struct Settings {
     /// The share of batches that is traced.
     pub(super) sample_ratio: f64,
-    /// What the process says of itself.
-    pub(super) resource: Vec<(String, String)>,
+    /// What the process says of itself. The SDK's own reading of the variables decodes no percent signs.
+    resource: Vec<(String, String)>,
     target: Target,
 }
 
@@ -43,7 +46,16 @@ pub(crate) struct SettingsError {
 
 impl Settings {
     pub(super) fn exporter(&self, http: client::Config) -> Exporter {
-        Exporter::new(self.target.clone(), http)
+        Exporter::new(self.target.clone(), self.resource(), http)
+    }
+
+    /// What the process says of itself, and the SDK of itself.
+    fn resource(&self) -> Resource {
+        let own = self.resource.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
+        Resource::builder_empty()
+            .with_detector(Box::new(TelemetryResourceDetector))
+            .with_attributes(own)
+            .build()
     }
 
     /// Where they go, without a credential.
@@ -102,14 +114,13 @@ pub(crate) fn settings(
         }
         None => TIMEOUT,
     };
-    Ok(Some(Settings {
-        sample_ratio: match config.sample_ratio {
-            Some(ratio) => ratio,
-            None => sampler(&get)?,
-        },
-        resource: resource(instance, &get)?,
-        target: Target { url, is_grpc: protocol == Protocol::Grpc, headers, timeout },
-    }))
+    let sample_ratio = match config.sample_ratio {
+        Some(ratio) => ratio,
+        None => sampler(&get)?,
+    };
+    let resource = resource(instance, &get)?;
+    let target = Target { url, is_grpc: protocol == Protocol::Grpc, headers, timeout };
+    Ok((sample_ratio > 0.0).then_some(Settings { sample_ratio, resource, target }))
 }
 
 const PROTOCOLS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
@@ -132,9 +143,12 @@ fn protocol(variable: &'static str, value: &str) -> Result<Protocol, SettingsErr
 }
 
 fn address(variable: &'static str, value: &str) -> Result<Url, SettingsError> {
-    let url =
-        Url::parse(value).ok().filter(|url| ["http", "https"].contains(&url.scheme()) && url.has_host());
-    url.ok_or(SettingsError { variable, expected: "an address such as http://collector:4318" })
+    let url = Url::parse(value).ok().filter(|url| {
+        let has_credential = !url.username().is_empty() || url.password().is_some();
+        ["http", "https"].contains(&url.scheme()) && url.has_host() && !has_credential
+    });
+    let expected = "an address such as http://collector:4318, without a credential, which belongs into OTEL_EXPORTER_OTLP_HEADERS";
+    url.ok_or(SettingsError { variable, expected })
 }
 
 /// Where traces go below an address that is for all signals. With gRPC the path is that of the method.
@@ -261,7 +275,8 @@ mod tests {
             some(&[BASE, ("OTEL_TRACES_SAMPLER", name), ("OTEL_TRACES_SAMPLER_ARG", arg)]).sample_ratio
         };
         assert_eq!(some(&[BASE]).sample_ratio, RATIO);
-        assert_eq!((ratio("always_on", ""), ratio("parentbased_always_off", "")), (1.0, 0.0));
+        assert_eq!(ratio("parentbased_always_on", ""), 1.0);
+        assert!(of(&Config::default(), &[BASE, ("OTEL_TRACES_SAMPLER", "always_off")]).unwrap().is_none());
         assert_eq!((ratio("traceidratio", "0.25"), ratio("parentbased_traceidratio", "")), (0.25, 1.0));
     }
 
@@ -279,6 +294,7 @@ mod tests {
     fn what_means_nothing_is_named_and_not_shown() {
         for (name, value) in [
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "hunter2"),
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://user:hunter2@collector:4318"),
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "hunter2"),
             ("OTEL_EXPORTER_OTLP_HEADERS", "hunter2"),
             ("OTEL_EXPORTER_OTLP_TIMEOUT", "hunter2"),

@@ -165,7 +165,8 @@ fn span(span: &Message<'_>) -> Option<Span> {
         end_ns: span.number(8)?,
         attributes: span.attributes(9)?,
         links: span.messages(13)?.iter().map(ids).collect(),
-        status: match span.messages(15)?.pop() {
+        // One without a code is the same as none: zero, which means that nothing was said, is not written.
+        status: match span.messages(15)?.pop().filter(|status| status.number(3).is_some()) {
             Some(status) => Some((status.number(3)?, status.text(2)?)),
             None => None,
         },
@@ -207,6 +208,10 @@ impl Collector {
             }
         });
         Self { address, taken }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     pub(crate) fn url(&self) -> String {

@@ -78,7 +78,7 @@ fn acceptor(own: &Path, clients: &Path) -> TlsAcceptor {
     roots.add(first_certificate(clients).into()).expect("an authority");
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
     let key = fs::read(own.with_extension("key")).expect("a key");
-    let config = ServerConfig::builder_with_provider(provider)
+    let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .expect("versions")
         .with_client_cert_verifier(verifier.build().expect("a verifier"))
@@ -87,6 +87,8 @@ fn acceptor(own: &Path, clients: &Path) -> TlsAcceptor {
             PrivateKeyDer::from_pem_slice(&key).expect("a key"),
         )
         .expect("a certificate and its key");
+    // Whoever speaks gRPC offers nothing but the second.
+    config.alpn_protocols = ["http/1.1", "h2"].map(Into::into).to_vec();
     TlsAcceptor::from(Arc::new(config))
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use opentelemetry::trace::SpanContext;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +18,7 @@ use crate::model::errors::chain;
 use crate::model::numbers;
 use crate::model::types::ShardId;
 use crate::source::adobe::protocol::{self, MARKS, Reset};
-use crate::source::connecting::traced;
+use crate::source::connecting::Attempt;
 use crate::source::endings::{self, Streak};
 use crate::source::failure::{Class, Failure};
 use crate::source::http::connect::{Asked, Connector, Endpoint, Opened};
@@ -25,7 +26,6 @@ use crate::source::lines::Lines;
 use crate::source::metrics::{ConnectionState, Metrics};
 use crate::source::queue::{Closed, Input, Item, Loss};
 use crate::source::reader::ReaderContext;
-use crate::trace::Context;
 
 /// A replay has caught up when no line came for so long, even if nothing as late as what was delivered came.
 const CATCH_UP_IDLE: Duration = Duration::from_secs(10);
@@ -71,7 +71,7 @@ pub(super) struct Connection {
     last_event: Instant,
     resumed: bool,
     /// The span of the attempt that opened the stream, where that is traced.
-    span: Option<Context>,
+    span: Option<SpanContext>,
 }
 
 /// Why a stream is over.
@@ -154,7 +154,7 @@ impl Connection {
         let shared = Arc::clone(&self.shared);
         shared.metrics.set_state(ConnectionState::Connecting);
         let request = protocol::request(&shared.adobe, self.reset);
-        let (asked, began) = (Asked::default(), Instant::now());
+        let (asked, attempt) = (Asked::default(), Attempt::begin());
         let mut opening = std::pin::pin!(shared.connector.open(&request, &asked));
         let opened = tokio::select! {
             opened = &mut opening => opened,
@@ -170,7 +170,7 @@ impl Connection {
             }
         };
         let (url, failure) = (&shared.endpoint.url, opened.as_ref().err());
-        self.span = traced(&shared.metrics.tracer, &self.shard(), self.number, url, began, failure);
+        self.span = attempt.end(&self.shard(), self.number, url, failure);
         let opened = match opened {
             Ok(opened) => opened,
             Err(failure) => {
@@ -282,7 +282,7 @@ impl Connection {
             _ => None,
         };
         let resumed = std::mem::take(&mut self.resumed);
-        self.shared.input.send(Item::Block { block, resumed, connection: self.span }).await?;
+        self.shared.input.send(Item::Block { block, resumed, connection: self.span.clone() }).await?;
         if let Some(Target::CaughtUp(replay)) = &mut self.target
             && !is_blank
         {
