@@ -178,6 +178,12 @@ impl Replayed {
         }
     }
 
+    /// Whether a letter's event would be delivered without one more range: it touches one of those that were.
+    pub fn is_beside_delivered(&self, topic: &str, letter: &Letter) -> bool {
+        let known = self.of(topic, letter.partition);
+        known.is_some_and(|known| known.delivered.touches(&(letter.from..letter.stamp.offset + 1)))
+    }
+
     /// How many ranges of letters were replayed.
     pub fn ranges_done(&self) -> usize {
         self.partitions.iter().map(|known| known.done.len()).sum()

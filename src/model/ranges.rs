@@ -30,17 +30,26 @@ impl From<Ranges> for Vec<(i64, i64)> {
 impl Ranges {
     /// Adds all offsets of a range. At the end, where offsets come in order, this takes constant time.
     pub fn insert(&mut self, range: Range<i64>) {
-        let Range { start, end } = range;
-        if start >= end {
+        if range.is_empty() {
             return;
         }
-        // Those that touch it: they end where it begins or later, and begin where it ends or before.
-        let from = self.0.partition_point(|(_, other)| *other < start);
-        let to = from + self.0[from..].partition_point(|(other, _)| *other <= end);
-        let touched = &self.0[from..to];
-        let start = touched.first().map_or(start, |(first, _)| start.min(*first));
-        let end = touched.last().map_or(end, |(_, last)| end.max(*last));
-        self.0.splice(from..to, [(start, end)]);
+        let places = self.touched(&range);
+        let touched = &self.0[places.clone()];
+        let start = touched.first().map_or(range.start, |(first, _)| range.start.min(*first));
+        let end = touched.last().map_or(range.end, |(_, last)| range.end.max(*last));
+        self.0.splice(places, [(start, end)]);
+    }
+
+    /// Whether a range has offsets of the set, or lies beside one of them: then it can be added without one more range.
+    pub fn touches(&self, range: &Range<i64>) -> bool {
+        !self.touched(range).is_empty()
+    }
+
+    /// Those that touch a range: they end where it begins or later, and begin where it ends or before.
+    fn touched(&self, range: &Range<i64>) -> Range<usize> {
+        let from = self.0.partition_point(|(_, other)| *other < range.start);
+        let to = from + self.0[from..].partition_point(|(other, _)| *other <= range.end);
+        from..to
     }
 
     /// Takes out all offsets before `least`.
@@ -104,7 +113,9 @@ mod tests {
         ) {
             let (mut ranges, mut expected) = (Ranges::default(), BTreeSet::new());
             for (first, length) in puts {
+                let (touches, before) = (ranges.touches(&(first..first + length)), ranges.len());
                 ranges.insert(first..first + length);
+                prop_assert!(length == 0 || touches == (ranges.len() <= before), "{} {} {:?}", first, length, ranges);
                 expected.extend(first..first + length);
                 prop_assert_eq!(offsets(&ranges), expected.clone());
                 prop_assert!(ranges.0.windows(2).all(|pair| pair[0].1 < pair[1].0), "{:?}", ranges);

@@ -113,11 +113,16 @@ impl Batch {
         }
         self.too_long = self.tried.map_or(Duration::ZERO, |tried| now.saturating_duration_since(tried));
         self.allowed = (self.lines / 2).max(1);
+        self.keep_first(self.allowed, now)
+    }
+
+    /// Keeps its first `lines` lines and gives the rest back, oldest first.
+    pub(crate) fn keep_first(&mut self, lines: usize, now: Instant) -> Vec<Block> {
         let blocks = std::mem::take(&mut self.blocks);
         (self.lines, self.bytes) = (0, 0);
         let mut rest = Vec::new();
         for block in blocks {
-            let room = self.room();
+            let room = lines.saturating_sub(self.lines);
             if room == 0 {
                 rest.push(block);
                 continue;

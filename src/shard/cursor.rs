@@ -85,6 +85,12 @@ impl Cursor {
         Self::Letters(Picked { topic, replayed, moved: false })
     }
 
+    /// Whether there is room to note that a dead letter's event was delivered.
+    pub(crate) fn has_room_for(&self, letter: &Letter) -> bool {
+        let Self::Letters(at) = self else { return true };
+        at.replayed.ranges_delivered() < MAX_RANGES || at.replayed.is_beside_delivered(&at.topic, letter)
+    }
+
     /// A dead letter has passed, and its event was delivered or not. Tells whether there is room to note that.
     pub(crate) fn pass_letter(&mut self, letter: &Letter, is_delivered: bool) -> bool {
         let Self::Letters(at) = self else { return true };

@@ -3,7 +3,8 @@
 //! Invariants:
 //! - What it says of progress is that of the blocks processed since the last commit or fold; rebuilding it from the same
 //!   blocks says the same again, but for records that were found to be refused meanwhile.
-//! - It stops in front of a new event whose topic the sink does not know: nothing of that line counts, and nothing after it.
+//! - It stops in front of a new event whose topic the sink does not know, and behind others in front of a dead letter whose event there
+//!   may be no room to note as delivered: nothing of that line counts, and nothing after it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -82,8 +83,18 @@ pub struct Taken {
     pub lines: usize,
     /// Bytes from the block's beginning.
     pub bytes: usize,
-    /// Whether it ends in front of an event whose topic the sink does not know.
-    pub met_unknown_topic: bool,
+    /// Why it ends where it does, if neither the block nor the room ended there.
+    pub stop: Option<Stop>,
+}
+
+/// In front of what a block is taken no further.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stop {
+    /// An event whose topic the sink does not know.
+    UnknownTopic,
+    /// A dead letter without room in the record of those that were replayed. It is taken as the first after a commit, so that it takes
+    /// nothing along if it is refused.
+    NoRoom,
 }
 
 impl Pipeline {
@@ -173,16 +184,22 @@ impl Pipeline {
         self.line = 0;
     }
 
-    /// Puts the blocks of a batch that does not count into a new transaction. Tells whether that met an event whose topic the
-    /// sink does not know; the transaction is then to be aborted, and the topics prepared.
-    pub fn rebuild(&mut self, blocks: &[Block], sink: &mut impl Sink) -> Result<bool, SinkError> {
+    /// Puts the blocks of a batch that does not count into a new transaction, all of them if there is no stop. At an unknown topic the
+    /// transaction is to be aborted, and the topics prepared.
+    pub fn rebuild(&mut self, blocks: &[Block], sink: &mut impl Sink) -> Result<Option<Stop>, SinkError> {
         self.roll_back();
         for block in blocks {
-            if self.process(block, usize::MAX, sink)?.met_unknown_topic {
-                return Ok(true);
+            let stop = self.process(block, usize::MAX, sink)?.stop;
+            if stop.is_some() {
+                return Ok(stop);
             }
         }
-        Ok(false)
+        Ok(None)
+    }
+
+    /// Lines of the batch so far.
+    pub fn batch_lines(&self) -> usize {
+        self.line
     }
 
     /// These records of the batch will be dead letters when it is made again. Tells how many are new.

@@ -6,8 +6,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
+use super::pipeline::Stop;
 use super::preparing::STILL_UNKNOWN;
 use super::{Exit, Shard};
+use crate::model::block::Block;
 use crate::model::checkpoint::Checkpoint;
 use crate::sink::{Known, Reopened, Sink, SinkError};
 
@@ -121,12 +123,17 @@ impl<S: Sink> Shard<S> {
             let rest = self.batch.halve(Instant::now());
             if !rest.is_empty() {
                 let lines = self.batch.lines();
-                self.pipeline.keep_refused(lines);
                 info!(shard = %self.config.id, lines, "the batch is halved, since the time was not enough");
             }
-            for block in rest.into_iter().rev() {
-                self.backlog.push_front(block);
-            }
+            self.put_off(rest);
+        }
+    }
+
+    /// What is in the batch no more is the first to come after it.
+    fn put_off(&mut self, rest: Vec<Block>) {
+        self.pipeline.keep_refused(self.batch.lines());
+        for block in rest.into_iter().rev() {
+            self.backlog.push_front(block);
         }
     }
 
@@ -134,10 +141,20 @@ impl<S: Sink> Shard<S> {
     fn rebuild(&mut self) -> Result<(), SinkError> {
         self.batch.try_again(Instant::now());
         let mut is_prepared = false;
-        while self.pipeline.rebuild(self.batch.blocks(), &mut self.sink)? {
-            // All of them were prepared at once, so another time would be of no use.
-            if std::mem::replace(&mut is_prepared, true) {
-                return Err(SinkError::Unusable(STILL_UNKNOWN.into()));
+        loop {
+            match self.pipeline.rebuild(self.batch.blocks(), &mut self.sink)? {
+                None => return Ok(()),
+                Some(Stop::NoRoom) => {
+                    // It had room beside a letter whose event is delivered no more.
+                    let rest = self.batch.keep_first(self.pipeline.batch_lines(), Instant::now());
+                    self.put_off(rest);
+                    return Ok(());
+                }
+                // All of them were prepared at once, so another time would be of no use.
+                Some(Stop::UnknownTopic) if is_prepared => {
+                    return Err(SinkError::Unusable(STILL_UNKNOWN.into()));
+                }
+                Some(Stop::UnknownTopic) => is_prepared = true,
             }
             if self.pipeline.has_records() {
                 self.sink.abort()?;
@@ -146,7 +163,6 @@ impl<S: Sink> Shard<S> {
             let unknown = self.unknown_topics(None);
             self.sink.prepare(&unknown)?;
         }
-        Ok(())
     }
 
     /// What the sink's checkpoint says of the attempted one.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{error, info};
 
+use super::pipeline::Stop;
 use super::recovery::Recovered;
 use super::traced::Committed;
 use super::{Exit, Shard};
@@ -163,7 +164,8 @@ impl<S: Sink> Shard<S> {
             Ok(taken) => {
                 // Blank lines have bytes, and records may have none.
                 let moved = taken.lines > 0 || taken.bytes > 0;
-                if moved || !taken.met_unknown_topic {
+                let met_unknown_topic = taken.stop == Some(Stop::UnknownTopic);
+                if moved || !met_unknown_topic {
                     let (block, left) = block.cut_at(taken.lines, taken.bytes);
                     self.batch.push(block, taken.lines, now);
                     if let Some(left) = left {
@@ -172,7 +174,10 @@ impl<S: Sink> Shard<S> {
                 } else {
                     self.backlog.push_front(block);
                 }
-                Ok(if taken.met_unknown_topic { Put::Stopped { moved } } else { Put::Taken })
+                if taken.stop == Some(Stop::NoRoom) {
+                    self.commit(Closing::Now)?;
+                }
+                Ok(if met_unknown_topic { Put::Stopped { moved } } else { Put::Taken })
             }
             Err(error) => {
                 // The block belongs to the batch that is now made anew.

@@ -330,6 +330,7 @@ proptest! {
     }
 }
 
+mod letters;
 mod records;
 mod replay;
 mod unknown;

@@ -1,7 +1,7 @@
 //! A block's lines or records, one by one into the batch.
 
 use super::letters::DeadLetter;
-use super::{Pipeline, Taken};
+use super::{Pipeline, Stop, Taken};
 use crate::clock::now_ms;
 use crate::failpoint;
 use crate::model::block::{Block, Records};
@@ -25,20 +25,20 @@ impl Pipeline {
             Block::Records(records) => self.records(records, room, sink),
             Block::Oversize { head, length } => {
                 self.oversize(head, *length, sink)?;
-                Ok(Taken { lines: 1, bytes: head.len(), met_unknown_topic: false })
+                Ok(Taken { lines: 1, bytes: head.len(), stop: None })
             }
         }
     }
 
     fn lines(&mut self, bytes: &[u8], room: usize, sink: &mut impl Sink) -> Result<Taken, SinkError> {
-        let mut taken = Taken { lines: 0, bytes: 0, met_unknown_topic: false };
+        let mut taken = Taken { lines: 0, bytes: 0, stop: None };
         while taken.lines < room && taken.bytes < bytes.len() {
             let rest = &bytes[taken.bytes..];
             let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
             let line = rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]);
             if !line.is_empty() {
                 if !self.line(line, sink)? {
-                    taken.met_unknown_topic = true;
+                    taken.stop = Some(Stop::UnknownTopic);
                     break;
                 }
                 taken.lines += 1;
@@ -50,8 +50,15 @@ impl Pipeline {
     }
 
     fn records(&mut self, records: &Records, room: usize, sink: &mut impl Sink) -> Result<Taken, SinkError> {
-        let mut taken = Taken { lines: 0, bytes: 0, met_unknown_topic: false };
+        let mut taken = Taken { lines: 0, bytes: 0, stop: None };
         for record in records.iter().take(room) {
+            if let Some(letter) = record.letter
+                && self.progress.cursor.has_moved()
+                && !self.progress.cursor.has_room_for(letter)
+            {
+                taken.stop = Some(Stop::NoRoom);
+                break;
+            }
             self.letter = record.letter.cloned();
             self.intake_offset = record.letter.is_none().then_some(record.mark.offset);
             let delivered = self.progress.added.delivered;
@@ -60,7 +67,7 @@ impl Pipeline {
             } else if self.line(record.bytes, sink)? {
                 self.line += 1;
             } else {
-                taken.met_unknown_topic = true;
+                taken.stop = Some(Stop::UnknownTopic);
                 break;
             }
             match record.letter {
