@@ -14,8 +14,9 @@ WORKDIR /build
 # manifests change.
 COPY Cargo.toml Cargo.lock ./
 COPY mock/Cargo.toml mock/
-RUN mkdir -p src mock/src tests/it benches/webhook benches/whole_path \
-    && touch src/lib.rs mock/src/lib.rs README.md \
+COPY proof/model/Cargo.toml proof/model/
+RUN mkdir -p src mock/src proof/model/src tests/it benches/webhook benches/whole_path \
+    && touch src/lib.rs mock/src/lib.rs proof/model/src/lib.rs README.md \
     && for file in src/main.rs tests/it/main.rs tests/allocations.rs benches/stages.rs benches/webhook/main.rs benches/whole_path/main.rs; do \
            echo 'fn main() {}' >"$file"; \
        done

@@ -243,7 +243,8 @@ fn every_file_says_what_it_is_for_and_is_short() {
     let mut wrong = Vec::new();
     let connector = sources().into_iter().map(|source| ("src", source));
     let mock = below("mock/src", 40).into_iter().map(|source| ("mock/src", source));
-    for (folder, source) in connector.chain(mock) {
+    let model = below("proof/model/src", 5).into_iter().map(|source| ("proof/model/src", source));
+    for (folder, source) in connector.chain(mock).chain(model) {
         if !source.text.starts_with("//! ") {
             wrong.push(format!("{folder}/{} does not begin with //!", source.path));
         }

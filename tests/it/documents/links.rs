@@ -7,8 +7,16 @@ use std::path::{Component, Path, PathBuf};
 use super::{files, read, top};
 
 /// Folders and files with documents. Those of the sources are Rust's, which checks its own links.
-const DOCUMENTS: [&str; 7] =
-    ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs", "helm/README.md", "examples", "packaging"];
+const DOCUMENTS: [&str; 8] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "docs",
+    "helm/README.md",
+    "examples",
+    "packaging",
+    "proof",
+];
 
 /// What may name a document by its path from the top.
 const NAMING: [&str; 9] = [
