@@ -10,29 +10,42 @@ use tributary_model::reshard::Reshard;
 use tributary_model::search::Size;
 use tributary_model::shard::{Ownership, Shard};
 
-const USAGE: &str = "usage: tributary-model [--short | --deep]";
+const USAGE: &str = "usage: tributary-model [--short | --deep] [MODEL ...]\n\nMODEL is one of these; all of them where none is named: ";
+
+const MODELS: [&str; 4] = ["shard", "placement", "reshard", "replay"];
 
 fn main() -> io::Result<ExitCode> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let size = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => Size::Full,
-        ["--short"] => Size::Short,
-        ["--deep"] => Size::Deep,
-        _ => {
-            writeln!(io::stderr(), "{USAGE}")?;
-            return Ok(ExitCode::from(2));
+    let (mut size, mut models) = (Size::Full, Vec::new());
+    for argument in std::env::args().skip(1) {
+        match (argument.as_str(), MODELS.iter().find(|model| **model == argument)) {
+            ("--short", _) => size = Size::Short,
+            ("--deep", _) => size = Size::Deep,
+            (_, Some(model)) => models.push(*model),
+            _ => {
+                writeln!(io::stderr(), "{USAGE}{}", MODELS.join(", "))?;
+                return Ok(ExitCode::from(2));
+            }
         }
-    };
+    }
     let out = &mut io::stdout();
     let mut is_good = true;
-    for ownership in [Ownership::Static, Ownership::Group] {
-        is_good &= report(Shard::subject(ownership, size), out)?;
+    for model in MODELS.into_iter().filter(|model| models.is_empty() || models.contains(model)) {
+        is_good &= match model {
+            "shard" => {
+                report(Shard::subject(Ownership::Static, size), out)?
+                    & report(Shard::subject(Ownership::Group, size), out)?
+            }
+            "placement" => report(Placement::subject(size), out)?,
+            "reshard" => {
+                let mut is_good = true;
+                for subject in Reshard::subjects(size) {
+                    is_good &= report(subject, out)?;
+                }
+                is_good
+            }
+            _ => report(Replay::subject(size), out)?,
+        };
     }
-    is_good &= report(Placement::subject(size), out)?;
-    for subject in Reshard::subjects(size) {
-        is_good &= report(subject, out)?;
-    }
-    is_good &= report(Replay::subject(size), out)?;
     writeln!(out, "{}", if is_good { "All is as it should be." } else { "NOT ALL IS AS IT SHOULD BE." })?;
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

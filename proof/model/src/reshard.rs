@@ -2,8 +2,9 @@
 //! with what these left.
 //!
 //! What the model does is what `src/sink/kafka/inheriting.rs`, `src/model/legacy.rs` and `src/sink/kafka/placement/cutting.rs` do. Of each shard of
-//! each cut there is one worker, which may stand still or be killed at any point, and open once more with a place that is out of date. An
-//! event belongs to the shard that its number chooses.
+//! each cut there is a worker, which may stand still or be killed at any point, and open once more with a place that is out of date; of some
+//! shards there are two, as where the group has moved one and the member that had it does not know yet. An event belongs to the shard that
+//! its number chooses.
 //!
 //! A commit counts at once, or is refused since somebody else has fenced the worker. What lies in between matters to the shard itself,
 //! and is in [`crate::shard`]. Openings are not counted, so there may be any number of them.
@@ -43,6 +44,8 @@ pub struct Reshard {
     pub cuts: &'static [u8],
     /// Events that the service has.
     pub events: u8,
+    /// Shards of which a second instance has a worker as well.
+    pub twice: &'static [usize],
 }
 
 /// What a shard has in the state topics.
@@ -72,20 +75,20 @@ pub struct State {
     pub decided: Option<Record>,
     /// Events, as a `read_committed` consumer has them.
     pub topic: Vec<u8>,
-    /// All shards of all cuts.
-    pub shards: Vec<ShardState>,
+    /// What each shard of each cut has committed.
+    pub left: Vec<Left>,
+    /// Who works on them: the first of each, and then the second ones.
+    pub workers: Vec<Worker>,
 }
 
-/// One shard of one cut: its state in Kafka, and its worker.
+/// What works on a shard in one instance.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-pub struct ShardState {
-    /// What it has committed.
-    pub left: Left,
-    /// What its worker does next.
+pub struct Worker {
+    /// What it does next.
     pub phase: Phase,
-    /// Whether the worker's producer was fenced since it opened.
+    /// Whether its producer was fenced since it opened.
     pub is_fenced: bool,
-    /// Where the worker goes on, and what it knows to be delivered.
+    /// Where it goes on, and what it knows to be delivered.
     pub own: Left,
     /// What it found of the shards before.
     pub legacy: Legacy,
@@ -122,7 +125,7 @@ pub enum Phase {
     Run,
 }
 
-/// One step of somebody; a number is that of the shard.
+/// One step of somebody; the first number is that of the worker, the second that of another shard.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Action {
     /// A later configuration announces itself.
@@ -155,28 +158,30 @@ impl Reshard {
             Size::Full => 3,
             Size::Deep => 4,
         };
-        Self { fault: None, cuts, events }
+        Self { fault: None, cuts, events, twice: &[] }
     }
 
-    /// All that is searched: there and back, with the wrong variants, and other numbers.
+    /// All that is searched: there and back, with the wrong variants; back alone, with two instances; and other numbers.
     pub fn subjects(size: Size) -> Vec<Subject<Self>> {
-        let mut all: Vec<&'static [u8]> = vec![&[1, 2, 1], &[2, 1]];
-        if size != Size::Short {
-            all.push(&[2, 3]);
-        }
-        let subject = |cuts: &'static [u8]| {
-            let numbers: Vec<String> = cuts.iter().map(ToString::to_string).collect();
-            let name = format!("number of shards: {}", numbers.join(", then "));
-            let wrong = if cuts.len() > 2 { Self::wrong() } else { Vec::new() };
-            Subject { name, right: Self::right(cuts, size), wrong }
+        let all: &[(&'static [u8], &'static [usize])] = match size {
+            Size::Short => &[(&[1, 2, 1], &[]), (&[2, 1], &[2])],
+            Size::Full => &[(&[1, 2, 1], &[]), (&[2, 1], &[0, 2]), (&[1, 2], &[0, 1]), (&[2, 3], &[])],
+            Size::Deep => &[(&[1, 2, 1], &[1]), (&[2, 1], &[0, 2]), (&[1, 2], &[0, 1, 2]), (&[2, 3], &[])],
         };
-        all.into_iter().map(subject).collect()
+        let subject = |&(cuts, twice): &(&'static [u8], &'static [usize])| {
+            let numbers: Vec<String> = cuts.iter().map(ToString::to_string).collect();
+            let shared = if twice.is_empty() { "" } else { ", run by two instances" };
+            let name = format!("number of shards: {}{shared}", numbers.join(", then "));
+            let wrong = if cuts.len() > 2 { Self::wrong() } else { Vec::new() };
+            Subject { name, right: Self { twice, ..Self::right(cuts, size) }, wrong }
+        };
+        all.iter().map(subject).collect()
     }
 
     fn wrong() -> Vec<Wrong<Self>> {
         use Fault::*;
         let wrong = |fault, cuts, events, words, breaks| {
-            let model = Self { fault: Some(fault), cuts, events };
+            let model = Self { fault: Some(fault), cuts, events, twice: &[] };
             Wrong { model, fault: words, breaks }
         };
         let (there, back): (&[u8], &[u8]) = (&[1, 2], &[2, 1]);
@@ -219,6 +224,16 @@ impl Reshard {
         self.fault == Some(fault)
     }
 
+    /// How many shards there are in all cuts.
+    fn count(&self) -> usize {
+        self.cuts.iter().map(|shards| usize::from(*shards)).sum()
+    }
+
+    /// The shard of a worker.
+    fn shard(&self, worker: usize) -> usize {
+        worker.checked_sub(self.count()).map_or(worker, |second| self.twice[second])
+    }
+
     /// The cut of a shard, and its index there.
     fn of(&self, shard: usize) -> (usize, u8) {
         let mut first = 0;
@@ -250,9 +265,9 @@ impl Model for Reshard {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        let shards = self.cuts.iter().map(|shards| usize::from(*shards)).sum();
-        let shards = vec![ShardState::default(); shards];
-        vec![State { record: Record::default(), decided: None, topic: Vec::new(), shards }]
+        let workers = vec![Worker::default(); self.count() + self.twice.len()];
+        let left = vec![Left::default(); self.count()];
+        vec![State { record: Record::default(), decided: None, topic: Vec::new(), left, workers }]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
@@ -263,23 +278,23 @@ impl Model for Reshard {
         }
         // Whoever has announced a cut knows of it before others can read it.
         let known = state.decided.unwrap_or(state.record).cut;
-        for (shard, it) in state.shards.iter().enumerate() {
+        for (worker, it) in state.workers.iter().enumerate() {
             let next = match it.phase {
                 Phase::Idle => {
-                    if self.of(shard).0 <= known {
-                        actions.push(Action::Open(shard));
+                    if self.of(self.shard(worker)).0 <= known {
+                        actions.push(Action::Open(worker));
                     }
                     continue;
                 }
-                Phase::Fenced => Some(Action::ReadRecord(shard)),
-                Phase::ReadOwn => Some(Action::ReadOwn(shard)),
-                Phase::FenceOld(old) => Some(Action::Fence(shard, old)),
-                Phase::ReadOld(old) => Some(Action::Read(shard, old)),
-                Phase::Claim | Phase::ClaimIds => Some(Action::Claim(shard)),
-                Phase::Run => self.next_event(state, shard).map(|_| Action::Deliver(shard)),
+                Phase::Fenced => Some(Action::ReadRecord(worker)),
+                Phase::ReadOwn => Some(Action::ReadOwn(worker)),
+                Phase::FenceOld(old) => Some(Action::Fence(worker, old)),
+                Phase::ReadOld(old) => Some(Action::Read(worker, old)),
+                Phase::Claim | Phase::ClaimIds => Some(Action::Claim(worker)),
+                Phase::Run => self.next_event(state, worker).map(|_| Action::Deliver(worker)),
             };
             actions.extend(next);
-            actions.push(Action::Kill(shard));
+            actions.push(Action::Kill(worker));
         }
     }
 
@@ -298,19 +313,21 @@ impl Model for Reshard {
             let (cut, index) = self.of(shard);
             format!("shard {index} of cut {cut}")
         };
+        let who = |worker: usize| {
+            let second = if worker < self.count() { "" } else { " (second instance)" };
+            format!("{}{second}", name(self.shard(worker)))
+        };
         match *action {
             Action::Cut => "a later configuration commits another number of shards to the record".into(),
             Action::Show => "its record becomes visible".into(),
-            Action::Open(shard) => format!("{} opens: it fences its own id", name(shard)),
-            Action::Kill(shard) => format!("{} is killed", name(shard)),
-            Action::ReadRecord(shard) => format!("{} reads the record", name(shard)),
-            Action::ReadOwn(shard) => format!("{} reads its own checkpoint", name(shard)),
-            Action::Fence(shard, old) => format!("{} fences {}", name(shard), name(old)),
-            Action::Read(shard, old) => format!("{} reads what {} left", name(shard), name(old)),
-            Action::Claim(shard) => format!("{} commits what it begins with, or is refused", name(shard)),
-            Action::Deliver(shard) => {
-                format!("{} takes the next event and commits, or is refused", name(shard))
-            }
+            Action::Open(it) => format!("{} opens: it fences its own id", who(it)),
+            Action::Kill(it) => format!("{} is killed", who(it)),
+            Action::ReadRecord(it) => format!("{} reads the record", who(it)),
+            Action::ReadOwn(it) => format!("{} reads its own checkpoint", who(it)),
+            Action::Fence(it, old) => format!("{} fences {}", who(it), name(old)),
+            Action::Read(it, old) => format!("{} reads what {} left", who(it), name(old)),
+            Action::Claim(it) => format!("{} commits what it begins with, or is refused", who(it)),
+            Action::Deliver(it) => format!("{} takes the next event and commits, or is refused", who(it)),
         }
     }
 }
@@ -318,9 +335,9 @@ impl Model for Reshard {
 impl Told for Reshard {
     fn outcome(&self, state: &State) -> String {
         let events: Vec<String> = state.topic.iter().map(|event| format!("e{event}")).collect();
-        let shards = state.shards.iter().enumerate().map(|(shard, it)| {
+        let shards = state.left.iter().enumerate().map(|(shard, left)| {
             let (cut, index) = self.of(shard);
-            let position = it.left.position.map_or("none".into(), |position| position.to_string());
+            let position = left.position.map_or("none".into(), |position| position.to_string());
             format!("cut {cut} shard {index}: {position}")
         });
         let shards: Vec<String> = shards.collect();

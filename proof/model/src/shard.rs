@@ -215,7 +215,7 @@ impl Shard {
         let (events, epochs, repeats) = match size {
             Size::Short => (2, 3, 1),
             Size::Full => (2, 4, 1),
-            Size::Deep => (3, 4, 2),
+            Size::Deep => (3, 4, 1),
         };
         Self { ownership, fault: None, events, epochs, repeats }
     }
