@@ -11,6 +11,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde::{Serialize, Serializer};
 
+/// Seconds of a day.
+const DAY: u64 = 86_400;
+
 /// A duration.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Span(pub(super) Duration);
@@ -44,9 +47,10 @@ impl Size {
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // 90s reads better than humantime's "1m 30s".
+        // 90s reads better than humantime's "1m 30s", and 365days better than its months of 30.44 days.
         match (self.0.as_secs(), self.0.subsec_nanos()) {
             (seconds @ 1..600, 0) if seconds % 60 != 0 => write!(f, "{seconds}s"),
+            (seconds, 0) if seconds > DAY && seconds % DAY == 0 => write!(f, "{}days", seconds / DAY),
             _ => write!(f, "{}", humantime::format_duration(self.0)),
         }
     }
@@ -208,6 +212,14 @@ mod tests {
         }
         assert_eq!(serde_json::from_str::<Size>("\"1.5 GiB\"").unwrap(), Size(3 << 29));
         assert_eq!(serde_json::from_str::<Size>("4096").unwrap(), Size(4096));
+    }
+
+    #[test]
+    fn spans_print_as_they_are_written() {
+        for text in ["0s", "5ms", "90s", "2m", "1h 30m", "1day", "8days", "365days"] {
+            let span: Span = serde_json::from_value(text.into()).unwrap();
+            assert_eq!(span.to_string(), text);
+        }
     }
 
     #[test]

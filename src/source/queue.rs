@@ -8,8 +8,8 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, TryRecvError, channel};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use opentelemetry::trace::SpanContext;
@@ -17,6 +17,12 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use crate::model::block::Block;
+
+mod bell;
+mod due;
+
+use bell::{Bell, LastRing};
+pub(crate) use due::Due;
 
 /// So many bytes are worth waking the shard's thread for; of a small queue it is half.
 const WORTH_WAKING: u32 = 256 << 10;
@@ -114,18 +120,8 @@ pub struct Output {
     room: Arc<Semaphore>,
     limit: u32,
     bell: Arc<Bell>,
+    due: Due,
     connections: Gauge,
-}
-
-/// Rings when it is dropped.
-#[derive(Clone, Debug)]
-struct LastRing(Arc<Bell>);
-
-/// Wakes a shard's thread that gathers.
-#[derive(Debug, Default)]
-struct Bell {
-    rung: Mutex<bool>,
-    wakes: Condvar,
 }
 
 /// What a wait brought.
@@ -149,8 +145,11 @@ pub(crate) fn queue(limit: usize, waiting: Gauge, connections: Gauge) -> (Input,
     let (sender, receiver) = channel();
     let limit = u32::try_from(limit).unwrap_or(u32::MAX).max(1);
     let (room, bell) = (Arc::new(Semaphore::new(limit as usize)), Arc::<Bell>::default());
-    let input = Input { sender, room: Arc::clone(&room), limit, bell: LastRing(Arc::clone(&bell)), waiting };
-    (input, Output { receiver, seen: RefCell::default(), room, limit, bell, connections })
+    let input = Input { sender, room: Arc::clone(&room), limit, bell: LastRing::new(&bell), waiting };
+    (
+        input,
+        Output { receiver, seen: RefCell::default(), room, limit, bell, due: Due::default(), connections },
+    )
 }
 
 impl Item {
@@ -168,7 +167,7 @@ impl Input {
         // A block above the whole limit waits for all of it, and then goes through alone.
         let bytes = u32::try_from(item.bytes()).unwrap_or(u32::MAX).min(self.limit);
         if self.room.available_permits() < bytes as usize {
-            self.bell.0.ring();
+            self.bell.ring();
         }
         let permit = Arc::clone(&self.room).acquire_many_owned(bytes).await.map_err(|_| Closed)?;
         let may_wait = matches!(item, Item::Block { resumed: false, .. });
@@ -176,29 +175,9 @@ impl Input {
         let used = used(&self.room, self.limit);
         self.waiting.set(used as i64);
         if !may_wait || used >= WORTH_WAKING.min(self.limit / 2) as usize {
-            self.bell.0.ring();
+            self.bell.ring();
         }
         Ok(())
-    }
-}
-
-impl Drop for LastRing {
-    fn drop(&mut self) {
-        self.0.ring();
-    }
-}
-
-impl Bell {
-    fn ring(&self) {
-        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.wakes.notify_one();
-    }
-
-    /// Waits until it was rung since the last wait, at most `timeout`.
-    fn wait(&self, timeout: Duration) {
-        let rung = self.rung.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self.wakes.wait_timeout_while(rung, timeout, |rung| !*rung);
-        *waited.unwrap_or_else(PoisonError::into_inner).0 = false;
     }
 }
 
@@ -223,7 +202,9 @@ impl Output {
         let taken = self.receiver.try_recv().or_else(|error| match error {
             TryRecvError::Disconnected => Err(error),
             TryRecvError::Empty => {
+                self.due.set(Some(timeout));
                 self.bell.wait(timeout);
+                self.due.set(None);
                 self.receiver.try_recv()
             }
         });
@@ -232,6 +213,11 @@ impl Output {
             Err(TryRecvError::Empty) => Received::Timeout,
             Err(TryRecvError::Disconnected) => Received::Closed,
         }
+    }
+
+    /// Tells when what gathers will be taken.
+    pub(crate) fn due(&self) -> Due {
+        self.due.clone()
     }
 
     /// What waits now, oldest first, each taken when it is asked for.
@@ -352,6 +338,22 @@ mod tests {
         let taken = std::thread::spawn(move || output.gather(LONG));
         drop(input);
         assert!(matches!(taken.join().unwrap(), Received::Closed));
+    }
+
+    #[tokio::test]
+    async fn it_is_known_when_what_gathers_is_taken() {
+        let (input, output) = queue(100, Gauge::default(), Gauge::default());
+        let due = output.due();
+        let left = || due.left(tokio::time::Instant::now());
+        assert_eq!(left(), None);
+        let taken = std::thread::spawn(move || drop(output.gather(LONG)));
+        while left().is_none() {
+            std::thread::yield_now();
+        }
+        assert!(left().is_some_and(|left| left <= LONG));
+        drop(input);
+        taken.join().unwrap();
+        assert_eq!(left(), None, "nothing gathers any more");
     }
 
     #[tokio::test]

@@ -29,7 +29,7 @@ use crate::sink::kafka::placement::{Latest, Place, Placement};
 use crate::sink::kafka::{KafkaSink, Settings};
 use crate::source::metrics::Metrics;
 use crate::source::pace;
-use crate::source::queue::{Input, queue};
+use crate::source::queue::{Due, Input, queue};
 use crate::source::reader::{ReaderContext, Resume};
 use crate::{source, task};
 
@@ -126,7 +126,7 @@ impl Starter {
         let (input, output) = queue(self.stream.queue_bytes(), waiting, connections);
         let (metrics, stop) = (self.figures.source.clone(), reader.stop.clone());
         let connections = self.reader(&id, shard.resume(), input, metrics, stop);
-        reader.start(&self.stream.input, &id, async move {
+        reader.start(&self.stream.input, &id, output.due(), async move {
             if failpoint::pass("reader").is_none() {
                 connections.await;
             }
@@ -233,6 +233,7 @@ impl ReaderGuard {
         &mut self,
         input: &plan::Input,
         id: &ShardId,
+        due: Due,
         connections: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), Exit> {
         let (alive, ended) = oneshot::channel();
@@ -242,7 +243,7 @@ impl ReaderGuard {
             connections.await;
         };
         match input {
-            plan::Input::Service(_) => pace::spawn(format!("read-{id}"), connections).map_err(|error| {
+            plan::Input::Service(_) => pace::spawn(format!("read-{id}"), due, connections).map_err(|error| {
                 error!(shard = %id, %error, "cannot start a thread for the shard's connections");
                 Exit::Abandoned
             }),

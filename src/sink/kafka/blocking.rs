@@ -19,7 +19,11 @@ use crate::sink::kafka::client::Context;
 const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(5);
 
 /// How long it sleeps between looks whether all records are acknowledged: at first, as a quick broker needs, and at most.
-const FLUSH_PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(8));
+const FLUSH_PAUSES: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(8));
+
+/// Records that linger longer than this are asked for. Twice the default `linger.ms`, which is over before the partitions of a
+/// transaction are registered; and asking wakes every thread of the producer.
+const LINGERED: Duration = Duration::from_millis(10);
 
 /// With less time than this left a commit is given up, not resumed: where librdkafka (2.12.1) cannot even begin to resume
 /// in time it forgets the call, and when the broker answers later it ends the whole process ("BUG: Invalid transaction
@@ -78,9 +82,11 @@ pub(in crate::sink) fn flush(producer: &BaseProducer<Context>, limit: Duration) 
     let mut next = FLUSH_PAUSES.0;
     let failed = || producer.context().failures().are_some();
     while producer.in_flight_count() > 0 && !failed() {
-        // Ends the lingering of what is queued. A thread that comes to it only after this call has returned lingers on, so it is said at
-        // each look; the pauses between them grow, since it wakes every thread of the producer.
-        drop(producer.flush(Duration::ZERO));
+        if start.elapsed() >= LINGERED {
+            // Ends the lingering of what is queued. A thread that comes to it only after this call has returned lingers on, so it is
+            // said at each look.
+            drop(producer.flush(Duration::ZERO));
+        }
         if start.elapsed() >= patience(producer, limit) {
             return Err(Unflushed::TimedOut);
         }
