@@ -22,6 +22,9 @@
 //! and by SIGTERM; and by SIGKILL again with a million ids to read back. The time is from the signal to the first commit of the other
 //! one in its metrics, asked for every 5 ms, while events come at `--rate`.
 //!
+//! Trickle: `--trickle 100,1000,2000` events a second, each flushed by itself, `--trickle-time` each: CPU as a share of one core, and
+//! context switches, which are most of it. `--floor` beside it. Where another program keeps the cores busy both figures are higher.
+//!
 //! Latency: `--rate` events a second; from the moment the mock lets an event go (its place in the row, since
 //! `processed` is jittered) to its arrival at a `read_committed` consumer in this process. That is more than the commit
 //! takes by the consumer's fetch.
@@ -48,6 +51,7 @@ mod proc;
 mod running;
 mod table;
 mod takeover;
+mod trickle;
 
 use broker::Broker;
 use connector::{Headers, Service};
@@ -88,6 +92,12 @@ struct Arguments {
     /// How long the latency part takes
     #[arg(long, value_parser = humantime::parse_duration, default_value = "20s")]
     latency_time: Duration,
+    /// Rates of the trickle, events a second, separated by commas; 0 leaves it out
+    #[arg(long, value_delimiter = ',', default_value = "100,1000,2000", value_name = "RATES")]
+    trickle: Vec<u64>,
+    /// How long each of them is measured
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "20s")]
+    trickle_time: Duration,
     /// Leave out the counting of allocations
     #[arg(long)]
     no_allocations: bool,
@@ -114,6 +124,9 @@ fn main() {
     }
     if !arguments.no_allocations {
         allocations::measure(&arguments, &broker);
+    }
+    if !arguments.trickle.contains(&0) {
+        trickle::measure(&arguments, &broker);
     }
     if arguments.rate > 0 {
         latency::measure(&arguments, &broker);

@@ -12,5 +12,6 @@ mod shutdown;
 mod state_lost;
 mod state_topics;
 mod timeouts;
+mod wakeups;
 mod window;
 mod zombies;

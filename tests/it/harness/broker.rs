@@ -35,8 +35,11 @@ use std::sync::LazyLock;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The version that is started; the broker at `TRIBUTARY_TEST_KAFKA` may be any.
-pub(crate) const VERSION: &str = "4.1.1";
+/// The version that is started, unless `TRIBUTARY_TEST_KAFKA_VERSION` names another; the broker at `TRIBUTARY_TEST_KAFKA` may be any.
+const VERSION: &str = "4.1.1";
+
+/// Names the version to start.
+const VERSION_ENV: &str = "TRIBUTARY_TEST_KAFKA_VERSION";
 
 /// Names a broker to use instead of starting one.
 const ENV: &str = "TRIBUTARY_TEST_KAFKA";
@@ -46,6 +49,13 @@ const START_LIMIT: Duration = Duration::from_secs(120);
 
 /// To the first answer of a broker that should be there already.
 const REACH_LIMIT: Duration = Duration::from_secs(20);
+
+/// The version of Kafka that is started.
+pub(crate) fn version() -> &'static str {
+    static WANTED: LazyLock<String> =
+        LazyLock::new(|| std::env::var(VERSION_ENV).unwrap_or_else(|_| VERSION.to_owned()));
+    &WANTED
+}
 
 /// A broker that answers. Topics of other tests are on it too: see [`unique_prefix`].
 pub(crate) struct Broker {

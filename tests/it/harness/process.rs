@@ -218,6 +218,12 @@ impl Process {
         usage::memory(self.pid(), "VmHWM:")
     }
 
+    /// How often threads whose names begin so have waited for something, so far.
+    #[track_caller]
+    pub(crate) fn waits_of(&self, name: &str) -> u64 {
+        usage::waits(self.pid(), name)
+    }
+
     /// CPU time so far, user and system, of all its threads.
     #[track_caller]
     pub(crate) fn cpu_time(&self) -> Duration {

@@ -1,7 +1,7 @@
 //! The shared broker in a container, where a Docker daemon answers.
 
 use super::run::run;
-use super::{Broker, START_LIMIT, VERSION, free_port, java};
+use super::{Broker, START_LIMIT, free_port, java, version};
 use crate::harness::watchdog::Watchdog;
 use std::process::Command;
 use std::time::Duration;
@@ -12,7 +12,7 @@ const PULL: Duration = Duration::from_secs(300);
 /// Starts the broker, pulling the image if need be. The reason, where that does not work, is for the final message.
 pub(super) fn start() -> Result<Broker, String> {
     docker(&["version", "--format", "{{.Server.Version}}"], QUICK)?;
-    let image = format!("apache/kafka:{VERSION}");
+    let image = format!("apache/kafka:{}", version());
     if docker(&["image", "inspect", &image], QUICK).is_err() {
         docker(&["pull", "--quiet", &image], PULL)?;
     }

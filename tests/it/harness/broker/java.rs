@@ -5,7 +5,7 @@
 //! when its broker goes; those that a crash left behind go at the next start.
 
 use super::run::{run, tail};
-use super::{Broker, START_LIMIT, VERSION, dir, free_port};
+use super::{Broker, START_LIMIT, dir, free_port, version};
 use crate::harness::watchdog::Watchdog;
 use std::fs::{self, File};
 use std::io;
@@ -263,13 +263,13 @@ fn prepare() -> Result<Prepared, String> {
     let _lock = lock(&dir).map_err(fail)?;
     remove_stale(&dir).map_err(fail)?;
     let prepared = Prepared {
-        libs: dir.join(format!("libs-{VERSION}")),
-        formatted: dir.join(format!("formatted-{VERSION}")),
+        libs: dir.join(format!("libs-{}", version())),
+        formatted: dir.join(format!("formatted-{}", version())),
         log4j: dir.join("log4j2.properties"),
     };
     fs::write(&prepared.log4j, LOG4J).map_err(fail)?;
     made_whole(&prepared.libs, |new| {
-        fs::write(new.join("pom.xml"), POM.replace("KAFKA_VERSION", VERSION)).map_err(fail)?;
+        fs::write(new.join("pom.xml"), POM.replace("KAFKA_VERSION", version())).map_err(fail)?;
         let goal = ["--quiet", "--batch-mode", "dependency:copy-dependencies", "-DoutputDirectory=."];
         run(Command::new("mvn").args(goal).current_dir(new), PREPARE_LIMIT).map(drop)
     })?;

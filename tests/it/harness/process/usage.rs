@@ -27,3 +27,16 @@ pub(super) fn cpu_time(pid: u32) -> Duration {
         fields.split_whitespace().skip(11).take(2).map(|n| n.parse::<u32>().expect("a number")).sum();
     Duration::from_secs(1) * ticks / TICKS_PER_SECOND
 }
+
+/// How often threads of these names have given up a core to wait. Those that are over do not count.
+#[track_caller]
+pub(super) fn waits(pid: u32, name: &str) -> u64 {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).expect("the process lives").flatten();
+    let statuses = tasks.filter_map(|task| fs::read_to_string(task.path().join("status")).ok());
+    let of = |status: &String, field: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
+        line.expect("the field").trim().to_owned()
+    };
+    let meant = statuses.filter(|status| of(status, "Name:").starts_with(name));
+    meant.map(|status| of(&status, "voluntary_ctxt_switches:").parse::<u64>().expect("a number")).sum()
+}
