@@ -4,6 +4,20 @@
 //! killed and the first of `mid_batch` abort; `delay` waits two seconds, for something to be done to Kafka meanwhile; `hold` waits
 //! for the file that `TRIBUTARY_FAILPOINT_GO` names; `stall` lets a short transaction time out; `panic` is a defect.
 //! Every fault that hits says so in the log, so that a test can assert it.
+//!
+//! `TRIBUTARY_FAILPOINT_BROKEN="dedupe,journal"` breaks rules for the whole life of the process, so that tests can show that they
+//! would notice. Each rule says so in the log when it is broken for the first time:
+//!
+//! | rule | what is wrong |
+//! |---|---|
+//! | `fence` | each opening has a transactional id of its own, so nobody is fenced |
+//! | `claim` | an opening writes no claim |
+//! | `owner` | whoever was fenced does not look whether another opening has written |
+//! | `dedupe` | every event counts as new |
+//! | `journal` | ids are not written |
+//! | `read_back` | the latest records of ids are not read back |
+//! | `checkpoint_order` | the checkpoint counts before the transaction of its records |
+//! | `one_transaction` | ids and checkpoint have a transaction of their own, behind that of the events |
 
 /// What a failpoint does to its place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -22,12 +36,20 @@ pub(crate) fn pass(_name: &str) -> Option<Action> {
     None
 }
 
+/// Whether this rule is broken on purpose.
+#[cfg(not(feature = "failpoints"))]
+#[inline]
+pub(crate) const fn is_broken(_rule: &str) -> bool {
+    false
+}
+
 #[cfg(feature = "failpoints")]
-pub(crate) use armed::pass;
+pub(crate) use armed::{is_broken, pass};
 
 #[cfg(feature = "failpoints")]
 mod armed {
     use std::collections::HashMap;
+    use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{LazyLock, Mutex, PoisonError};
 
     use super::Action;
@@ -47,6 +69,9 @@ mod armed {
     /// Longer than the shortest transaction timeout and the broker's look for what has timed out.
     const STALL: std::time::Duration = std::time::Duration::from_secs(6);
 
+    /// The variable that names the rules that are broken.
+    const BROKEN: &str = "TRIBUTARY_FAILPOINT_BROKEN";
+
     struct Armed {
         passes_left: u64,
         action: String,
@@ -54,6 +79,22 @@ mod armed {
 
     static ARMED: LazyLock<Mutex<HashMap<String, Armed>>> =
         LazyLock::new(|| Mutex::new(parse(&std::env::var(VARIABLE).unwrap_or_default())));
+
+    /// The rules that are broken, with whether it was said.
+    static BROKEN_RULES: LazyLock<Vec<(String, AtomicBool)>> = LazyLock::new(|| {
+        let rules = std::env::var(BROKEN).unwrap_or_default();
+        let names = rules.split(',').map(str::trim).filter(|name| !name.is_empty());
+        names.map(|name| (name.to_owned(), AtomicBool::new(false))).collect()
+    });
+
+    /// Whether this rule is broken on purpose.
+    pub(crate) fn is_broken(rule: &str) -> bool {
+        let Some((_, is_said)) = BROKEN_RULES.iter().find(|(name, _)| name == rule) else { return false };
+        if !is_said.swap(true, Ordering::Relaxed) {
+            tracing::warn!(rule, "a rule is broken on purpose");
+        }
+        true
+    }
 
     fn parse(text: &str) -> HashMap<String, Armed> {
         let entry = |entry: &str| {

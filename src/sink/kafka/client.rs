@@ -116,6 +116,12 @@ impl Clients {
         Self { config, ..self.clone() }
     }
 
+    /// The same, but for a producer that writes outside of all transactions: only for a rule that is broken on purpose.
+    pub(crate) fn without_transactions(&self) -> Self {
+        let config = Config { delivery: Delivery::AtLeastOnce, ..self.config.clone() };
+        Self { config, ..self.clone() }
+    }
+
     /// Whether brokers ask for OAuth tokens.
     pub(crate) fn uses_tokens(&self) -> bool {
         self.config.properties.contains_key("sasl.oauthbearer.method")

@@ -13,6 +13,7 @@ use tracing::info;
 use super::checking::Seen;
 use super::{KafkaSink, Settings, blocking, trying};
 use crate::clock::now_ms;
+use crate::failpoint;
 use crate::model::checkpoint::{Checkpoint, Hold};
 use crate::sink::kafka::client::Sizes;
 use crate::sink::kafka::placement;
@@ -40,7 +41,10 @@ impl KafkaSink {
         self.ensure_topics()?;
         let reader = self.reader()?;
         let Settings { config, shard, place, .. } = &self.settings;
-        let id = transactional_id(&config.prefix, shard, place.cut);
+        let mut id = transactional_id(&config.prefix, shard, place.cut);
+        if failpoint::is_broken("fence") {
+            id = format!("{id}.{}", self.owner);
+        }
         self.sizes = self.fitting_sizes();
         let producer = self.clients.producer(&id, self.sizes)?;
         // Whoever had the shard may have written with transactions, whatever is asked of this one's events.
@@ -136,8 +140,10 @@ impl KafkaSink {
                 found.of_cut(place.cut, place.generation).claimed_by(&self.owner, Some(holder))
             }
         };
-        self.begin_batch()?;
-        self.commit_batch(&mut std::iter::empty(), &claimed)?;
+        if !failpoint::is_broken("claim") {
+            self.begin_batch()?;
+            self.commit_batch(&mut std::iter::empty(), &claimed)?;
+        }
         self.claims_from = claimed.sequence + 1;
         self.report_opened(&claimed);
         Ok(claimed)
@@ -196,6 +202,9 @@ impl KafkaSink {
         };
         // An opening asks again, and decides.
         let Ok(reader) = self.reader() else { return false };
+        if failpoint::is_broken("owner") {
+            return false;
+        }
         loop {
             match claimed(&reader) {
                 Ok(false) if Instant::now() < until => std::thread::sleep(CLAIM_LOOK),
@@ -251,6 +260,7 @@ impl KafkaSink {
         let last = known.last.sequence;
         if let Some(found) =
             found.as_ref().filter(|found| found.owner != self.owner && found.sequence >= last)
+            && !failpoint::is_broken("owner")
         {
             // Whoever it was, position and ids have moved on without us.
             let (sequence, owner) = (found.sequence, found.owner.clone());

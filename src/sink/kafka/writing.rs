@@ -128,8 +128,7 @@ impl KafkaSink {
         self.delivery_failed = false;
         self.begun = Instant::now();
         if self.transactional() {
-            let begun = self.producer()?.begin_transaction();
-            begun.map_err(|error| self.classify(&error))?;
+            self.begin_transaction()?;
         }
         self.fail("after_begin")
     }
@@ -166,20 +165,52 @@ impl KafkaSink {
             self.flush()?;
         }
         self.check_release(checkpoint)?;
+        if failpoint::is_broken("one_transaction") {
+            self.flush()?;
+            self.commit_transaction()?;
+            self.begin_transaction()?;
+        }
         let ids = self.send_ids(ids, checkpoint.committed_ms)?;
         self.fail("before_checkpoint")?;
-        self.send_state(&state.checkpoints, &key, &checkpoint.encode(), checkpoint.committed_ms)?;
+        if failpoint::is_broken("checkpoint_order") {
+            self.write_ahead(checkpoint)?;
+        } else {
+            self.send_state(&state.checkpoints, &key, &checkpoint.encode(), checkpoint.committed_ms)?;
+        }
         self.fail("after_checkpoint")?;
         self.flush()?;
         self.fail("before_commit")?;
         if self.transactional() {
-            let committed = blocking::commit(self.producer()?, self.settings.config.transaction_timeout);
-            committed.map_err(|error| self.classify(&error))?;
+            self.commit_transaction()?;
             self.count_partitions();
         }
         self.seen.committed(ids);
         // Whatever goes wrong from here on, the commit took place: only the checkpoint can tell.
         self.fail("after_commit").map_err(|error| SinkError::OutcomeUnknown(error.to_string()))
+    }
+
+    fn begin_transaction(&mut self) -> Result<(), SinkError> {
+        let begun = self.producer()?.begin_transaction();
+        begun.map_err(|error| self.classify(&error))
+    }
+
+    fn commit_transaction(&mut self) -> Result<(), SinkError> {
+        let committed = blocking::commit(self.producer()?, self.settings.config.transaction_timeout);
+        committed.map_err(|error| self.classify(&error))
+    }
+
+    /// Writes the checkpoint beside the open transaction, where it counts at once: what must never be.
+    fn write_ahead(&self, checkpoint: &Checkpoint) -> Result<(), SinkError> {
+        let clients = self.clients.without_transactions();
+        let producer = clients.producer("", self.sizes)?;
+        let (topic, key, payload) = (self.state().checkpoints, self.key(), checkpoint.encode());
+        let record: BaseRecord<'_, [u8], [u8], usize> = BaseRecord::with_opaque_to(&topic, STATE);
+        let record = record.key(key.as_bytes()).payload(&payload).timestamp(checkpoint.committed_ms);
+        let record = record.partition(self.settings.place.partition);
+        let sent = blocking::send(&producer, record, self.time_left());
+        sent.map_err(|error| SinkError::Abortable(chain(&error)))?;
+        let written = blocking::flush(&producer, self.time_left());
+        written.map_err(|_| SinkError::Abortable("the checkpoint was not written ahead".into()))
     }
 
     /// A transaction is committed: counts its partitions of events, and says now and then if they are many.

@@ -86,6 +86,34 @@ pub(crate) fn read_all(broker: &Broker, topic: &str, isolation: Isolation) -> Ve
     Reader::prepare(broker, topic, isolation).read_to_end()
 }
 
+/// What came into `topic` behind the offsets `from`, up to where it is stable now; moves `from` there. What lies behind an open
+/// transaction is not waited for: it is for the next time.
+#[track_caller]
+pub(crate) fn read_on(
+    broker: &Broker,
+    topic: &str,
+    isolation: Isolation,
+    from: &mut BTreeMap<i32, i64>,
+) -> Vec<Message> {
+    let reader = Reader::prepare(broker, topic, isolation);
+    let ends = reader.end_offsets();
+    let mut begins = BTreeMap::new();
+    for (partition, end) in &ends {
+        let (low, _) = watermarks(reader.consumer(), topic, *partition);
+        let begin = from.get(partition).map_or(low, |at| low.max(*at));
+        if begin < *end {
+            begins.insert(*partition, begin);
+        }
+    }
+    reader.assign(&begins);
+    let open = ends.iter().filter(|(partition, _)| begins.contains_key(partition));
+    let mut messages = reader.read_until(open.map(|(partition, end)| (*partition, *end)).collect());
+    // What came since the ends were asked for.
+    messages.retain(|message| message.offset < ends[&message.partition]);
+    *from = ends;
+    messages
+}
+
 /// Reads `topic` from its start until `condition` holds for all that was read; panics naming `what` after `limit`.
 /// It gives what was read, in the order of arrival (so in offset order only within a partition).
 #[track_caller]
@@ -149,11 +177,18 @@ impl<'a> Reader<'a> {
     #[track_caller]
     fn begin(&self) {
         let partitions = self.broker.wait_partition_count(&self.topic);
+        // Not `Offset::Beginning`, which librdkafka asks a leader for that it does not know yet, and again 500 ms on.
+        let low = |partition| (partition, watermarks(self.consumer(), &self.topic, partition).0);
+        self.assign(&(0..partitions).map(low).collect());
+    }
+
+    /// Begins to read these partitions at these offsets.
+    #[track_caller]
+    fn assign(&self, begins: &BTreeMap<i32, i64>) {
         let mut assignment = TopicPartitionList::new();
-        for partition in 0..partitions {
-            // Not `Offset::Beginning`, which librdkafka asks a leader for that it does not know yet, and again 500 ms on.
-            let (low, _) = watermarks(self.consumer(), &self.topic, partition);
-            assignment.add_partition_offset(&self.topic, partition, Offset::Offset(low)).expect("an offset");
+        for (partition, offset) in begins {
+            let offset = Offset::Offset(*offset);
+            assignment.add_partition_offset(&self.topic, *partition, offset).expect("an offset");
         }
         self.consumer().assign(&assignment).expect("assigned");
     }
@@ -197,7 +232,7 @@ impl<'a> Reader<'a> {
 
     /// See [`read_all`].
     #[track_caller]
-    fn read_to_end(mut self) -> Vec<Message> {
+    fn read_to_end(self) -> Vec<Message> {
         let ends = self.broker.high_watermarks(&self.topic);
         if self.isolation == Isolation::Committed {
             wait::wait_until(SETTLE, format_args!("open transactions in {} to end", self.topic), || {
@@ -207,9 +242,14 @@ impl<'a> Reader<'a> {
         }
         // Not before: an end that is reported while a transaction is open is that transaction's beginning.
         self.begin();
-        // A partition is read when its end is reported, or when a record at or behind `ends` shows up: under a steady
-        // producer the end may never be reached. The last offset itself may be a control record, which is never seen.
-        let mut open: BTreeMap<i32, i64> = ends.into_iter().filter(|(_, end)| *end > 0).collect();
+        self.read_until(ends.into_iter().filter(|(_, end)| *end > 0).collect())
+    }
+
+    /// Reads up to these ends of the partitions that are assigned. A partition is read when its end is reported, or when a record at
+    /// or behind that shows up: under a steady producer the end may never be reached. The last offset itself may be a control
+    /// record, which is never seen.
+    #[track_caller]
+    fn read_until(mut self, mut open: BTreeMap<i32, i64>) -> Vec<Message> {
         let mut last_news = Instant::now();
         while !open.is_empty() {
             match self.step(POLL) {

@@ -14,6 +14,9 @@ pub(super) use crate::harness::airship::LIMIT;
 /// What brokers take at least.
 pub(super) const SESSION: Duration = Duration::from_secs(6);
 
+/// Time between the first and the last event at most, microseconds. The first one is an hour old.
+const LONGEST_LOG_US: u64 = 3_000_000_000;
+
 /// A stream whose events come only while something is waited for, so that they never end before the faults do.
 pub(super) struct Shared {
     pub mock: Mock,
@@ -29,7 +32,10 @@ impl Shared {
     /// A stream of so many events; where it lands is said by `setup`.
     #[track_caller]
     pub(super) fn new(events: u64, step: u64, setup: impl FnOnce(&Mock) -> Setup) -> Self {
-        let config = airship::Config { hold_at: Some(0), duplicate_every: 10, ..service(events) };
+        let usual = service(events);
+        // However many there are, none is of the future.
+        let apart = Duration::from_micros((LONGEST_LOG_US / events.max(1)).min(1_000));
+        let config = airship::Config { hold_at: Some(0), duplicate_every: 10, step: Some(apart), ..usual };
         let mock = Mock::start(config);
         let mut setup = setup(&mock);
         // What an instance leaves open must end by the fence of the next one.

@@ -4,10 +4,14 @@ use std::ops::{ControlFlow, Range};
 use std::time::Duration;
 
 use super::{OpenTransactions, Reader, TAIL, first_since};
+use crate::failpoint;
 use crate::model::checkpoint::Checkpoint;
 use crate::model::types::{Dated, EventId};
 use crate::sink::kafka::journal::{Audit, unpack};
 use crate::sink::{Seed, SinkError};
+
+/// Offsets by which the bound of a read back is too low where that rule is broken on purpose: a few commits.
+const BROKEN_BOUND: i64 = 8;
 
 /// Which ids are needed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -53,7 +57,10 @@ impl Reader {
         needed: &Needed,
         seed: Seed<'_>,
     ) -> Result<Lacks, SinkError> {
-        let (low, high) = self.stable_end(topic, partition, OpenTransactions::WaitFor)?;
+        let (low, mut high) = self.stable_end(topic, partition, OpenTransactions::WaitFor)?;
+        if failpoint::is_broken("read_back") {
+            high = low.max(high - BROKEN_BOUND);
+        }
         let found = first_since(self.committed()?, topic, partition, needed.since_ms)?;
         let begin = found.map_or(high, |offset| offset.max(low));
         let Some(numbers) = &needed.numbers else {

@@ -179,7 +179,7 @@ impl Expectation {
 
     /// Finds what the message must be, and compares.
     #[track_caller]
-    fn compare(&self, topic: &str, message: &Message) -> &Line {
+    pub(crate) fn compare(&self, topic: &str, message: &Message) -> &Line {
         let text = lossy(message);
         let bytes = message.value.as_deref().expect("a value");
         let line = self.lines.get(bytes).unwrap_or_else(|| panic!("must not be in {topic}: {text}"));
@@ -220,13 +220,13 @@ impl Line {
         }
     }
 
-    fn shard(&self) -> &[u8] {
+    pub(crate) fn shard(&self) -> &[u8] {
         &self.headers["tributary-shard"]
     }
 }
 
 /// For messages of failed tests.
-fn lossy(message: &Message) -> String {
+pub(crate) fn lossy(message: &Message) -> String {
     String::from_utf8_lossy(message.value.as_deref().unwrap_or_default()).into_owned()
 }
 
@@ -239,7 +239,7 @@ fn key_of(json: &Value) -> Option<Vec<u8>> {
 }
 
 /// The service's own rule for which shard gets which events.
-fn partition(count: u32, selection: u32) -> Selection {
+pub(crate) fn partition(count: u32, selection: u32) -> Selection {
     if count == 1 {
         return Selection::all();
     }

@@ -1,0 +1,128 @@
+//! The oracle tested: with each rule of exactly-once broken on purpose, the campaign must find it, and say what it found.
+//!
+//! `proof/broken` runs it for all rules with faults of all kinds until each is found, and prints the table.
+
+use super::Campaign;
+use super::faults::Kind;
+use super::options::Options;
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A rule, the faults by which it is found soonest, and what the oracle says then.
+struct Rule {
+    name: &'static str,
+    kind: Kind,
+    says: &'static [&'static str],
+}
+
+const RULES: [Rule; 8] = [
+    Rule { name: "dedupe", kind: Kind::Killed, says: &["TWICE"] },
+    Rule { name: "journal", kind: Kind::Killed, says: &["TWICE"] },
+    Rule { name: "read_back", kind: Kind::Killed, says: &["TWICE"] },
+    Rule { name: "claim", kind: Kind::Killed, says: &["NO CLAIM"] },
+    Rule { name: "checkpoint_order", kind: Kind::KilledAtStep, says: &["LOST"] },
+    Rule { name: "one_transaction", kind: Kind::KilledAtStep, says: &["TWICE"] },
+    Rule { name: "fence", kind: Kind::StoodStillDeaf, says: &["TWICE", "TWO WRITERS"] },
+    Rule { name: "owner", kind: Kind::StoodStillDeaf, says: &["TWICE", "TWO WRITERS"] },
+];
+
+/// How long a rule may stay unnoticed.
+const FOUND_WITHIN: Duration = Duration::from_secs(300);
+
+/// Of the log of an instance, where something was found.
+const LOG_LINES: usize = 30;
+
+/// What came of a campaign with a broken rule.
+struct Outcome {
+    said: Option<String>,
+    faults: u32,
+    seconds: f64,
+}
+
+impl Rule {
+    /// Zombies have long transactions, so that they stand still with one open.
+    fn commit_interval(&self) -> &'static str {
+        if self.kind == Kind::StoodStillDeaf { "2s" } else { "50ms" }
+    }
+
+    /// Runs a campaign with this rule broken, until the oracle says something.
+    fn run(&self, options: Options) -> Outcome {
+        let since = Instant::now();
+        let mut campaign = Campaign::new(Options { broken: Some(self.name), ..options });
+        let found = catch_unwind(AssertUnwindSafe(|| campaign.run()));
+        let said = found.err().map(text);
+        if said.as_ref().is_some_and(|said| said.starts_with("waited")) {
+            // Why did it come so far?
+            for member in &campaign.members {
+                let log = member.log();
+                println!(
+                    "--- log of an instance:\n{}",
+                    log[log.len().saturating_sub(LOG_LINES)..].join("\n")
+                );
+            }
+        }
+        let (faults, seconds) = (campaign.hits.values().sum(), since.elapsed().as_secs_f64());
+        Outcome { said, faults, seconds }
+    }
+
+    /// A short campaign of the faults that it cannot bear.
+    #[track_caller]
+    fn check(&self) {
+        let options = Options {
+            faults: 6,
+            kinds: vec![self.kind],
+            members: 2,
+            shards: 2,
+            step: 4,
+            commit_interval: self.commit_interval(),
+            steps: &["before_commit", "after_checkpoint"],
+            away: Duration::from_millis(200),
+            ..Options::default()
+        };
+        let Outcome { said, faults, seconds } = self.run(options);
+        println!("{} is broken: {said:?} after {faults} faults, {seconds:.1} s", self.name);
+        let said = said.unwrap_or_else(|| panic!("{} is broken, and the oracle says nothing", self.name));
+        assert!(self.says.iter().any(|says| said.starts_with(says)), "{}: {said}", self.name);
+    }
+}
+
+/// What a panic said.
+fn text(panic: Box<dyn Any + Send>) -> String {
+    match panic.downcast::<String>() {
+        Ok(text) => *text,
+        Err(other) => other.downcast_ref::<&str>().copied().unwrap_or_default().to_owned(),
+    }
+}
+
+#[test]
+fn a_broken_rule_is_found_when_instances_are_killed() {
+    RULES.iter().filter(|rule| rule.kind != Kind::StoodStillDeaf).for_each(Rule::check);
+}
+
+#[test]
+fn a_broken_rule_is_found_when_instances_stand_still() {
+    RULES.iter().filter(|rule| rule.kind == Kind::StoodStillDeaf).for_each(Rule::check);
+}
+
+/// Each rule under faults of all kinds.
+#[test]
+#[ignore = "takes up to five minutes a rule; proof/broken runs it"]
+fn table() {
+    let wanted = std::env::var("TRIBUTARY_TEST_RULES").unwrap_or_default();
+    let is_wanted = |rule: &&Rule| wanted.is_empty() || wanted.split(' ').any(|name| name == rule.name);
+    let mut rows = Vec::new();
+    for rule in RULES.iter().filter(is_wanted) {
+        let base = Options::from_env();
+        let options = Options { faults: 1_000, limit: FOUND_WITHIN, ..base };
+        rows.push((rule.name, rule.run(options)));
+    }
+    println!("| broken | what the oracle said | faults | seconds |\n|---|---|---|---|");
+    for (name, Outcome { said, faults, seconds }) in &rows {
+        let said = said.as_deref().unwrap_or("nothing");
+        let first = said.lines().next().unwrap_or_default();
+        println!("| `{name}` | {first} | {faults} | {seconds:.0} |");
+    }
+    assert!(rows.iter().all(|(_, outcome)| outcome.said.is_some()), "the oracle or the campaign is too weak");
+}

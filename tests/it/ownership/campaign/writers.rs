@@ -1,0 +1,94 @@
+//! What the checkpoints say of who wrote them: an opening claims its shard before it writes anything, and once another one has done
+//! so it never writes again. `TWO WRITERS` and `NO CLAIM` are what it says otherwise.
+
+use super::judge::Offsets;
+use crate::harness::airship::progress::Checkpoint;
+use crate::harness::airship::{STREAM, Setup};
+use crate::harness::broker::Broker;
+use crate::harness::reader::{Isolation, read_on};
+use std::collections::{BTreeMap, BTreeSet};
+use tributary_mock::airship::Log;
+
+/// The history of all shards, as far as it was read. A shard of another cut has another partition.
+pub(super) struct Writers {
+    topic: String,
+    offsets: Offsets,
+    ends: BTreeMap<i32, i64>,
+    shards: BTreeMap<(i32, String), History>,
+}
+
+/// Of one shard.
+struct History {
+    last: Checkpoint,
+    /// Openings that another one has followed.
+    gone: BTreeSet<String>,
+}
+
+impl Writers {
+    pub(super) fn new(setup: &Setup, log: &Log) -> Self {
+        Self {
+            topic: setup.checkpoints(),
+            offsets: Offsets::of(log),
+            ends: BTreeMap::new(),
+            shards: BTreeMap::new(),
+        }
+    }
+
+    /// Judges what was written since the last look.
+    #[track_caller]
+    pub(super) fn look(&mut self, broker: &Broker) {
+        if broker.partition_count(&self.topic).is_none() {
+            return;
+        }
+        for message in read_on(broker, &self.topic, Isolation::Committed, &mut self.ends) {
+            let key = String::from_utf8_lossy(message.key.as_deref().unwrap_or_default()).into_owned();
+            let next = Checkpoint::parse(&message);
+            let place = (message.partition, key);
+            match self.shards.get_mut(&place) {
+                None => drop(self.shards.insert(place, History { last: next, gone: BTreeSet::new() })),
+                Some(history) => history.take(next, &place.1),
+            }
+        }
+    }
+
+    /// Whether shard `index` has got to this line. Of several cuts the one counts that is furthest.
+    pub(super) fn has_reached(&self, index: u32, line: u64) -> bool {
+        let key = format!("{STREAM}/{index}");
+        let at = |history: &History| self.offsets.position(history.last.offset.as_deref()?);
+        let all = self.shards.iter().filter(|((_, shard), _)| *shard == key);
+        all.filter_map(|(_, history)| at(history)).max() >= Some(line)
+    }
+
+    /// Events that the checkpoints say were delivered, where there was one cut only.
+    pub(super) fn delivered(&self) -> u64 {
+        self.shards.values().map(|history| history.last.delivered).sum()
+    }
+}
+
+impl History {
+    #[track_caller]
+    fn take(&mut self, next: Checkpoint, shard: &str) {
+        let Self { last, gone } = self;
+        let (owner, sequence) = (&next.owner, next.sequence);
+        assert!(
+            !gone.contains(owner),
+            "TWO WRITERS: opening {owner} wrote checkpoint {sequence} of {shard} although {} had opened it",
+            last.owner
+        );
+        assert!(
+            sequence > last.sequence,
+            "TWO WRITERS: opening {owner} wrote checkpoint {sequence} of {shard} behind {} of {}",
+            last.sequence,
+            last.owner
+        );
+        if *owner != last.owner {
+            let counts = |at: &Checkpoint| (at.received, at.delivered, at.duplicates, at.dead_letters);
+            assert!(
+                counts(&next) == counts(last) && next.position == last.position,
+                "NO CLAIM: the first checkpoint of opening {owner} of {shard}, {sequence}, moves on already"
+            );
+            gone.insert(last.owner.clone());
+        }
+        *last = next;
+    }
+}
