@@ -24,6 +24,9 @@ mod clock;
 pub mod config;
 pub mod event;
 mod failpoint;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod model;
 mod output;
 mod plan;

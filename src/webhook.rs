@@ -18,10 +18,10 @@ use crate::event::extract;
 use crate::sink::kafka::intake::Intake;
 
 mod access;
-mod answer;
-mod body;
+pub(crate) mod answer;
+pub(crate) mod body;
 mod connections;
-mod cut;
+pub(crate) mod cut;
 mod metrics;
 mod receive;
 mod serve;

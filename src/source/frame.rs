@@ -156,49 +156,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::block::lines;
-
-    /// What comes out, flattened: whole lines, or head and length of a line above the cap.
-    #[derive(Clone, PartialEq, Eq, Debug)]
-    enum Out {
-        Line(Vec<u8>),
-        Oversize(Vec<u8>, u64),
-    }
-
-    fn frame(reads: &[&[u8]], max_line: usize) -> Vec<Out> {
-        let mut framer = Framer::new(max_line);
-        let mut out = Vec::new();
-        for read in reads {
-            framer.buffer().extend_from_slice(read);
-            framer.cut();
-            assert!(framer.buffer.len() <= max_line + 1, "no more than the cap stays buffered");
-            while let Some(block) = framer.next_block() {
-                match block {
-                    Block::Lines(bytes) => out.extend(lines(&bytes).map(|line| Out::Line(line.to_vec()))),
-                    Block::Oversize { head, length } => out.push(Out::Oversize(head.to_vec(), length)),
-                    Block::Records(_) => panic!("there are only lines"),
-                }
-            }
-        }
-        out
-    }
-
-    /// The rule without any buffering.
-    fn expected(bytes: &[u8], max_line: usize) -> Vec<Out> {
-        let Some(end) = bytes.iter().rposition(|byte| *byte == b'\n') else { return Vec::new() };
-        let each = bytes[..end].split(|byte| *byte == b'\n');
-        let each = each.map(|line| line.strip_suffix(b"\r").unwrap_or(line)).filter(|line| !line.is_empty());
-        each.map(|line| match line.len() > max_line {
-            true => Out::Oversize(line[..line.len().min(OVERSIZE_HEAD)].to_vec(), line.len() as u64),
-            false => Out::Line(line.to_vec()),
-        })
-        .collect()
-    }
+    use crate::fuzzing::frame::{Out, expected, framed};
 
     #[test]
     fn the_torn_last_line_is_kept_back() {
         assert_eq!(
-            frame(&[b"a\r\n\n\r\nb\nto", b"rn"], 100),
+            framed(&[b"a\r\n\n\r\nb\nto", &b"rn"[..]], 100),
             [Out::Line(b"a".into()), Out::Line(b"b".into())]
         );
     }
@@ -209,7 +172,7 @@ mod tests {
         let reads: Vec<&[u8]> = long.chunks(1000).chain([&b"y\r\nnext\n"[..]]).collect();
         let head = vec![b'x'; OVERSIZE_HEAD];
         assert_eq!(
-            frame(&reads, 5000),
+            framed(&reads, 5000),
             [Out::Oversize(head, OVERSIZE_HEAD as u64 + 11), Out::Line(b"next".into())]
         );
     }
@@ -229,7 +192,7 @@ mod tests {
                 reads.push(&bytes[from..cut]);
                 from = cut;
             }
-            prop_assert_eq!(frame(&reads, max_line), expected(&bytes, max_line));
+            prop_assert_eq!(framed(&reads, max_line), expected(&bytes, max_line));
         }
     }
 }

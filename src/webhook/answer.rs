@@ -5,7 +5,7 @@ use axum::http::{HeaderValue, Response, StatusCode, header};
 
 /// An answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// Everything is stored.
     Stored,
     /// The body cannot be read.

@@ -20,21 +20,21 @@ const STEP: usize = 64 << 10;
 
 /// Bytes that the bodies of all requests may take.
 #[derive(Clone, Debug)]
-pub(super) struct Budget {
+pub(crate) struct Budget {
     room: Arc<Semaphore>,
     most: usize,
 }
 
 /// What a request has taken of the budget; it is given back with this.
 #[derive(Debug)]
-pub(super) struct Share {
+pub(crate) struct Share {
     room: Arc<Semaphore>,
     taken: Option<OwnedSemaphorePermit>,
 }
 
 /// How a body is encoded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Encoding {
+pub(crate) enum Encoding {
     /// As it is.
     Identity,
     /// By gzip.
@@ -43,7 +43,7 @@ pub(super) enum Encoding {
 
 /// A body that was read.
 #[derive(Debug)]
-pub(super) struct Received {
+pub(crate) struct Received {
     /// What it holds, inflated; where that cannot be done, as it came.
     pub bytes: Bytes,
     /// Whether it could be inflated.
@@ -53,25 +53,25 @@ pub(super) struct Received {
 
 impl Received {
     /// Its share of the budget, to be kept for as long as its bytes are in use.
-    pub(super) fn into_parts(self) -> (Bytes, Share) {
+    pub(crate) fn into_parts(self) -> (Bytes, Share) {
         (self.bytes, self.share)
     }
 }
 
 impl Budget {
     /// Of so many bytes.
-    pub(super) fn new(bytes: usize) -> Self {
+    pub(crate) fn new(bytes: usize) -> Self {
         let most = bytes.min(Semaphore::MAX_PERMITS);
         Self { room: Arc::new(Semaphore::new(most)), most }
     }
 
     /// A share with nothing in it yet.
-    pub(super) fn share(&self) -> Share {
+    pub(crate) fn share(&self) -> Share {
         Share { room: Arc::clone(&self.room), taken: None }
     }
 
     /// Bytes that are taken.
-    pub(super) fn used(&self) -> usize {
+    pub(crate) fn used(&self) -> usize {
         self.most.saturating_sub(self.room.available_permits())
     }
 }
@@ -91,7 +91,7 @@ impl Share {
 
 impl Encoding {
     /// As the headers say it.
-    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Answer> {
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Answer> {
         let mut values = headers.get_all(header::CONTENT_ENCODING).iter();
         let (first, second) = (values.next(), values.next());
         let Some(value) = first else { return Ok(Self::Identity) };
@@ -105,7 +105,7 @@ impl Encoding {
 }
 
 /// Whether the headers promise more than is taken.
-pub(super) fn is_too_long(headers: &HeaderMap, most: usize) -> bool {
+pub(crate) fn is_too_long(headers: &HeaderMap, most: usize) -> bool {
     let length =
         headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     length.is_some_and(|length| length > most as u64)
@@ -113,7 +113,7 @@ pub(super) fn is_too_long(headers: &HeaderMap, most: usize) -> bool {
 
 /// Reads a body of `most` bytes at most to its end. `None` where the sender went away before that, so that there is nobody to
 /// answer and nothing was promised.
-pub(super) async fn read(
+pub(crate) async fn read(
     body: Body,
     encoding: Encoding,
     most: usize,

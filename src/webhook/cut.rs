@@ -9,11 +9,11 @@ use crate::event::scan::Scanner;
 use crate::model::types::EventId;
 
 /// Events of one body at most: all of them are in the producer's queue at once.
-pub(super) const MOST_EVENTS: usize = 5_000;
+pub(crate) const MOST_EVENTS: usize = 5_000;
 
 /// Why a body has no events.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum NoEvents {
+pub(crate) enum NoEvents {
     /// It has more than [`MOST_EVENTS`].
     TooMany,
     /// It is empty.
@@ -26,7 +26,7 @@ pub(super) enum NoEvents {
 
 impl NoEvents {
     /// What the sender is told.
-    pub(super) fn text(self) -> &'static str {
+    pub(crate) fn text(self) -> &'static str {
         match self {
             Self::TooMany => "the body has more than 5000 events\n",
             Self::Empty => "the body is empty\n",
@@ -37,7 +37,7 @@ impl NoEvents {
 }
 
 /// The events of a body: itself where it is an object, or its elements where it is an array, whatever they are.
-pub(super) fn events(body: &[u8]) -> Result<Vec<&[u8]>, NoEvents> {
+pub(crate) fn events(body: &[u8]) -> Result<Vec<&[u8]>, NoEvents> {
     if body.trim_ascii().is_empty() {
         return Err(NoEvents::Empty);
     }
@@ -76,7 +76,7 @@ fn elements<'b>(scan: &mut Scanner<'b>) -> Result<Vec<&'b [u8]>, NoEvents> {
 
 /// The partition of an event, of so many. Every instance and every release has to say the same, so it must never change: all
 /// copies of an event have to be in one.
-pub(super) fn partition(event: &[u8], extractor: &Extractor, partitions: u32) -> i32 {
+pub(crate) fn partition(event: &[u8], extractor: &Extractor, partitions: u32) -> i32 {
     let id = match extractor.extract(event) {
         Ok(Line::Event(record)) => record.id,
         // It will be a dead letter; copies of it are alike.

@@ -17,6 +17,7 @@ mod checkpoints;
 mod dead_letters;
 mod demo;
 mod documents;
+mod fuzzing;
 mod harness;
 mod install;
 mod kafka;

@@ -47,7 +47,7 @@ const TABLE: [(&str, &[&str]); 17] = [
 ];
 
 /// These see everything.
-const TOP: [&str; 3] = ["cli", "lib", "main"];
+const TOP: [&str; 4] = ["cli", "fuzzing", "lib", "main"];
 
 /// A file below a folder of sources, by its path there.
 struct Source {

@@ -290,8 +290,7 @@ impl Announcer {
     }
 
     fn write(&self, producer: &BaseProducer<Context>, record: &Record) -> Result<(), SinkError> {
-        // Texts, numbers and lists only: this cannot fail.
-        let value = serde_json::to_vec(record).unwrap_or_default();
+        let value = record.encode();
         let out: BaseRecord<'_, [u8], [u8], usize> = BaseRecord::with_opaque_to(&self.state.shards, STATE);
         let out = out.key(KEY.as_bytes()).payload(&value).partition(PARTITION);
         let limit = self.config.transaction_timeout;

@@ -1,8 +1,6 @@
 //! What the record says.
 
-use serde::Deserialize;
-
-use super::record::{Record, VERSION};
+use super::record::{DecodeError, Record};
 use super::{KEY, PARTITION, Place};
 use crate::model::types::ShardId;
 use crate::sink::SinkError;
@@ -45,23 +43,12 @@ pub(super) fn read_past(
     let Some(value) = reader.last_value(&state.shards, PARTITION, KEY, open)? else {
         return Ok(None);
     };
-    let unreadable = |error| {
-        SinkError::Unusable(format!("the placement record in {} cannot be read: {error}", state.shards))
-    };
-    // In a later version everything else may be different, so the version alone is read first.
-    let Versioned { version } = serde_json::from_slice(&value.bytes).map_err(unreadable)?;
-    if version > VERSION {
-        return Err(SinkError::Misconfigured(format!(
-            "the placement record in {} is of version {version}, written by a later release; this one reads up to {VERSION}",
-            state.shards
-        )));
-    }
-    let record: Record = serde_json::from_slice(&value.bytes).map_err(unreadable)?;
+    let record = Record::decode(&value.bytes).map_err(|error| {
+        let message = format!("the placement record in {} cannot be read: {error}", state.shards);
+        match error {
+            DecodeError::Newer(_) => SinkError::Misconfigured(message),
+            DecodeError::Malformed(_) => SinkError::Unusable(message),
+        }
+    })?;
     Ok(Some((record, value.appended_ms)))
-}
-
-/// What every version of the record has.
-#[derive(Deserialize)]
-struct Versioned {
-    version: u32,
 }

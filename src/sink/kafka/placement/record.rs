@@ -201,6 +201,24 @@ pub(crate) enum PlacementError {
     },
 }
 
+/// Why stored bytes are no record.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum DecodeError {
+    /// Not the JSON of a record.
+    #[error(transparent)]
+    Malformed(#[from] serde_json::Error),
+    /// Written by a later release.
+    #[error("it is of version {0}, written by a later release; this one reads up to {VERSION}")]
+    Newer(u32),
+}
+
+/// What every version of the record has.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
 impl Default for Record {
     fn default() -> Self {
         Self { version: UNCUT, streams: BTreeMap::new(), retired: BTreeSet::new() }
@@ -208,6 +226,22 @@ impl Default for Record {
 }
 
 impl Record {
+    /// The stored form.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        // The type holds nothing that JSON cannot.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Reads the stored form.
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        // In a later version everything else may be different, so the version alone is read first.
+        let Versioned { version } = serde_json::from_slice(bytes)?;
+        if version > VERSION {
+            return Err(DecodeError::Newer(version));
+        }
+        Ok(serde_json::from_slice(bytes)?)
+    }
+
     /// The record after `who` announced itself for `wanted`. From then on it runs these streams.
     pub(crate) fn announce(&self, wanted: &[Wanted], who: Who<'_>) -> Result<Self, PlacementError> {
         let mut record = self.clone();
