@@ -16,6 +16,9 @@ pub const VERSION: u32 = 4;
 /// The version of checkpoints of streams whose number of shards was never changed, which releases read that know of no change.
 const UNCUT: u32 = 3;
 
+/// The highest sequence that is read. Nobody commits so often, and above it there is room for more commits than anybody makes.
+pub(crate) const LAST_SEQUENCE: u64 = u64::MAX / 2;
+
 /// Totals since the shard's first checkpoint.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -138,6 +141,9 @@ pub enum DecodeError {
     /// Written by a later release.
     #[error("checkpoint version {0} was written by a later release; this one reads up to {VERSION}")]
     Newer(u32),
+    /// Its sequence is beyond what so many commits could reach.
+    #[error("its sequence is {0}, and none of ours is above {LAST_SEQUENCE}")]
+    BeyondReach(u64),
 }
 
 /// What every version has, so that other JSON is not taken for a checkpoint of a later one. The version decides how the
@@ -301,6 +307,9 @@ impl Checkpoint {
             let flags: Flags = serde_json::from_slice(bytes).map_err(without_text)?;
             checkpoint.hold = flags.hold();
         }
+        if checkpoint.sequence > LAST_SEQUENCE {
+            return Err(DecodeError::BeyondReach(checkpoint.sequence));
+        }
         Ok(checkpoint)
     }
 }
@@ -324,14 +333,14 @@ impl Flags {
 }
 
 impl Totals {
-    /// The sum, member by member.
+    /// The sum, member by member, up to what a member can hold.
     pub fn plus(self, other: Self) -> Self {
         Self {
-            received: self.received + other.received,
-            delivered: self.delivered + other.delivered,
-            duplicates: self.duplicates + other.duplicates,
-            dead_letters: self.dead_letters + other.dead_letters,
-            filtered: self.filtered + other.filtered,
+            received: self.received.saturating_add(other.received),
+            delivered: self.delivered.saturating_add(other.delivered),
+            duplicates: self.duplicates.saturating_add(other.duplicates),
+            dead_letters: self.dead_letters.saturating_add(other.dead_letters),
+            filtered: self.filtered.saturating_add(other.filtered),
         }
     }
 }

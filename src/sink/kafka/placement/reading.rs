@@ -47,7 +47,7 @@ pub(super) fn read_past(
         let message = format!("the placement record in {} cannot be read: {error}", state.shards);
         match error {
             DecodeError::Newer(_) => SinkError::Misconfigured(message),
-            DecodeError::Malformed(_) => SinkError::Unusable(message),
+            DecodeError::Malformed(_) | DecodeError::BeyondReach { .. } => SinkError::Unusable(message),
         }
     })?;
     Ok(Some((record, value.appended_ms)))

@@ -25,6 +25,9 @@ pub(crate) const VERSION: u32 = 2;
 /// The version of a record in which no stream was cut anew: releases that know nothing of that read it.
 const UNCUT: u32 = 1;
 
+/// The highest number of cuts that is read. Above it there is room for more than anybody makes.
+const LAST_CUT: u32 = u32::MAX / 2;
+
 /// What stands in the record for [`Instance::Group`]. No single instance is called so.
 const GROUP: &str = "group";
 
@@ -211,6 +214,16 @@ pub(crate) enum DecodeError {
     /// Written by a later release.
     #[error("it is of version {0}, written by a later release; this one reads up to {VERSION}")]
     Newer(u32),
+    /// This stream was cut more often than anybody could.
+    #[error(
+        "it says that stream {stream} was cut {cut} times, and none of ours was cut more than {LAST_CUT} times"
+    )]
+    BeyondReach {
+        /// The stream.
+        stream: String,
+        /// How often.
+        cut: u32,
+    },
 }
 
 /// What every version of the record has.
@@ -239,7 +252,13 @@ impl Record {
         if version > VERSION {
             return Err(DecodeError::Newer(version));
         }
-        Ok(serde_json::from_slice(bytes)?)
+        let record: Self = serde_json::from_slice(bytes)?;
+        match record.streams.iter().find(|(_, placed)| placed.cut > LAST_CUT) {
+            Some((stream, placed)) => {
+                Err(DecodeError::BeyondReach { stream: stream.clone(), cut: placed.cut })
+            }
+            None => Ok(record),
+        }
     }
 
     /// The record after `who` announced itself for `wanted`. From then on it runs these streams.

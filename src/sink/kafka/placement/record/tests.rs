@@ -283,6 +283,19 @@ proptest! {
 }
 
 #[test]
+fn a_stream_that_was_cut_more_often_than_anybody_could_is_refused() {
+    let mut record = Record::default().announce(&[wanted("a", 1)], who("me")).unwrap();
+    record.streams.get_mut("a").unwrap().cut = u32::MAX;
+    let error = Record::decode(&record.encode()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "it says that stream a was cut 4294967295 times, and none of ours was cut more than 2147483647 times"
+    );
+    record.streams.get_mut("a").unwrap().cut = LAST_CUT;
+    assert_eq!(Record::decode(&record.encode()).unwrap(), record);
+}
+
+#[test]
 fn a_stream_that_is_pushed_keeps_its_number_of_shards() {
     let fixed = |generation, shards, start_anew: Option<&str>| Wanted {
         is_fixed: true,
