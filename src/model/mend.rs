@@ -4,6 +4,8 @@
 //!
 //! Only for taking fields out: what is carried are the line's own bytes.
 
+use serde::de::IgnoredAny;
+
 /// Bytes of an escape: a backslash, the letter u, four hexadecimal digits.
 const ESCAPE: usize = 6;
 
@@ -66,9 +68,7 @@ fn without_too_large(text: &[u8]) -> Option<Vec<u8>> {
             b'-' | b'0'..=b'9' => {
                 let is_in = |byte: &u8| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E');
                 let length = text[at..].iter().take_while(|byte| is_in(byte)).count();
-                let number =
-                    std::str::from_utf8(&text[at..at + length]).ok().and_then(|it| it.parse::<f64>().ok());
-                if number.is_some_and(f64::is_infinite) {
+                if is_too_large(&text[at..at + length]) {
                     out.extend_from_slice(&text[copied..at]);
                     out.extend_from_slice(NUMBER);
                     copied = at + length;
@@ -82,6 +82,12 @@ fn without_too_large(text: &[u8]) -> Option<Vec<u8>> {
         out.extend_from_slice(&text[copied..]);
         out
     })
+}
+
+/// Whether this is a number as JSON writes them, and no float can hold it. One with a zero before it, say, is none.
+fn is_too_large(text: &[u8]) -> bool {
+    let number = std::str::from_utf8(text).ok().and_then(|text| text.parse::<f64>().ok());
+    number.is_some_and(f64::is_infinite) && serde_json::from_slice::<IgnoredAny>(text).is_ok()
 }
 
 /// Where a string ends whose inside begins at `at`: behind its closing quotation mark.
@@ -162,6 +168,8 @@ mod tests {
             (r#"{"a":1e400,"b":1}"#, Some(r#"{"a":0.5,"b":1}"#)),
             (r#"[-1.5E+999]"#, Some("[0.5]")),
             (r#"{"1e400":"\\\"1e400"}"#, None),
+            // No numbers of JSON, which must not become some: the line is no JSON.
+            (r#"[01e400,-01e400,1.e400,1e400-,1e400.5]"#, None),
             (r#"{"a":1e308,"b":18446744073709551616,"c":1e-400}"#, None),
         ] {
             assert_eq!(mended(line.as_bytes()).as_deref(), expected.map(str::as_bytes), "{line}");
