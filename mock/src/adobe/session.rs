@@ -129,6 +129,11 @@ impl Supply for Open {
         Tally { duplicates: lines.len() as u64, lines, ..Tally::default() }
     }
 
+    fn ahead(&self, position: u64, count: u64) -> Vec<u64> {
+        let readable = self.adobe.feed.window(Instant::now()).end;
+        (position..readable.min(position.saturating_add(count))).collect()
+    }
+
     fn len(&self) -> u64 {
         self.stream.log.len()
     }

@@ -127,6 +127,10 @@ impl Supply for Open {
         self.tally(position.saturating_sub(count)..position, u64::MAX).0
     }
 
+    fn ahead(&self, position: u64, count: u64) -> Vec<u64> {
+        self.tally(position..self.airship.window().end, count).0.lines
+    }
+
     fn len(&self) -> u64 {
         self.airship.log.len()
     }

@@ -40,6 +40,9 @@ pub(crate) trait Supply: Send + 'static {
     /// The lines that are sent again when the last `count` are to be repeated.
     fn repeated(&self, position: u64, count: u64) -> Tally;
 
+    /// At most `count` lines that are next, as far as they may be sent by now: what a fault cuts off in the middle.
+    fn ahead(&self, position: u64, count: u64) -> Vec<u64>;
+
     /// Lines in the log.
     fn len(&self) -> u64;
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::airship::fault::{garbage_line, huge_line};
-use crate::airship::{Armed, Encoding, ErrorBody, Fault};
+use crate::airship::{Armed, Encoding, Endpoint, ErrorBody, Fault, Subscription};
 
 /// Where the faults strike: beyond the first segment, and not at the start of one.
 const AT: u64 = 700;
@@ -72,6 +72,36 @@ async fn ends_within_a_deflate_block() {
         assert_eq!((ended, reader.is_whole_gzip()), (end, false), "{fault:?}");
         assert_fired(&handle, fault.name()).await;
         assert_goes_on(&handle).await;
+    }
+}
+
+/// What is whole in the part that comes is what the client asked for, and may have by now.
+#[tokio::test]
+async fn a_block_that_is_cut_has_nothing_else() {
+    let subset = json!({ "type": "PARTITION", "count": 3, "selection": 1 });
+    for fault in [Fault::TruncatedGzip {}, Fault::CutMidGzip {}] {
+        let handle =
+            serve(AirshipConfig { events: 2_000, hold_at: Some(800), ..AirshipConfig::default() }).await;
+        let selected = |range| -> String {
+            let selection = Subscription::parse(
+                Endpoint::Events,
+                json!({ "start": "EARLIEST", "subset": subset }).to_string().as_bytes(),
+            );
+            let lines = selection.unwrap().selection;
+            lines
+                .expected(handle.log(), range)
+                .map(|line| String::from_utf8(line.line).unwrap() + "\n")
+                .collect()
+        };
+        let all = selected(0..800).lines().count() as u64;
+        for after in [100, all - 2, all] {
+            handle.arm(Armed::after(after, fault.clone()));
+            let mut reader = open(&handle, json!({ "start": "EARLIEST", "subset": subset })).await;
+            let (text, _) = reader.end().await;
+            let text = String::from_utf8_lossy(&text).into_owned();
+            let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
+            assert!(selected(0..800).starts_with(whole), "{fault:?} after {after}");
+        }
     }
 }
 

@@ -103,7 +103,8 @@ impl<S: Supply> Session<S> {
     fn push_half_block(&mut self) -> io::Result<()> {
         self.let_out()?;
         let start = self.progress.position;
-        let lines: Vec<u64> = (start..self.supply.len().min(start + TORN_BLOCK_LINES)).collect();
+        // None of another selection, and none of the future: a client takes what is whole.
+        let lines = self.supply.ahead(start, TORN_BLOCK_LINES);
         let mut plain = self.text(&lines);
         if plain.is_empty() {
             plain = garbage_line(start);
