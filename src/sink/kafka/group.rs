@@ -28,9 +28,12 @@ use super::placement::record::Instance;
 use crate::failpoint;
 use crate::sink::SinkError;
 
+mod assignment;
 mod namesake;
+mod orphans;
 mod seat;
 
+use orphans::Watch;
 pub use seat::{Seat, Sitting};
 
 /// How soon a stop is noticed.
@@ -92,6 +95,8 @@ enum Reaction {
     Restores,
     /// It joins with another client, which has the secrets and files as they are by then.
     JoinsAnew,
+    /// It gives its shards back and leaves, and then joins.
+    Leaves,
     /// It finds out whether its seat is another process's.
     Doubts,
 }
@@ -136,6 +141,7 @@ impl Member {
     pub(crate) fn run(&self, stop: &CancellationToken) -> Left {
         let mut joined: Option<BaseConsumer<GroupContext>> = None;
         let mut restore_at: Option<Instant> = None;
+        let mut watch = Watch::default();
         while !stop.is_cancelled() {
             if restore_at.is_some_and(|at| Instant::now() >= at) {
                 // librdkafka says only once that the topic is gone, so a failure has to be remembered here.
@@ -150,10 +156,13 @@ impl Member {
                 continue;
             }
             let Some(consumer) = &joined else {
-                joined = self.join(stop);
+                (joined, watch) = (self.join(stop), Watch::default());
                 continue;
             };
             failpoint::pass("group_member");
+            if consumer.context().hears.has_changed.swap(false, Ordering::AcqRel) {
+                watch.begin(Instant::now());
+            }
             let reaction = match consumer.poll(STEP) {
                 Some(Err(failed)) => self.heed(&failed, consumer),
                 _ if consumer.context().own.has_lost_brokers() => {
@@ -166,12 +175,19 @@ impl Member {
                     self.seat.loses(format!("consumer group {}: {reason}", self.topic));
                     Reaction::JoinsAnew
                 }
+                _ if self.finds_orphans(consumer, &mut watch) => Reaction::Leaves,
                 _ => Reaction::Stays,
             };
             match reaction {
                 Reaction::Stays => {}
                 Reaction::Restores => restore_at = Some(Instant::now()),
                 Reaction::JoinsAnew => joined = None,
+                Reaction::Leaves => {
+                    self.seat.loses("left the group, to have all shards handed out anew");
+                    if let Some(consumer) = joined.take() {
+                        self.leave(consumer);
+                    }
+                }
                 Reaction::Doubts => {
                     if let Some(fenced) = joined.take() {
                         self.give_up(fenced);
@@ -215,7 +231,8 @@ impl Member {
     fn join(&self, stop: &CancellationToken) -> Option<BaseConsumer<GroupContext>> {
         let context = |own| {
             let is_given_up = AtomicBool::new(false);
-            let hears = Membership { seat: self.seat.clone(), owner: Arc::clone(&self.owner), is_given_up };
+            let (seat, owner) = (self.seat.clone(), Arc::clone(&self.owner));
+            let hears = Membership { seat, owner, has_changed: AtomicBool::new(false), is_given_up };
             Beside { own, hears }
         };
         let joined = self.clients.member(&self.topic, &self.group, context).and_then(|consumer| {
@@ -296,6 +313,8 @@ fn advice(failed: &KafkaError) -> &'static str {
 pub(crate) struct Membership {
     seat: Seat,
     owner: Arc<Owner>,
+    /// Whether what it has was changed, and nobody has asked yet.
+    has_changed: AtomicBool,
     /// Whether nothing that it is told concerns the shards any more: its successor may have them.
     is_given_up: AtomicBool,
 }
@@ -325,7 +344,10 @@ impl ConsumerContext for GroupContext {
                 self.hears.seat.loses("the group took this member for dead, and gave its shards to others");
                 (self.hears.owner)(Change::Lost(numbers(taken)));
             }
-            Rebalance::Revoke(taken) => (self.hears.owner)(Change::Revoked(numbers(taken))),
+            Rebalance::Revoke(taken) => {
+                failpoint::pass("revoking");
+                (self.hears.owner)(Change::Revoked(numbers(taken)));
+            }
             Rebalance::Error(error) => self.hears.seat.fails(error.to_string()),
         }
     }
@@ -339,6 +361,7 @@ impl ConsumerContext for GroupContext {
         if let Err(error) = consumer.pause(given) {
             warn!(%error, "the topic of the shards is read although nothing is wanted of it");
         }
+        self.hears.has_changed.store(true, Ordering::Release);
         self.hears.seat.joins();
         (self.hears.owner)(Change::Assigned(numbers(given)));
     }

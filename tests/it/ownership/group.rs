@@ -138,6 +138,31 @@ fn a_quick_restart_moves_nothing() {
     group.finish(vec![first, second]);
 }
 
+/// It is killed while it gives back what another member is to have, and comes back under its name before its session expires. The
+/// group knows that it has given back and waits for it to say so, which nobody will do.
+#[test]
+fn what_a_killed_member_was_giving_back_is_not_forgotten() {
+    let mut group = Group::new("group-giving", 20_000);
+    // The group is not disturbed before shards have had the time to let go.
+    group.setup.shutdown_timeout = "1s";
+    // No session expires, however slow the machine is: the group would hand everything out anew.
+    let member = |name: &str| {
+        let lines = format!("ownership = \"group\"\ninstance_id = \"{name}\"\nsession_timeout = \"40s\"");
+        group.setup.clone().with(|settings| settings.more = lines)
+    };
+    let mut first = member("a").start_with("revoking=1:pause");
+    group.wait_shared(&[&first]);
+    let second = member("b").start();
+    group.wait("it to give shards back", || count_log(&first, "failpoint hit") > 0);
+    first.kill9();
+    let first = member("a").start();
+    group.wait("both to have half", || owned(&first) == 4.0 && owned(&second) == 4.0);
+    group.wait_shared(&[&first, &second]);
+    let noticed = |member: &Process| count_log(member, "no member of the group has these partitions");
+    assert_eq!((noticed(&first), noticed(&second)), (0, 1), "the one with the fewest has them handed out");
+    group.finish(vec![first, second]);
+}
+
 /// A member that stood still for longer than its session wakes up to find its shards with others; what it still tries is fenced.
 #[test]
 fn one_that_stood_still_gives_way() {

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use super::assignment::instance_id;
 use super::{Member, sleep};
 use crate::sink::SinkError;
 use crate::sink::kafka::client::{Context, close_beside, explain};
@@ -23,9 +24,6 @@ const ABSENT: u32 = 3;
 
 /// Limit of one.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Length of the UUID that brokers put behind a member's instance id and a `-`.
-const UUID_LENGTH: usize = 36;
 
 /// What was seen of the members that have the name.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -110,7 +108,7 @@ impl Member {
                 *client = Some(consumer);
                 let members = list.groups().iter().flat_map(|group| group.members());
                 let mut ids = members.map(|member| member.id());
-                Ok(ids.find(|id| is_named(id, &self.group.instance_id)).map(str::to_owned))
+                Ok(ids.find(|id| instance_id(id) == Some(&self.group.instance_id)).map(str::to_owned))
             }
             Err(error) => {
                 let reason = explain(&consumer, &error);
@@ -124,25 +122,9 @@ impl Member {
     }
 }
 
-/// Whether a member has this instance id: brokers make its own id of it.
-fn is_named(member_id: &str, instance_id: &str) -> bool {
-    let rest = member_id.strip_prefix(instance_id).and_then(|rest| rest.strip_prefix('-'));
-    rest.is_some_and(|uuid| uuid.len() == UUID_LENGTH)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const UUID: &str = "2b2ae2c9-0b8f-4b7e-8f25-0d4c5f0f1a11";
-
-    #[test]
-    fn a_member_id_begins_with_the_instance_id() {
-        assert!(is_named(&format!("pod-1-{UUID}"), "pod-1"));
-        for other in [format!("pod-10-{UUID}"), format!("pod-1-a-{UUID}"), "pod-1".into(), UUID.into()] {
-            assert!(!is_named(&other, "pod-1"), "{other}");
-        }
-    }
 
     #[test]
     fn what_says_nothing_is_dead_after_its_session() {
