@@ -3,6 +3,10 @@
 #   docker build -t tributary .
 #   docker run --rm tributary demo --for 20s
 #
+# The stage `sbom` names all that is in it, as CycloneDX; it takes BuildKit:
+#
+#   docker build --target sbom --output . .      # writes tributary.cdx.json
+#
 # docker-compose.yml runs it beside Kafka and the mock service. The test suite has an image of its own: tests/Dockerfile.
 
 FROM rust:1.95-bookworm AS build
@@ -26,7 +30,6 @@ COPY mock mock
 # Cargo goes by modification times, and those of the stubs are later.
 RUN find src mock -name '*.rs' -exec touch {} + \
     && cargo build --release --locked --bin tributary \
-    && strip target/release/tributary \
     # The root of the final image: the binary with every library that it is linked to, at the same paths.
     && mkdir -p /root-of-image/bin /root-of-image/etc/ssl/certs /root-of-image/etc/tributary \
     && cp target/release/tributary /root-of-image/bin/ \
@@ -34,6 +37,17 @@ RUN find src mock -name '*.rs' -exec touch {} + \
     && cp -L /etc/ssl/certs/ca-certificates.crt /root-of-image/etc/ssl/certs/ \
     && echo 'tributary:x:65532:65532::/:/bin/tributary' >/root-of-image/etc/passwd \
     && echo 'tributary:x:65532:' >/root-of-image/etc/group
+
+FROM build AS sbom-build
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends jq \
+    && rm -rf /var/lib/apt/lists/* \
+    && cargo install cargo-cyclonedx --locked --version 0.5.9
+COPY packaging/sbom packaging/
+RUN packaging/sbom /tributary.cdx.json
+
+FROM scratch AS sbom
+COPY --from=sbom-build /tributary.cdx.json /
 
 FROM scratch
 ARG VERSION=0.1.0
