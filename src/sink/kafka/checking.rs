@@ -29,6 +29,8 @@ type Ends = (i64, i64);
 struct Least {
     low: i64,
     high: i64,
+    /// Markers of the latest transaction, which come after its commit was acknowledged.
+    due: i64,
 }
 
 /// How far the shard's partitions of the state topics go at least.
@@ -42,10 +44,12 @@ pub(super) struct Seen {
 }
 
 impl Seen {
-    /// Notes a commit that wrote so many records of ids, and a checkpoint. The markers with which a transaction ends come later.
-    pub(super) fn committed(&mut self, ids: usize) {
-        self.checkpoints.high += 1;
-        self.ids.high += i64::try_from(ids).unwrap_or_default();
+    /// Notes a commit that wrote so many records of ids, and a checkpoint. A transaction has a marker in each partition that it
+    /// wrote to. Without them a partition that was made again would soon be as long as its predecessor is known to have been.
+    pub(super) fn committed(&mut self, ids: usize, is_transaction: bool) {
+        let markers = i64::from(is_transaction);
+        self.checkpoints.wrote(1, markers);
+        self.ids.wrote(i64::try_from(ids).unwrap_or_default(), markers);
     }
 }
 
@@ -55,8 +59,15 @@ impl Least {
         low < self.low || high < self.high
     }
 
+    /// A commit wrote so many records. By the time that a transaction is committed, the markers of the one before are there.
+    fn wrote(&mut self, records: i64, markers: i64) {
+        self.high += self.due + records;
+        self.due = if records > 0 { markers } else { 0 };
+    }
+
     fn note(&mut self, (low, high): Ends) {
-        *self = Self { low, high };
+        // What is due may be there already.
+        *self = Self { low, high, due: 0 };
     }
 }
 
@@ -124,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_partition_that_goes_back_is_another_one() {
-        let at = |low, high| Least { low, high };
+        let at = |low, high| Least { low, high, due: 0 };
         assert!(!at(0, 0).is_missed((0, 0)), "nothing was written");
         assert!(!at(0, 0).is_missed((0, 10)));
         assert!(!at(0, 10).is_missed((5, 10)), "the oldest records were deleted, as always");
@@ -136,9 +147,35 @@ mod tests {
     #[test]
     fn what_was_committed_since_the_last_look_is_missed_too() {
         let mut seen = Seen::default();
-        seen.committed(0);
-        seen.committed(3);
+        seen.committed(0, false);
+        seen.committed(3, false);
         assert_eq!((seen.checkpoints.high, seen.ids.high), (2, 3));
         assert!(seen.ids.is_missed((0, 0)) && !seen.ids.is_missed((0, 3)));
+    }
+
+    #[test]
+    fn one_that_was_made_again_is_missed_however_much_it_has_by_now() {
+        for (before, since) in [(1, 1), (1, 1_000), (20, 600), (600, 20)] {
+            let mut seen = Seen::default();
+            (0..before).for_each(|_| seen.committed(1, true));
+            assert!(!seen.ids.is_missed((0, 2 * before - 1)), "the last marker may come later");
+            (0..since).for_each(|_| seen.committed(1, true));
+            assert!(!seen.ids.is_missed((0, 2 * (before + since) - 1)), "nothing was lost");
+            let found = (0, 2 * since);
+            assert!(seen.ids.is_missed(found) && seen.checkpoints.is_missed(found), "{before} {since}");
+        }
+    }
+
+    #[test]
+    fn a_transaction_without_ids_leaves_no_marker_among_them() {
+        let mut seen = Seen::default();
+        seen.committed(2, true);
+        seen.committed(0, true);
+        seen.committed(0, true);
+        assert!(!seen.ids.is_missed((0, 3)) && seen.ids.is_missed((0, 2)));
+        assert!(!seen.checkpoints.is_missed((0, 5)) && seen.checkpoints.is_missed((0, 4)));
+        seen.ids.note((0, 3));
+        seen.committed(0, true);
+        assert!(!seen.ids.is_missed((0, 3)), "a marker counts once");
     }
 }

@@ -184,7 +184,7 @@ impl KafkaSink {
             self.commit_transaction()?;
             self.count_partitions();
         }
-        self.seen.committed(ids);
+        self.seen.committed(ids, self.transactional());
         // Whatever goes wrong from here on, the commit took place: only the checkpoint can tell.
         self.fail("after_commit").map_err(|error| SinkError::OutcomeUnknown(error.to_string()))
     }

@@ -20,7 +20,11 @@ fn a_quiet_stream_keeps_its_state_when_another_one_makes_the_topics_again() {
     let received = |stream: &str| {
         process.metrics().sum("tributary_events_received_total", &[&format!("stream=\"{stream}\"")])
     };
-    wait_until(LIMIT, "the quiet stream's events", || received("s1") == QUIET as f64 && received("s0") > 0.0);
+    wait_until(LIMIT, "the quiet stream's events", || received("s1") == QUIET as f64);
+    let commits =
+        |stream: &str| process.metrics().sum("tributary_commits_total", &[&format!("stream=\"{stream}\"")]);
+    // Otherwise there is nothing yet that it could lose.
+    wait_until(LIMIT, "ids of both to be committed", || commits("s0") > 0.0 && commits("s1") > 0.0);
     for topic in ["checkpoints", "ids", "shards"] {
         broker().delete_topic(&format!("{}.{topic}", scene.setup.prefix));
     }
@@ -32,9 +36,8 @@ fn a_quiet_stream_keeps_its_state_when_another_one_makes_the_topics_again() {
     says("ids were lost from the journal", "s1/0");
     says("the placement record was lost", "shards");
     assert!(received("s0") < EVENTS as f64, "it flows");
-    let commits = || process.metrics().sum("tributary_commits_total", &["stream=\"s1\""]);
-    let before = commits();
-    wait_until(LIMIT, "the ids to be written again", || commits() > before);
+    let before = commits("s1");
+    wait_until(LIMIT, "the ids to be written again", || commits("s1") > before);
     process.kill9();
 
     let mut process = scene.setup.start();
