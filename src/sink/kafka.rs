@@ -108,6 +108,8 @@ pub struct KafkaSink {
     owner: String,
     /// Claims of others have this sequence at least, once we are fenced: one more than the last checkpoint that is known.
     claims_from: u64,
+    /// The sequence of this opening's own claim.
+    claimed_at: u64,
     /// How the shard was left before this opening; `None` for a first start.
     left: Option<Hold>,
     producer: Option<BaseProducer<Context>>,
@@ -149,6 +151,7 @@ impl KafkaSink {
             owner,
             producer: None,
             claims_from: 0,
+            claimed_at: 0,
             left: None,
             context,
             headers,

@@ -88,7 +88,8 @@ impl KafkaSink {
     /// announced itself last: after a successor's claim it would say that the shard is free, and that nothing was lost.
     /// With transactions the successor's fence comes before its claim, so what an earlier instance still commits is true.
     ///
-    /// Members of a group have announced themselves under one name, so there the claim itself is looked for.
+    /// Members of a group have announced themselves under one name, so there the claim itself is looked for. It need not be the
+    /// latest checkpoint: whoever stood still writes what it held before it hears that others have its shards.
     pub(super) fn check_release(&self, checkpoint: &Checkpoint) -> Result<(), SinkError> {
         if self.transactional() || checkpoint.hold == Hold::Held {
             return Ok(());
@@ -99,13 +100,17 @@ impl KafkaSink {
             return Ok(());
         }
         let (state, partition) = (self.state(), self.settings.place.partition);
-        let found =
-            reader.checkpoint(&state.checkpoints, partition, &self.key(), OpenTransactions::PassOver)?;
-        match found {
-            Some(found) if found.owner != self.owner => {
-                Err(SinkError::Overtaken(format!("opening {} has claimed the shard", found.owner)))
+        // A successor goes on from a checkpoint of this opening, be it the first one.
+        let is_claim = |found: &Checkpoint| found.owner != self.owner && found.sequence > self.claimed_at;
+        let claim = reader.recent_checkpoint(&state.checkpoints, partition, &self.key(), is_claim)?;
+        match claim {
+            Some(claim) => {
+                Err(SinkError::Overtaken(format!("opening {} has claimed the shard", claim.owner)))
             }
-            _ => Ok(()),
+            None if self.settings.abandon.is_cancelled() => {
+                Err(SinkError::Overtaken("the group has given the shard to another member".into()))
+            }
+            None => Ok(()),
         }
     }
 
@@ -144,7 +149,7 @@ impl KafkaSink {
             self.begin_batch()?;
             self.commit_batch(&mut std::iter::empty(), &claimed)?;
         }
-        self.claims_from = claimed.sequence + 1;
+        (self.claimed_at, self.claims_from) = (claimed.sequence, claimed.sequence + 1);
         self.report_opened(&claimed);
         Ok(claimed)
     }

@@ -16,10 +16,10 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::client::{Clients, Context, close_beside, explain, passes, with_causes};
-use crate::model::checkpoint::{Checkpoint, DecodeError};
 use crate::model::errors::chain;
 use crate::sink::SinkError;
 
+mod checkpoints;
 mod ending;
 mod ids;
 mod letters;
@@ -79,9 +79,6 @@ pub(crate) struct Value {
     pub appended_ms: Option<i64>,
 }
 
-/// A key with its checkpoint, as found.
-pub(crate) type Found = (String, Checkpoint);
-
 impl Reader {
     /// Connects. `patience` bounds the wait for others' open transactions.
     pub(crate) fn new(clients: &Clients, patience: Duration) -> Result<Self, SinkError> {
@@ -90,25 +87,6 @@ impl Reader {
             uncommitted: Some(clients.consumer(false)?),
             patience,
         })
-    }
-
-    /// The latest checkpoint of `key` in this partition.
-    pub(crate) fn checkpoint(
-        &self,
-        topic: &str,
-        partition: i32,
-        key: &str,
-        open: OpenTransactions,
-    ) -> Result<Option<Checkpoint>, SinkError> {
-        let enough = |found: &[Found]| found.iter().any(|(known, _)| known == key);
-        let found = self.checkpoints(topic, partition, open, enough)?;
-        let own = found.into_iter().filter(|(known, _)| known == key).map(|(_, checkpoint)| checkpoint);
-        Ok(own.max_by_key(|checkpoint| checkpoint.sequence))
-    }
-
-    /// The latest checkpoints of all keys in this partition, wherever they stand; open transactions left aside.
-    pub(crate) fn all_checkpoints(&self, topic: &str, partition: i32) -> Result<Vec<Found>, SinkError> {
-        self.checkpoints(topic, partition, OpenTransactions::PassOver, |_| false)
     }
 
     /// The value of the latest record of `key` in this partition.
@@ -134,51 +112,6 @@ impl Reader {
             }
         }
         Ok(None)
-    }
-
-    /// Reads the tail, and everything if the tail is not `enough`.
-    fn checkpoints(
-        &self,
-        topic: &str,
-        partition: i32,
-        open: OpenTransactions,
-        enough: impl Fn(&[Found]) -> bool,
-    ) -> Result<Vec<Found>, SinkError> {
-        let (low, high) = self.stable_end(topic, partition, open)?;
-        for from in [low.max(high - TAIL), low] {
-            let mut found: Vec<Found> = Vec::new();
-            self.read(topic, partition, from, high, |stored| {
-                let name = String::from_utf8_lossy(stored.key).into_owned();
-                if stored.payload.is_empty() {
-                    found.retain(|(known, _)| *known != name);
-                    return Ok(ControlFlow::Continue(()));
-                }
-                let checkpoint = match Checkpoint::decode(stored.payload) {
-                    Ok(checkpoint) => checkpoint,
-                    Err(error @ DecodeError::Newer(_)) => {
-                        return Err(SinkError::Unusable(format!(
-                            "{topic} partition {partition}, offset {}, key {name}: {}",
-                            stored.offset,
-                            chain(&error)
-                        )));
-                    }
-                    Err(error) => {
-                        stored.skip(topic, partition, &chain(&error));
-                        return Ok(ControlFlow::Continue(()));
-                    }
-                };
-                match found.iter_mut().find(|(known, _)| *known == name) {
-                    Some((_, known)) if known.sequence >= checkpoint.sequence => {}
-                    Some((_, known)) => *known = checkpoint,
-                    None => found.push((name, checkpoint)),
-                }
-                Ok(ControlFlow::Continue(()))
-            })?;
-            if from == low || enough(&found) {
-                return Ok(found);
-            }
-        }
-        Ok(Vec::new())
     }
 
     fn committed(&self) -> Result<&BaseConsumer<Context>, SinkError> {
