@@ -34,7 +34,7 @@ mod verdict;
 pub(crate) use announcing::{all_topics, place_unknown};
 use announcing::{announce, watch};
 pub use changing::{AllFigures, StreamChange, no_changes};
-use membership::Membership;
+use membership::{Membership, watch_holders};
 use run::Run;
 use starter::{Orders, Starter};
 
@@ -134,10 +134,12 @@ pub(crate) async fn run_as(
         _ => None,
     };
     let watch = watch(&plan, &names.instance, drain, run.events());
+    let watch_holders = watch_holders(&plan.kafka, run.events());
     let ended = tokio::select! {
         ended = run.supervise(&mut changes) => ended,
-        // Never ends by itself.
+        // These never end by themselves.
         ended = watch => ended,
+        ended = watch_holders, if membership.is_some() => ended,
     };
     // All shards have let go, so nobody has to wait for them.
     drop(run);

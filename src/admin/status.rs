@@ -2,6 +2,8 @@
 //!
 //! Its members stay as they are: new ones may come, so whoever reads it ignores those that it does not know.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -40,6 +42,9 @@ struct Shard {
     number: u32,
     /// Whose it is to run, as far as this instance knows.
     owner: &'static str,
+    /// The other instance that has it in the group, a few seconds ago; absent where that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_by: Option<Arc<str>>,
     /// Absent where no second look was taken, and at the first of several.
     #[serde(skip_serializing_if = "Option::is_none")]
     events_per_second: Option<u64>,
@@ -111,13 +116,15 @@ impl Snapshot {
 impl Shard {
     fn of(readiness: readiness::Shard, figures: &ShardFigures, rate: Option<u64>, now_ms: i64) -> Self {
         let ShardFigures { id, source, shard, .. } = figures;
-        let is_owned = shard.health.get().is_owned();
+        let health = shard.health.get();
+        let is_owned = health.is_owned();
         let (processed_ms, commit_ms) = (shard.last_processed_ms(), shard.last_commit_ms());
         Self {
             readiness,
             stream: id.stream.to_string(),
             number: id.index,
             owner: if is_owned { "this instance" } else { "another instance, or none yet" },
+            held_by: health.holder,
             events_per_second: rate,
             received: shard.received.get(),
             delivered: shard.delivered.get(),
@@ -194,7 +201,7 @@ mod tests {
         assert_eq!((&page["version"], &page["ready"]), (&json!(env!("CARGO_PKG_VERSION")), &json!(true)));
         assert_eq!(shard["owner"], "another instance, or none yet");
         assert!(
-            ["lag_seconds", "last_commit", "last_error", "events_per_second"]
+            ["held_by", "lag_seconds", "last_commit", "last_error", "events_per_second"]
                 .iter()
                 .all(|it| shard.get(it).is_none())
         );

@@ -43,6 +43,8 @@ pub struct State {
     pub interval: Duration,
     /// When the consumer group gave the shard to this instance.
     pub assigned: Option<Instant>,
+    /// The instance that the consumer group gave the shard to, where that is another one and known.
+    pub holder: Option<Arc<str>>,
     /// When the log last said as an error what fails.
     pub(super) said: Option<Instant>,
 }
@@ -126,6 +128,12 @@ impl Health {
     /// The shard is not this instance's to run.
     pub fn standby(&self) {
         *self.lock() = State { phase: Phase::Standby, ..State::default() };
+    }
+
+    /// The instance that has it instead, as far as that is known.
+    pub fn held_by(&self, holder: Option<Arc<str>>) {
+        let mut state = self.lock();
+        state.holder = holder.filter(|_| state.phase == Phase::Standby);
     }
 
     /// There is no such shard any more, and why.

@@ -14,7 +14,7 @@ use tracing::{error, info, warn};
 use super::starter::{Orders, Starter};
 use super::verdict::{self, Consequence, Ending, Streak, Tally};
 use super::{Ended, StreamChange};
-use crate::sink::kafka::group::Seat;
+use crate::sink::kafka::group::{Holders, Seat};
 use crate::sink::kafka::placement::{Latest, Placement};
 use crate::{shard, task};
 
@@ -91,6 +91,8 @@ pub(super) enum Event {
     Unseated(String),
     /// This is what the placement record says.
     Recorded(Placement),
+    /// The members of the group that have the partitions now, as far as that is known.
+    Held(Holders),
 }
 
 impl Run {
@@ -234,6 +236,7 @@ impl Run {
                 self.drain.cancel();
             }
             Event::Recorded(placement) => self.place_anew(&placement),
+            Event::Held(holders) => self.tell_holders(&holders),
             Event::TakenOver(instance) => {
                 error!(instance, "{GIVES_UP}");
                 self.tally.take_over();

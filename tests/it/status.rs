@@ -2,7 +2,7 @@
 //! stands still and one that is refused.
 
 use crate::harness::airship::scenes::{all_at_once, held};
-use crate::harness::airship::stream_keys;
+use crate::harness::airship::{Mock, Setup, service, stop, stream_keys};
 use crate::harness::broker::{broker, unique_prefix};
 use crate::harness::listener::{Listener, response};
 use crate::harness::process::{self, Process};
@@ -161,4 +161,37 @@ fn a_terminal_shows_the_status_and_says_when_nobody_answers() {
     assert_eq!(nobody.wait_exit(GENEROUS).code(), Some(1));
     let said = nobody.log().join("\n");
     assert!(said.contains("does not answer; is the connector running there"), "{said}");
+}
+
+#[test]
+fn a_member_of_a_group_says_who_has_the_other_shards() {
+    let mock = Mock::start(service(200));
+    let mut setup = Setup::new("status-group", &mock);
+    setup.streams[0].shards = 2;
+    let member = |name: &str| {
+        let more = format!("ownership = \"group\"\ninstance_id = \"{name}\"");
+        setup.clone().with(|settings| settings.more = more).start()
+    };
+    // The shards that a member says are its own, and the names of those that have the others.
+    let told = |process: &Process| {
+        let status: Value = serde_json::from_str(&process.get("/api/status").body).expect("JSON");
+        let (own, others): (Vec<_>, Vec<_>) = status["shards"]
+            .as_array()
+            .expect("shards")
+            .iter()
+            .partition(|shard| shard["owner"] == "this instance");
+        assert!(own.iter().all(|shard| shard.get("held_by").is_none()), "{status}");
+        let names = others.iter().filter_map(|shard| shard["held_by"].as_str().map(str::to_owned));
+        (own.len(), names.collect::<Vec<_>>())
+    };
+    let mut first = member("one-of-two");
+    wait::wait_until(GENEROUS, "the first one to have both", || told(&first) == (2, vec![]));
+    let mut second = member("the-other");
+    let held_by = |name: &str| (1, vec![name.to_owned()]);
+    wait::wait_until(GENEROUS, "each to name the other", || {
+        told(&first) == held_by("the-other") && told(&second) == held_by("one-of-two")
+    });
+    stop(&mut first);
+    wait::wait_until(GENEROUS, "the second one to have both", || told(&second) == (2, vec![]));
+    stop(&mut second);
 }

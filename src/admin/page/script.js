@@ -123,7 +123,7 @@
     say(facts.waiting, shard.oldest_uncommitted_seconds ? `for ${duration(shard.oldest_uncommitted_seconds)}` : "nothing");
     say(facts.connections, number.format(shard.connections));
     say(facts.reconnects, number.format(shard.reconnects));
-    say(facts.owner, shard.owner);
+    say(facts.owner, shard.held_by || shard.owner);
     const error = shard.last_error;
     // What is wrong now is not said twice.
     const isNew = error && error.reason !== shard.reason;

@@ -29,10 +29,12 @@ use crate::failpoint;
 use crate::sink::SinkError;
 
 mod assignment;
+mod holders;
 mod namesake;
 mod orphans;
 mod seat;
 
+pub(crate) use holders::{Census, Holders};
 use orphans::Watch;
 pub use seat::{Seat, Sitting};
 

@@ -2,7 +2,8 @@
 
 use tracing::{debug, info, warn};
 
-use super::{At, Event, Released, Run};
+use super::{At, Event, Released, Run, Seat, Slot};
+use crate::sink::kafka::group::Holders;
 use crate::sink::kafka::placement::Placement;
 
 /// So many looks at the record in a row must say that it is behind this configuration: one may have met an old state of it.
@@ -105,6 +106,17 @@ impl Run {
             self.go_on(number);
         }
         self.take_seat();
+    }
+
+    /// Tells of each shard that is not this instance's who has it.
+    pub(super) fn tell_holders(&self, holders: &Holders) {
+        let own = self.seat.as_ref().map(Seat::instance_id);
+        for Slot { starter, .. } in &self.slots {
+            let holder = starter.partition().and_then(|partition| holders.get(&partition));
+            // The group may have given this instance a shard of which it has not heard yet.
+            let other = holder.filter(|holder| Some(&***holder) != own);
+            starter.figures.shard.health.held_by(other.cloned());
+        }
     }
 
     /// Keeps a place in the group where there is a shard to run, and tells which of those that it was given stand still.
