@@ -7,16 +7,18 @@ mod broken;
 mod faults;
 mod judge;
 mod options;
+mod outside;
+mod place;
 mod writers;
 
 use super::sharing::{LIMIT, Shared};
 use crate::harness::airship::{Setup, check_shards, count_log};
-use crate::harness::broker::{Broker, PrivateBroker, Way, broker, broker_with_ways};
 use crate::harness::process::{self, Process};
-use crate::harness::reader::{Isolation, read_all};
 use faults::Kind;
 use judge::Judge;
-use options::Options;
+use options::{Options, Ownership};
+pub(super) use outside::group_partition;
+use place::Place;
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};
 use std::collections::BTreeMap;
@@ -33,9 +35,9 @@ const EVENTS_PER_FAULT: u64 = 4_000;
 /// The instances, what they read and where they write.
 struct Campaign {
     options: Options,
-    /// None where it is the one that all tests share.
-    own: Option<PrivateBroker>,
-    ways: Vec<Way>,
+    place: Place,
+    /// Of the configuration.
+    generation: u64,
     stream: Shared,
     members: Vec<Member>,
     random: SmallRng,
@@ -50,6 +52,8 @@ struct Campaign {
 /// An instance.
 struct Member {
     process: Process,
+    /// Its way to Kafka.
+    way: usize,
     /// Has the file that lets a failpoint go on.
     dir: TempDir,
 }
@@ -80,14 +84,8 @@ impl Campaign {
     fn new(options: Options) -> Self {
         println!("{options:?}");
         let events = EVENTS_PER_FAULT * options.step * u64::from(options.faults + 2);
-        let (own, ways) = match options.kinds.contains(&Kind::CutOff) {
-            true => {
-                let (own, ways) = broker_with_ways(options.members);
-                (Some(own), ways)
-            }
-            false => (None, Vec::new()),
-        };
-        let at: &Broker = own.as_deref().unwrap_or_else(|| broker());
+        let place = Place::of(&options);
+        let at = place.broker();
         let mut stream = Shared::new(events, options.step, |mock| Setup::at(at, "campaign", mock));
         stream.setup.streams[0].shards = options.shards;
         stream.setup.commit_interval = options.commit_interval;
@@ -97,14 +95,22 @@ impl Campaign {
         };
         let random = SmallRng::seed_from_u64(options.seed);
         let (since, members, hits) = (Instant::now(), Vec::new(), BTreeMap::new());
-        let mut campaign =
-            Self { options, own, ways, stream, members, random, since, judge, writers, fenced: 0, hits };
-        campaign.members = (0..campaign.options.members).map(|number| campaign.start(number, "")).collect();
+        let mut campaign = Self {
+            options,
+            place,
+            generation: 0,
+            stream,
+            members,
+            random,
+            since,
+            judge,
+            writers,
+            fenced: 0,
+            hits,
+        };
+        let members = 0..campaign.options.members;
+        campaign.members = members.map(|number| campaign.start(number, number, "")).collect();
         campaign
-    }
-
-    fn broker(&self) -> &Broker {
-        self.own.as_deref().unwrap_or_else(|| broker())
     }
 
     fn name(&self, number: usize) -> char {
@@ -112,11 +118,13 @@ impl Campaign {
     }
 
     #[track_caller]
-    fn start(&self, number: usize, failpoints: &str) -> Member {
-        let mut setup = self.stream.member(&self.name(number).to_string(), "");
-        if let Some(way) = self.ways.get(number) {
-            way.address().clone_into(&mut setup.bootstrap);
-        }
+    fn start(&self, number: usize, way: usize, failpoints: &str) -> Member {
+        let generation = format!("generation = {}", self.generation);
+        let mut setup = match self.options.ownership {
+            Ownership::Group => self.stream.member(&self.name(number).to_string(), &generation),
+            Ownership::Static => self.stream.setup.clone().with(|settings| settings.more = generation),
+        };
+        setup.bootstrap = self.place.bootstrap(way);
         let dir = tempfile::tempdir().expect("a directory");
         let go = dir.path().join("go");
         let variables = [
@@ -124,7 +132,7 @@ impl Campaign {
             ("TRIBUTARY_FAILPOINT_GO", go.to_str().expect("text")),
             ("TRIBUTARY_FAILPOINT_BROKEN", self.options.broken.unwrap_or_default()),
         ];
-        Member { process: process::tributary(&setup.toml(), &variables), dir }
+        Member { process: process::tributary(&setup.toml(), &variables), way, dir }
     }
 
     /// Waits, and lets events come meanwhile.
@@ -149,9 +157,9 @@ impl Campaign {
         self.stream.wait_shared(&self.others(except), self.options.shards);
     }
 
-    fn count(&mut self, number: usize) {
-        check_shards(&self.members[number].log());
-        self.fenced += count_log(&self.members[number], "fenced: another instance");
+    fn count(&mut self, ended: &Process) {
+        check_shards(&ended.log());
+        self.fenced += count_log(ended, "fenced: another instance");
     }
 
     /// The faults, one after the other; the oracle looks after each.
@@ -160,15 +168,18 @@ impl Campaign {
         self.wait_shared(None);
         self.pass(Duration::from_millis(500));
         let kinds = self.options.kinds.clone();
-        for turn in 0..self.options.faults {
-            if self.since.elapsed() >= self.options.limit {
+        let first = self.random.random_range(0..kinds.len());
+        for turn in 0..self.options.faults as usize {
+            // One at least, however slow the machine is.
+            if turn > 0 && self.since.elapsed() >= self.options.limit {
                 break;
             }
             // Each kind as often as the others, in an order of chance.
-            let mut kind = kinds[turn as usize % kinds.len()];
+            let mut kind = kinds[(first + turn) % kinds.len()];
             if self.random.random_bool(0.3) {
                 kind = kinds[self.random.random_range(0..kinds.len())];
             }
+            self.upset_service();
             *self.hits.entry(kind).or_insert(0) += 1;
             self.strike(kind);
             // Sometimes the next fault comes before the last one is over.
@@ -187,7 +198,7 @@ impl Campaign {
     /// Judges what is committed by now.
     #[track_caller]
     fn look(&mut self) {
-        let broker = self.own.as_deref().unwrap_or_else(|| broker());
+        let broker = self.place.broker();
         self.judge.look(broker);
         self.writers.look(broker);
     }
@@ -197,9 +208,8 @@ impl Campaign {
     fn settle(&mut self) {
         let lines = self.stream.made();
         let last = self.judge.last_lines(self.options.shards, lines);
-        let broker = self.own.as_deref().unwrap_or_else(|| broker());
-        let writers = &mut self.writers;
-        // Without more input, since what is complete would have to be known otherwise.
+        let (broker, writers) = (self.place.broker(), &mut self.writers);
+        // No more comes meanwhile, else it would never be complete.
         crate::harness::wait::wait_until(LIMIT, "everything to be committed", || {
             writers.look(broker);
             last.iter().all(|(shard, line)| writers.has_reached(*shard, *line))
@@ -213,23 +223,24 @@ impl Campaign {
     /// The members stop, and what lies in Kafka is compared once more.
     #[track_caller]
     fn finish(mut self) {
-        for number in 0..self.members.len() {
-            self.members[number].sigterm();
-            let status = self.members[number].wait_exit(LIMIT);
-            assert_eq!(status.code(), Some(0), "{}", self.members[number].log().join("\n"));
-            self.count(number);
+        for mut member in std::mem::take(&mut self.members) {
+            member.sigterm();
+            let status = member.wait_exit(LIMIT);
+            assert_eq!(status.code(), Some(0), "{}", member.log().join("\n"));
+            self.count(&member);
         }
         self.look();
         self.judge.check_complete(self.stream.made());
-        let uncommitted = read_all(self.broker(), self.stream.setup.topic(), Isolation::Uncommitted).len();
         println!(
-            "{:?} in {:.0} s: {} events, none lost, none twice, all in order; {} records of transactions that were not committed; \
-             {} fenced writers",
+            "{:?} in {:.0} s with seed {}: {} events, none lost, none twice, all in order; {} records of transactions that were not \
+             committed; {} fenced writers; faults of the service: {:?}",
             self.hits,
             self.since.elapsed().as_secs_f64(),
+            self.options.seed,
             self.judge.records(),
-            uncommitted as u64 - self.judge.records(),
-            self.fenced
+            self.judge.uncommitted(),
+            self.fenced,
+            self.stream.mock.stats().faults
         );
     }
 }

@@ -1,6 +1,7 @@
 //! Three brokers with three replicas of everything, of which two must be in sync: one of them is lost while a takeover runs, then
 //! the one that coordinates the group.
 
+use super::campaign::group_partition;
 use super::sharing::{LIMIT, Shared, owned};
 use crate::harness::airship::Setup;
 use crate::harness::airship::oracle::{Found, Repeats};
@@ -12,9 +13,6 @@ const EVENTS: u64 = 60_000;
 
 /// Events that come with each look at what is waited for.
 const STEP: u64 = 2;
-
-/// Of the topic that holds the groups, in the tests' brokers.
-const GROUP_PARTITIONS: i32 = 4;
 
 struct Scene {
     nodes: Vec<PrivateBroker>,
@@ -85,9 +83,7 @@ impl Scene {
     #[track_caller]
     fn coordinator(&self) -> usize {
         let group = self.topic("shards");
-        // As Java hashes text.
-        let hash = group.bytes().fold(0i32, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
-        self.leader("__consumer_offsets", (hash & i32::MAX) % GROUP_PARTITIONS)
+        self.leader("__consumer_offsets", group_partition(&group))
     }
 }
 

@@ -10,6 +10,8 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Checkpoint {
     pub(crate) sequence: u64,
+    /// How often the stream had been cut into another number of shards.
+    pub(crate) cut: u64,
     pub(crate) owner: String,
     /// The offset of the last line taken, in the service's spelling.
     pub(crate) offset: Option<String>,
@@ -49,6 +51,7 @@ impl Checkpoint {
         let text = |pointer: &str| json.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         Self {
             sequence: number("/sequence"),
+            cut: json["cut"].as_u64().unwrap_or(0),
             owner: text("/owner").expect("an owner"),
             offset: text("/position/offset"),
             position: json["position"].clone(),

@@ -138,7 +138,10 @@ pub(crate) fn watermarks(consumer: &BaseConsumer, topic: &str, partition: i32) -
                     Code::NotLeaderForPartition
                     | Code::LeaderNotAvailable
                     | Code::UnknownTopicOrPartition
-                    | Code::UnknownPartition,
+                    | Code::UnknownPartition
+                    // A broker that was started a moment ago, or is gone while another one takes its place.
+                    | Code::BrokerTransportFailure
+                    | Code::AllBrokersDown,
                 ) => None,
                 _ => panic!("watermarks of {topic}/{partition}: {error}"),
             },

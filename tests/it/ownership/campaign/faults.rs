@@ -1,6 +1,8 @@
-//! What happens to an instance in a campaign.
+//! What happens in a campaign, and what happens to an instance.
 
-use super::super::sharing::{owned, owned_by};
+use super::super::TAKEN_OVER;
+use super::super::sharing::owned;
+use super::options::Ownership;
 use super::{Campaign, LIMIT, Member};
 use crate::harness::airship::count_log;
 use rand::RngExt as _;
@@ -14,7 +16,7 @@ pub(super) const STEPS: [&str; 6] =
 /// How long an instance that woke up does not hear that its shards are not its own any more, unless a fence tells.
 const DEAF: Duration = Duration::from_secs(6);
 
-/// What happens to an instance.
+/// What happens.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Kind {
     /// SIGKILL, and it is started again.
@@ -29,16 +31,25 @@ pub(super) enum Kind {
     StoodStillDeaf,
     /// Its way to Kafka carries nothing for longer than its session.
     CutOff,
+    /// The broker answers nothing for seconds.
+    BrokerStoodStill,
+    /// One of three brokers is killed, stopped, or stands still.
+    BrokerLost,
+    /// All are started again with another configuration, with another number of shards.
+    Reconfigured,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Killed,
         Self::KilledAtStep,
         Self::Stopped,
         Self::StoodStill,
         Self::StoodStillDeaf,
         Self::CutOff,
+        Self::BrokerStoodStill,
+        Self::BrokerLost,
+        Self::Reconfigured,
     ];
 
     #[track_caller]
@@ -56,9 +67,6 @@ impl Campaign {
         // Sometimes it is back before the others have noticed.
         let away = self.random.random_range(Duration::ZERO..=self.options.away);
         println!("{:7.1} s  {kind:?} {} for {away:?}", self.since.elapsed().as_secs_f64(), self.name(number));
-        if matches!(kind, Kind::StoodStill | Kind::CutOff) {
-            self.wait_busy(number);
-        }
         match kind {
             Kind::Killed => {
                 self.members[number].kill9();
@@ -70,7 +78,11 @@ impl Campaign {
                 self.wait_end(number);
                 self.replace(number, away, "");
             }
+            Kind::StoodStill | Kind::CutOff if self.options.ownership == Ownership::Static => {
+                self.take_over(kind, away / 4);
+            }
             Kind::StoodStill => {
+                let number = self.wait_busy(number);
                 self.members[number].sigstop();
                 self.wait_shared(Some(number));
                 let noticed = self.noticed(number);
@@ -79,27 +91,57 @@ impl Campaign {
             }
             Kind::StoodStillDeaf => self.stand_still_deaf(number),
             Kind::CutOff => {
+                let number = self.wait_busy(number);
                 let noticed = self.noticed(number);
-                self.ways[number].cut();
+                self.place.way(number).cut();
                 // The stream still flows into it, and nothing of it may ever be seen.
                 self.wait_shared(Some(number));
                 self.pass(away / 4);
                 // It may have noticed by its own clock already.
-                self.ways[number].mend();
+                self.place.way(number).mend();
                 self.wait("the member to notice", || self.noticed(number) > noticed);
             }
+            Kind::BrokerStoodStill => self.freeze_broker(),
+            Kind::BrokerLost => self.lose_broker(),
+            Kind::Reconfigured => self.reconfigure(),
         }
     }
 
-    /// Waits until a member has shards and the others have the rest: one that was started a moment ago, or was struck just now, has
-    /// nothing to lose yet.
+    /// Without a group: the only instance stands still, or its way to Kafka is cut, and another one is started in its place. When it
+    /// is back it has to give up.
     #[track_caller]
-    fn wait_busy(&self, number: usize) {
-        self.wait("the member to have a shard", || {
+    fn take_over(&mut self, kind: Kind, away: Duration) {
+        let way = self.members[0].way;
+        match kind {
+            Kind::CutOff => self.place.way(way).cut(),
+            _ => self.members[0].sigstop(),
+        }
+        let next = self.start(0, 1 - way, "");
+        let mut old = std::mem::replace(&mut self.members[0], next);
+        self.wait_shared(None);
+        self.pass(away);
+        match kind {
+            Kind::CutOff => self.place.way(way).mend(),
+            _ => old.sigcont(),
+        }
+        self.wait("the old one to give up", || old.exited().is_some());
+        assert_eq!(old.wait_exit(LIMIT).code(), Some(TAKEN_OVER), "{}", old.log().join("\n"));
+        self.count(&old);
+    }
+
+    /// Waits until a member has shards and the others have the rest, and gives its number: one that was started a moment ago, or was
+    /// struck just now, has nothing to lose yet. It is the member of this number if that has any.
+    #[track_caller]
+    fn wait_busy(&self, number: usize) -> usize {
+        let mut found = None;
+        self.wait("a member to have a shard", || {
             // Asked once: it may lose them between two questions.
-            let own = owned(&self.members[number]);
-            own > 0.0 && own + owned_by(&self.others(Some(number))) == f64::from(self.options.shards)
+            let own: Vec<f64> = self.members.iter().map(|member| owned(member)).collect();
+            let count = own.len();
+            found = (number..number + count).map(|number| number % count).find(|number| own[*number] > 0.0);
+            own.iter().sum::<f64>() == f64::from(self.options.shards)
         });
+        found.expect("waited for")
     }
 
     #[track_caller]
@@ -139,16 +181,18 @@ impl Campaign {
     }
 
     #[track_caller]
-    fn wait_end(&mut self, number: usize) {
+    pub(super) fn wait_end(&mut self, number: usize) {
         let member: &mut Member = &mut self.members[number];
         self.stream.wait("the end of a member", || member.exited().is_some());
         assert_eq!(member.wait_exit(LIMIT).code(), Some(0), "{}", member.log().join("\n"));
     }
 
-    fn replace(&mut self, number: usize, away: Duration, failpoints: &str) {
+    pub(super) fn replace(&mut self, number: usize, away: Duration, failpoints: &str) {
         self.pass(away);
-        self.count(number);
-        self.members[number] = self.start(number, failpoints);
+        let way = self.members[number].way;
+        let next = self.start(number, way, failpoints);
+        let old = std::mem::replace(&mut self.members[number], next);
+        self.count(&old);
     }
 
     /// By a word of the group, whichever comes first, or by a fence.

@@ -26,6 +26,9 @@ pub(super) struct Judge {
     /// The last position by partition and by the shards that it belongs to. Events that were always of one shard keep their order.
     last: HashMap<(i32, Vec<usize>), u64>,
     ends: BTreeMap<i32, i64>,
+    /// The same for a reader that sees everything.
+    uncommitted_ends: BTreeMap<i32, i64>,
+    uncommitted: u64,
 }
 
 /// How the service's offsets follow from positions.
@@ -60,6 +63,8 @@ impl Judge {
             records: 0,
             last: HashMap::new(),
             ends: BTreeMap::new(),
+            uncommitted_ends: BTreeMap::new(),
+            uncommitted: 0,
         };
         judge.allow(setup.streams[0].shards);
         judge
@@ -85,6 +90,11 @@ impl Judge {
     /// Events in the topic so far, each once.
     pub(super) fn records(&self) -> u64 {
         self.records
+    }
+
+    /// Records that were written and do not count, at the end.
+    pub(super) fn uncommitted(&self) -> u64 {
+        self.uncommitted.saturating_sub(self.records)
     }
 
     /// The shard that gets the event at a position, where there are so many.
@@ -121,6 +131,20 @@ impl Judge {
         for (message, (position, shards)) in messages.iter().zip(places) {
             expectations[&shards].compare(&topic, message);
             self.take(message, position);
+        }
+        self.look_at_uncommitted(broker, &topic);
+    }
+
+    /// With `read_uncommitted` there may be more, and nothing that was never sent.
+    #[track_caller]
+    fn look_at_uncommitted(&mut self, broker: &Broker, topic: &str) {
+        let messages = read_on(broker, topic, Isolation::Uncommitted, &mut self.uncommitted_ends);
+        self.uncommitted += messages.len() as u64;
+        let mut line = Vec::new();
+        for message in &messages {
+            line.clear();
+            self.log.render(self.position(message), &mut line);
+            assert!(message.value.as_deref() == Some(&line), "CHANGED on the way: {}", lossy(message));
         }
     }
 

@@ -5,8 +5,27 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Faults of a run that nobody asks for more of.
+/// Faults of a run that nobody asks for more of, and how long they go on at most.
 const FAULTS: u32 = 10;
+const SHORT: Duration = Duration::from_secs(40);
+
+/// Who says which instance has which shard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Ownership {
+    /// A consumer group.
+    Group,
+    /// Nobody: one instance has all, until another one is started.
+    Static,
+}
+
+impl Ownership {
+    /// The faults that there are without any that need other brokers.
+    fn kinds(self) -> Vec<Kind> {
+        let is_one = |kind: &Kind| *kind != Kind::BrokerLost;
+        let is_static = |kind: &Kind| *kind != Kind::StoodStillDeaf;
+        Kind::ALL.into_iter().filter(is_one).filter(|kind| self == Self::Group || is_static(kind)).collect()
+    }
+}
 
 /// Somewhat longer than a session.
 const AWAY: Duration = Duration::from_secs(9);
@@ -14,6 +33,7 @@ const AWAY: Duration = Duration::from_secs(9);
 /// A campaign, but for what is struck.
 #[derive(Clone, Debug)]
 pub(super) struct Options {
+    pub ownership: Ownership,
     pub faults: u32,
     /// Says which faults, and when.
     pub seed: u64,
@@ -38,12 +58,32 @@ impl Options {
     pub(super) fn from_env() -> Self {
         let kinds = std::env::var("TRIBUTARY_TEST_KINDS").unwrap_or_default();
         let kinds: Vec<Kind> = kinds.split(',').filter(|name| !name.is_empty()).map(Kind::named).collect();
+        let ownership = match std::env::var("TRIBUTARY_TEST_OWNERSHIP").as_deref() {
+            Ok("static") => Ownership::Static,
+            Ok("group") | Err(_) => Ownership::Group,
+            Ok(other) => panic!("no ownership {other}: group or static"),
+        };
+        let base = Self { ownership, ..Self::default() };
+        let kinds = match number("BROKERS", 1) {
+            _ if !kinds.is_empty() => kinds,
+            1 => ownership.kinds(),
+            // What needs ways to one broker is left out.
+            _ => {
+                let needs_ways = |kind: &Kind| matches!(kind, Kind::CutOff | Kind::BrokerStoodStill);
+                let rest = ownership.kinds().into_iter().filter(|kind| !needs_ways(kind));
+                // As often as all others together.
+                rest.flat_map(|kind| [kind, Kind::BrokerLost]).collect()
+            }
+        };
+        let is_short = std::env::var_os("TRIBUTARY_TEST_FAULTS").is_none();
         Self {
             faults: number("FAULTS", FAULTS),
+            limit: if is_short { SHORT } else { base.limit },
             seed: number("SEED", rand::random::<u32>().into()),
-            kinds: if kinds.is_empty() { Kind::ALL.to_vec() } else { kinds },
-            step: number("STEP", 2),
-            ..Self::default()
+            kinds,
+            members: if ownership == Ownership::Static { 1 } else { base.members },
+            step: number("STEP", base.step),
+            ..base
         }
     }
 }
@@ -53,7 +93,8 @@ impl Default for Options {
         Self {
             faults: FAULTS,
             seed: rand::random::<u32>().into(),
-            kinds: Kind::ALL.to_vec(),
+            kinds: Ownership::Group.kinds(),
+            ownership: Ownership::Group,
             members: 3,
             shards: 8,
             step: 2,

@@ -51,17 +51,24 @@ impl Writers {
         }
     }
 
-    /// Whether shard `index` has got to this line. Of several cuts the one counts that is furthest.
-    pub(super) fn has_reached(&self, index: u32, line: u64) -> bool {
-        let key = format!("{STREAM}/{index}");
-        let at = |history: &History| self.offsets.position(history.last.offset.as_deref()?);
-        let all = self.shards.iter().filter(|((_, shard), _)| *shard == key);
-        all.filter_map(|(_, history)| at(history)).max() >= Some(line)
+    /// Those of the latest cut.
+    fn latest(&self) -> impl Iterator<Item = (&str, &Checkpoint)> {
+        let cut = self.shards.values().map(|history| history.last.cut).max();
+        let all = self.shards.iter().map(|((_, shard), history)| (shard.as_str(), &history.last));
+        all.filter(move |(_, last)| Some(last.cut) == cut)
     }
 
-    /// Events that the checkpoints say were delivered, where there was one cut only.
+    /// Whether shard `index` has got to this line.
+    pub(super) fn has_reached(&self, index: u32, line: u64) -> bool {
+        let key = format!("{STREAM}/{index}");
+        let at = |last: &Checkpoint| self.offsets.position(last.offset.as_deref()?);
+        let mut own = self.latest().filter(|(shard, _)| *shard == key);
+        own.any(|(_, last)| at(last) >= Some(line))
+    }
+
+    /// Events that the checkpoints say were delivered. Those of the latest cut count what was delivered before it, too.
     pub(super) fn delivered(&self) -> u64 {
-        self.shards.values().map(|history| history.last.delivered).sum()
+        self.latest().map(|(_, last)| last.delivered).sum()
     }
 }
 
