@@ -89,6 +89,7 @@ impl Campaign {
         let mut stream = Shared::new(events, options.step, |mock| Setup::at(at, "campaign", mock));
         stream.setup.streams[0].shards = options.shards;
         stream.setup.commit_interval = options.commit_interval;
+        stream.setup.transaction_timeout = options.transaction_timeout;
         let (judge, writers) = {
             let log = stream.mock.log();
             (Judge::new(&stream.setup, log), Writers::new(&stream.setup, log))

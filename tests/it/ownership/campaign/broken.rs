@@ -52,11 +52,17 @@ impl Rule {
         if self.kind == Kind::StoodStillDeaf { "2s" } else { "50ms" }
     }
 
+    /// Without a fence, what an instance left open ends in no other way than by its time, and whoever opens its shards waits for that.
+    fn transaction_timeout(&self, usual: &'static str) -> &'static str {
+        if self.name == "fence" { "30s" } else { usual }
+    }
+
     /// Runs a campaign with this rule broken, until the oracle says something. That a wait was in vain, for one, is no verdict.
     #[track_caller]
     fn run(&self, options: Options) -> Outcome {
         let since = Instant::now();
-        let mut campaign = Campaign::new(Options { broken: Some(self.name), ..options });
+        let transaction_timeout = self.transaction_timeout(options.transaction_timeout);
+        let mut campaign = Campaign::new(Options { broken: Some(self.name), transaction_timeout, ..options });
         let found = catch_unwind(AssertUnwindSafe(|| campaign.run()));
         let said = found.err().map(text);
         let (faults, seconds) = (campaign.hits.values().sum(), since.elapsed().as_secs_f64());

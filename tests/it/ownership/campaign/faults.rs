@@ -146,6 +146,8 @@ impl Campaign {
 
     #[track_caller]
     fn kill_at_step(&mut self, number: usize, away: Duration) {
+        // One without a shard passes no step. After other numbers of shards some members may have nothing but partitions of those before.
+        let number = self.wait_busy(number);
         let steps = self.options.steps;
         let step = steps[self.random.random_range(0..steps.len())];
         // The first passes are those of openings.

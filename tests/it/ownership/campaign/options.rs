@@ -43,6 +43,7 @@ pub(super) struct Options {
     /// Events that come with each look at what is waited for, which are some 10 ms apart.
     pub step: u64,
     pub commit_interval: &'static str,
+    pub transaction_timeout: &'static str,
     /// Where instances are killed, by the failpoints' names.
     pub steps: &'static [&'static str],
     /// How long an instance is away at most.
@@ -99,6 +100,8 @@ impl Default for Options {
             shards: 8,
             step: 2,
             commit_interval: "50ms",
+            // What an instance leaves open must end by the fence of the next one.
+            transaction_timeout: "10m",
             steps: &STEPS,
             away: AWAY,
             limit: Duration::MAX,
