@@ -32,6 +32,9 @@ use writers::Writers;
 /// Events that there may be for each fault, for each that comes with a look.
 const EVENTS_PER_FAULT: u64 = 4_000;
 
+/// Of which there are events.
+const MOST_FAULTS: u32 = 2_000;
+
 /// The instances, what they read and where they write.
 struct Campaign {
     options: Options,
@@ -83,7 +86,8 @@ impl Campaign {
     #[track_caller]
     fn new(options: Options) -> Self {
         println!("{options:?}");
-        let events = EVENTS_PER_FAULT * options.step * u64::from(options.faults + 2);
+        let events =
+            EVENTS_PER_FAULT * options.step * u64::from(options.faults.saturating_add(2).min(MOST_FAULTS));
         let place = Place::of(&options);
         let at = place.broker();
         let mut stream = Shared::new(events, options.step, |mock| Setup::at(at, "campaign", mock));

@@ -87,7 +87,9 @@ impl Rule {
     #[track_caller]
     fn check(&self) {
         let options = Options {
-            faults: 6,
+            faults: u32::MAX,
+            limit: FOUND_WITHIN,
+            stays_deaf: true,
             kinds: vec![self.kind],
             members: 2,
             shards: 2,

@@ -1,7 +1,7 @@
 //! What happens in a campaign, and what happens to an instance.
 
 use super::super::TAKEN_OVER;
-use super::super::sharing::owned;
+use super::super::sharing::{opened, owned};
 use super::options::Ownership;
 use super::{Campaign, LIMIT, Member};
 use crate::harness::airship::count_log;
@@ -15,6 +15,9 @@ pub(super) const STEPS: [&str; 6] =
 
 /// How long an instance that woke up does not hear that its shards are not its own any more, unless a fence tells.
 const DEAF: Duration = Duration::from_secs(6);
+
+/// How long one waits for it to open a shard again.
+const OPENS_WITHIN: Duration = Duration::from_secs(20);
 
 /// What happens.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -170,10 +173,15 @@ impl Campaign {
         let busy = owned(&self.members[number]) > 0.0;
         self.members[number].sigstop();
         self.wait_shared(Some(number));
-        let noticed = self.noticed(number);
+        let (noticed, opened_before) = (self.noticed(number), opened(&self.members[number]));
         self.members[number].sigcont();
         let since = Instant::now();
         self.wait("the fence", || self.noticed(number) > noticed || !busy || since.elapsed() > DEAF);
+        let has_opened = || opened(&self.members[number]) > opened_before;
+        if self.options.stays_deaf && busy {
+            self.wait("it to open a shard again", || has_opened() || since.elapsed() > OPENS_WITHIN);
+            self.pass(DEAF / 6);
+        }
         std::fs::write(self.members[number].go(), "").expect("a file");
         self.wait("it to hear again", || self.noticed(number) > noticed || !busy);
     }

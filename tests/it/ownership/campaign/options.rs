@@ -48,6 +48,8 @@ pub(super) struct Options {
     pub steps: &'static [&'static str],
     /// How long an instance is away at most.
     pub away: Duration,
+    /// Whether one that woke up does not even hear what the group says when a fence has told it, until it has opened a shard again.
+    pub stays_deaf: bool,
     /// No more faults after so long.
     pub limit: Duration,
     /// The rule that is broken on purpose.
@@ -104,6 +106,7 @@ impl Default for Options {
             transaction_timeout: "10m",
             steps: &STEPS,
             away: AWAY,
+            stays_deaf: false,
             limit: Duration::MAX,
             broken: None,
         }
