@@ -2,9 +2,10 @@
 //!
 //! Reads the sources as text. A test module may import what it likes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// A file is a page or a few.
 const MAX_LINES: usize = 400;
@@ -291,4 +292,43 @@ fn only_one_place_builds_kafka_clients_and_gives_secrets_out() {
         ["source/", "web", "cli/probe.rs", "cli/live.rs"].iter().any(|place| path.starts_with(place))
     };
     assert!(http.iter().all(may), "{http:?}");
+}
+
+/// Its direct dependencies, each with the features that it is built with, where these packages and edges are.
+fn dependencies(packages: &[&str], edges: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR")).args(["tree", "--locked", "--offline"]).args(packages);
+    cargo.args(["--depth", "1", "--prefix", "none", "--edges", edges, "--format", "{p}\t{f}"]);
+    let output = cargo.output().expect("cargo");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("text");
+    let dependency = |line: &str| {
+        let (name, features) = line.split_once('\t')?;
+        // An asterisk says that what follows was shown before.
+        let features = features.split([',', ' ']).filter(|feature| !["", "(*)"].contains(feature));
+        Some((name.to_owned(), features.map(str::to_owned).collect()))
+    };
+    text.lines().filter_map(dependency).collect()
+}
+
+/// A feature that only tests ask for would be missing where nobody builds tests: in the image and in a release.
+#[test]
+fn the_program_asks_itself_for_what_it_needs_of_its_dependencies() {
+    let program = dependencies(&["--package", "tributary"], "normal");
+    let with_tests = dependencies(&["--workspace"], "normal,dev");
+    assert!(program.len() > 20, "{program:?}");
+    let mut more = Vec::new();
+    for (name, features) in &program {
+        let extra: Vec<_> = with_tests[name].difference(features).map(String::as_str).collect();
+        let is_known = match name.split(' ').next() {
+            // Tests stop the clock.
+            Some("tokio") => extra == ["test-util"],
+            Some("tributary") => true,
+            _ => extra.is_empty(),
+        };
+        if !is_known {
+            more.push(format!("{name}: {}", extra.join(", ")));
+        }
+    }
+    assert!(more.is_empty(), "only tests ask for these features: {more:#?}");
 }
