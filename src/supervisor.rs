@@ -34,7 +34,7 @@ mod verdict;
 pub(crate) use announcing::{all_topics, place_unknown};
 use announcing::{announce, watch};
 pub use changing::{AllFigures, StreamChange, no_changes};
-use membership::{Membership, watch_holders};
+use membership::Membership;
 use run::Run;
 use starter::{Orders, Starter};
 
@@ -134,12 +134,10 @@ pub(crate) async fn run_as(
         _ => None,
     };
     let watch = watch(&plan, &names.instance, drain, run.events());
-    let watch_holders = watch_holders(&plan.kafka, run.events());
     let ended = tokio::select! {
         ended = run.supervise(&mut changes) => ended,
-        // These never end by themselves.
+        // Never ends by itself.
         ended = watch => ended,
-        ended = watch_holders, if membership.is_some() => ended,
     };
     // All shards have let go, so nobody has to wait for them.
     drop(run);

@@ -42,7 +42,7 @@ struct Shard {
     number: u32,
     /// Whose it is to run, as far as this instance knows.
     owner: &'static str,
-    /// The other instance that has it in the group, a few seconds ago; absent where that is not known.
+    /// The other instance that the group gave it to when it last changed; absent where that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     held_by: Option<Arc<str>>,
     /// Absent where no second look was taken, and at the first of several.
@@ -124,7 +124,7 @@ impl Shard {
             stream: id.stream.to_string(),
             number: id.index,
             owner: if is_owned { "this instance" } else { "another instance, or none yet" },
-            held_by: health.holder,
+            held_by: health.holder.filter(|_| !is_owned),
             events_per_second: rate,
             received: shard.received.get(),
             delivered: shard.delivered.get(),

@@ -127,13 +127,13 @@ impl Health {
 
     /// The shard is not this instance's to run.
     pub fn standby(&self) {
-        *self.lock() = State { phase: Phase::Standby, ..State::default() };
+        let mut state = self.lock();
+        *state = State { phase: Phase::Standby, holder: state.holder.take(), ..State::default() };
     }
 
-    /// The instance that has it instead, as far as that is known.
+    /// The other instance that the group gave it to, as far as that is known.
     pub fn held_by(&self, holder: Option<Arc<str>>) {
-        let mut state = self.lock();
-        state.holder = holder.filter(|_| state.phase == Phase::Standby);
+        self.lock().holder = holder;
     }
 
     /// There is no such shard any more, and why.

@@ -8,20 +8,16 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::warn;
 
-use super::Ended;
 use super::run::Event;
 use crate::sink::kafka::config::Config;
-use crate::sink::kafka::group::{Census, Change, Group, Holders, Left, Member, Seat};
+use crate::sink::kafka::group::{Change, Group, Left, Member, Seat};
 use crate::sink::kafka::placement::Latest;
 use crate::task;
 
 /// How long leaving may take: when Kafka is away, nobody hears of it.
 const LEAVING: Duration = Duration::from_secs(5);
-
-/// Between two looks at who has which shard, which are only for show.
-const LOOK: Duration = Duration::from_secs(5);
 
 /// A member of the group, on a thread of its own.
 pub(super) struct Membership {
@@ -76,6 +72,7 @@ fn tell(change: Change, events: &mpsc::UnboundedSender<Event>, release_timeout: 
     match change {
         Change::Assigned(partitions) => drop(events.send(Event::Assigned(partitions))),
         Change::Lost(partitions) => drop(events.send(Event::Lost(partitions))),
+        Change::Held(holders) => drop(events.send(Event::Held(holders))),
         Change::Revoked(partitions) => {
             let (guard, released) = channel::<Infallible>();
             drop(events.send(Event::Revoked(partitions.clone(), guard)));
@@ -84,25 +81,5 @@ fn tell(change: Change, events: &mpsc::UnboundedSender<Event>, release_timeout: 
                 drop(events.send(Event::Lost(partitions)));
             }
         }
-    }
-}
-
-/// Looks now and then who has which shard. Never ends by itself.
-pub(super) async fn watch_holders(config: &Config, events: mpsc::UnboundedSender<Event>) -> Ended {
-    let new_census = || Census::new(config, Handle::current());
-    let mut census = new_census();
-    loop {
-        tokio::time::sleep(LOOK).await;
-        let (looked, back) = match tokio::task::spawn_blocking(move || (census.holders(), census)).await {
-            Ok((looked, back)) => (looked.map_err(|error| error.to_string()), back),
-            Err(error) => (Err(error.to_string()), new_census()),
-        };
-        census = back;
-        // What was so at the last look may not be so any more.
-        let holders = looked.unwrap_or_else(|reason| {
-            debug!(reason, "cannot look which instances have the shards");
-            Holders::default()
-        });
-        drop(events.send(Event::Held(holders)));
     }
 }

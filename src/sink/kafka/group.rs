@@ -29,12 +29,11 @@ use crate::failpoint;
 use crate::sink::SinkError;
 
 mod assignment;
-mod holders;
 mod namesake;
 mod orphans;
 mod seat;
 
-pub(crate) use holders::{Census, Holders};
+pub(crate) use assignment::Holders;
 use orphans::Watch;
 pub use seat::{Seat, Sitting};
 
@@ -77,6 +76,8 @@ pub(crate) enum Change {
     Revoked(Vec<i32>),
     /// Others may have them already.
     Lost(Vec<i32>),
+    /// The members have these; nothing while they agree on it anew.
+    Held(Holders),
 }
 
 /// How a membership ended.

@@ -1,11 +1,15 @@
 //! What the members of a consumer group have, as the group's coordinator tells it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use rdkafka::groups::GroupInfo;
 
 /// Length of the UUID that brokers put behind a member's instance id and a `-`.
 const UUID_LENGTH: usize = 36;
+
+/// The instance id of the member that has a partition. Only for show: no decision rests on it.
+pub(crate) type Holders = BTreeMap<i32, Arc<str>>;
 
 /// What a member has of one topic.
 #[derive(Clone, PartialEq, Eq, Debug)]

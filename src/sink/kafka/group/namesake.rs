@@ -6,20 +6,24 @@
 
 use std::time::Duration;
 
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::assignment::instance_id;
-use super::holders::Census;
 use super::{Member, sleep};
 use crate::sink::SinkError;
+use crate::sink::kafka::client::{Context, close_beside, explain};
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Looks in a row that have to find none: a group whose coordinator moves looks like one without members for a moment.
 const ABSENT: u32 = 3;
+
+/// Limit of one.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What was seen of the members that have the name.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -69,10 +73,9 @@ impl Member {
     pub(super) fn has_namesake(&self, stop: &CancellationToken) -> bool {
         let instance_id = &self.group.instance_id;
         warn!(instance_id, "the group has another member of this instance_id; finding out whether it lives");
-        let mut watched = Watched::default();
-        let mut census = Census::new(&self.config, self.runtime.clone());
+        let (mut watched, mut client) = (Watched::default(), None);
         while !stop.is_cancelled() {
-            match self.namesake(&mut census) {
+            match self.namesake(&mut client) {
                 Ok(found) => {
                     match watched.judge(found.as_deref(), Instant::now(), self.group.session_timeout) {
                         Verdict::Free => {
@@ -95,10 +98,27 @@ impl Member {
     }
 
     /// The id of the member that has this one's name, if there is one.
-    fn namesake(&self, census: &mut Census) -> Result<Option<String>, SinkError> {
-        let list = census.members()?;
-        let mut ids = list.groups().iter().flat_map(|group| group.members()).map(|member| member.id());
-        Ok(ids.find(|id| instance_id(id) == Some(&self.group.instance_id)).map(str::to_owned))
+    fn namesake(&self, client: &mut Option<BaseConsumer<Context>>) -> Result<Option<String>, SinkError> {
+        let consumer = match client.take() {
+            Some(consumer) => consumer,
+            None => self.clients.consumer(true)?,
+        };
+        match consumer.client().fetch_group_list(Some(&self.topic), REQUEST_TIMEOUT) {
+            Ok(list) => {
+                *client = Some(consumer);
+                let members = list.groups().iter().flat_map(|group| group.members());
+                let mut ids = members.map(|member| member.id());
+                Ok(ids.find(|id| instance_id(id) == Some(&self.group.instance_id)).map(str::to_owned))
+            }
+            Err(error) => {
+                let reason = explain(&consumer, &error);
+                close_beside(consumer);
+                Err(SinkError::Unusable(format!(
+                    "cannot ask for the members of group {}: {reason}",
+                    self.topic
+                )))
+            }
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! A member that gives partitions back joins once more, so that others get them. If its process is killed in between and comes
 //! back under its name, the group gives it what it had kept, and knows of nothing that is left to do: the rest would have no member
-//! until somebody joins or leaves. So a member looks, after each change of what it has, whether all partitions have a member.
+//! until somebody joins or leaves. So a member looks, after each change of what it has, whether all partitions have a member, and tells who has them.
 //!
 //! Invariants:
 //! - A partition that is being given back is left alone: that takes no longer than `release_timeout`, and a member that stands
@@ -10,6 +10,7 @@
 //! - One member acts and the others do not. They all see the same, at about the same time.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -17,8 +18,8 @@ use rdkafka::error::KafkaError;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 
-use super::assignment::{Share, instance_id};
-use super::{GroupContext, Member};
+use super::assignment::{Holders, Share, instance_id};
+use super::{Change, GroupContext, Member};
 use crate::model::errors::chain;
 
 /// Between two looks.
@@ -51,6 +52,15 @@ impl View {
     fn orphans(&self) -> BTreeSet<i32> {
         let is_had = |partition: &i32| self.shares.iter().any(|share| share.partitions.contains(partition));
         self.partitions.iter().copied().filter(|partition| !is_had(partition)).collect()
+    }
+
+    /// Who has what.
+    fn holders(&self) -> Holders {
+        let held = self.shares.iter().filter_map(|Share { member_id, partitions }| {
+            let name: Arc<str> = instance_id(member_id)?.into();
+            Some(partitions.iter().map(move |partition| (*partition, Arc::clone(&name))))
+        });
+        held.flatten().collect()
     }
 
     /// The name of the member whose departure disturbs the least: the one with the fewest partitions, and of several the first.
@@ -101,6 +111,7 @@ impl Member {
             debug!(reason = chain(&error), topic = self.topic, "cannot ask who has which partition");
             None
         });
+        (self.owner)(Change::Held(view.as_ref().map(View::holders).unwrap_or_default()));
         let patience = self.group.release_timeout.saturating_add(self.group.session_timeout);
         let orphans = watch.judge(view.as_ref().map(View::orphans), Instant::now(), patience);
         let is_least = view.is_some_and(|view| view.least() == Some(&self.group.instance_id));
@@ -156,6 +167,9 @@ mod tests {
     fn of_the_members_the_one_with_the_least_acts() {
         let seen = view(6, &[("c", &[0]), ("a", &[1, 3]), ("b", &[5])]);
         assert_eq!((seen.orphans(), seen.least()), (set(&[2, 4]), Some("b")));
+        let held: Vec<_> =
+            seen.holders().into_iter().map(|(partition, name)| format!("{name}{partition}")).collect();
+        assert_eq!(held, ["c0", "a1", "a3", "b5"]);
         let seen = view(2, &[("a", &[0, 1]), ("z", &[])]);
         assert_eq!((seen.orphans(), seen.least()), (set(&[]), Some("z")));
         assert_eq!(view(1, &[]).least(), None);
