@@ -26,6 +26,7 @@ use crate::model::checkpoint::{Checkpoint, Hold};
 use crate::model::types::{OutRecord, Run, ShardId};
 
 mod blocking;
+mod breaking;
 mod checking;
 pub(crate) mod client;
 pub(crate) mod config;

@@ -3,9 +3,7 @@
 //! Invariant: the checkpoint is the last record of its transaction.
 
 use rdkafka::error::KafkaError;
-use std::cell::RefCell;
-
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::producer::{BaseRecord, Producer};
 use rdkafka::types::RDKafkaErrorCode as Code;
 use tokio::time::Instant;
 use tracing::warn;
@@ -17,17 +15,11 @@ use crate::model::errors::chain;
 use crate::model::types::{OutRecord, Run};
 use crate::sink::SinkError;
 use crate::sink::kafka::blocking::Unflushed;
-use crate::sink::kafka::client::{Context, MESSAGE_MAX_BYTES, explain, with_causes};
+use crate::sink::kafka::client::{MESSAGE_MAX_BYTES, explain, with_causes};
 use crate::sink::kafka::delivery::STATE;
 
 /// Room for a record's framing in a batch, bytes, beyond key, value and headers.
 pub(super) const RECORD_OVERHEAD: usize = 128;
-
-thread_local! {
-    /// What a shard whose `checkpoint_order` is broken writes its checkpoints with: a producer takes a second to get ready, and far longer
-    /// on a busy machine.
-    static AHEAD: RefCell<Option<BaseProducer<Context>>> = const { RefCell::new(None) };
-}
 
 impl KafkaSink {
     /// Sends, waiting while the producer's queue is full. Waiting is bounded by the transaction's own limit.
@@ -205,24 +197,6 @@ impl KafkaSink {
     fn commit_transaction(&mut self) -> Result<(), SinkError> {
         let committed = blocking::commit(self.producer()?, self.settings.config.transaction_timeout);
         committed.map_err(|error| self.classify(&error))
-    }
-
-    /// Writes the checkpoint beside the open transaction, where it counts at once: what must never be.
-    fn write_ahead(&self, checkpoint: &Checkpoint) -> Result<(), SinkError> {
-        let producer = match AHEAD.take() {
-            Some(producer) => producer,
-            None => self.clients.without_transactions().producer("", self.sizes)?,
-        };
-        let (topic, key, payload) = (self.state().checkpoints, self.key(), checkpoint.encode());
-        let record: BaseRecord<'_, [u8], [u8], usize> = BaseRecord::with_opaque_to(&topic, STATE);
-        let record = record.key(key.as_bytes()).payload(&payload).timestamp(checkpoint.committed_ms);
-        let record = record.partition(self.settings.place.partition);
-        let sent = blocking::send(&producer, record, self.time_left());
-        sent.map_err(|error| SinkError::Abortable(chain(&error)))?;
-        let written = blocking::flush(&producer, self.time_left());
-        written.map_err(|_| SinkError::Abortable("the checkpoint was not written ahead".into()))?;
-        AHEAD.set(Some(producer));
-        Ok(())
     }
 
     /// A transaction is committed: counts its partitions of events, and says now and then if they are many.
