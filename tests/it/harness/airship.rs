@@ -21,7 +21,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Runtime;
 use tributary_mock::Handle;
-use tributary_mock::airship::{self, Epoch};
+use tributary_mock::airship::{self, Epoch, Fault};
 
 /// Limit for whatever goes through the whole pipeline: debug builds on a busy machine.
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
@@ -37,6 +37,19 @@ pub(crate) static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().e
 
 /// A mock service, which stops when this is dropped.
 pub(crate) struct Mock(Handle);
+
+/// The ways in which a stream may end before it should.
+pub(crate) fn early_endings() -> [Fault; 7] {
+    [
+        Fault::Eof {},
+        Fault::MissingTrailer {},
+        Fault::TornLine {},
+        Fault::TruncatedGzip {},
+        Fault::CutMidLine {},
+        Fault::CutMidGzip {},
+        Fault::Reset {},
+    ]
+}
 
 /// A log of `events` lines with ids of its own that is read from its beginning; all else as in the mock's defaults.
 pub(crate) fn service(events: u64) -> airship::Config {

@@ -17,7 +17,6 @@ use crate::harness::process::{self, Process};
 use faults::Kind;
 use judge::Judge;
 use options::{Options, Ownership};
-pub(super) use outside::group_partition;
 use place::Place;
 use rand::rngs::SmallRng;
 use rand::{RngExt as _, SeedableRng as _};

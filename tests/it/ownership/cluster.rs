@@ -1,8 +1,7 @@
 //! Three brokers with three replicas of everything, of which two must be in sync: one of them is lost while a takeover runs, then
 //! the one that coordinates the group.
 
-use super::campaign::group_partition;
-use super::sharing::{LIMIT, Shared, owned};
+use super::sharing::{LIMIT, Shared, group_partition, owned};
 use crate::harness::airship::Setup;
 use crate::harness::airship::oracle::{Found, Repeats};
 use crate::harness::broker::{Broker, PrivateBroker, cluster};

@@ -17,6 +17,9 @@ pub(super) const SESSION: Duration = Duration::from_secs(6);
 /// Time between the first and the last event at most, microseconds. The first one is an hour old.
 const LONGEST_LOG_US: u64 = 3_000_000_000;
 
+/// Partitions of the topics that hold groups and transactions, in the tests' brokers.
+pub(super) const INTERNAL_PARTITIONS: i32 = 4;
+
 /// A stream whose events come only while something is waited for, so that they never end before the faults do.
 pub(super) struct Shared {
     pub mock: Mock,
@@ -111,4 +114,10 @@ pub(super) fn is_ready(process: &Process) -> bool {
 /// Shards that a process has opened since it started.
 pub(super) fn opened(process: &Process) -> usize {
     count_log(process, "\"opened\"")
+}
+
+/// Of the topic that holds the groups: as Java hashes text.
+pub(super) fn group_partition(group: &str) -> i32 {
+    let hash = group.bytes().fold(0i32, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
+    (hash & i32::MAX) % INTERNAL_PARTITIONS
 }

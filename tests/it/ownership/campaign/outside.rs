@@ -1,7 +1,8 @@
 //! What happens around the instances: at the service, at Kafka, and to the configuration.
 
+use super::super::sharing::{INTERNAL_PARTITIONS, group_partition};
 use super::{Campaign, LIMIT};
-use crate::harness::airship::count_log;
+use crate::harness::airship::{count_log, early_endings};
 use rand::RngExt as _;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -13,9 +14,6 @@ const BROKER_STILL: Duration = Duration::from_secs(6);
 /// Of three, one stands still for so long at most: long enough that the others take its place.
 const NODE_STILL: Duration = Duration::from_secs(20);
 
-/// Partitions of the topics that hold groups and transactions, in the tests' brokers.
-const INTERNAL_PARTITIONS: i32 = 4;
-
 /// Numbers of shards that follow one another.
 const SHARDS: [u32; 4] = [8, 5, 6, 3];
 const WINDOWS: [&str; 3] = ["30m", "1h", "10m"];
@@ -25,14 +23,7 @@ const MAX_EVENTS: [usize; 3] = [200, 50, 1_000];
 /// What the service does wrong in a stream or at a connect.
 fn service_faults() -> Vec<Fault> {
     let status = |code| Fault::Status { code, body: ErrorBody::Html, message: None, retry_after: None };
-    vec![
-        Fault::Eof {},
-        Fault::MissingTrailer {},
-        Fault::TornLine {},
-        Fault::TruncatedGzip {},
-        Fault::CutMidLine {},
-        Fault::CutMidGzip {},
-        Fault::Reset {},
+    let others = [
         Fault::Stall { ms: Some(2_000) },
         Fault::GarbageLine {},
         Fault::ArrayLine {},
@@ -45,7 +36,8 @@ fn service_faults() -> Vec<Fault> {
         status(503),
         status(429),
         Fault::Drop {},
-    ]
+    ];
+    early_endings().into_iter().chain(others).collect()
 }
 
 /// How a broker is lost.
@@ -170,10 +162,4 @@ impl Campaign {
                 .any(|member| count_log(member, "the number of shards was changed: it begins") > 0)
         });
     }
-}
-
-/// Of the topic that holds the groups: as Java hashes text.
-pub(in super::super) fn group_partition(group: &str) -> i32 {
-    let hash = group.bytes().fold(0i32, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
-    (hash & i32::MAX) % INTERNAL_PARTITIONS
 }
