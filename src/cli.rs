@@ -59,8 +59,9 @@ enum Command {
     /// Look whether everything is in order before it runs: configuration, Kafka, topics, streams; changes nothing
     ///
     /// Prints a table with what is in order, what is doubtful, what failed and what to do about it. No topic, setting, record, position or
-    /// shard is changed, and no hit of Adobe taken; what cannot be tried so is named. The brokers remember the transactional id
-    /// <prefix>.check, with which transactions are tried. An Airship stream that nobody holds is opened and closed at once. The exit code tells the first
+    /// shard is changed, and no hit of Adobe taken; what cannot be tried so is named. The rights to write and to join the group, and Kafka's
+    /// clock, are tried by requests that Kafka always refuses. The brokers remember the transactional id <prefix>.check, with which
+    /// transactions are tried. An Airship stream that nobody holds is opened and closed at once. The exit code tells the first
     /// class in which something failed: 3 configuration, 7 Kafka, 8 topics, 9 streams, 10 this machine; 0 if nothing did.
     Check(check::Arguments),
     /// Print a stream's events to standard output, without Kafka

@@ -94,7 +94,8 @@ async fn all(config: &Config, arguments: &Arguments) -> anyhow::Result<Vec<Findi
     let mut findings = of_warnings(config);
     let plan = Arc::new(config.plan.clone());
     progress("asking Kafka");
-    let kafka::Found { findings: of_kafka, committed, brokers } = of_kafka(Arc::clone(&plan), limit).await?;
+    let kafka::Found { findings: of_kafka, committed, brokers, clock: of_brokers } =
+        of_kafka(Arc::clone(&plan), limit).await?;
     findings.extend(of_kafka);
     findings.extend(machine::http(&plan));
     let looking = Looking { committed: &committed, limit, open };
@@ -105,7 +106,7 @@ async fn all(config: &Config, arguments: &Arguments) -> anyhow::Result<Vec<Findi
     findings.extend(machine::receiver(&plan).await);
     findings.extend(machine::traces(&plan, limit).await);
     findings.push(clock);
-    findings.push(kafka::clock());
+    findings.push(of_brokers);
     findings.extend(machine::admin(config.admin));
     findings.push(machine::files(&plan, brokers));
     Ok(findings)

@@ -5,6 +5,7 @@ mod machine;
 mod oauth;
 mod reaching;
 mod streams;
+mod trying;
 
 use crate::harness::airship::{LIMIT, Mock, Setup, service};
 use crate::harness::broker::broker;
@@ -22,11 +23,17 @@ impl Checked {
     /// Runs it with this configuration and these arguments.
     #[track_caller]
     fn with(config: &str, arguments: &[&str]) -> Self {
+        Self::by(config, arguments, &[])
+    }
+
+    /// The same with these variables.
+    #[track_caller]
+    fn by(config: &str, arguments: &[&str], env: &[(&str, &str)]) -> Self {
         let file = tempfile::NamedTempFile::new().expect("a file");
         fs::write(file.path(), config).expect("written");
         let path = file.path().to_str().expect("UTF-8");
         let mut process =
-            process::subcommand(&[&["check", "--json", "--config", path], arguments].concat(), &[]);
+            process::subcommand(&[&["check", "--json", "--config", path], arguments].concat(), env);
         let status = process.wait_exit(LIMIT);
         let said = process.log().join("\n");
         let json: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));

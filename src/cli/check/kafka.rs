@@ -1,4 +1,5 @@
-//! What `check` asks of Kafka: whether it can be reached, and what the topics are like. Everything in here blocks.
+//! What `check` asks of Kafka: whether it can be reached, what the topics are like, and what the rights allow. Everything in here
+//! blocks.
 
 use std::time::Duration;
 
@@ -13,6 +14,9 @@ use crate::sink::kafka::topics::Wanted;
 use crate::sink::kafka::topics::inspecting::{Standing, There, Trouble, inspect};
 use crate::sink::kafka::{StateTopics, reach, trying};
 use crate::supervisor;
+
+pub(super) mod clock;
+mod rights;
 
 /// What to do where the first broker answers and another one does not.
 const ADVERTISED: &str = "check that this machine resolves and reaches the addresses that the brokers advertise (advertised.listeners)";
@@ -40,34 +44,34 @@ pub(super) struct Found {
     pub(super) committed: Committed,
     /// How many brokers there are; 0 where that is not known.
     pub(super) brokers: usize,
+    /// Its clock, which belongs to what is shown of this machine's.
+    pub(super) clock: Finding,
 }
+
+/// How it stands with each topic that is known before any event, by its name; none where that could not be asked.
+type Seen = Vec<(String, Standing)>;
 
 /// All that can be found out about Kafka.
 pub(super) fn check(asked: Asked<'_>) -> Found {
     let (reached, brokers) = reached(asked);
     if reached.is_failure() {
+        let why = "Kafka cannot be reached";
         let unseen = [(Class::Kafka, "transactions"), (Class::Topics, "all topics")]
-            .map(|(class, subject)| Finding::not_tried(class, subject, "Kafka cannot be reached"));
+            .map(|(class, subject)| Finding::not_tried(class, subject, why));
         let findings = [vec![reached], unseen.into()].concat();
-        return Found { findings, committed: Committed::Unknown, brokers };
+        return Found { findings, committed: Committed::Unknown, brokers, clock: clock::not_tried(why) };
     }
     let mut findings = vec![reached, transactions(asked)];
-    findings.extend(group(asked));
-    let (of_topics, record) = topics(asked, brokers);
+    findings.extend(rights::joining(asked));
+    let (of_topics, seen) = topics(asked, brokers);
     findings.extend(of_topics);
-    let (state, committed) = state(asked, record.as_ref());
+    let names = StateTopics::new(&asked.plan.kafka.prefix);
+    let standing = |topic: &str| seen.iter().find(|(name, _)| name == topic).map(|(_, standing)| standing);
+    let (state, committed) = state(asked, standing(&names.shards));
     findings.push(state);
-    let untried = "cannot be tried without writing, and rdkafka does not ask for what Kafka would tell of them; `Rights on Kafka` in \
-                   docs/security.md lists them";
-    findings.push(Finding::not_tried(Class::Topics, "rights to write", untried));
-    Found { findings, committed, brokers }
-}
-
-/// Kafka's clock, beside which ours is not put here.
-pub(super) fn clock() -> Finding {
-    let untried =
-        "Kafka tells its time only of what is written; each start compares the clocks by what it announces";
-    Finding::not_tried(Class::Machine, "clock of Kafka", untried)
+    findings.push(rights::writing(asked, &seen));
+    let clock = clock::compared(asked, standing(&names.checkpoints));
+    Found { findings, committed, brokers, clock }
 }
 
 /// Whether the brokers take the transactions of this configuration.
@@ -83,24 +87,6 @@ fn transactions(asked: Asked<'_>) -> Finding {
             Finding::failed(Class::Kafka, subject, reason, todo)
         }
     }
-}
-
-/// Whether the consumer group that shares the shards may be used, as far as can be told without joining it.
-fn group(asked: Asked<'_>) -> Option<Finding> {
-    let Asked { plan, runtime, limit } = asked;
-    plan.group.as_ref()?;
-    let subject = "consumer group";
-    Some(match trying::group(&plan.kafka, runtime.clone(), limit) {
-        Ok(()) => Finding::ok(
-            Class::Kafka,
-            subject,
-            "may be seen; whether it may be joined (Read) was not tried, for that moves shards",
-        ),
-        Err(error) => {
-            let todo = format!("give the right Read on the group {}.shards", plan.kafka.prefix);
-            Finding::failed(Class::Kafka, subject, error.to_string(), todo)
-        }
-    })
 }
 
 /// What was committed, with the right to read the state topics. `record` is the topic of the placement record, where that is known.
@@ -174,19 +160,24 @@ fn way_to_reach(reason: &str) -> &'static str {
     }
 }
 
-/// The topics that are known before any event, and how it stands with that of the placement record.
-fn topics(asked: Asked<'_>, brokers: usize) -> (Vec<Finding>, Option<Standing>) {
+/// The topics that are known before any event.
+fn topics(asked: Asked<'_>, brokers: usize) -> (Vec<Finding>, Seen) {
     let Asked { plan, runtime, limit } = asked;
     let wanted = supervisor::all_topics(plan);
     let standings = match inspect(&plan.kafka, runtime.clone(), &wanted, limit) {
         Ok(standings) => standings,
         Err(error) => {
-            return (vec![Finding::failed(Class::Topics, "all topics", error.to_string(), ADVERTISED)], None);
+            return (
+                vec![Finding::failed(Class::Topics, "all topics", error.to_string(), ADVERTISED)],
+                Vec::new(),
+            );
         }
     };
     let state = StateTopics::new(&plan.kafka.prefix);
-    let standing = |topic: &str| wanted.iter().zip(&standings).find(|(wanted, _)| wanted.name == topic);
-    let is_there = |topic: &str| matches!(standing(topic), Some((_, Standing::There(_))));
+    let is_there = |topic: &str| {
+        let mut found = wanted.iter().zip(&standings).filter(|(wanted, _)| wanted.name == topic);
+        found.any(|(_, standing)| matches!(standing, Standing::There(_)))
+    };
     let mut rules = Vec::from(state.rules(&plan.kafka));
     rules.retain(|rules| plan.kafka.check_settings && is_there(&rules.topic));
     let (wrong, unread) = match settings::inspect(&plan.kafka, runtime, &rules) {
@@ -201,7 +192,7 @@ fn topics(asked: Asked<'_>, brokers: usize) -> (Vec<Finding>, Option<Standing>) 
         judge(&wanted.name, standing, wrong, state.has(&wanted.name), plan.kafka.create_topics, brokers)
     };
     let findings = wanted.iter().zip(&standings).map(finding).chain(unread).collect();
-    (findings, standing(&state.shards).map(|(_, standing)| standing.clone()))
+    (findings, wanted.into_iter().map(|wanted| wanted.name).zip(standings).collect())
 }
 
 /// What a topic's standing means in a cluster of so many brokers. `may_change` tells whether the start sets settings of state topics
@@ -295,7 +286,7 @@ fn described(there: &There) -> String {
 mod tests {
     use super::*;
 
-    fn there() -> There {
+    pub(super) fn there() -> There {
         There {
             partitions: 3,
             replicas: 2,
@@ -303,16 +294,21 @@ mod tests {
             max_message_bytes: Some(1000),
             min_in_sync: Some(1),
             compacted: false,
+            keeps_times: true,
+            after_max_ms: None,
             told: true,
         }
     }
 
-    /// Result and text of a topic, as JSON has them.
-    fn of(there: There, wrong: Option<&Wrong>, is_state: bool, may_change: bool) -> (String, String) {
-        let finding = judge("t", &Standing::There(there), wrong, is_state, may_change, 3);
+    /// Result and text of a finding, as JSON has them.
+    pub(super) fn told(finding: Finding) -> (String, String) {
         let json = super::super::report::json(&[finding]);
         let text = |key: &str| json["checks"][0][key].as_str().unwrap_or_default().to_owned();
         (text("result"), text("found"))
+    }
+
+    fn of(there: There, wrong: Option<&Wrong>, is_state: bool, may_change: bool) -> (String, String) {
+        told(judge("t", &Standing::There(there), wrong, is_state, may_change, 3))
     }
 
     #[test]

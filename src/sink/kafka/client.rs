@@ -29,6 +29,7 @@ mod failures;
 mod files;
 mod intake;
 mod member;
+mod probing;
 mod refusal;
 mod statistics;
 #[cfg(test)]
@@ -37,6 +38,7 @@ mod tests;
 pub(super) use addresses::explain_admin;
 pub(super) use causes::{Served, explain, passes, with_causes};
 pub(crate) use context::Context;
+pub(crate) use probing::LONGEST_WAIT;
 pub(crate) use refusal::{Refusal, refusal};
 
 use failures::Failures;

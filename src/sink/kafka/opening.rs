@@ -103,15 +103,7 @@ impl KafkaSink {
         // A successor goes on from a checkpoint of this opening, be it the first one.
         let is_claim = |found: &Checkpoint| found.owner != self.owner && found.sequence > self.claimed_at;
         let claim = reader.recent_checkpoint(&state.checkpoints, partition, &self.key(), is_claim)?;
-        match claim {
-            Some(claim) => {
-                Err(SinkError::Overtaken(format!("opening {} has claimed the shard", claim.owner)))
-            }
-            None if self.settings.abandon.is_cancelled() => {
-                Err(SinkError::Overtaken("the group has given the shard to another member".into()))
-            }
-            None => Ok(()),
-        }
+        may_let_go(claim.as_ref(), self.settings.abandon.is_cancelled())
     }
 
     pub(super) fn reader(&self) -> Result<Reader, SinkError> {
@@ -279,5 +271,37 @@ impl KafkaSink {
             self.seen = Seen::default();
         }
         Ok(Reopened { checkpoint, journal_lost: lost.journal })
+    }
+}
+
+/// Whether a member of a group may say that it has let go of its shard in order: not after the claim of another one, nor once it is told
+/// to end at once, since then the claim may come at any moment.
+fn may_let_go(claim: Option<&Checkpoint>, is_abandoned: bool) -> Result<(), SinkError> {
+    match claim {
+        Some(claim) => Err(SinkError::Overtaken(format!("opening {} has claimed the shard", claim.owner))),
+        None if is_abandoned => {
+            Err(SinkError::Overtaken("the group has given the shard to another member".into()))
+        }
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A successor would take the shard for free, and what was in flight for delivered.
+    #[test]
+    fn who_is_told_to_end_at_once_does_not_say_that_it_stopped_in_order() {
+        let claim = Checkpoint::initial("other", 1, 0);
+        assert!(may_let_go(None, false).is_ok());
+        for (claim, is_abandoned, says) in [
+            (None, true, "given the shard to another member"),
+            (Some(&claim), false, "opening other has claimed"),
+            (Some(&claim), true, "opening other has claimed"),
+        ] {
+            let error = may_let_go(claim, is_abandoned).unwrap_err();
+            assert!(matches!(&error, SinkError::Overtaken(why) if why.contains(says)), "{error}");
+        }
     }
 }

@@ -38,6 +38,7 @@ pub(crate) mod record;
 mod restoring;
 mod watching;
 
+pub(super) use clock::TOLERATED_MS;
 use foreseeing::{meant, report_hosts, report_starts_anew};
 pub(crate) use latest::Latest;
 pub(crate) use overview::{Row, overview};

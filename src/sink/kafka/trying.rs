@@ -1,23 +1,29 @@
-//! Tries what Kafka does not tell by itself: whether it takes the transactions of a configuration, and whether the group may be
-//! used. Writes no record to any topic, takes nothing over, and joins no group.
+//! Tries what Kafka does not tell by itself: whether it takes the transactions of a configuration, whether topics may be written to,
+//! whether the group may be joined, and how its clock differs from ours.
+//!
+//! Invariant: nothing is changed. But for the transactions it is tried by requests that Kafka always refuses, after it has judged the
+//! rights: no record is written to any topic, no offset is committed, nothing is taken over, and no group is joined.
 
 use std::time::Duration;
 
-use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::producer::BaseProducer;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use tokio::runtime::Handle;
 
-use super::client::{Clients, Context, Sizes, close_beside, explain};
+use super::blocking;
+use super::client::{Clients, Context, Sizes, explain};
 use super::config::{Config, Delivery};
-use super::{StateTopics, blocking};
 use crate::sink::SinkError;
 
-/// How long what a consumer has to say is waited for after it failed, and how much of it is heard.
-const LAST_WORDS: Duration = Duration::from_millis(100);
-const MOST_WORDS: usize = 100;
+mod clock;
+mod joining;
+mod refusals;
+mod writing;
+
+pub(crate) use clock::{Clocks, Dating, clocks, is_limited};
+pub(crate) use joining::group;
+pub(crate) use writing::{MOST_BYTES, Sized, Write, writes};
 
 /// Has a broker open a transactional id of its own under the prefix, which fences nobody: that takes the right to write with ids of
 /// the prefix, brokers that have transactions, and a time that they take. Blocks for `limit` at most, and for the first token of an
@@ -35,33 +41,6 @@ pub(crate) fn transactions(config: &Config, runtime: Handle, limit: Duration) ->
         Some(Code::InvalidTransactionTimeout) => too_long(config),
         _ => cannot_open(&id, &producer, &error),
     })
-}
-
-/// Asks for what the consumer group has committed, which is nothing: that takes the right to see the group. Blocks for `limit` at most,
-/// and for the first token of an OAuth login.
-pub(crate) fn group(config: &Config, runtime: Handle, limit: Duration) -> Result<(), SinkError> {
-    let topic = StateTopics::new(&config.prefix).shards;
-    let consumer = Clients::new(config.clone(), runtime).group_reader(&topic)?;
-    let mut partitions = TopicPartitionList::new();
-    partitions.add_partition(&topic, 0);
-    let asked = consumer.committed_offsets(partitions, limit);
-    let asked = asked.map(drop).map_err(|error| {
-        let reason = match refusal(&consumer) {
-            Some(code) => format!("{code}; it takes READ on the group"),
-            None => explain(&consumer, &error),
-        };
-        SinkError::Unusable(format!("cannot ask for the consumer group {topic}: {reason}"))
-    });
-    close_beside(consumer);
-    asked
-}
-
-/// Whether the group was refused to a consumer. librdkafka goes on looking for the group's coordinator then, so the request itself only
-/// runs out of time.
-fn refusal(consumer: &BaseConsumer<Context>) -> Option<Code> {
-    let told = std::iter::from_fn(|| consumer.poll(LAST_WORDS));
-    let mut codes = told.take(MOST_WORDS).filter_map(|told| told.err()?.rdkafka_error_code());
-    codes.find(|code| *code == Code::GroupAuthorizationFailed)
 }
 
 /// What is said of a time that the brokers do not take.

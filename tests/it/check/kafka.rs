@@ -21,12 +21,12 @@ fn setup(broker: &Broker, test: &str) -> (Mock, Setup) {
 }
 
 /// The configuration with more keys of `kafka`.
-fn with(setup: &Setup, kafka: &str) -> String {
+pub(super) fn with(setup: &Setup, kafka: &str) -> String {
     setup.toml().replace("kafka = { ", &format!("kafka = {{ {kafka}, "))
 }
 
 /// The login of [`USER`].
-fn login(mechanism: &str, password: &str) -> String {
+pub(super) fn login(mechanism: &str, password: &str) -> String {
     format!(
         r#"properties = {{ "security.protocol" = "SASL_PLAINTEXT", "sasl.mechanism" = "{mechanism}", "sasl.username" = "{USER}", "sasl.password" = {{ value = "{password}" }} }}"#
     )

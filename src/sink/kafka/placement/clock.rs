@@ -3,7 +3,7 @@
 use tracing::{error, info, warn};
 
 /// A difference up to here is nobody's trouble.
-const TOLERATED_MS: i64 = 60_000;
+pub(in crate::sink::kafka) const TOLERATED_MS: i64 = 60_000;
 
 /// How far ahead a record's time may be until a broker refuses it (`message.timestamp.after.max.ms` of Kafka).
 const REFUSED_MS: i64 = 3_600_000;

@@ -34,6 +34,10 @@ pub(super) struct Described {
     pub(super) compacted: bool,
     /// `min.insync.replicas`.
     pub(super) min_in_sync: Option<usize>,
+    /// Whether records keep the times that their writers gave them.
+    pub(super) keeps_times: bool,
+    /// `message.timestamp.after.max.ms`, which Kafka has from 3.6 on.
+    pub(super) after_max_ms: Option<i64>,
 }
 
 /// How many replicas a partition has.
@@ -210,6 +214,8 @@ fn described(resource: ConfigResource) -> Option<Described> {
         compacted: value("cleanup.policy")
             .is_some_and(|value| value.split(',').any(|policy| policy.trim() == "compact")),
         min_in_sync: value("min.insync.replicas").and_then(|value| value.parse().ok()),
+        keeps_times: value("message.timestamp.type") == Some("CreateTime"),
+        after_max_ms: value("message.timestamp.after.max.ms").and_then(|value| value.parse().ok()),
     })
 }
 

@@ -37,6 +37,10 @@ pub(crate) struct There {
     pub min_in_sync: Option<usize>,
     /// Whether only the last record of a key is kept.
     pub compacted: bool,
+    /// Whether its records keep the times that their writers gave them; false where that may not be read.
+    pub keeps_times: bool,
+    /// `message.timestamp.after.max.ms`, where it may be read and Kafka has it.
+    pub after_max_ms: Option<i64>,
     /// Whether its settings may be read, or need not be.
     pub told: bool,
 }
@@ -115,6 +119,8 @@ impl Topics {
             max_message_bytes: described.max_message_bytes,
             min_in_sync: described.min_in_sync,
             compacted: described.compacted,
+            keeps_times: described.keeps_times,
+            after_max_ms: described.after_max_ms,
             told,
         })
     }
