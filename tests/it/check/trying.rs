@@ -22,6 +22,10 @@ const OF_GROUPS: &str = "__consumer_offsets";
 const WRITING: &str = "rights to write";
 const CLOCK: &str = "clock of Kafka";
 
+/// Settings of the checkpoints' topic. Before Kafka 4.0 there is no limit by default.
+const LIMITED: [(&str, &str); 2] =
+    [("cleanup.policy", "compact"), ("message.timestamp.after.max.ms", "3600000")];
+
 /// Where each partition of these topics ends.
 type Ends = BTreeMap<String, BTreeMap<i32, i64>>;
 
@@ -61,6 +65,7 @@ fn each_topic_is_tried_to_be_written_to_and_none_is() {
     broker.allow(&others);
     // Else it would not be seen, and taken for missing.
     broker.allow(&[["TOPIC", "LITERAL", setup.topic(), "DESCRIBE"].map(str::to_owned)]);
+    broker.change_topic(&setup.checkpoints(), &LIMITED);
     let before = ends(&broker, &setup.prefix);
     assert!(before.contains_key(setup.topic()) && before.len() >= 4, "{before:#?}");
     wait_until(LIMIT, "the rights to hold", || {
@@ -180,13 +185,8 @@ fn a_clock_that_differs_from_the_brokers_is_found_without_writing() {
     let mut running = setup.start();
     Progress::of(broker(), &setup, STREAM, 0).wait_received(EVENTS);
     stop(&mut running);
-    // Before Kafka 4.0 there is no limit by default.
-    let limited = ["cleanup.policy=compact", "message.timestamp.after.max.ms=3600000"];
-    let change = |settings: &[&str]| {
-        let settings: Vec<_> = settings.iter().filter_map(|setting| setting.split_once('=')).collect();
-        broker().change_topic(&setup.checkpoints(), &settings);
-    };
-    change(&limited);
+    let change = |settings: &[(&str, &str)]| broker().change_topic(&setup.checkpoints(), settings);
+    change(&LIMITED);
     let before = ends(broker(), &setup.prefix);
     let off = |ms: &str| Checked::by(&config, &[], &[("TRIBUTARY_FAILPOINT_CLOCK_MS", ms)]);
     for (ms, expected, says) in [
@@ -202,13 +202,11 @@ fn a_clock_that_differs_from_the_brokers_is_found_without_writing() {
             assert_eq!(checked.code, 10, "{:#}", checked.json);
         }
     }
+    let [compact, limit] = LIMITED;
     for (settings, says) in [
-        (
-            [limited[0], "message.timestamp.after.max.ms=9223372036854775807"],
-            "refuses no record for its time",
-        ),
-        ([limited[0], "message.timestamp.type=LogAppendTime"], "does not keep the times"),
-        (["cleanup.policy=delete", limited[1]], "is not compacted"),
+        ([compact, (limit.0, "9223372036854775807")], "refuses no record for its time"),
+        ([compact, ("message.timestamp.type", "LogAppendTime")], "does not keep the times"),
+        ([(compact.0, "delete"), limit], "is not compacted"),
     ] {
         change(&settings);
         let checked = off("600000");
