@@ -40,6 +40,10 @@ pub use seat::{Seat, Sitting};
 /// How soon a stop is noticed.
 const STEP: Duration = Duration::from_millis(100);
 
+/// How long a member sleeps between looks for what the group has to say. A poll that waits would use up the core in its last
+/// millisecond.
+const LOOK: Duration = Duration::from_millis(25);
+
 /// How long a member that leaves waits until its partitions are taken from it.
 const LEAVING: Duration = Duration::from_secs(2);
 
@@ -166,7 +170,8 @@ impl Member {
             if consumer.context().hears.has_changed.swap(false, Ordering::AcqRel) {
                 watch.begin(Instant::now());
             }
-            let reaction = match consumer.poll(STEP) {
+            std::thread::sleep(LOOK);
+            let reaction = match consumer.poll(Duration::ZERO) {
                 Some(Err(failed)) => self.heed(&failed, consumer),
                 _ if consumer.context().own.has_lost_brokers() => {
                     let reason = consumer.context().own.why_useless().unwrap_or_default();
