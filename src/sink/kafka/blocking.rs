@@ -18,12 +18,17 @@ use crate::sink::kafka::client::Context;
 /// many records then go in at once.
 const FULL_QUEUE_PAUSE: Duration = Duration::from_millis(5);
 
-/// How long it sleeps between looks whether all records are acknowledged: at first, as a quick broker needs, and at most.
-const FLUSH_PAUSES: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(8));
+/// How long it sleeps between looks for what a quick broker does soon: it acknowledges records in 5 to 15 ms. Longer pauses add to the
+/// time until an event can be read, shorter ones wake the thread more often.
+const SHORT_PAUSE: Duration = Duration::from_millis(3);
 
-/// Records that linger longer than this are asked for. Twice the default `linger.ms`, which is over before the partitions of a
-/// transaction are registered; and asking wakes every thread of the producer.
+/// Records that linger longer than this are asked for, and again after twice the time, and so on. The default `linger.ms` is long over
+/// by then, and asking wakes every thread of the producer.
 const LINGERED: Duration = Duration::from_millis(10);
+
+/// How long a first connection is waited for before a transactional id is opened: librdkafka (2.12.1) looks for the id's coordinator
+/// right away, and where no broker is connected yet, again only after 500 ms.
+const CONNECTING: Duration = Duration::from_secs(1);
 
 /// With less time than this left a commit is given up, not resumed: where librdkafka (2.12.1) cannot even begin to resume
 /// in time it forgets the call, and when the broker answers later it ends the whole process ("BUG: Invalid transaction
@@ -79,19 +84,19 @@ pub(in crate::sink) enum Unflushed {
 /// late.
 pub(in crate::sink) fn flush(producer: &BaseProducer<Context>, limit: Duration) -> Result<(), Unflushed> {
     let start = Instant::now();
-    let mut next = FLUSH_PAUSES.0;
+    let mut asked_after = LINGERED;
     let failed = || producer.context().failures().are_some();
     while producer.in_flight_count() > 0 && !failed() {
-        if start.elapsed() >= LINGERED {
+        if start.elapsed() >= asked_after {
             // Ends the lingering of what is queued. A thread that comes to it only after this call has returned lingers on, so it is
-            // said at each look.
+            // said more than once.
             drop(producer.flush(Duration::ZERO));
+            asked_after *= 2;
         }
         if start.elapsed() >= patience(producer, limit) {
             return Err(Unflushed::TimedOut);
         }
-        pause(producer, next);
-        next = (next * 2).min(FLUSH_PAUSES.1);
+        pause(producer, SHORT_PAUSE);
     }
     if failed() { Err(Unflushed::Failed) } else { Ok(()) }
 }
@@ -120,7 +125,14 @@ fn why_failed(producer: &BaseProducer<Context>) -> RDKafkaErrorCode {
 
 /// Fences whoever had the transactional id, resuming the call while librdkafka says that it may be resumed: a client that has lost its
 /// brokers would not be answered however long it waits.
-pub(in crate::sink) fn init(producer: &BaseProducer<Context>, limit: Duration) -> Result<(), KafkaError> {
+/// `topic` is one that the client may ask for, only so that it connects.
+pub(in crate::sink) fn init(
+    producer: &BaseProducer<Context>,
+    topic: &str,
+    limit: Duration,
+) -> Result<(), KafkaError> {
+    // If this fails, so does the call, which says why.
+    drop(producer.client().fetch_metadata(Some(topic), limit.min(CONNECTING)));
     resume(producer, limit, |time| producer.init_transactions(time))
 }
 
@@ -177,7 +189,7 @@ pub(in crate::sink) fn abort(producer: &BaseProducer<Context>, limit: Duration) 
 pub(super) fn await_cause(producer: &BaseProducer<Context>) {
     let start = Instant::now();
     while !producer.context().failures().have_cause() && start.elapsed() < CAUSE_PATIENCE {
-        pause(producer, FLUSH_PAUSES.0);
+        pause(producer, SHORT_PAUSE);
     }
 }
 

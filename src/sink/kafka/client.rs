@@ -62,8 +62,9 @@ pub(crate) const MESSAGE_MAX_BYTES: usize = 1_000_000_000;
 /// firewall may forget its connections, which nobody else would notice.
 const DEFAULTS: [(&str, &str); 2] = [("client.id", "tributary"), ("socket.keepalive.enable", "true")];
 
-/// What a producer has unless `kafka.properties` says otherwise.
-const PRODUCER_DEFAULTS: [(&str, &str); 2] = [("compression.type", "lz4"), ("linger.ms", "5")];
+/// What a producer has unless `kafka.properties` says otherwise. It lingers briefly: records are handed to it many at a time, and
+/// those that end a batch would only keep the commit waiting.
+const PRODUCER_DEFAULTS: [(&str, &str); 2] = [("compression.type", "lz4"), ("linger.ms", "1")];
 
 /// Longest time of a transaction that a producer names which begins none. Every broker takes it.
 const FENCING_TIMEOUT: Duration = Duration::from_secs(10);

@@ -137,7 +137,7 @@ impl Editor {
     fn fenced(&self, shard: &ShardId, place: &Place) -> Result<BaseProducer<Context>, SinkError> {
         let id = transactional_id(&self.config.prefix, shard, place.cut);
         let producer = self.clients.producer(&id, Sizes::default())?;
-        blocking::init(&producer, INIT_TIMEOUT).map_err(|error| {
+        blocking::init(&producer, &self.state.checkpoints, INIT_TIMEOUT).map_err(|error| {
             let reason = explain(&producer, &error);
             SinkError::Unusable(format!("cannot open the transactional id {id}: {reason}"))
         })?;

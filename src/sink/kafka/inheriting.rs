@@ -85,7 +85,7 @@ impl KafkaSink {
             let shard = ShardId { stream: stream.clone(), index };
             let id = transactional_id(&self.settings.config.prefix, &shard, cut.number);
             let producer = self.clients.fencing().producer(&id, Sizes::default())?;
-            blocking::init(&producer, INIT_TIMEOUT).map_err(|error| {
+            blocking::init(&producer, &self.state().checkpoints, INIT_TIMEOUT).map_err(|error| {
                 let reason = explain(&producer, &error);
                 SinkError::Unusable(format!(
                     "cannot fence shard {shard}, as it was before the number of shards was changed: {reason}"

@@ -63,7 +63,8 @@ impl KafkaSink {
             return Err(SinkError::Unusable("others may have the shard by now, so it is not opened".into()));
         }
         let fence = fencing.as_ref().unwrap_or(&producer);
-        blocking::init(fence, INIT_TIMEOUT).map_err(|error| trying::cannot_open(&id, fence, &error))?;
+        blocking::init(fence, &self.state().checkpoints, INIT_TIMEOUT)
+            .map_err(|error| trying::cannot_open(&id, fence, &error))?;
         // Whoever announced itself before this fence is known by now, and whoever does it from now on fences this one.
         self.check_announced(&reader)?;
         self.producer = Some(producer);

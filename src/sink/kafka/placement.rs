@@ -172,16 +172,19 @@ impl Announcer {
         }
         let clients = Clients::new(config.clone(), self.runtime.clone());
         let producer = clients.producer(&self.state.shards, Sizes::default())?;
-        blocking::init(&producer, INIT_TIMEOUT).map_err(|error| match error.rdkafka_error_code() {
-            Some(Code::InvalidTransactionTimeout) => trying::too_long(config),
-            _ => self.failed(&producer, &error),
+        blocking::init(&producer, &self.state.checkpoints, INIT_TIMEOUT).map_err(|error| {
+            match error.rdkafka_error_code() {
+                Some(Code::InvalidTransactionTimeout) => trying::too_long(config),
+                _ => self.failed(&producer, &error),
+            }
         })
     }
 
     /// A producer that has fenced other announcers.
     fn fenced(&self) -> Result<BaseProducer<Context>, SinkError> {
         let producer = self.clients.producer(&self.state.shards, Sizes::default())?;
-        blocking::init(&producer, INIT_TIMEOUT).map_err(|error| self.failed(&producer, &error))?;
+        blocking::init(&producer, &self.state.checkpoints, INIT_TIMEOUT)
+            .map_err(|error| self.failed(&producer, &error))?;
         Ok(producer)
     }
 

@@ -11,6 +11,7 @@ use rdkafka::producer::BaseProducer;
 use rdkafka::types::RDKafkaErrorCode as Code;
 use tokio::runtime::Handle;
 
+use super::StateTopics;
 use super::blocking;
 use super::client::{Clients, Context, Sizes, explain};
 use super::config::{Config, Delivery};
@@ -37,9 +38,11 @@ pub(crate) fn transactions(config: &Config, runtime: Handle, limit: Duration) ->
         Delivery::AtLeastOnce => clients.fencing(),
     };
     let producer = clients.producer(&id, Sizes::default())?;
-    blocking::init(&producer, limit).map_err(|error| match error.rdkafka_error_code() {
-        Some(Code::InvalidTransactionTimeout) => too_long(config),
-        _ => cannot_open(&id, &producer, &error),
+    blocking::init(&producer, &StateTopics::new(&config.prefix).checkpoints, limit).map_err(|error| {
+        match error.rdkafka_error_code() {
+            Some(Code::InvalidTransactionTimeout) => too_long(config),
+            _ => cannot_open(&id, &producer, &error),
+        }
     })
 }
 

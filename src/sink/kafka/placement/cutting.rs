@@ -56,7 +56,7 @@ impl Announcer {
             for (shard, cut) in before.all_shards(&wanted.stream) {
                 let id = transactional_id(&self.config.prefix, &shard, cut);
                 let fenced = self.clients.producer(&id, Sizes::default()).and_then(|producer| {
-                    let fenced = blocking::init(&producer, INIT_TIMEOUT);
+                    let fenced = blocking::init(&producer, &self.state.checkpoints, INIT_TIMEOUT);
                     fenced.map_err(|error| SinkError::Unusable(explain(&producer, &error)))
                 });
                 if let Err(reason) = fenced {
