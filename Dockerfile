@@ -42,7 +42,7 @@ FROM build AS sbom-build
 RUN apt-get update \
     && apt-get install -y --no-install-recommends jq \
     && rm -rf /var/lib/apt/lists/* \
-    && cargo install cargo-cyclonedx --locked --version 0.5.9
+    && cargo install cargo-cyclonedx --locked --version 0.5.9 --root /usr/local
 COPY packaging/sbom packaging/
 RUN packaging/sbom /tributary.cdx.json
 

@@ -13,6 +13,7 @@ use tributary::webhook::Metrics;
 
 mod blocks;
 mod configuration;
+mod images;
 mod links;
 mod manifests;
 mod monitoring;
