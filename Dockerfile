@@ -3,9 +3,12 @@
 #   docker build -t tributary .
 #   docker run --rm tributary demo --for 20s
 #
-# The stage `sbom` names all that is in it, as CycloneDX; it takes BuildKit:
+# The stage `sbom` names all that is in it, as CycloneDX:
 #
-#   docker build --target sbom --output . .      # writes tributary.cdx.json
+#   DOCKER_BUILDKIT=1 docker build --target sbom --output . .      # writes tributary.cdx.json
+#
+# The variable is for Docker before 23, whose old builder writes no file and does not say so. That builder makes the stages of the
+# SBOM for each image, too, which takes minutes; set the variable there for the image as well.
 #
 # docker-compose.yml runs it beside Kafka and the mock service. The test suite has an image of its own: tests/Dockerfile.
 
