@@ -42,9 +42,10 @@ impl Checked {
         Self { code, json }
     }
 
+    /// With enough time for a machine that has more to do than it can.
     #[track_caller]
     fn of(config: &str) -> Self {
-        Self::with(config, &[])
+        Self::with(config, &["--timeout", "30s"])
     }
 
     /// The results, findings and advice of what was looked at under a name that ends so.
