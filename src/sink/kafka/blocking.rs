@@ -30,6 +30,9 @@ const LINGERED: Duration = Duration::from_millis(10);
 /// right away, and where no broker is connected yet, again only after 500 ms.
 const CONNECTING: Duration = Duration::from_secs(1);
 
+/// How long one question takes that makes a client connect. A client that has just been made may begin to connect only at the next one.
+const ASKING: Duration = Duration::from_millis(50);
+
 /// With less time than this left a commit is given up, not resumed: where librdkafka (2.12.1) cannot even begin to resume
 /// in time it forgets the call, and when the broker answers later it ends the whole process ("BUG: Invalid transaction
 /// state transition").
@@ -131,8 +134,12 @@ pub(in crate::sink) fn init(
     topic: &str,
     limit: Duration,
 ) -> Result<(), KafkaError> {
+    let start = Instant::now();
+    let connects = || producer.client().fetch_metadata(Some(topic), ASKING).is_ok();
     // If this fails, so does the call, which says why.
-    drop(producer.client().fetch_metadata(Some(topic), limit.min(CONNECTING)));
+    while !connects() && start.elapsed() < limit.min(CONNECTING) {
+        thread::sleep(SHORT_PAUSE);
+    }
     resume(producer, limit, |time| producer.init_transactions(time))
 }
 
