@@ -26,11 +26,11 @@ const SHORT_PAUSE: Duration = Duration::from_millis(3);
 /// by then, and asking wakes every thread of the producer.
 const LINGERED: Duration = Duration::from_millis(10);
 
-/// How long a first connection is waited for before a transactional id is opened: librdkafka (2.12.1) looks for the id's coordinator
-/// right away, and where no broker is connected yet, again only after 500 ms.
-const CONNECTING: Duration = Duration::from_secs(1);
+/// How long a connection is waited for before a transactional id is opened: librdkafka (2.12.1) looks for the id's coordinator right
+/// away, and where no broker is connected just then, again only after 500 ms.
+const CONNECTING: Duration = Duration::from_millis(300);
 
-/// How long one question takes that makes a client connect. A client that has just been made may begin to connect only at the next one.
+/// How long one question may take that makes a client connect.
 const ASKING: Duration = Duration::from_millis(50);
 
 /// With less time than this left a commit is given up, not resumed: where librdkafka (2.12.1) cannot even begin to resume
@@ -134,10 +134,9 @@ pub(in crate::sink) fn init(
     topic: &str,
     limit: Duration,
 ) -> Result<(), KafkaError> {
-    let start = Instant::now();
-    let connects = || producer.client().fetch_metadata(Some(topic), ASKING).is_ok();
     // If this fails, so does the call, which says why.
-    while !connects() && start.elapsed() < limit.min(CONNECTING) {
+    let start = Instant::now();
+    while !is_connected(producer, topic) && start.elapsed() < limit.min(CONNECTING) {
         thread::sleep(SHORT_PAUSE);
     }
     resume(producer, limit, |time| producer.init_transactions(time))
@@ -146,6 +145,13 @@ pub(in crate::sink) fn init(
 /// Commits, resuming the call while librdkafka says that it may be resumed.
 pub(in crate::sink) fn commit(producer: &BaseProducer<Context>, limit: Duration) -> Result<(), KafkaError> {
     resume(producer, limit, |time| producer.commit_transaction(time))
+}
+
+/// Whether a broker answers that is known by its id. The connection by which a client learns the ids, which has none itself, is given up
+/// for those to the brokers that it has learnt.
+fn is_connected(producer: &BaseProducer<Context>, topic: &str) -> bool {
+    let answer = producer.client().fetch_metadata(Some(topic), ASKING);
+    answer.is_ok_and(|metadata| metadata.orig_broker_id() >= 0)
 }
 
 /// Calls until it is done, the limit is over, or the producer turns out to be useless.
