@@ -10,7 +10,7 @@ use crate::sink::kafka::trying::{self, Clocks, Dating};
 const SUBJECT: &str = "clock of Kafka";
 
 /// What to do where the clocks differ.
-const TODO: &str =
+const SET_CLOCKS: &str =
     "set the clock of this machine or of the brokers, as by NTP: what has no time of its own is dated by it";
 
 /// It was not compared; why.
@@ -54,7 +54,7 @@ fn datable(stands: Option<&Standing>) -> Result<i64, &'static str> {
 
 /// What is said of the clocks.
 fn of_clocks(topic: &str, clocks: &Clocks) -> Finding {
-    let warning = |text: &str| Finding::warning(Class::Machine, SUBJECT, text, TODO);
+    let warning = |text: &str| Finding::warning(Class::Machine, SUBJECT, text, SET_CLOCKS);
     match clocks {
         Clocks::Agree => {
             Finding::ok(Class::Machine, SUBJECT, "agrees with that of this machine to about a minute")
@@ -62,7 +62,7 @@ fn of_clocks(topic: &str, clocks: &Clocks) -> Finding {
         Clocks::Ahead { is_refused: false } => warning("this machine's is more than a minute ahead of it"),
         Clocks::Ahead { is_refused: true } => {
             let text = "this machine's is so far ahead of it that brokers refuse what is dated by it";
-            Finding::failed(Class::Machine, SUBJECT, text, TODO)
+            Finding::failed(Class::Machine, SUBJECT, text, SET_CLOCKS)
         }
         Clocks::Behind => warning("this machine's is more than a minute behind it"),
         Clocks::Unknown(why) => not_tried(why),
