@@ -128,10 +128,11 @@ impl Untried {
     /// How many could not be tried, and why; `None` where all could.
     fn text(self) -> Option<String> {
         let Self { missing, untold, large } = self;
+        let above = format!("whose max.message.bytes is above {} MiB", MOST_BYTES >> 20);
         let parts: Vec<String> = [
             (missing, "that are missing or in trouble"),
             (untold, "whose max.message.bytes may not be read"),
-            (large, "whose max.message.bytes is above 64 MiB"),
+            (large, &above),
         ]
         .into_iter()
         .filter(|(count, _)| *count > 0)
