@@ -60,7 +60,10 @@ pub(crate) const MESSAGE_MAX_BYTES: usize = 1_000_000_000;
 
 /// What every client has unless `kafka.properties` says otherwise. Keep-alive: between a quiet stream's commits a NAT or
 /// firewall may forget its connections, which nobody else would notice.
-const DEFAULTS: [(&str, &str); 2] = [("client.id", "tributary"), ("socket.keepalive.enable", "true")];
+/// Backoff: once a client of librdkafka (2.12.1) has learnt the brokers, it gives up the connection that told it of them, and waits for
+/// half of this time, 11 ms at least, before it connects to one of them. Each start makes several clients, one after the other.
+const DEFAULTS: [(&str, &str); 3] =
+    [("client.id", "tributary"), ("socket.keepalive.enable", "true"), ("reconnect.backoff.ms", "20")];
 
 /// What a producer has unless `kafka.properties` says otherwise. It lingers briefly: records are handed to it many at a time, and
 /// those that end a batch would only keep the commit waiting.
@@ -262,7 +265,7 @@ fn await_token(context: &Context, mut serve: impl FnMut()) -> Result<(), SinkErr
     Ok(())
 }
 
-/// Drops consumers on a thread of their own: closing one takes 100 ms, which a start does not have to wait for.
-pub(super) fn close_beside(consumers: impl Send + 'static) {
-    drop(std::thread::Builder::new().name("close-consumer".into()).spawn(move || drop(consumers)));
+/// Drops consumers and admin clients on a thread of their own: closing one takes 100 ms, which a start does not have to wait for.
+pub(super) fn close_beside(clients: impl Send + 'static) {
+    drop(std::thread::Builder::new().name("close-client".into()).spawn(move || drop(clients)));
 }

@@ -14,7 +14,7 @@ use rdkafka::admin::{
 use tokio::runtime::Handle;
 use tracing::{error, info, warn};
 
-use super::client::{Clients, Context, explain_admin};
+use super::client::{Clients, Context, close_beside, explain_admin};
 use super::config::Config;
 use crate::sink::SinkError;
 
@@ -116,7 +116,21 @@ pub(crate) fn uphold(
         return Ok(());
     }
     let admin = clients.admin()?;
-    let describe = |topics: &[&str]| describe(clients, &admin, runtime, topics);
+    let upheld = uphold_by(&admin, clients, runtime, may_change, rules);
+    close_beside(admin);
+    upheld
+}
+
+/// What [`uphold`] does, by an existing client.
+fn uphold_by(
+    admin: &AdminClient<Context>,
+    clients: &Clients,
+    runtime: &Handle,
+    may_change: bool,
+    rules: &[Rules],
+) -> Result<(), SinkError> {
+    let topics: Vec<&str> = rules.iter().map(|rules| rules.topic.as_str()).collect();
+    let describe = |topics: &[&str]| describe(clients, admin, runtime, topics);
     let mut refused = Vec::new();
     for (rules, settings) in rules.iter().zip(describe(&topics)) {
         let Some(mut settings) = settings else { continue };
@@ -126,7 +140,7 @@ pub(crate) fn uphold(
         }
         let mut why = "kafka.create_topics is false".to_owned();
         if may_change {
-            let failed = alter(clients, &admin, runtime, &rules.topic, &Rules::mended(&settings, &broken));
+            let failed = alter(clients, admin, runtime, &rules.topic, &Rules::mended(&settings, &broken));
             let is_taken = failed.is_none();
             why = failed.unwrap_or_else(|| {
                 "Kafka did not let it be changed: that takes ALTER_CONFIGS on the topic".to_owned()

@@ -74,7 +74,9 @@ impl Cluster {
 
     /// One that changes nothing, with another limit of each request.
     pub(super) fn only_trying(clients: Clients, runtime: Handle, limit: Duration) -> Self {
-        Self { limit, only_tries: true, ..Self::new(clients, runtime) }
+        let mut cluster = Self::new(clients, runtime);
+        (cluster.limit, cluster.only_tries) = (limit, true);
+        cluster
     }
 
     /// Whether topics are only tried to be created.
@@ -82,9 +84,12 @@ impl Cluster {
         self.only_tries
     }
 
-    /// Lets go of the clients that are kept.
+    /// Lets go of the clients that are kept, without waiting for their end.
     pub(super) fn renew(&mut self) {
-        close_beside((self.admin.take(), self.consumer.take()));
+        let clients = (self.admin.take(), self.consumer.take());
+        if clients.0.is_some() || clients.1.is_some() {
+            close_beside(clients);
+        }
     }
 
     /// Why topics cannot be created or described, where that is known beforehand: rdkafka's admin client cannot be given
@@ -194,6 +199,13 @@ impl Cluster {
             close_beside(admin);
         }
         result.map_err(|error| SinkError::Unusable(explain_admin(&self.clients, &error)))
+    }
+}
+
+/// Each of the clients would take 100 ms to close, in the middle of a start.
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.renew();
     }
 }
 
