@@ -7,6 +7,7 @@
 //! - [`airship`], [`adobe`]: the mock service, the configuration of a run, and the oracle that says what must have arrived;
 //!   in their `scenes` a mock, a connector and the checks at the end in one.
 //! - [`settings`], [`expected`]: what the configurations, and what the oracles of scenes have in common.
+//! - [`asked`]: what a longer run is asked for.
 //! - [`collector`]: takes traces.
 //! - [`front`]: TLS in front of a mock, and a proxy on the way there.
 //! - [`rights`]: those that the documents list, for a broker with an authorizer.
@@ -14,6 +15,7 @@
 
 pub(crate) mod adobe;
 pub(crate) mod airship;
+pub(crate) mod asked;
 pub(crate) mod broker;
 pub(crate) mod collector;
 pub(crate) mod expected;

@@ -14,6 +14,7 @@ mod writers;
 use super::sharing::{LIMIT, Shared};
 use crate::harness::airship::{Setup, check_shards, count_log};
 use crate::harness::process::{self, Process};
+use crate::harness::wait::poll;
 use faults::Kind;
 use judge::Judge;
 use options::{Options, Ownership};
@@ -23,6 +24,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use std::collections::BTreeMap;
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -214,14 +216,31 @@ impl Campaign {
         let last = self.judge.last_lines(self.options.shards, lines);
         let (broker, writers) = (self.place.broker(), &mut self.writers);
         // No more comes meanwhile, else it would never be complete.
-        crate::harness::wait::wait_until(LIMIT, "everything to be committed", || {
+        let settled = poll(LIMIT, || {
             writers.look(broker);
-            last.iter().all(|(shard, line)| writers.has_reached(*shard, *line))
+            last.iter().all(|(shard, line)| writers.has_reached(*shard, *line)).then_some(())
         });
+        if settled.is_none() {
+            println!("{}", self.writers.tell_behind(broker, &last));
+            for member in &self.members {
+                println!("{}", member.get("/api/status").body);
+            }
+            panic!("waited {LIMIT:?} in vain for everything to be committed");
+        }
         self.judge.look(broker);
         self.judge.check_complete(lines);
         let (said, there) = (self.writers.delivered(), self.judge.records());
         assert_eq!(said, there, "MISCOUNTED: the checkpoints say that {said} events were delivered");
+    }
+
+    /// Other consumers see the same events as the oracle, each once.
+    #[track_caller]
+    fn ask_other_consumers(&self) {
+        let Some(program) = &self.options.consumers else { return };
+        let events = self.judge.records().to_string();
+        let arguments = [self.place.broker().bootstrap(), self.stream.setup.topic(), &events];
+        let status = Command::new(program).args(arguments).status();
+        assert!(status.expect("the program of consumers").success(), "other consumers see other events");
     }
 
     /// The members stop, and what lies in Kafka is compared once more.
@@ -235,6 +254,7 @@ impl Campaign {
         }
         self.look();
         self.judge.check_complete(self.stream.made());
+        self.ask_other_consumers();
         println!(
             "{:?} in {:.0} s with seed {}: {} events, none lost, none twice, all in order; {} records of transactions that were not \
              committed; {} fenced writers; faults of the service: {:?}",

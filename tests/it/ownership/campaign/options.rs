@@ -1,8 +1,8 @@
 //! What a campaign consists of. `proof/campaign` sets the variables.
 
 use super::faults::{Kind, STEPS};
-use std::fmt::Display;
-use std::str::FromStr;
+use crate::harness::asked::number;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Faults of a run that nobody asks for more of, and how long they go on at most.
@@ -54,6 +54,8 @@ pub(super) struct Options {
     pub limit: Duration,
     /// The rule that is broken on purpose.
     pub broken: Option<&'static str>,
+    /// A program that has other consumers read at the end.
+    pub consumers: Option<PathBuf>,
 }
 
 impl Options {
@@ -86,6 +88,8 @@ impl Options {
             kinds,
             members: if ownership == Ownership::Static { 1 } else { base.members },
             step: number("STEP", base.step),
+            away: Duration::from_secs(number("AWAY", base.away.as_secs())),
+            consumers: std::env::var_os("TRIBUTARY_TEST_CONSUMERS").map(PathBuf::from),
             ..base
         }
     }
@@ -109,13 +113,7 @@ impl Default for Options {
             stays_deaf: false,
             limit: Duration::MAX,
             broken: None,
+            consumers: None,
         }
     }
-}
-
-/// The number in `TRIBUTARY_TEST_<name>`.
-pub(super) fn number<N: FromStr<Err: Display>>(name: &str, otherwise: N) -> N {
-    let name = format!("TRIBUTARY_TEST_{name}");
-    let Ok(text) = std::env::var(&name) else { return otherwise };
-    text.parse().unwrap_or_else(|error| panic!("{name}: {error}"))
 }

@@ -60,10 +60,25 @@ impl Writers {
 
     /// Whether shard `index` has got to this line.
     pub(super) fn has_reached(&self, index: u32, line: u64) -> bool {
+        self.reached(index) >= Some(line)
+    }
+
+    /// The line that shard `index` has got to.
+    fn reached(&self, index: u32) -> Option<u64> {
         let key = format!("{STREAM}/{index}");
-        let at = |last: &Checkpoint| self.offsets.position(last.offset.as_deref()?);
-        let mut own = self.latest().filter(|(shard, _)| *shard == key);
-        own.any(|(_, last)| at(last) >= Some(line))
+        let own = self.latest().filter(|(shard, _)| *shard == key);
+        own.filter_map(|(_, last)| self.offsets.position(last.offset.as_deref()?)).max()
+    }
+
+    /// Which shards have not got to their last lines, and whether it is a reader that cannot get on: one with `read_committed` stops at
+    /// an open transaction.
+    pub(super) fn tell_behind(&self, broker: &Broker, last_lines: &BTreeMap<u32, u64>) -> String {
+        let behind = last_lines.iter().filter(|(shard, line)| !self.has_reached(**shard, **line));
+        let told =
+            behind.map(|(shard, line)| format!("shard {shard} is at {:?} of {line}", self.reached(*shard)));
+        let told = told.collect::<Vec<_>>().join(", ");
+        let (ends, topic) = (broker.high_watermarks(&self.topic), &self.topic);
+        format!("{told}; {topic} was read up to {:?} and ends at {ends:?}", self.ends)
     }
 
     /// Events that the checkpoints say were delivered. Those of the latest cut count what was delivered before it, too.
