@@ -33,20 +33,6 @@ use times::first_since;
 /// Limit of one request to the cluster.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the first question for the ends of a partition may take; each next one twice as long. Where librdkafka (2.12.1) does not know
-/// the leader yet, it asks for it and then waits to be woken, for 200 ms and then for longer each time. An answer that is there before it
-/// waits wakes nobody. At the end of a question it looks once more, so a short one finds the leader soon.
-const FIRST_QUESTION: Duration = Duration::from_millis(60);
-
-/// What it is answered while the leader is not known, or no broker is connected yet.
-const UNSETTLED: [Code; 5] = [
-    Code::NotLeaderForPartition,
-    Code::LeaderNotAvailable,
-    Code::UnknownTopicOrPartition,
-    Code::OperationTimedOut,
-    Code::AllBrokersDown,
-];
-
 /// How long one wait for a record takes.
 const POLL_TIME: Duration = Duration::from_millis(100);
 
@@ -324,22 +310,16 @@ fn position(
 }
 
 /// Low and high end of a partition. A topic that was created a moment ago is in the metadata before its broker leads it.
-pub(super) fn watermarks(
-    consumer: &BaseConsumer<Context>,
-    topic: &str,
-    partition: i32,
-) -> Result<(i64, i64), String> {
+fn watermarks(consumer: &BaseConsumer<Context>, topic: &str, partition: i32) -> Result<(i64, i64), String> {
     let deadline = Instant::now() + REQUEST_TIMEOUT;
-    let mut limit = FIRST_QUESTION;
     loop {
-        let found = consumer.fetch_watermarks(topic, partition, limit);
+        let found = consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT);
         let code = found.as_ref().err().and_then(KafkaError::rdkafka_error_code);
-        let left = deadline.saturating_duration_since(Instant::now());
-        if !code.is_some_and(|code| UNSETTLED.contains(&code)) || left.is_zero() {
+        let settling = [Code::NotLeaderForPartition, Code::LeaderNotAvailable, Code::UnknownTopicOrPartition];
+        if !code.is_some_and(|code| settling.contains(&code)) || Instant::now() >= deadline {
             return found.map_err(|error| explain(consumer, &error));
         }
         debug!(topic, partition, ?code, "waiting for the partition's leader");
-        limit = left.min(limit * 2);
         // Serves the client's events and paces the loop.
         drop(consumer.poll(SETTLE_PAUSE));
     }
