@@ -107,71 +107,17 @@ pub(crate) fn uphold(
     may_change: bool,
     rules: &[Rules],
 ) -> Result<(), SinkError> {
-    let topics: Vec<&str> = rules.iter().map(|rules| rules.topic.as_str()).collect();
     if clients.uses_tokens() {
         warn!(
-            topics = topics.join(", "),
+            topics = names(rules).join(", "),
             "the settings of the state topics cannot be checked over SASL/OAUTHBEARER; docs/topics.md says how they must be"
         );
         return Ok(());
     }
-    let admin = clients.admin()?;
-    let upheld = uphold_by(&admin, clients, runtime, may_change, rules);
-    close_beside(admin);
+    let admin = Admin::new(clients, runtime)?;
+    let upheld = admin.uphold(may_change, rules);
+    admin.close();
     upheld
-}
-
-/// What [`uphold`] does, by an existing client.
-fn uphold_by(
-    admin: &AdminClient<Context>,
-    clients: &Clients,
-    runtime: &Handle,
-    may_change: bool,
-    rules: &[Rules],
-) -> Result<(), SinkError> {
-    let topics: Vec<&str> = rules.iter().map(|rules| rules.topic.as_str()).collect();
-    let describe = |topics: &[&str]| describe(clients, admin, runtime, topics);
-    let mut refused = Vec::new();
-    for (rules, settings) in rules.iter().zip(describe(&topics)) {
-        let Some(mut settings) = settings else { continue };
-        let mut broken = rules.broken(&settings);
-        if broken.is_empty() {
-            continue;
-        }
-        let mut why = "kafka.create_topics is false".to_owned();
-        if may_change {
-            let failed = alter(clients, admin, runtime, &rules.topic, &Rules::mended(&settings, &broken));
-            let is_taken = failed.is_none();
-            why = failed.unwrap_or_else(|| {
-                "Kafka did not let it be changed: that takes ALTER_CONFIGS on the topic".to_owned()
-            });
-            let look = || describe(&[&rules.topic]).pop().flatten();
-            let Some(mut now) = look() else { continue };
-            let mut left = rules.broken(&now);
-            // Not every broker knows of a change at once.
-            for _ in 1..LOOKS {
-                if left.is_empty() || !is_taken {
-                    break;
-                }
-                std::thread::sleep(SETTLE_PAUSE);
-                let Some(again) = look() else { break };
-                (left, now) = (rules.broken(&again), again);
-            }
-            if left.is_empty() {
-                let changed: Vec<&str> = broken.iter().map(|(name, _)| *name).collect();
-                info!(topic = rules.topic, changed = changed.join(", "), "set a state topic right");
-                continue;
-            }
-            (settings, broken) = (now, left);
-        }
-        let complaint = format!("{} ({why})", rules.complaint(&settings, &broken));
-        if broken.iter().any(deletes_state) {
-            refused.push(complaint);
-        } else {
-            error!(topic = rules.topic, "{complaint}");
-        }
-    }
-    if refused.is_empty() { Ok(()) } else { Err(SinkError::Unusable(refused.join("; "))) }
 }
 
 /// What is wrong with a topic's settings.
@@ -192,8 +138,9 @@ pub(crate) fn inspect(config: &Config, runtime: &Handle, rules: &[Rules]) -> Res
     if clients.uses_tokens() || rules.is_empty() {
         return Ok(Vec::new());
     }
-    let topics: Vec<&str> = rules.iter().map(|rules| rules.topic.as_str()).collect();
-    let described = describe(&clients, &clients.admin()?, runtime, &topics);
+    let admin = Admin::new(&clients, runtime)?;
+    let described = admin.describe(&names(rules));
+    admin.close();
     let wrong = rules.iter().zip(described).filter_map(|(rules, settings)| {
         let settings = settings?;
         let broken = rules.broken(&settings);
@@ -209,68 +156,127 @@ fn deletes_state((_, must): &(&'static str, Must)) -> bool {
     matches!(must, Must::Be(_))
 }
 
-/// Settings of topics, in their order; `None` where they are not told, which is said. That stops nobody: not every broker
-/// answers, and what is lost for that shows when it is needed.
-fn describe(
-    clients: &Clients,
-    admin: &AdminClient<Context>,
-    runtime: &Handle,
-    topics: &[&str],
-) -> Vec<Option<Settings>> {
-    let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT));
-    let resources: Vec<_> = topics.iter().map(|topic| ResourceSpecifier::Topic(topic)).collect();
-    let look = || {
-        runtime.block_on(admin.describe_configs(&resources, &options)).unwrap_or_else(|error| {
-            let reason = explain_admin(clients, &error);
-            warn!(reason, "cannot read the settings of the state topics; they are not checked");
-            Vec::new()
-        })
-    };
-    let is_untold =
-        |told: &Result<ConfigResource, _>| told.as_ref().is_ok_and(|resource| resource.entries.is_empty());
-    let mut described = look();
-    for _ in 1..LOOKS {
-        if !described.iter().any(is_untold) {
-            break;
-        }
-        // A topic that was created a moment ago has none yet.
-        std::thread::sleep(SETTLE_PAUSE);
-        described = look();
-    }
-    let answered = !described.is_empty();
-    let mut described = described.into_iter();
-    let settings = topics.iter().map(|topic| match described.next() {
-        Some(Ok(ConfigResource { entries, .. })) if !entries.is_empty() => {
-            Some(entries.into_iter().map(|entry| (entry.name.clone(), entry)).collect())
-        }
-        // rdkafka drops the error of a single topic: what may not be read comes as a topic without settings.
-        _ => {
-            if answered {
-                warn!(
-                    topic,
-                    "the settings of a state topic may not be read, which takes DESCRIBE_CONFIGS on it; they are not \
-                     checked"
-                );
-            }
-            None
-        }
-    });
-    settings.collect()
+/// An admin client, and what asking it takes.
+struct Admin<'a> {
+    clients: &'a Clients,
+    runtime: &'a Handle,
+    client: AdminClient<Context>,
 }
 
-/// Why Kafka did not even take the request.
-fn alter(
-    clients: &Clients,
-    admin: &AdminClient<Context>,
-    runtime: &Handle,
-    topic: &str,
-    settings: &BTreeMap<String, String>,
-) -> Option<String> {
-    let change = AlterConfig::new(ResourceSpecifier::Topic(topic));
-    let change = settings.iter().fold(change, |change, (name, value)| change.set(name, value));
-    let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT));
-    let altered = runtime.block_on(admin.alter_configs([&change], &options));
-    altered.err().map(|error| explain_admin(clients, &error))
+impl<'a> Admin<'a> {
+    fn new(clients: &'a Clients, runtime: &'a Handle) -> Result<Self, SinkError> {
+        Ok(Self { clients, runtime, client: clients.admin()? })
+    }
+
+    /// Without waiting for its end.
+    fn close(self) {
+        close_beside(self.client);
+    }
+
+    /// What [`uphold`] does.
+    fn uphold(&self, may_change: bool, rules: &[Rules]) -> Result<(), SinkError> {
+        let mut refused = Vec::new();
+        for (rules, settings) in rules.iter().zip(self.describe(&names(rules))) {
+            let Some(mut settings) = settings else { continue };
+            let mut broken = rules.broken(&settings);
+            if broken.is_empty() {
+                continue;
+            }
+            let mut why = "kafka.create_topics is false".to_owned();
+            if may_change {
+                let failed = self.alter(&rules.topic, &Rules::mended(&settings, &broken));
+                let is_taken = failed.is_none();
+                why = failed.unwrap_or_else(|| {
+                    "Kafka did not let it be changed: that takes ALTER_CONFIGS on the topic".to_owned()
+                });
+                let look = || self.describe(&[&rules.topic]).pop().flatten();
+                let Some(mut now) = look() else { continue };
+                let mut left = rules.broken(&now);
+                // Not every broker knows of a change at once.
+                for _ in 1..LOOKS {
+                    if left.is_empty() || !is_taken {
+                        break;
+                    }
+                    std::thread::sleep(SETTLE_PAUSE);
+                    let Some(again) = look() else { break };
+                    (left, now) = (rules.broken(&again), again);
+                }
+                if left.is_empty() {
+                    let changed: Vec<&str> = broken.iter().map(|(name, _)| *name).collect();
+                    info!(topic = rules.topic, changed = changed.join(", "), "set a state topic right");
+                    continue;
+                }
+                (settings, broken) = (now, left);
+            }
+            let complaint = format!("{} ({why})", rules.complaint(&settings, &broken));
+            if broken.iter().any(deletes_state) {
+                refused.push(complaint);
+            } else {
+                error!(topic = rules.topic, "{complaint}");
+            }
+        }
+        if refused.is_empty() { Ok(()) } else { Err(SinkError::Unusable(refused.join("; "))) }
+    }
+
+    /// Settings of topics, in their order; `None` where they are not told, which is said. That stops nobody: not every broker
+    /// answers, and what is lost for that shows when it is needed.
+    fn describe(&self, topics: &[&str]) -> Vec<Option<Settings>> {
+        let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT));
+        let resources: Vec<_> = topics.iter().map(|topic| ResourceSpecifier::Topic(topic)).collect();
+        let look = || {
+            self.runtime.block_on(self.client.describe_configs(&resources, &options)).unwrap_or_else(
+                |error| {
+                    let reason = explain_admin(self.clients, &error);
+                    warn!(reason, "cannot read the settings of the state topics; they are not checked");
+                    Vec::new()
+                },
+            )
+        };
+        let is_untold = |told: &Result<ConfigResource, _>| {
+            told.as_ref().is_ok_and(|resource| resource.entries.is_empty())
+        };
+        let mut described = look();
+        for _ in 1..LOOKS {
+            if !described.iter().any(is_untold) {
+                break;
+            }
+            // A topic that was created a moment ago has none yet.
+            std::thread::sleep(SETTLE_PAUSE);
+            described = look();
+        }
+        let answered = !described.is_empty();
+        let mut described = described.into_iter();
+        let settings = topics.iter().map(|topic| match described.next() {
+            Some(Ok(ConfigResource { entries, .. })) if !entries.is_empty() => {
+                Some(entries.into_iter().map(|entry| (entry.name.clone(), entry)).collect())
+            }
+            // rdkafka drops the error of a single topic: what may not be read comes as a topic without settings.
+            _ => {
+                if answered {
+                    warn!(
+                        topic,
+                        "the settings of a state topic may not be read, which takes DESCRIBE_CONFIGS on it; they are not \
+                         checked"
+                    );
+                }
+                None
+            }
+        });
+        settings.collect()
+    }
+
+    /// Why Kafka did not even take the request.
+    fn alter(&self, topic: &str, settings: &BTreeMap<String, String>) -> Option<String> {
+        let change = AlterConfig::new(ResourceSpecifier::Topic(topic));
+        let change = settings.iter().fold(change, |change, (name, value)| change.set(name, value));
+        let options = AdminOptions::new().request_timeout(Some(REQUEST_TIMEOUT));
+        let altered = self.runtime.block_on(self.client.alter_configs([&change], &options));
+        altered.err().map(|error| explain_admin(self.clients, &error))
+    }
+}
+
+fn names(rules: &[Rules]) -> Vec<&str> {
+    rules.iter().map(|rules| rules.topic.as_str()).collect()
 }
 
 #[cfg(test)]

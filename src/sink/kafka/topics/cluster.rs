@@ -75,7 +75,8 @@ impl Cluster {
     /// One that changes nothing, with another limit of each request.
     pub(super) fn only_trying(clients: Clients, runtime: Handle, limit: Duration) -> Self {
         let mut cluster = Self::new(clients, runtime);
-        (cluster.limit, cluster.only_tries) = (limit, true);
+        cluster.limit = limit;
+        cluster.only_tries = true;
         cluster
     }
 
@@ -86,10 +87,8 @@ impl Cluster {
 
     /// Lets go of the clients that are kept, without waiting for their end.
     pub(super) fn renew(&mut self) {
-        let clients = (self.admin.take(), self.consumer.take());
-        if clients.0.is_some() || clients.1.is_some() {
-            close_beside(clients);
-        }
+        self.admin.take().into_iter().for_each(close_beside);
+        self.consumer.take().into_iter().for_each(close_beside);
     }
 
     /// Why topics cannot be created or described, where that is known beforehand: rdkafka's admin client cannot be given
