@@ -214,20 +214,23 @@ impl Campaign {
     fn settle(&mut self) {
         let lines = self.stream.made();
         let last = self.judge.last_lines(self.options.shards, lines);
-        let (broker, writers) = (self.place.broker(), &mut self.writers);
+        let (broker, writers, judge) = (self.place.broker(), &mut self.writers, &mut self.judge);
         // No more comes meanwhile, else it would never be complete.
         let settled = poll(LIMIT, || {
             writers.look(broker);
-            last.iter().all(|(shard, line)| writers.has_reached(*shard, *line)).then_some(())
+            let is_committed = last.iter().all(|(shard, line)| writers.has_reached(*shard, *line));
+            if is_committed {
+                judge.look(broker);
+            }
+            (is_committed && judge.has_seen_all(broker)).then_some(())
         });
         if settled.is_none() {
-            println!("{}", self.writers.tell_behind(broker, &last));
+            println!("{}; {}", self.writers.tell_behind(broker, &last), self.judge.tell_behind(broker));
             for member in &self.members {
                 println!("{}", member.get("/api/status").body);
             }
             panic!("waited {LIMIT:?} in vain for everything to be committed");
         }
-        self.judge.look(broker);
         self.judge.check_complete(lines);
         let (said, there) = (self.writers.delivered(), self.judge.records());
         assert_eq!(said, there, "MISCOUNTED: the checkpoints say that {said} events were delivered");

@@ -54,20 +54,33 @@ pub(super) fn start_shared() -> Result<Broker, String> {
 /// which grows.
 pub(super) fn start(origin: &'static str, extra: &[(&'static str, &str)]) -> Result<(Java, Broker), String> {
     let prepared = prepared()?;
-    let mut last = String::new();
-    for _ in 0..ATTEMPTS {
+    tried(|| {
         let mut java = Java::new(prepared, extra).map_err(|error| format!("data directory: {error}"))?;
-        match java.start(origin) {
-            Ok(broker) => return Ok((java, broker)),
-            Err(why) => last = why,
-        }
-    }
-    Err(last)
+        java.start(origin).map(|broker| (java, broker))
+    })
 }
 
 /// Starts brokers that are one cluster, each a controller too, so that any one of them may be lost.
 pub(super) fn cluster(origin: &'static str, count: usize) -> Result<Vec<(Java, Broker)>, String> {
     let prepared = prepared()?;
+    tried(|| start_cluster(prepared, origin, count))
+}
+
+/// Starts something until it succeeds, or gives the error of the last attempt.
+fn tried<T>(mut start: impl FnMut() -> Result<T, String>) -> Result<T, String> {
+    for _ in 1..ATTEMPTS {
+        if let Ok(started) = start() {
+            return Ok(started);
+        }
+    }
+    start()
+}
+
+fn start_cluster(
+    prepared: &'static Prepared,
+    origin: &'static str,
+    count: usize,
+) -> Result<Vec<(Java, Broker)>, String> {
     let ports: Vec<(u16, u16)> = (0..count).map(|_| (free_port(), free_port())).collect();
     let voters = (1..).zip(&ports).map(|(node, (_, controller))| format!("{node}@127.0.0.1:{controller}"));
     let voters = voters.collect::<Vec<_>>().join(",");

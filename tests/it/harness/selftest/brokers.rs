@@ -1,9 +1,10 @@
 //! The shared broker shows its topics; a private one is stopped, killed and paused and keeps what it has.
 
-use crate::harness::broker::{Broker, broker, killable_broker, private_broker, unique_prefix};
+use crate::harness::broker::{Broker, broker, free_port, killable_broker, private_broker, unique_prefix};
 use crate::harness::reader::{Isolation, Reader, read_all};
 use crate::harness::wait::GENEROUS;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use std::collections::HashSet;
 use std::time::Duration;
 
 fn send(broker: &Broker, topic: &str, value: &str) {
@@ -26,6 +27,12 @@ fn topics_are_created_listed_and_described() {
     assert_eq!((config["cleanup.policy"].as_str(), config["retention.ms"].as_str()), ("compact", "1234567"));
     assert_eq!(read_all(broker, &two, Isolation::Uncommitted), []);
     assert_eq!(read_all(broker, &two, Isolation::Committed), []);
+}
+
+#[test]
+fn no_port_is_given_twice() {
+    let ports: HashSet<u16> = (0..500).map(|_| free_port()).collect();
+    assert_eq!(ports.len(), 500);
 }
 
 #[test]

@@ -3,10 +3,12 @@
 //! It panics at the first record that is not as it must be, and says in capitals what is wrong: `TWICE`, `OUT OF ORDER`, `LOST`.
 //! Invariant: no code of the connector is used; what must arrive is computed from the mock's log alone.
 
-use crate::harness::airship::Setup;
 use crate::harness::airship::oracle::{Expectation, lossy, partition};
-use crate::harness::broker::Broker;
+use crate::harness::airship::{Mock, Setup, service};
+use crate::harness::broker::{Broker, broker};
 use crate::harness::reader::{Isolation, Message, read_on};
+use crate::harness::wait::{GENEROUS, wait_until};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use std::collections::{BTreeMap, HashMap};
 use tributary_mock::airship::{Log, Selection};
 
@@ -135,6 +137,19 @@ impl Judge {
         self.look_at_uncommitted(broker, &topic);
     }
 
+    /// Whether nothing was kept from the last look by a transaction that was still open: what lies behind the begin of one is not
+    /// seen with `read_committed`, and a commit writes its markers one after the other.
+    pub(super) fn has_seen_all(&self, broker: &Broker) -> bool {
+        let ends = broker.high_watermarks(self.setup.topic());
+        ends.iter().all(|(partition, end)| self.ends.get(partition) >= Some(end))
+    }
+
+    /// How far the last look came.
+    pub(super) fn tell_behind(&self, broker: &Broker) -> String {
+        let (topic, ends) = (self.setup.topic(), broker.high_watermarks(self.setup.topic()));
+        format!("{topic} was read up to {:?} and ends at {ends:?}", self.ends)
+    }
+
     /// With `read_uncommitted` there may be more, and nothing that was never sent.
     #[track_caller]
     fn look_at_uncommitted(&mut self, broker: &Broker, topic: &str) {
@@ -212,4 +227,32 @@ impl Judge {
 
 fn place(message: &Message) -> String {
     format!("{} partition {} offset {}", message.topic, message.partition, message.offset)
+}
+
+#[test]
+fn what_an_open_transaction_hides_is_not_yet_judged() {
+    let mock = Mock::start(service(10));
+    let setup = Setup::new("judge", &mock);
+    let (broker, topic) = (broker(), setup.topic());
+    broker.create_topic(topic, 2, &[]);
+    let mut judge = Judge::new(&setup, mock.log());
+    judge.look(broker);
+    assert!(judge.has_seen_all(broker), "there is nothing");
+
+    let producer: BaseProducer = broker.client(&[("transactional.id", topic)]).create().unwrap();
+    producer.init_transactions(GENEROUS).unwrap();
+    producer.begin_transaction().unwrap();
+    let mut line = Vec::new();
+    mock.log().render(0, &mut line);
+    producer.send(BaseRecord::<(), _>::to(topic).payload(&line)).map_err(|(error, _)| error).unwrap();
+    producer.flush(GENEROUS).unwrap();
+    judge.look(broker);
+    assert!(!judge.has_seen_all(broker), "{}", judge.tell_behind(broker));
+
+    producer.abort_transaction(GENEROUS).unwrap();
+    wait_until(GENEROUS, "the markers", || {
+        judge.look(broker);
+        judge.has_seen_all(broker)
+    });
+    assert_eq!((judge.records(), judge.uncommitted()), (0, 1));
 }
