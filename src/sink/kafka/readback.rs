@@ -132,10 +132,12 @@ impl Reader {
         let Some(uncommitted) = &self.uncommitted else {
             return Err(SinkError::Unusable("the reader is closed".into()));
         };
-        let (low, high) = watermarks(uncommitted, topic, partition).map_err(failed)?;
+        let (low, high) = first_watermarks(uncommitted, topic, partition).map_err(failed)?;
         let deadline = Instant::now() + self.patience;
+        let committed = self.committed()?;
+        learn_leaders(committed, topic).map_err(failed)?;
         loop {
-            let (_, stable) = watermarks(self.committed()?, topic, partition).map_err(failed)?;
+            let (_, stable) = watermarks(committed, topic, partition).map_err(failed)?;
             if stable >= high || open == OpenTransactions::PassOver {
                 return Ok((low, stable));
             }
@@ -146,7 +148,7 @@ impl Reader {
             }
             debug!(topic, partition, stable, high, "waiting for an open transaction");
             // Serves the client's events and paces the loop.
-            drop(self.committed()?.poll(Duration::from_millis(20)));
+            drop(committed.poll(Duration::from_millis(20)));
         }
     }
 
@@ -155,7 +157,7 @@ impl Reader {
         let Some(uncommitted) = &self.uncommitted else {
             return Err(SinkError::Unusable("the reader is closed".into()));
         };
-        let (_, high) = watermarks(uncommitted, topic, partition).map_err(|reason| {
+        let (_, high) = first_watermarks(uncommitted, topic, partition).map_err(|reason| {
             SinkError::Unusable(format!("cannot read the offsets of {topic} partition {partition}: {reason}"))
         })?;
         Ok(high)
@@ -307,6 +309,22 @@ fn position(
     let positions = consumer.position()?;
     let found = positions.find_partition(topic, partition).map(|found| found.offset());
     Ok(found.and_then(|offset| if let Offset::Offset(offset) = offset { Some(offset) } else { None }))
+}
+
+/// Has a client learn who leads the partitions of a topic. librdkafka (2.12.1) asks for that by itself when it is asked for the ends of
+/// one, but is only woken by answers that come while it waits: it may miss the one it waits for, and look again 200 to 500 ms later.
+fn learn_leaders(consumer: &BaseConsumer<Context>, topic: &str) -> Result<(), String> {
+    consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT).map(drop).map_err(|error| explain(consumer, &error))
+}
+
+/// Low and high end of a partition, for a client that may not have asked for those of its topic before.
+pub(super) fn first_watermarks(
+    consumer: &BaseConsumer<Context>,
+    topic: &str,
+    partition: i32,
+) -> Result<(i64, i64), String> {
+    learn_leaders(consumer, topic)?;
+    watermarks(consumer, topic, partition)
 }
 
 /// Low and high end of a partition. A topic that was created a moment ago is in the metadata before its broker leads it.

@@ -17,9 +17,6 @@ use crate::sink::SinkError;
 use crate::sink::kafka::client::{Clients, Context, close_beside, explain, passes};
 use crate::sink::kafka::readback;
 
-/// Limit of one request to the cluster.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// How long it sleeps where nothing has come. A poll that waits would use up the core in its last millisecond, and wake for each
 /// record; what comes in this time waits for the end of its batch anyway.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -83,10 +80,9 @@ impl Reader {
     ) -> Result<(Self, Option<Gap>), SinkError> {
         let name = format!("partition {partition} of {topic}");
         let consumer = clients.intake_consumer()?;
-        let failed = |error: KafkaError| {
-            SinkError::Unusable(format!("cannot read {name}: {}", explain(&consumer, &error)))
-        };
-        let (first, end) = consumer.fetch_watermarks(topic, partition, REQUEST_TIMEOUT).map_err(failed)?;
+        let cannot = |reason: String| SinkError::Unusable(format!("cannot read {name}: {reason}"));
+        let failed = |error: KafkaError| cannot(explain(&consumer, &error));
+        let (first, end) = readback::first_watermarks(&consumer, topic, partition).map_err(cannot)?;
         let (next, gap) = begin(from.offset, seen(clients, topic, partition, from, first..end)?, first..end);
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(topic, partition, Offset::Offset(next)).map_err(failed)?;
