@@ -58,6 +58,7 @@ pub use state::StateTopics;
 
 use checking::Seen;
 use headers::RecordHeaders;
+use opening::Claim;
 use partitions::Warned;
 
 /// What one shard's sink is made of.
@@ -109,8 +110,7 @@ pub struct KafkaSink {
     owner: String,
     /// Claims of others have this sequence at least, once we are fenced: one more than the last checkpoint that is known.
     claims_from: u64,
-    /// The sequence of this opening's own claim.
-    claimed_at: u64,
+    claim: Claim,
     /// How the shard was left before this opening; `None` for a first start.
     left: Option<Hold>,
     producer: Option<BaseProducer<Context>>,
@@ -152,7 +152,7 @@ impl KafkaSink {
             owner,
             producer: None,
             claims_from: 0,
-            claimed_at: 0,
+            claim: Claim::default(),
             left: None,
             context,
             headers,

@@ -73,7 +73,7 @@ impl KafkaSink {
         self.begin_batch()?;
         let checkpoint = Checkpoint { committed_ms: now_ms(), ..inherited.checkpoint.clone() };
         self.commit_batch(&mut inherited.legacy.runs().into_iter(), &checkpoint)?;
-        (self.claimed_at, self.claims_from) = (checkpoint.sequence, checkpoint.sequence + 1);
+        (self.claim.sequence, self.claims_from) = (checkpoint.sequence, checkpoint.sequence + 1);
         self.report_opened(&checkpoint);
         Ok(checkpoint)
     }

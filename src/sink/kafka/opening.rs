@@ -30,6 +30,33 @@ const CLAIM_WAIT: Duration = Duration::from_secs(3);
 /// Between two looks for it.
 const CLAIM_LOOK: Duration = Duration::from_millis(100);
 
+/// What an opening claimed its shard with.
+#[derive(Default)]
+pub(super) struct Claim {
+    /// Of its checkpoint.
+    pub(super) sequence: u64,
+    /// The opening that wrote the one before.
+    predecessor: Option<String>,
+}
+
+impl Claim {
+    /// `owner` is about to claim the shard, which was left like this.
+    fn note_predecessor(&mut self, owner: &str, left: Option<&Checkpoint>) {
+        // A shard that is opened again may have its own checkpoint before it.
+        if let Some(left) = left.filter(|left| left.owner != owner) {
+            self.predecessor = Some(left.owner.clone());
+        }
+    }
+
+    /// Whether a checkpoint is that of an opening which has claimed the shard of `owner`, whose claim this is. It goes on from a
+    /// checkpoint of this one, be it the first. What the predecessor writes is none, however far its sequence is: without transactions
+    /// it writes on until it hears that it has lost the shard.
+    fn is_followed_by(&self, owner: &str, found: &Checkpoint) -> bool {
+        let is_predecessor = self.predecessor.as_ref() == Some(&found.owner);
+        found.owner != owner && !is_predecessor && found.sequence > self.sequence
+    }
+}
+
 impl KafkaSink {
     pub(super) fn key(&self) -> String {
         Checkpoint::key(&self.settings.shard)
@@ -101,9 +128,8 @@ impl KafkaSink {
             return Ok(());
         }
         let (state, partition) = (self.state(), self.settings.place.partition);
-        // A successor goes on from a checkpoint of this opening, be it the first one.
-        let is_claim = |found: &Checkpoint| found.owner != self.owner && found.sequence > self.claimed_at;
-        let claim = reader.recent_checkpoint(&state.checkpoints, partition, &self.key(), is_claim)?;
+        let follows = |found: &Checkpoint| self.claim.is_followed_by(&self.owner, found);
+        let claim = reader.recent_checkpoint(&state.checkpoints, partition, &self.key(), follows)?;
         may_let_go(claim.as_ref(), self.settings.abandon.is_cancelled())
     }
 
@@ -131,6 +157,7 @@ impl KafkaSink {
 
     /// Writes a checkpoint under this opening's name, so that every later opening can see that it came after.
     pub(super) fn claim(&mut self, found: Option<Checkpoint>) -> Result<Checkpoint, SinkError> {
+        self.claim.note_predecessor(&self.owner, found.as_ref());
         let claimed = match found {
             None => self.fresh(),
             Some(found) => {
@@ -142,7 +169,7 @@ impl KafkaSink {
             self.begin_batch()?;
             self.commit_batch(&mut std::iter::empty(), &claimed)?;
         }
-        (self.claimed_at, self.claims_from) = (claimed.sequence, claimed.sequence + 1);
+        (self.claim.sequence, self.claims_from) = (claimed.sequence, claimed.sequence + 1);
         self.report_opened(&claimed);
         Ok(claimed)
     }
@@ -290,6 +317,25 @@ fn may_let_go(claim: Option<&Checkpoint>, is_abandoned: bool) -> Result<(), Sink
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_predecessor_still_writes_is_no_claim() {
+        let of = |owner, sequence| Checkpoint { sequence, ..Checkpoint::initial(owner, 1, 0) };
+        let mut claim = Claim { sequence: 14, predecessor: None };
+        claim.note_predecessor("own", Some(&of("before", 13)));
+        // Opened again, behind its own.
+        claim.note_predecessor("own", Some(&of("own", 14)));
+        for (owner, sequence, is_claim) in [
+            ("before", 14, false),
+            ("before", 15, false),
+            ("own", 15, false),
+            ("next", 14, false),
+            ("next", 15, true),
+            ("next", 90, true),
+        ] {
+            assert_eq!(claim.is_followed_by("own", &of(owner, sequence)), is_claim, "{owner} {sequence}");
+        }
+    }
 
     /// A successor would take the shard for free, and what was in flight for delivered.
     #[test]
