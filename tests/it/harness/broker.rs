@@ -9,6 +9,8 @@ mod distant;
 mod docker;
 mod java;
 mod listeners;
+mod network;
+mod nodes;
 mod ports;
 mod private;
 mod run;
@@ -18,10 +20,11 @@ mod ways;
 pub(crate) use admin::watermarks;
 pub(crate) use distant::distant_broker;
 pub(crate) use listeners::guarded_broker;
+pub(crate) use network::Network;
 pub(crate) use ports::free_port;
 pub(crate) use private::{
-    PrivateBroker, Right, acl_broker, cluster, killable_broker, oauth_broker, private_broker, scram_broker,
-    unsigned_token,
+    PrivateBroker, Right, acl_broker, cluster, cluster_in_network, killable_broker, oauth_broker,
+    private_broker, scram_broker, unsigned_token,
 };
 pub(crate) use tls::{Tls, days_until};
 pub(crate) use ways::{Way, broker_with_ways};

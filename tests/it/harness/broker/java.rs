@@ -5,7 +5,7 @@
 //! when its broker goes; those that a crash left behind go at the next start.
 
 use super::run::{run, tail};
-use super::{Broker, START_LIMIT, dir, free_port, version};
+use super::{Broker, START_LIMIT, dir, free_port, network, version};
 use crate::harness::watchdog::Watchdog;
 use std::fs::{self, File};
 use std::io;
@@ -32,7 +32,10 @@ const LOG4J: &str = include_str!("log4j2.properties");
 
 /// A broker's JVM, its ports and its data directory. Dropping it kills the JVM and removes the directory.
 pub(super) struct Java {
+    host: String,
     port: u16,
+    /// The network namespace that it runs in, if it is not that of the tests.
+    netns: Option<String>,
     run_dir: RunDir,
     /// None while stopped.
     jvm: Option<(Child, Watchdog)>,
@@ -60,14 +63,8 @@ pub(super) fn start(origin: &'static str, extra: &[(&'static str, &str)]) -> Res
     })
 }
 
-/// Starts brokers that are one cluster, each a controller too, so that any one of them may be lost.
-pub(super) fn cluster(origin: &'static str, count: usize) -> Result<Vec<(Java, Broker)>, String> {
-    let prepared = prepared()?;
-    tried(|| start_cluster(prepared, origin, count))
-}
-
 /// Starts something until it succeeds, or gives the error of the last attempt.
-fn tried<T>(mut start: impl FnMut() -> Result<T, String>) -> Result<T, String> {
+pub(super) fn tried<T>(mut start: impl FnMut() -> Result<T, String>) -> Result<T, String> {
     for _ in 1..ATTEMPTS {
         if let Ok(started) = start() {
             return Ok(started);
@@ -76,58 +73,7 @@ fn tried<T>(mut start: impl FnMut() -> Result<T, String>) -> Result<T, String> {
     start()
 }
 
-fn start_cluster(
-    prepared: &'static Prepared,
-    origin: &'static str,
-    count: usize,
-) -> Result<Vec<(Java, Broker)>, String> {
-    let ports: Vec<(u16, u16)> = (0..count).map(|_| (free_port(), free_port())).collect();
-    let voters = (1..).zip(&ports).map(|(node, (_, controller))| format!("{node}@127.0.0.1:{controller}"));
-    let voters = voters.collect::<Vec<_>>().join(",");
-    let mut nodes = Vec::new();
-    for (node, ports) in (1..).zip(&ports) {
-        let mut java = Java::node(prepared, node, *ports, &voters).map_err(|error| error.to_string())?;
-        java.spawn().map_err(|error| format!("java: {error}"))?;
-        nodes.push(java);
-    }
-    // Before that none of them answers: they need a majority.
-    let reached = nodes.into_iter().map(|mut java| java.reach(origin).map(|broker| (java, broker)));
-    reached.collect()
-}
-
 impl Java {
-    /// One of several.
-    fn node(
-        prepared: &'static Prepared,
-        node: u32,
-        (port, controller): (u16, u16),
-        voters: &str,
-    ) -> io::Result<Self> {
-        let run_dir = RunDir::new(prepared)?;
-        let data = run_dir.path.join("data");
-        let meta = data.join("meta.properties");
-        // Each directory has an id of its own; any 22 letters that are base64 will do.
-        let text = fs::read_to_string(&meta)?.replace("node.id=1", &format!("node.id={node}"));
-        let (before, id) = text.split_once("directory.id=").expect("a directory has an id");
-        fs::write(&meta, format!("{before}directory.id={node}{}", &id[1..]))?;
-        let several = [
-            ("node.id", node.to_string()),
-            ("controller.quorum.voters", voters.to_owned()),
-            ("default.replication.factor", "3".to_owned()),
-            ("min.insync.replicas", "2".to_owned()),
-            ("offsets.topic.replication.factor", "3".to_owned()),
-            ("transaction.state.log.replication.factor", "3".to_owned()),
-            ("transaction.state.log.min.isr", "2".to_owned()),
-            ("broker.session.timeout.ms", "3000".to_owned()),
-            ("broker.heartbeat.interval.ms", "500".to_owned()),
-        ];
-        let mut all = properties("127.0.0.1", port, controller, &data.to_string_lossy());
-        all.retain(|(key, _)| several.iter().all(|(other, _)| key != other));
-        all.extend(several);
-        write_properties(&run_dir.path.join("server.properties"), all)?;
-        Ok(Self { port, run_dir, jvm: None })
-    }
-
     fn new(prepared: &'static Prepared, extra: &[(&'static str, &str)]) -> io::Result<Self> {
         let run_dir = RunDir::new(prepared)?;
         let (port, controller) = (free_port(), free_port());
@@ -139,8 +85,19 @@ impl Java {
                 None => all.push((*key, (*value).to_owned())),
             }
         }
-        write_properties(&run_dir.path.join("server.properties"), all)?;
-        Ok(Self { port, run_dir, jvm: None })
+        Self::with_properties(run_dir, "127.0.0.1".to_owned(), port, None, all)
+    }
+
+    /// Not started yet: a broker that will listen at this address, on the machine of that name if it is not this one.
+    pub(super) fn with_properties(
+        run_dir: RunDir,
+        host: String,
+        port: u16,
+        netns: Option<String>,
+        properties: Vec<(&str, String)>,
+    ) -> io::Result<Self> {
+        write_properties(&run_dir.path.join("server.properties"), properties)?;
+        Ok(Self { host, port, netns, run_dir, jvm: None })
     }
 
     /// Starts the JVM, again on the same ports and data, and waits until it answers.
@@ -150,8 +107,9 @@ impl Java {
         self.reach(origin)
     }
 
-    fn reach(&mut self, origin: &'static str) -> Result<Broker, String> {
-        let bootstrap = format!("127.0.0.1:{}", self.port);
+    /// Waits until it answers.
+    pub(super) fn reach(&mut self, origin: &'static str) -> Result<Broker, String> {
+        let bootstrap = self.bootstrap();
         let broker = Broker::reach(&bootstrap, origin, START_LIMIT, &mut || match self.child().try_wait() {
             Ok(None) => Ok(()),
             Ok(Some(status)) => Err(format!("the broker ended: {status}")),
@@ -163,11 +121,20 @@ impl Java {
         })
     }
 
-    fn spawn(&mut self) -> io::Result<()> {
+    fn bootstrap(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
+    /// Starts the JVM.
+    pub(super) fn spawn(&mut self) -> io::Result<()> {
         let prepared = self.run_dir.prepared;
         let log = File::options().create(true).append(true).open(&self.run_dir.log)?;
         // The serial collector and the first compiler only: 4 s to the first answer instead of 6, and fewer threads.
-        let child = java(prepared)
+        let mut command = match &self.netns {
+            None => java(prepared),
+            Some(netns) => network::within(netns, &java(prepared)),
+        };
+        let child = command
             .args([HEAP, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true"])
             .arg(format!("-Dlog4j2.configurationFile={}", prepared.log4j.display()))
             .arg("kafka.Kafka")
@@ -185,7 +152,7 @@ impl Java {
 
     /// Runs a tool of Kafka's on the running broker.
     pub(super) fn tool(&self, class: &str, arguments: &[&str]) -> Result<String, String> {
-        let bootstrap = format!("127.0.0.1:{}", self.port);
+        let bootstrap = self.bootstrap();
         let mut tool = java(self.run_dir.prepared);
         tool.arg("-XX:TieredStopAtLevel=1")
             .arg(class)
@@ -197,7 +164,7 @@ impl Java {
     /// Runs a program of one source file against the running broker, whose address is its first argument.
     pub(super) fn program(&self, source: &Path, arguments: &[String]) -> Result<String, String> {
         let mut program = java(self.run_dir.prepared);
-        program.arg("-XX:TieredStopAtLevel=1").arg(source).arg(format!("127.0.0.1:{}", self.port));
+        program.arg("-XX:TieredStopAtLevel=1").arg(source).arg(self.bootstrap());
         run(program.args(arguments), START_LIMIT)
     }
 
@@ -228,15 +195,15 @@ impl Drop for Java {
 }
 
 /// `run-*`: configuration and data of one broker. A lock on a file in it shows that its process lives.
-struct RunDir {
-    path: PathBuf,
+pub(super) struct RunDir {
+    pub(super) path: PathBuf,
     log: PathBuf,
     prepared: &'static Prepared,
     _lock: File,
 }
 
 impl RunDir {
-    fn new(prepared: &'static Prepared) -> io::Result<Self> {
+    pub(super) fn new(prepared: &'static Prepared) -> io::Result<Self> {
         let _all = lock(&dir())?;
         let name = super::unique_prefix("run");
         let path = dir().join(&name);
@@ -258,13 +225,14 @@ impl Drop for RunDir {
     }
 }
 
-struct Prepared {
+pub(super) struct Prepared {
     libs: PathBuf,
     formatted: PathBuf,
     log4j: PathBuf,
 }
 
-fn prepared() -> Result<&'static Prepared, String> {
+/// Jars and a formatted directory, which are made by the first to ask.
+pub(super) fn prepared() -> Result<&'static Prepared, String> {
     static PREPARED: LazyLock<Result<Prepared, String>> = LazyLock::new(prepare);
     PREPARED.as_ref().map_err(Clone::clone)
 }

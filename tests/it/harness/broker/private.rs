@@ -1,7 +1,8 @@
 //! A broker of a test's own, to be stopped, paused and killed. Always from Maven's jars: a container's ports and
 //! signals would be another matter.
 
-use super::{Broker, free_port, java};
+use super::network::Network;
+use super::{Broker, free_port, java, nodes};
 use crate::harness::wait;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -113,8 +114,20 @@ pub(crate) type Right = [String; 4];
 /// So many brokers that are one cluster, where everything has three replicas of which two must be in sync.
 #[track_caller]
 pub(crate) fn cluster(count: usize) -> Vec<PrivateBroker> {
-    let nodes = java::cluster("Java, private", count);
-    let nodes = nodes.unwrap_or_else(|why| panic!("no cluster of {count} brokers: {why}"));
+    start_cluster(count, None)
+}
+
+/// The same, each broker on a machine of its own. Takes root.
+#[track_caller]
+pub(crate) fn cluster_in_network(count: usize) -> (Vec<PrivateBroker>, Network) {
+    let network = Network::new(count).unwrap_or_else(|why| panic!("no network of {count} machines: {why}"));
+    (start_cluster(count, Some(&network)), network)
+}
+
+#[track_caller]
+fn start_cluster(count: usize, network: Option<&Network>) -> Vec<PrivateBroker> {
+    let started = nodes::start("Java, private", count, network);
+    let nodes = started.unwrap_or_else(|why| panic!("no cluster of {count} brokers: {why}"));
     nodes.into_iter().map(|(java, broker)| PrivateBroker { java, broker }).collect()
 }
 

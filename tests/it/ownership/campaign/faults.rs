@@ -38,12 +38,14 @@ pub(super) enum Kind {
     BrokerStoodStill,
     /// One of three brokers is killed, stopped, or stands still.
     BrokerLost,
+    /// One of three brokers, each on a machine of its own, reaches nobody and is reached by nobody.
+    BrokerCutOff,
     /// All are started again with another configuration, with another number of shards.
     Reconfigured,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Killed,
         Self::KilledAtStep,
         Self::Stopped,
@@ -52,6 +54,7 @@ impl Kind {
         Self::CutOff,
         Self::BrokerStoodStill,
         Self::BrokerLost,
+        Self::BrokerCutOff,
         Self::Reconfigured,
     ];
 
@@ -105,7 +108,8 @@ impl Campaign {
                 self.wait("the member to notice", || self.noticed(number) > noticed);
             }
             Kind::BrokerStoodStill => self.freeze_broker(),
-            Kind::BrokerLost => self.lose_broker(),
+            Kind::BrokerLost => self.lose_broker(false),
+            Kind::BrokerCutOff => self.lose_broker(true),
             Kind::Reconfigured => self.reconfigure(),
         }
     }

@@ -21,7 +21,7 @@ pub(super) enum Ownership {
 impl Ownership {
     /// The faults that there are without any that need other brokers.
     fn kinds(self) -> Vec<Kind> {
-        let is_one = |kind: &Kind| *kind != Kind::BrokerLost;
+        let is_one = |kind: &Kind| !matches!(kind, Kind::BrokerLost | Kind::BrokerCutOff);
         let is_static = |kind: &Kind| *kind != Kind::StoodStillDeaf;
         Kind::ALL.into_iter().filter(is_one).filter(|kind| self == Self::Group || is_static(kind)).collect()
     }

@@ -11,7 +11,7 @@ use tributary_mock::airship::{Armed, ErrorBody, Fault};
 /// A broker stands still for so long at most; longer, and its controller would take it for gone.
 const BROKER_STILL: Duration = Duration::from_secs(6);
 
-/// Of three, one stands still for so long at most: long enough that the others take its place.
+/// Of three, one stands still or is cut off for so long at most: long enough that the others take its place.
 const NODE_STILL: Duration = Duration::from_secs(20);
 
 /// Numbers of shards that follow one another.
@@ -46,6 +46,8 @@ enum Loss {
     Killed,
     Stopped,
     StoodStill,
+    /// It reaches nobody, and nobody reaches it.
+    CutOff,
 }
 
 impl Campaign {
@@ -73,9 +75,9 @@ impl Campaign {
     }
 
     /// One of three brokers is lost: the leader of a partition of events, a coordinator of transactions or that of the group. The
-    /// others go on without it, unless it stands still; and all of them when it is back.
+    /// others go on without it, unless it stands still or is cut off; and all of them when it is back.
     #[track_caller]
-    pub(super) fn lose_broker(&mut self) {
+    pub(super) fn lose_broker(&mut self, is_cut_off: bool) {
         let group = format!("{}.shards", self.stream.setup.prefix);
         let partition = self.random.random_range(0..self.stream.setup.partitions);
         let (role, topic, partition) = match self.random.random_range(0..3) {
@@ -87,12 +89,16 @@ impl Campaign {
             _ => ("coordinator of the group", "__consumer_offsets".to_owned(), group_partition(&group)),
         };
         let node = self.leader(&topic, partition);
-        let loss = [Loss::Killed, Loss::Stopped, Loss::StoodStill][self.random.random_range(0..3)];
+        let loss = match is_cut_off {
+            true => Loss::CutOff,
+            false => [Loss::Killed, Loss::Stopped, Loss::StoodStill][self.random.random_range(0..3)],
+        };
         println!("           broker {}, {role}: {loss:?}", node + 1);
         match loss {
             Loss::Killed => self.place.node(node).kill9(),
             Loss::Stopped => self.place.node(node).stop(),
             Loss::StoodStill => self.place.node(node).pause(),
+            Loss::CutOff => self.place.network().machine(node).cut(),
         }
         match loss {
             Loss::Killed | Loss::Stopped => {
@@ -100,10 +106,13 @@ impl Campaign {
                 self.place.node(node).start();
             }
             // Its connections stay, and librdkafka waits up to a minute for each answer: events may not flow meanwhile.
-            Loss::StoodStill => {
+            Loss::StoodStill | Loss::CutOff => {
                 let time = self.random.random_range(Duration::ZERO..=NODE_STILL);
                 self.pass(time);
-                self.place.node(node).resume();
+                match loss {
+                    Loss::CutOff => self.place.network().machine(node).mend(),
+                    _ => self.place.node(node).resume(),
+                }
             }
         }
         self.wait_flow();

@@ -1,8 +1,11 @@
-//! Where the Kafka of a campaign is: the broker that all tests share, one of its own with ways to it that can be cut, or three.
+//! Where the Kafka of a campaign is: the broker that all tests share, one of its own with ways to it that can be cut, or three, which may be on machines of
+//! their own.
 
 use super::faults::Kind;
 use super::options::{Options, Ownership};
-use crate::harness::broker::{Broker, PrivateBroker, Way, broker, broker_with_ways, cluster};
+use crate::harness::broker::{
+    Broker, Network, PrivateBroker, Way, broker, broker_with_ways, cluster, cluster_in_network,
+};
 
 /// Of a campaign with brokers that may be lost.
 const BROKERS: usize = 3;
@@ -10,7 +13,7 @@ const BROKERS: usize = 3;
 pub(super) enum Place {
     Shared,
     Own { broker: Box<PrivateBroker>, ways: Vec<Way> },
-    Cluster(Vec<PrivateBroker>),
+    Cluster { nodes: Vec<PrivateBroker>, network: Option<Network> },
 }
 
 impl Place {
@@ -18,8 +21,11 @@ impl Place {
     #[track_caller]
     pub(super) fn of(options: &Options) -> Self {
         let needs = |kind| options.kinds.contains(&kind);
-        if needs(Kind::BrokerLost) {
-            Self::Cluster(cluster(BROKERS))
+        if needs(Kind::BrokerCutOff) {
+            let (nodes, network) = cluster_in_network(BROKERS);
+            Self::Cluster { nodes, network: Some(network) }
+        } else if needs(Kind::BrokerLost) {
+            Self::Cluster { nodes: cluster(BROKERS), network: None }
         } else if needs(Kind::CutOff) || needs(Kind::BrokerStoodStill) {
             let count = match options.ownership {
                 Ownership::Group => options.members,
@@ -38,7 +44,7 @@ impl Place {
         match self {
             Self::Shared => broker(),
             Self::Own { broker, .. } => broker,
-            Self::Cluster(nodes) => &nodes[0],
+            Self::Cluster { nodes, .. } => &nodes[0],
         }
     }
 
@@ -47,7 +53,9 @@ impl Place {
         match self {
             Self::Shared => broker().bootstrap().to_owned(),
             Self::Own { ways, .. } => ways[way].address().to_owned(),
-            Self::Cluster(nodes) => nodes.iter().map(|node| node.bootstrap()).collect::<Vec<_>>().join(","),
+            Self::Cluster { nodes, .. } => {
+                nodes.iter().map(|node| node.bootstrap()).collect::<Vec<_>>().join(",")
+            }
         }
     }
 
@@ -67,7 +75,14 @@ impl Place {
     /// One of several, by its number from 0.
     #[track_caller]
     pub(super) fn node(&mut self, number: usize) -> &mut PrivateBroker {
-        let Self::Cluster(nodes) = self else { panic!("there is one broker only") };
+        let Self::Cluster { nodes, .. } = self else { panic!("there is one broker only") };
         &mut nodes[number]
+    }
+
+    /// The network of several brokers.
+    #[track_caller]
+    pub(super) fn network(&self) -> &Network {
+        let Self::Cluster { network: Some(network), .. } = self else { panic!("there is no network") };
+        network
     }
 }
