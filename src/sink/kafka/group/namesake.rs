@@ -2,7 +2,9 @@
 //!
 //! A member that is fenced cannot tell. Where a broker stood still for longer than a session, or the session expired while
 //! shards let go, the group may take this member's own late requests for those of another process. What they left in the group
-//! says nothing any more, so its session expires too. Another process goes on.
+//! says nothing any more, so its session expires too. Another process goes on. That a look finds another member of the name than
+//! the one before says nothing: late requests may be answered between the two, and after a coordinator has moved the new one may know
+//! an earlier member.
 
 use std::time::Duration;
 
@@ -25,11 +27,19 @@ const ABSENT: u32 = 3;
 /// Limit of one.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// So many sessions of a member show that it lives. One would do if brokers were on time when they are busy.
+const LIVES: u32 = 2;
+
+/// Where one member of the name follows another for so many sessions, somebody joins again and again.
+const AT_MOST: u32 = 8;
+
 /// What was seen of the members that have the name.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 struct Watched {
     /// Which one there was, and since when it was looked at.
     seen: Option<(String, Instant)>,
+    /// When there was one for the first time.
+    first: Option<Instant>,
     /// Looks in a row that found none.
     absent: u32,
 }
@@ -53,17 +63,16 @@ impl Watched {
             return if self.absent >= ABSENT { Verdict::Free } else { Verdict::Unknown };
         };
         self.absent = 0;
-        match &self.seen {
-            // Somebody joined meanwhile, and it was not this process.
-            Some((seen, _)) if seen != found => Verdict::Taken,
-            // Twice: brokers are not on time when they are busy.
-            Some((_, since)) if now.duration_since(*since) >= 2 * session => Verdict::Taken,
-            Some(_) => Verdict::Unknown,
-            None => {
+        let first = *self.first.get_or_insert(now);
+        let since = match &self.seen {
+            Some((seen, since)) if seen == found => *since,
+            _ => {
                 self.seen = Some((found.to_owned(), now));
-                Verdict::Unknown
+                now
             }
-        }
+        };
+        let has_lasted = |since: Instant, sessions| now.duration_since(since) >= sessions * session;
+        if has_lasted(since, LIVES) || has_lasted(first, AT_MOST) { Verdict::Taken } else { Verdict::Unknown }
     }
 }
 
@@ -135,16 +144,30 @@ mod tests {
         let mut left = watched.clone();
         let gone: Vec<Verdict> = (0..3).map(|_| left.judge(None, start + session, session)).collect();
         assert_eq!(gone, [Verdict::Unknown, Verdict::Unknown, Verdict::Free]);
-        assert_eq!(
-            watched.clone().judge(Some("a-2"), start + session, session),
-            Verdict::Taken,
-            "it joined anew"
-        );
         assert_eq!(watched.judge(Some("a-1"), start + 2 * session, session), Verdict::Taken, "it lives");
         assert_eq!(
             Watched::default().judge(None, start, session),
             Verdict::Unknown,
             "the coordinator may move"
         );
+    }
+    #[test]
+    fn another_member_of_the_name_is_watched_as_the_first_was() {
+        let (session, start) = (Duration::from_secs(6), Instant::now());
+        let mut watched = Watched::default();
+        let mut judge = |found, sessions| watched.judge(found, start + session * sessions, session);
+        assert_eq!(judge(Some("a-1"), 0), Verdict::Unknown);
+        assert_eq!(
+            judge(Some("a-2"), 1),
+            Verdict::Unknown,
+            "late requests of this process, or another coordinator"
+        );
+        assert_eq!(judge(Some("a-2"), 2), Verdict::Unknown);
+        assert_eq!(judge(Some("a-2"), 3), Verdict::Taken, "it lives");
+        let mut watched = Watched::default();
+        let mut judge = |found, sessions| watched.judge(found, start + session * sessions, session);
+        let restless: Vec<Verdict> =
+            (0..=8).map(|turn| judge(Some(["a-1", "a-2"][turn as usize % 2]), turn)).collect();
+        assert_eq!(restless.iter().position(|verdict| *verdict == Verdict::Taken), Some(8), "{restless:?}");
     }
 }
