@@ -18,8 +18,14 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::model::types::{Dated, EventId, Run};
 
-/// Ids for which room is set aside at once. Untouched pages cost nothing, growing a full table costs a copy.
+/// Ids for which room is set aside at once in the ring. It is filled from one end to the other, and untouched pages cost nothing.
 const MAX_RESERVED_IDS: usize = 4 << 20;
+
+/// Ids that the table has room for at first: a few of a large one would already touch all of its pages.
+const FIRST_TABLE_IDS: usize = 14 << 10;
+
+/// How many times as large it is each time that it grows, since all ids are put into the new one.
+const GROWTH: usize = 4;
 
 /// The bounds of the window.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,6 +73,8 @@ pub struct Window {
     /// Whether the journal lacks what is in the window, so that a commit has to write all of it.
     is_unwritten: bool,
     table: HashTable<u32>,
+    /// The ids that the table is meant for, until it has to grow.
+    table_room: usize,
     hasher: DefaultHashBuilder,
     forgotten_ms: Option<i64>,
     keeps_old: bool,
@@ -91,7 +99,8 @@ impl Window {
             pending: 0,
             next: 0,
             is_unwritten: false,
-            table: HashTable::with_capacity(reserved),
+            table: HashTable::with_capacity(reserved.min(FIRST_TABLE_IDS)),
+            table_room: FIRST_TABLE_IDS,
             hasher: DefaultHashBuilder::default(),
             forgotten_ms: None,
             keeps_old: false,
@@ -159,6 +168,9 @@ impl Window {
 
     /// Whether `id` is new; if so it is pending from now on.
     pub fn insert(&mut self, id: EventId) -> bool {
+        if self.table.len() >= self.table_room {
+            self.grow_table();
+        }
         let (hasher, ring, first) = (&self.hasher, &self.ring, self.first);
         let number = first.wrapping_add(ring.len() as u32);
         let entry = self.table.entry(
@@ -175,6 +187,18 @@ impl Window {
                 true
             }
         }
+    }
+
+    #[cold]
+    fn grow_table(&mut self) {
+        let (hasher, ring, first) = (&self.hasher, &self.ring, self.first);
+        // Where more ids come than there can be committed ones, it grows by itself.
+        let most = ring.capacity();
+        let next = self.table_room.saturating_mul(GROWTH);
+        // The old and the new one are there together for a moment, so the last step is a large one.
+        self.table_room = if next.saturating_mul(GROWTH) > most { most.max(next) } else { next };
+        let more = self.table_room.min(most).saturating_sub(self.table.len());
+        self.table.reserve(more, |known| hasher.hash_one(ring[known.wrapping_sub(first) as usize].0));
     }
 
     /// What a commit of this date has to write to the journal: the pending ids, in order of arrival.

@@ -224,3 +224,22 @@ fn the_highest_numbers_are_survived() {
     window.commit(dated);
     assert_eq!((window.len(), window.next()), (4, u64::MAX));
 }
+
+#[test]
+fn the_table_is_as_large_as_its_ids_take() {
+    let mut quiet = Window::new(Config::default(), 4);
+    let small = quiet.table.capacity();
+    assert!(small < 2 * FIRST_TABLE_IDS, "{small}");
+    // However many ids have come and gone.
+    let mut busy = window(1_000_000, 1_000);
+    for number in 0..200_000 {
+        assert!(busy.insert(EventId(number)) && quiet.insert(EventId(number)));
+        if number % 100 == 0 {
+            busy.commit(at(0));
+            quiet.commit(at(0));
+        }
+    }
+    assert!(busy.table.capacity() < 2 * FIRST_TABLE_IDS, "{}", busy.table.capacity());
+    assert!((200_000..2_000_000).contains(&quiet.table.capacity()), "{}", quiet.table.capacity());
+    assert!((0..200_000).all(|number| quiet.contains(EventId(number))));
+}
