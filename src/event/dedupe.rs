@@ -1,7 +1,7 @@
 //! The bounded window of recent event ids. Does not know who stored the seed.
 //!
 //! Ids are kept in a ring in order of arrival, 16 bytes each; a hash table of 4-byte ring numbers finds them.
-//! That is about 27 bytes an id. Ids of the batch in progress are *pending*: they count as seen, but an abort
+//! That is about 27 bytes an id in a full window. Ids of the batch in progress are *pending*: they count as seen, but an abort
 //! takes them out again, and only a commit dates them and lets old ids go.
 //!
 //! Ids age by the time in which the shard ran, never by a clock: after a stop or an outage their repeats are yet to come.
@@ -18,13 +18,11 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::model::types::{Dated, EventId, Run};
 
-/// Ids for which room is set aside at once in the ring. It is filled from one end to the other, and untouched pages cost nothing.
-const MAX_RESERVED_IDS: usize = 4 << 20;
+/// Ids for which there is room at first. A window that had room for all that it may hold would touch all of it with few ids: in the
+/// table, since hashes are anywhere, and in the ring, since it goes round.
+const FIRST_IDS: usize = 14 << 10;
 
-/// Ids that the table has room for at first: a few of a large one would already touch all of its pages.
-const FIRST_TABLE_IDS: usize = 14 << 10;
-
-/// How many times as large it is each time that it grows, since all ids are put into the new one.
+/// How many times as much room there is each time that it grows, since all ids are put into a new table.
 const GROWTH: usize = 4;
 
 /// The bounds of the window.
@@ -73,8 +71,10 @@ pub struct Window {
     /// Whether the journal lacks what is in the window, so that a commit has to write all of it.
     is_unwritten: bool,
     table: HashTable<u32>,
-    /// The ids that the table is meant for, until it has to grow.
-    table_room: usize,
+    /// How many ids there is room for before ring and table are grown.
+    room: usize,
+    /// How many there can be, in a batch of the expected size.
+    most: usize,
     hasher: DefaultHashBuilder,
     forgotten_ms: Option<i64>,
     keeps_old: bool,
@@ -89,18 +89,20 @@ impl Default for Config {
 impl Window {
     /// An empty window. `batch_ids` is how many pending ids to expect, for sizing.
     pub fn new(config: Config, batch_ids: usize) -> Self {
-        let reserved = config.max_ids.saturating_add(batch_ids).min(MAX_RESERVED_IDS);
+        let most = config.max_ids.saturating_add(batch_ids);
+        let room = most.min(FIRST_IDS);
         Self {
             window_ms: u64::try_from(config.window.as_millis()).unwrap_or(u64::MAX),
             max_ids: config.max_ids,
-            ring: VecDeque::with_capacity(reserved),
+            ring: VecDeque::with_capacity(room),
             first: 0,
             groups: VecDeque::new(),
             pending: 0,
             next: 0,
             is_unwritten: false,
-            table: HashTable::with_capacity(reserved.min(FIRST_TABLE_IDS)),
-            table_room: FIRST_TABLE_IDS,
+            table: HashTable::with_capacity(room),
+            room,
+            most,
             hasher: DefaultHashBuilder::default(),
             forgotten_ms: None,
             keeps_old: false,
@@ -168,8 +170,8 @@ impl Window {
 
     /// Whether `id` is new; if so it is pending from now on.
     pub fn insert(&mut self, id: EventId) -> bool {
-        if self.table.len() >= self.table_room {
-            self.grow_table();
+        if self.ring.len() >= self.room {
+            self.grow();
         }
         let (hasher, ring, first) = (&self.hasher, &self.ring, self.first);
         let number = first.wrapping_add(ring.len() as u32);
@@ -190,14 +192,17 @@ impl Window {
     }
 
     #[cold]
-    fn grow_table(&mut self) {
+    fn grow(&mut self) {
+        let next = self.room.saturating_mul(GROWTH);
+        // The old and the new table are there together for a moment, so the last step is a large one.
+        self.room = if next.saturating_mul(GROWTH) > self.most { self.most.max(self.room) } else { next };
+        if self.room <= self.ring.len() {
+            // A batch is larger than was expected.
+            self.room = self.ring.len() + self.ring.len() / 8 + 1;
+        }
+        let more = self.room - self.ring.len();
+        self.ring.reserve_exact(more);
         let (hasher, ring, first) = (&self.hasher, &self.ring, self.first);
-        // Where more ids come than there can be committed ones, it grows by itself.
-        let most = ring.capacity();
-        let next = self.table_room.saturating_mul(GROWTH);
-        // The old and the new one are there together for a moment, so the last step is a large one.
-        self.table_room = if next.saturating_mul(GROWTH) > most { most.max(next) } else { next };
-        let more = self.table_room.min(most).saturating_sub(self.table.len());
         self.table.reserve(more, |known| hasher.hash_one(ring[known.wrapping_sub(first) as usize].0));
     }
 

@@ -226,20 +226,27 @@ fn the_highest_numbers_are_survived() {
 }
 
 #[test]
-fn the_table_is_as_large_as_its_ids_take() {
-    let mut quiet = Window::new(Config::default(), 4);
-    let small = quiet.table.capacity();
-    assert!(small < 2 * FIRST_TABLE_IDS, "{small}");
+fn a_window_is_as_large_as_its_ids_take() {
+    let rooms = |window: &Window| (window.ring.capacity(), window.table.capacity());
+    let few = |(ring, table)| ring <= FIRST_IDS && table < 2 * FIRST_IDS;
+    let mut large = Window::new(Config::default(), 4);
+    assert!(few(rooms(&large)), "{:?}", rooms(&large));
     // However many ids have come and gone.
-    let mut busy = window(1_000_000, 1_000);
-    for number in 0..200_000 {
-        assert!(busy.insert(EventId(number)) && quiet.insert(EventId(number)));
+    let mut small = window(1_000_000, 1_000);
+    for number in 0..1_100_000 {
+        assert!(small.insert(EventId(number)) && large.insert(EventId(number)));
+        if number == 200_000 {
+            assert_eq!(large.ring.capacity(), 4 * 4 * FIRST_IDS);
+        }
         if number % 100 == 0 {
-            busy.commit(at(0));
-            quiet.commit(at(0));
+            small.commit(at(0));
+            large.commit(at(0));
         }
     }
-    assert!(busy.table.capacity() < 2 * FIRST_TABLE_IDS, "{}", busy.table.capacity());
-    assert!((200_000..2_000_000).contains(&quiet.table.capacity()), "{}", quiet.table.capacity());
-    assert!((0..200_000).all(|number| quiet.contains(EventId(number))));
+    assert!(few(rooms(&small)), "{:?}", rooms(&small));
+    // One batch is larger than it was told.
+    assert_eq!((large.ring.len(), large.ring.capacity()), (1_000_099, 1_125_005));
+    assert!((100_000..1_100_000).all(|number| large.contains(EventId(number))));
+    large.rollback();
+    assert_eq!(large.len(), 1_000_000);
 }
