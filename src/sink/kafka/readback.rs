@@ -4,6 +4,8 @@
 //! ended, open transactions included, at its beginning; where another transaction is still open it waits for that one.
 //! A look before fencing waits for nothing.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -33,6 +35,9 @@ use times::first_since;
 /// Limit of one request to the cluster.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a client asks at most who leads a topic's partitions: it asks one broker, which may be one that does not answer.
+const LEARNING: Duration = Duration::from_secs(2);
+
 /// How long one wait for a record takes.
 const POLL_TIME: Duration = Duration::from_millis(100);
 
@@ -47,6 +52,8 @@ const TAIL: i64 = 64;
 pub(crate) struct Reader {
     committed: Option<BaseConsumer<Context>>,
     uncommitted: Option<BaseConsumer<Context>>,
+    /// Topics whose leaders both have learnt.
+    learnt: RefCell<HashSet<String>>,
     patience: Duration,
 }
 
@@ -85,6 +92,7 @@ impl Reader {
         Ok(Self {
             committed: Some(clients.consumer(true)?),
             uncommitted: Some(clients.consumer(false)?),
+            learnt: RefCell::default(),
             patience,
         })
     }
@@ -132,10 +140,10 @@ impl Reader {
         let Some(uncommitted) = &self.uncommitted else {
             return Err(SinkError::Unusable("the reader is closed".into()));
         };
-        let (low, high) = first_watermarks(uncommitted, topic, partition).map_err(failed)?;
-        let deadline = Instant::now() + self.patience;
         let committed = self.committed()?;
-        learn_leaders(committed, topic).map_err(failed)?;
+        self.learn(&[uncommitted, committed], topic);
+        let (low, high) = watermarks(uncommitted, topic, partition).map_err(failed)?;
+        let deadline = Instant::now() + self.patience;
         loop {
             let (_, stable) = watermarks(committed, topic, partition).map_err(failed)?;
             if stable >= high || open == OpenTransactions::PassOver {
@@ -157,10 +165,20 @@ impl Reader {
         let Some(uncommitted) = &self.uncommitted else {
             return Err(SinkError::Unusable("the reader is closed".into()));
         };
-        let (_, high) = first_watermarks(uncommitted, topic, partition).map_err(|reason| {
+        self.learn(&[uncommitted, self.committed()?], topic);
+        let (_, high) = watermarks(uncommitted, topic, partition).map_err(|reason| {
             SinkError::Unusable(format!("cannot read the offsets of {topic} partition {partition}: {reason}"))
         })?;
         Ok(high)
+    }
+
+    /// [`learn_leaders`] for each client, once a topic.
+    fn learn(&self, clients: &[&BaseConsumer<Context>], topic: &str) {
+        if self.learnt.borrow().contains(topic) {
+            return;
+        }
+        clients.iter().for_each(|consumer| learn_leaders(consumer, topic));
+        self.learnt.borrow_mut().insert(topic.to_owned());
     }
 
     /// Gives the committed record at an offset to `found`; `None` if there is none. Blocks.
@@ -313,17 +331,20 @@ fn position(
 
 /// Has a client learn who leads the partitions of a topic. librdkafka (2.12.1) asks for that by itself when it is asked for the ends of
 /// one, but is only woken by answers that come while it waits: it may miss the one it waits for, and look again 200 to 500 ms later.
-fn learn_leaders(consumer: &BaseConsumer<Context>, topic: &str) -> Result<(), String> {
-    consumer.fetch_metadata(Some(topic), REQUEST_TIMEOUT).map(drop).map_err(|error| explain(consumer, &error))
+/// If this fails, it only takes that much longer.
+fn learn_leaders(consumer: &BaseConsumer<Context>, topic: &str) {
+    if let Err(error) = consumer.fetch_metadata(Some(topic), LEARNING) {
+        debug!(topic, %error, "cannot ask who leads its partitions");
+    }
 }
 
-/// Low and high end of a partition, for a client that may not have asked for those of its topic before.
+/// [`watermarks`] for a client that has asked for nothing yet.
 pub(super) fn first_watermarks(
     consumer: &BaseConsumer<Context>,
     topic: &str,
     partition: i32,
 ) -> Result<(i64, i64), String> {
-    learn_leaders(consumer, topic)?;
+    learn_leaders(consumer, topic);
     watermarks(consumer, topic, partition)
 }
 
