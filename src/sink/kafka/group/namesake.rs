@@ -2,9 +2,9 @@
 //!
 //! A member that is fenced cannot tell. Where a broker stood still for longer than a session, or the session expired while
 //! shards let go, the group may take this member's own late requests for those of another process. What they left in the group
-//! says nothing any more, so its session expires too. Another process goes on. That a look finds another member of the name than
-//! the one before says nothing: late requests may be answered between the two, and after a coordinator has moved the new one may know
-//! an earlier member.
+//! says nothing any more, so its session expires too. Another process goes on. A look may find
+//! another member than the look before; that says nothing. Late requests may be answered between the two, and where the coordinator
+//! has moved, the new one may know an earlier member.
 
 use std::time::Duration;
 
@@ -77,7 +77,7 @@ impl Watched {
 }
 
 impl Member {
-    /// Whether a process of the same name is in the group, and not what is left of this one. Takes a few sessions at most while
+    /// Whether a process of the same name is in the group, and not what is left of this one. Takes two sessions, eight at most, while
     /// the group answers; while it does not it is asked again.
     pub(super) fn has_namesake(&self, stop: &CancellationToken) -> bool {
         let instance_id = &self.group.instance_id;
@@ -151,6 +151,7 @@ mod tests {
             "the coordinator may move"
         );
     }
+
     #[test]
     fn another_member_of_the_name_is_watched_as_the_first_was() {
         let (session, start) = (Duration::from_secs(6), Instant::now());
