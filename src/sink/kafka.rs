@@ -110,6 +110,7 @@ pub struct KafkaSink {
     owner: String,
     /// Claims of others have this sequence at least, once we are fenced: one more than the last checkpoint that is known.
     claims_from: u64,
+    /// This opening's claim of the shard.
     claim: Claim,
     /// How the shard was left before this opening; `None` for a first start.
     left: Option<Hold>,

@@ -33,7 +33,7 @@ const CLAIM_LOOK: Duration = Duration::from_millis(100);
 /// What an opening claimed its shard with.
 #[derive(Default)]
 pub(super) struct Claim {
-    /// Of its checkpoint.
+    /// The sequence of the checkpoint that claimed it.
     pub(super) sequence: u64,
     /// The opening that wrote the one before.
     predecessor: Option<String>,
@@ -48,12 +48,15 @@ impl Claim {
         }
     }
 
-    /// Whether a checkpoint is that of an opening which has claimed the shard of `owner`, whose claim this is. It goes on from a
+    /// Whether a checkpoint is that of an opening which has claimed the shard of `owner`, whose claim this is. That opening goes on from a
     /// checkpoint of this one, be it the first. What the predecessor writes is none, however far its sequence is: without transactions
     /// it writes on until it hears that it has lost the shard.
     fn is_followed_by(&self, owner: &str, found: &Checkpoint) -> bool {
-        let is_predecessor = self.predecessor.as_ref() == Some(&found.owner);
-        found.owner != owner && !is_predecessor && found.sequence > self.sequence
+        found.owner != owner && !self.is_of_predecessor(found) && found.sequence > self.sequence
+    }
+
+    fn is_of_predecessor(&self, found: &Checkpoint) -> bool {
+        self.predecessor.as_ref() == Some(&found.owner)
     }
 }
 
@@ -112,25 +115,32 @@ impl KafkaSink {
         self.check_announced(&self.reader()?)
     }
 
+    /// The sequence with which a checkpoint is to be written.
+    ///
     /// Without transactions (nothing fences) a checkpoint that lets go of the shard may be written only by the instance that
     /// announced itself last: after a successor's claim it would say that the shard is free, and that nothing was lost.
     /// With transactions the successor's fence comes before its claim, so what an earlier instance still commits is true.
     ///
     /// Members of a group have announced themselves under one name, so there the claim itself is looked for. It need not be the
-    /// latest checkpoint: whoever stood still writes what it held before it hears that others have its shards.
-    pub(super) fn check_release(&self, checkpoint: &Checkpoint) -> Result<(), SinkError> {
+    /// latest checkpoint: whoever stood still writes what it held before it hears that others have its shards. The latest is the one
+    /// with the highest sequence, so this one has to get beyond what the predecessor wrote in that way.
+    pub(super) fn check_release(&self, checkpoint: &Checkpoint) -> Result<u64, SinkError> {
         if self.transactional() || checkpoint.hold == Hold::Held {
-            return Ok(());
+            return Ok(checkpoint.sequence);
         }
         let reader = self.reader()?;
         self.check_announced(&reader)?;
         if self.settings.instance != Instance::Group {
-            return Ok(());
+            return Ok(checkpoint.sequence);
         }
         let (state, partition) = (self.state(), self.settings.place.partition);
-        let follows = |found: &Checkpoint| self.claim.is_followed_by(&self.owner, found);
-        let claim = reader.recent_checkpoint(&state.checkpoints, partition, &self.key(), follows)?;
-        may_let_go(claim.as_ref(), self.settings.abandon.is_cancelled())
+        let recent = |wanted: &dyn Fn(&Checkpoint) -> bool| {
+            reader.recent_checkpoint(&state.checkpoints, partition, &self.key(), wanted)
+        };
+        let claim = recent(&|found| self.claim.is_followed_by(&self.owner, found))?;
+        may_let_go(claim.as_ref(), self.settings.abandon.is_cancelled())?;
+        let late = recent(&|found| self.claim.is_of_predecessor(found))?;
+        Ok(late.map_or(checkpoint.sequence, |late| checkpoint.sequence.max(late.sequence + 1)))
     }
 
     pub(super) fn reader(&self) -> Result<Reader, SinkError> {
