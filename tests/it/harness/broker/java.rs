@@ -88,7 +88,7 @@ impl Java {
         Self::with_properties(run_dir, "127.0.0.1".to_owned(), port, None, all)
     }
 
-    /// Not started yet: a broker that will listen at this address, on the machine of that name if it is not this one.
+    /// Not started yet: a broker that will listen at this address, in that network namespace if it is not that of the tests.
     pub(super) fn with_properties(
         run_dir: RunDir,
         host: String,

@@ -3,6 +3,7 @@
 //! Takes root and `ip`, so only `proof/campaign` asks for it.
 
 use super::run::run;
+use crate::harness::wait::{GENEROUS, wait_until};
 use crate::harness::watchdog::Watchdog;
 use std::io::ErrorKind;
 use std::net::TcpStream;
@@ -34,9 +35,11 @@ pub(crate) struct Machine {
 impl Network {
     /// A network of so many machines.
     pub(super) fn new(count: usize) -> Result<Self, String> {
-        let [high, low] = rand::random::<[u8; 2]>();
+        // Addresses for measurements among devices (RFC 2544), which no host has a route for.
+        let number = rand::random_range(0..512);
+        let net = format!("198.{}.{}", 18 + number / 256, number % 256);
         // A device's name has 15 letters at most.
-        let (bridge, net) = (format!("trib{high:02x}{low:02x}"), format!("10.{}.{low}", 64 + high % 128));
+        let bridge = format!("tributary{number:03x}");
         let machine = |number| Machine {
             netns: format!("{bridge}-{number}"),
             host: format!("{net}.{}", 10 + number),
@@ -100,6 +103,7 @@ impl Machine {
     #[track_caller]
     pub(crate) fn mend(&self) {
         self.set("up");
+        wait_until(GENEROUS, format_args!("{} to be there", self.host), || self.refuses());
     }
 
     /// Whether it says that nobody listens at a port.
