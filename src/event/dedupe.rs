@@ -18,12 +18,9 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::model::types::{Dated, EventId, Run};
 
-/// Ids for which there is room at first. A window that had room for all that it may hold would touch all of it with few ids: in the
-/// table, since hashes are anywhere, and in the ring, since it goes round.
+/// Ids for which there is room at first, at most. A window that had room for all that it may hold would touch all of it with few ids:
+/// in the table, since hashes are anywhere, and in the ring, since it goes round.
 const FIRST_IDS: usize = 14 << 10;
-
-/// How many times as much room there is each time that it grows, since all ids are put into a new table.
-const GROWTH: usize = 4;
 
 /// The bounds of the window.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,10 +68,6 @@ pub struct Window {
     /// Whether the journal lacks what is in the window, so that a commit has to write all of it.
     is_unwritten: bool,
     table: HashTable<u32>,
-    /// How many ids there is room for before ring and table are grown.
-    room: usize,
-    /// How many there can be, in a batch of the expected size.
-    most: usize,
     hasher: DefaultHashBuilder,
     forgotten_ms: Option<i64>,
     keeps_old: bool,
@@ -86,11 +79,20 @@ impl Default for Config {
     }
 }
 
+/// The room to begin with where there may be so many ids. Both double as they grow, and a ring of this room comes to hold all of
+/// them without much room left over.
+fn first_room(most: usize) -> usize {
+    let mut room = most;
+    while room > FIRST_IDS {
+        room = room.div_ceil(2);
+    }
+    room
+}
+
 impl Window {
     /// An empty window. `batch_ids` is how many pending ids to expect, for sizing.
     pub fn new(config: Config, batch_ids: usize) -> Self {
-        let most = config.max_ids.saturating_add(batch_ids);
-        let room = most.min(FIRST_IDS);
+        let room = first_room(config.max_ids.saturating_add(batch_ids));
         Self {
             window_ms: u64::try_from(config.window.as_millis()).unwrap_or(u64::MAX),
             max_ids: config.max_ids,
@@ -101,8 +103,6 @@ impl Window {
             next: 0,
             is_unwritten: false,
             table: HashTable::with_capacity(room),
-            room,
-            most,
             hasher: DefaultHashBuilder::default(),
             forgotten_ms: None,
             keeps_old: false,
@@ -170,9 +170,6 @@ impl Window {
 
     /// Whether `id` is new; if so it is pending from now on.
     pub fn insert(&mut self, id: EventId) -> bool {
-        if self.ring.len() >= self.room {
-            self.grow();
-        }
         let (hasher, ring, first) = (&self.hasher, &self.ring, self.first);
         let number = first.wrapping_add(ring.len() as u32);
         let entry = self.table.entry(
@@ -189,21 +186,6 @@ impl Window {
                 true
             }
         }
-    }
-
-    #[cold]
-    fn grow(&mut self) {
-        let next = self.room.saturating_mul(GROWTH);
-        // The old and the new table are there together for a moment, so the last step is a large one.
-        self.room = if next.saturating_mul(GROWTH) > self.most { self.most.max(self.room) } else { next };
-        if self.room <= self.ring.len() {
-            // A batch is larger than was expected.
-            self.room = self.ring.len() + self.ring.len() / 8 + 1;
-        }
-        let more = self.room - self.ring.len();
-        self.ring.reserve_exact(more);
-        let (hasher, ring, first) = (&self.hasher, &self.ring, self.first);
-        self.table.reserve(more, |known| hasher.hash_one(ring[known.wrapping_sub(first) as usize].0));
     }
 
     /// What a commit of this date has to write to the journal: the pending ids, in order of arrival.

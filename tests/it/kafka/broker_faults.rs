@@ -146,10 +146,10 @@ const BLOCK: u64 = 128 << 10;
 const MIB: u64 = 1 << 20;
 
 /// What the process may take besides its window of ids.
-const BASE: u64 = 80 * MIB;
+const BASE: u64 = 64 * MIB;
 
-/// What an id may take: 16 bytes, and its share of the table, which has just grown.
-const PER_ID: u64 = 64;
+/// What an id may take: 16 bytes, its place in the order of arrival and its share of the index.
+const PER_ID: u64 = 48;
 
 #[test]
 fn slow_kafka() {
