@@ -3,6 +3,7 @@
 //! Invariant: the position that comes out was read after the fence, so nobody resumes unfenced; and the claim bears this
 //! opening's name, so whoever is fenced can tell a takeover from a transaction that timed out.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use rdkafka::producer::Producer;
@@ -57,6 +58,13 @@ impl Claim {
 
     fn is_of_predecessor(&self, found: &Checkpoint) -> bool {
         self.predecessor.as_ref() == Some(&found.owner)
+    }
+
+    /// The sequence that a checkpoint takes to be the latest: that is the one with the highest. It is its own unless the predecessor
+    /// got there first.
+    fn latest_sequence(&self, own: u64, recent: &[Checkpoint]) -> u64 {
+        let late = recent.iter().filter(|found| self.is_of_predecessor(found));
+        late.map(|late| late.sequence + 1).fold(own, u64::max)
     }
 }
 
@@ -115,32 +123,32 @@ impl KafkaSink {
         self.check_announced(&self.reader()?)
     }
 
-    /// The sequence with which a checkpoint is to be written.
+    /// Whether a checkpoint may be written, and how.
     ///
     /// Without transactions (nothing fences) a checkpoint that lets go of the shard may be written only by the instance that
     /// announced itself last: after a successor's claim it would say that the shard is free, and that nothing was lost.
     /// With transactions the successor's fence comes before its claim, so what an earlier instance still commits is true.
     ///
     /// Members of a group have announced themselves under one name, so there the claim itself is looked for. It need not be the
-    /// latest checkpoint: whoever stood still writes what it held before it hears that others have its shards. The latest is the one
-    /// with the highest sequence, so this one has to get beyond what the predecessor wrote in that way.
-    pub(super) fn check_release(&self, checkpoint: &Checkpoint) -> Result<u64, SinkError> {
+    /// latest checkpoint: whoever stood still writes what it held before it hears that others have its shards.
+    pub(super) fn check_release<'a>(
+        &self,
+        checkpoint: &'a Checkpoint,
+    ) -> Result<Cow<'a, Checkpoint>, SinkError> {
         if self.transactional() || checkpoint.hold == Hold::Held {
-            return Ok(checkpoint.sequence);
+            return Ok(Cow::Borrowed(checkpoint));
         }
         let reader = self.reader()?;
         self.check_announced(&reader)?;
         if self.settings.instance != Instance::Group {
-            return Ok(checkpoint.sequence);
+            return Ok(Cow::Borrowed(checkpoint));
         }
         let (state, partition) = (self.state(), self.settings.place.partition);
-        let recent = |wanted: &dyn Fn(&Checkpoint) -> bool| {
-            reader.recent_checkpoint(&state.checkpoints, partition, &self.key(), wanted)
-        };
-        let claim = recent(&|found| self.claim.is_followed_by(&self.owner, found))?;
-        may_let_go(claim.as_ref(), self.settings.abandon.is_cancelled())?;
-        let late = recent(&|found| self.claim.is_of_predecessor(found))?;
-        Ok(late.map_or(checkpoint.sequence, |late| checkpoint.sequence.max(late.sequence + 1)))
+        let recent = reader.recent_checkpoints(&state.checkpoints, partition, &self.key())?;
+        let claim = recent.iter().rfind(|found| self.claim.is_followed_by(&self.owner, found));
+        may_let_go(claim, self.settings.abandon.is_cancelled())?;
+        let sequence = self.claim.latest_sequence(checkpoint.sequence, &recent);
+        Ok(Cow::Owned(Checkpoint { sequence, ..checkpoint.clone() }))
     }
 
     pub(super) fn reader(&self) -> Result<Reader, SinkError> {
@@ -345,6 +353,10 @@ mod tests {
         ] {
             assert_eq!(claim.is_followed_by("own", &of(owner, sequence)), is_claim, "{owner} {sequence}");
         }
+        let recent = [of("before", 13), of("own", 14), of("before", 17), of("own", 15), of("before", 16)];
+        assert_eq!(claim.latest_sequence(16, &recent), 18, "beyond all that the predecessor wrote");
+        assert_eq!(claim.latest_sequence(20, &recent), 20);
+        assert_eq!(claim.latest_sequence(16, &[of("own", 15)]), 16);
     }
 
     /// A successor would take the shard for free, and what was in flight for delivered.

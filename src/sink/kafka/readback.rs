@@ -52,7 +52,7 @@ const TAIL: i64 = 64;
 pub(crate) struct Reader {
     committed: Option<BaseConsumer<Context>>,
     uncommitted: Option<BaseConsumer<Context>>,
-    /// Topics whose leaders both have learnt.
+    /// Topics whose leaders both clients have learnt.
     learnt: RefCell<HashSet<String>>,
     patience: Duration,
 }
@@ -123,7 +123,18 @@ impl Reader {
     }
 
     fn committed(&self) -> Result<&BaseConsumer<Context>, SinkError> {
-        self.committed.as_ref().ok_or_else(|| SinkError::Unusable("the reader is closed".into()))
+        self.committed.as_ref().ok_or_else(closed)
+    }
+
+    /// The client that reads what is committed and the one that reads all. Both know who leads the topic's partitions.
+    fn clients_of(&self, topic: &str) -> Result<(&BaseConsumer<Context>, &BaseConsumer<Context>), SinkError> {
+        let (committed, uncommitted) = (self.committed()?, self.uncommitted.as_ref().ok_or_else(closed)?);
+        if !self.learnt.borrow().contains(topic) {
+            learn_leaders(uncommitted, topic);
+            learn_leaders(committed, topic);
+            self.learnt.borrow_mut().insert(topic.to_owned());
+        }
+        Ok((committed, uncommitted))
     }
 
     /// Low end, and the end of what is committed: with `WaitFor` once no transaction is open below the high end that was
@@ -137,11 +148,7 @@ impl Reader {
         let failed = |reason: String| {
             SinkError::Unusable(format!("cannot read the offsets of {topic} partition {partition}: {reason}"))
         };
-        let Some(uncommitted) = &self.uncommitted else {
-            return Err(SinkError::Unusable("the reader is closed".into()));
-        };
-        let committed = self.committed()?;
-        self.learn(&[uncommitted, committed], topic);
+        let (committed, uncommitted) = self.clients_of(topic)?;
         let (low, high) = watermarks(uncommitted, topic, partition).map_err(failed)?;
         let deadline = Instant::now() + self.patience;
         loop {
@@ -162,23 +169,11 @@ impl Reader {
 
     /// The offset after the last record of a partition, committed or not.
     fn high(&self, topic: &str, partition: i32) -> Result<i64, SinkError> {
-        let Some(uncommitted) = &self.uncommitted else {
-            return Err(SinkError::Unusable("the reader is closed".into()));
-        };
-        self.learn(&[uncommitted, self.committed()?], topic);
+        let (_, uncommitted) = self.clients_of(topic)?;
         let (_, high) = watermarks(uncommitted, topic, partition).map_err(|reason| {
             SinkError::Unusable(format!("cannot read the offsets of {topic} partition {partition}: {reason}"))
         })?;
         Ok(high)
-    }
-
-    /// [`learn_leaders`] for each client, once a topic.
-    fn learn(&self, clients: &[&BaseConsumer<Context>], topic: &str) {
-        if self.learnt.borrow().contains(topic) {
-            return;
-        }
-        clients.iter().for_each(|consumer| learn_leaders(consumer, topic));
-        self.learnt.borrow_mut().insert(topic.to_owned());
     }
 
     /// Gives the committed record at an offset to `found`; `None` if there is none. Blocks.
@@ -316,6 +311,10 @@ impl Drop for Reader {
     fn drop(&mut self) {
         close_beside((self.committed.take(), self.uncommitted.take()));
     }
+}
+
+fn closed() -> SinkError {
+    SinkError::Unusable("the reader is closed".into())
 }
 
 /// Where the consumer stands: behind the last record, or behind the markers that followed it. `None` where nothing came yet.

@@ -164,9 +164,7 @@ impl KafkaSink {
             // Without transactions the order is what counts: first the events, then that they were written.
             self.flush()?;
         }
-        let sequence = self.check_release(checkpoint)?;
-        let raised = (sequence > checkpoint.sequence).then(|| Checkpoint { sequence, ..checkpoint.clone() });
-        let checkpoint = raised.as_ref().unwrap_or(checkpoint);
+        let checkpoint = &*self.check_release(checkpoint)?;
         if failpoint::is_broken("one_transaction") {
             self.flush()?;
             self.commit_transaction()?;

@@ -1,14 +1,13 @@
 //! Instances that share the shards by a consumer group: whatever happens to any of them, nothing is lost and nothing comes twice.
 
+mod without_transactions;
+
 use super::sharing::{LIMIT, SESSION, Shared, is_ready, opened, owned, owned_by};
 use crate::harness::airship::oracle::{Expectation, Found, Repeats};
-use crate::harness::airship::progress::Checkpoint;
-use crate::harness::airship::{STREAM, Setup, count_log, stop};
+use crate::harness::airship::{Setup, count_log, stop};
 use crate::harness::broker::{broker, private_broker};
 use crate::harness::process::{self, Process};
 use crate::harness::reader::{Isolation, read_all};
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
-use serde_json::Value;
 use std::ops::{Deref, DerefMut};
 use tokio::time::Instant;
 
@@ -180,59 +179,6 @@ fn one_that_stood_still_gives_way() {
     group.wait("it to notice", || count_log(&first, "\"lost: it ends at once") > 0);
     group.wait_shared(&[&first, &second]);
     group.finish(vec![first, second]);
-}
-
-/// Without transactions nothing fences it; it is told that its shards are lost, and says of none that it is free.
-#[test]
-fn without_transactions_too_one_that_wakes_up_to_its_stop_ends_in_order() {
-    let mut group = Group::new("group-least", 10_000);
-    group.setup.delivery = "at_least_once";
-    let mut first = group.start("a");
-    let second = group.start("b");
-    group.wait("both to have half", || owned(&first) == 4.0 && owned(&second) == 4.0);
-    group.wait_shared(&[&first, &second]);
-    group.wait("the other one to have opened its own", || opened(&second) >= 4);
-    let (let_go, opened_before) = (count_log(&first, LET_GO), opened(&second));
-    first.sigstop();
-    // Before it has claimed a shard the first one may say of it that it is free.
-    group.wait("the other one to have claimed the rest", || opened(&second) >= opened_before + 4);
-    first.sigterm();
-    first.sigcont();
-    group.wait("its end", || first.exited().is_some());
-    assert_eq!(first.wait_exit(LIMIT).code(), Some(0), "{}", first.log().join("\n"));
-    assert_eq!(count_log(&first, LET_GO), let_go, "{}", first.log().join("\n"));
-    group.wait_shared(&[&second]);
-    let mut second = second;
-    stop(&mut second);
-}
-
-/// Without transactions one may write on although another member has claimed its shard. It says of none that it is free all the
-/// same, also where the claim is not the latest checkpoint any more.
-#[test]
-fn without_transactions_a_claim_is_seen_behind_what_was_written_since() {
-    let mut group = Group::of("group-hidden", 20_000, 1);
-    group.setup.delivery = "at_least_once";
-    // Nobody takes it for dead, however busy the machine is.
-    let lines = "ownership = \"group\"\ninstance_id = \"a\"\nsession_timeout = \"60s\"".to_owned();
-    let mut member = group.setup.clone().with(|settings| settings.more = lines).start();
-    let checkpoints = || read_all(broker(), &group.setup.checkpoints(), Isolation::Committed);
-    group.wait("something to be committed", || member.metrics().sum("tributary_commits_total", &[]) > 2.0);
-    let last = checkpoints().pop().expect("a checkpoint");
-    let mut claim: Value = serde_json::from_str(last.text()).expect("JSON");
-    claim["owner"] = "another".into();
-    let producer: BaseProducer = broker().client(&[]).create().expect("a producer");
-    let (topic, key, payload) = (group.setup.checkpoints(), format!("{STREAM}/0"), claim.to_string());
-    let record = BaseRecord::to(&topic).partition(0).key(&key).payload(&payload);
-    producer.send(record).expect("queued");
-    producer.flush(LIMIT).expect("written");
-    let hides =
-        || checkpoints().iter().rev().take_while(|found| !found.text().contains("\"another\"")).count();
-    group.wait("the claim to be hidden", || hides() >= 2);
-    member.sigterm();
-    member.wait_exit(LIMIT);
-    assert_eq!(count_log(&member, LET_GO), 0, "{}", member.log().join("\n"));
-    assert_eq!(count_log(&member, "opening another has claimed the shard"), 1, "{}", member.log().join("\n"));
-    assert!(!Checkpoint::parse(&checkpoints().pop().expect("a checkpoint")).has_let_go());
 }
 
 /// It wakes up to find both: that it is to stop, and that another member has its shards. It stops in order all the same.

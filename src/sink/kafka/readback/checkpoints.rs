@@ -30,21 +30,17 @@ impl Reader {
         self.checkpoints(topic, partition, OpenTransactions::PassOver, |_| false)
     }
 
-    /// One of the last checkpoints of `key` in this partition that is `wanted`, also where others were written since. Looks at
-    /// the last [`TAIL`] records.
-    pub(crate) fn recent_checkpoint(
+    /// The last checkpoints of `key` in this partition, in the order in which they were written: those among the last [`TAIL`] records.
+    pub(crate) fn recent_checkpoints(
         &self,
         topic: &str,
         partition: i32,
         key: &str,
-        wanted: impl Fn(&Checkpoint) -> bool,
-    ) -> Result<Option<Checkpoint>, SinkError> {
+    ) -> Result<Vec<Checkpoint>, SinkError> {
         let (low, high) = self.stable_end(topic, partition, OpenTransactions::PassOver)?;
-        let mut recent = None;
+        let mut recent = Vec::new();
         self.each_checkpoint(topic, partition, low.max(high - TAIL), high, |name, checkpoint| {
-            if name == key {
-                recent = checkpoint.filter(&wanted).or(recent.take());
-            }
+            recent.extend(checkpoint.filter(|_| name == key));
         })?;
         Ok(recent)
     }
