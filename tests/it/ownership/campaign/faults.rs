@@ -3,6 +3,7 @@
 use super::super::TAKEN_OVER;
 use super::super::sharing::{opened, owned};
 use super::options::Ownership;
+use super::outside::Loss;
 use super::{Campaign, LIMIT, Member};
 use crate::harness::airship::count_log;
 use rand::RngExt as _;
@@ -108,8 +109,8 @@ impl Campaign {
                 self.wait("the member to notice", || self.noticed(number) > noticed);
             }
             Kind::BrokerStoodStill => self.freeze_broker(),
-            Kind::BrokerLost => self.lose_broker(false),
-            Kind::BrokerCutOff => self.lose_broker(true),
+            Kind::BrokerLost => self.lose_broker(&[Loss::Killed, Loss::Stopped, Loss::StoodStill]),
+            Kind::BrokerCutOff => self.lose_broker(&[Loss::CutOff]),
             Kind::Reconfigured => self.reconfigure(),
         }
     }

@@ -42,7 +42,7 @@ fn service_faults() -> Vec<Fault> {
 
 /// How a broker is lost.
 #[derive(Clone, Copy, Debug)]
-enum Loss {
+pub(super) enum Loss {
     Killed,
     Stopped,
     StoodStill,
@@ -77,7 +77,7 @@ impl Campaign {
     /// One of three brokers is lost: the leader of a partition of events, a coordinator of transactions or that of the group. The
     /// others go on without it, unless it stands still or is cut off; and all of them when it is back.
     #[track_caller]
-    pub(super) fn lose_broker(&mut self, is_cut_off: bool) {
+    pub(super) fn lose_broker(&mut self, losses: &[Loss]) {
         let group = format!("{}.shards", self.stream.setup.prefix);
         let partition = self.random.random_range(0..self.stream.setup.partitions);
         let (role, topic, partition) = match self.random.random_range(0..3) {
@@ -89,10 +89,7 @@ impl Campaign {
             _ => ("coordinator of the group", "__consumer_offsets".to_owned(), group_partition(&group)),
         };
         let node = self.leader(&topic, partition);
-        let loss = match is_cut_off {
-            true => Loss::CutOff,
-            false => [Loss::Killed, Loss::Stopped, Loss::StoodStill][self.random.random_range(0..3)],
-        };
+        let loss = losses[self.random.random_range(0..losses.len())];
         println!("           broker {}, {role}: {loss:?}", node + 1);
         match loss {
             Loss::Killed => self.place.node(node).kill9(),
